@@ -1,0 +1,29 @@
+/*
+ * all.c: the library as one translation unit, so that everything but the hooks is static and the
+ * hot path is one function. Compiled by src/native/build.ts.
+ */
+#define _GNU_SOURCE
+#include "heaptap.h"
+
+static struct ht_process ht_p __attribute__((aligned(65536)));
+static struct ht_real ht_real;
+
+static int ht_file_reserve(uint32_t section, uint64_t bytes);
+static size_t ht_round_up(size_t n, size_t to);
+static void ht_process_start(void);
+static void ht_untracked(void);
+
+#include "sys.c"
+#include "elf.c"
+#include "real.c"
+#include "file.c"
+#include "module.c"
+#include "eh_frame.c"
+#include "shadow.c"
+#include "peak.c"
+#include "path.c"
+#include "unwind.c"
+#include "thread.c"
+#include "process.c"
+#include "count.c"
+#include "hooks.c"

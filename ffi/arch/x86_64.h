@@ -1,0 +1,100 @@
+/*
+ * x86-64: everything in the library that depends on the CPU.
+ *
+ * A port brings its own file with the same names: system calls, DWARF register numbers, where the
+ * return address lies, how a signal frame looks, how far addresses reach.
+ */
+#ifndef HT_ARCH_H
+#define HT_ARCH_H
+
+#include <stdint.h>
+
+#define HT_MACHINE 62 /* EM_X86_64 */
+/* User addresses are below 2^47; what lies above cannot be a heap block here. */
+#define HT_ADDRESS_BITS 47
+#define HT_PAGE 4096u
+
+/* DWARF register numbers, from the psABI. */
+#define HT_DWARF_FP 6
+#define HT_DWARF_SP 7
+#define HT_DWARF_RA 16
+
+/* The caller's state at the call of a hook. Read from the hook's own frame record, which the
+ * builtin makes the compiler set up whatever its flags are: saved rbp, then the return address. */
+struct ht_regs {
+    uint64_t pc; /* return address */
+    uint64_t sp; /* stack pointer once the call has returned */
+    uint64_t fp; /* rbp */
+};
+
+#define HT_CALLER()                                                                                \
+    ({                                                                                             \
+        const uint64_t *frame_ = __builtin_frame_address(0);                                       \
+        (struct ht_regs){ frame_[1], (uint64_t)(frame_ + 2), frame_[0] };                          \
+    })
+
+/* Below the CFA lies the return address. */
+#define HT_RA_SLOT(cfa) ((cfa) - 8)
+
+/* A signal frame: the kernel leaves a ucontext at the CFA's place. Offsets of its registers. */
+#define HT_SIGNAL_FP (40 + 10 * 8)
+#define HT_SIGNAL_SP (40 + 15 * 8)
+#define HT_SIGNAL_PC (40 + 16 * 8)
+
+static inline long ht_syscall(long n, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+#define HT_VDSO_CLOCK "__vdso_clock_gettime"
+
+enum ht_syscall_number {
+    HT_SYS_READ = 0,
+    HT_SYS_CLOSE = 3,
+    HT_SYS_MMAP = 9,
+    HT_SYS_MUNMAP = 11,
+    HT_SYS_RT_SIGPROCMASK = 14,
+    HT_SYS_SCHED_YIELD = 24,
+    HT_SYS_MADVISE = 28,
+    HT_SYS_GETPID = 39,
+    HT_SYS_FTRUNCATE = 77,
+    HT_SYS_UNLINK = 87,
+    HT_SYS_READLINK = 89,
+    HT_SYS_GETRUSAGE = 98,
+    HT_SYS_GETPPID = 110,
+    HT_SYS_PRCTL = 157,
+    HT_SYS_GETTID = 186,
+    HT_SYS_CLOCK_GETTIME = 228,
+    HT_SYS_TGKILL = 234,
+    HT_SYS_OPENAT = 257,
+    HT_SYS_FALLOCATE = 285,
+    HT_SYS_PRLIMIT64 = 302,
+};
+
+/*
+ * How far the stack pointer is from the frame's CFA in code that has no unwind table, where the
+ * instructions behind the call tell: the call is followed by the function's epilogue. CPython's
+ * perf trampolines are such code. Returns the distance, 0 when the instructions say nothing, and
+ * in *saves_fp whether rbp was pushed (right below the return address).
+ */
+static inline uint64_t ht_arch_epilogue(const uint8_t *code, int *saves_fp)
+{
+    *saves_fp = 0;
+    if (code[0] == 0x48 && code[1] == 0x83 && code[2] == 0xc4 && code[4] == 0xc3) /* add $n,%rsp; ret */
+        return (uint64_t)code[3] + 8;
+    if (code[0] == 0x5d && code[1] == 0xc3) { /* pop %rbp; ret */
+        *saves_fp = 1;
+        return 16;
+    }
+    return 0;
+}
+
+#endif

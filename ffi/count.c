@@ -1,0 +1,308 @@
+/*
+ * count.c: one allocation, one free, one reallocation, in the records.
+ *
+ * Each comes twice. The inline forms are the hot path: they look at everything that could be out of
+ * the ordinary before they change anything, and leave it to the general forms (`_slow`), which know
+ * all cases: a stack that has changed, shared records, large blocks, another thread's block, an
+ * address that was never seen or never seen freed. Both keep the sums over call paths equal to the
+ * totals. The general forms are tail calls, so that the hot path has no registers to save.
+ *
+ * A thread is marked busy while it counts, so that a signal handler's allocations pass through.
+ */
+#include "heaptap.h"
+
+HT_INLINE uint32_t ht_busy(struct ht_thread *t)
+{
+    uint32_t idle = t->idle;
+    t->idle = HT_BUSY;
+    ht_signal_fence();
+    return idle;
+}
+
+HT_INLINE void ht_idle(struct ht_thread *t, uint32_t idle)
+{
+    ht_signal_fence();
+    t->idle = idle;
+}
+
+static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
+{
+    if (ht_p.mode != HT_MODE_PATHS)
+        return HT_PATH_NONE;
+    return ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp);
+}
+
+static void ht_freed_by_other(uint32_t slot, uint64_t size)
+{
+    ht_shared_add(&ht_p.threads[slot].freed_by_others, 1ull);
+    ht_shared_add(&ht_p.threads[slot].freed_by_others_bytes, size);
+}
+
+static void ht_count_free(struct ht_thread *t, struct ht_block block, int temporary)
+{
+    struct ht_file_threads *c = t->counters;
+    ht_peak_fall(t, block.size);
+    if (ht_p.mode == HT_MODE_PATHS) {
+        struct ht_file_paths *r = ht_record(t, &block.bucket);
+        ht_peak_keep(r);
+        ht_own_add(&r->frees, 1);
+        ht_own_add(&r->live_bytes, -(int64_t)block.size);
+        ht_own_add(&r->temporary, (uint64_t)temporary);
+    }
+    ht_own_add(&c->frees, 1);
+    ht_own_add(&c->current, -(int64_t)block.size);
+    ht_own_add(&c->temporary, (uint64_t)temporary);
+    if (block.slot != t->slot)
+        ht_freed_by_other(block.slot, block.size);
+}
+
+/* The allocator has given out an address whose block never ended as far as we saw: it was freed in
+ * a way that passes by the hooks. It ends here. */
+static void ht_count_lost(struct ht_thread *t, uint64_t value, const void *block)
+{
+    ht_count_free(t, ht_shadow_block(value, block), 0);
+    ht_own_add(&t->counters->lost_frees, 1);
+}
+
+static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, struct ht_regs at)
+{
+    struct ht_file_threads *c = t->counters;
+    if (!block) {
+        ht_own_add(&c->failed, 1);
+        return;
+    }
+    uint64_t *word = ht_shadow_word(block);
+    if (!word) {
+        ht_untracked();
+        return;
+    }
+    if (*word)
+        ht_count_lost(t, *word, block);
+    uint32_t bucket = ht_bucket_here(t, at);
+    if (ht_p.mode == HT_MODE_PATHS) {
+        struct ht_file_paths *r = ht_record(t, &bucket);
+        ht_peak_keep(r);
+        ht_own_add(&r->allocations, 1);
+        ht_own_add(&r->bytes, size);
+        ht_own_add(&r->live_bytes, (int64_t)size);
+    }
+    ht_own_add(&c->allocations, 1);
+    ht_own_add(&c->bytes, size);
+    ht_own_add(&c->current, (int64_t)size);
+    ht_peak_rise(t);
+    ht_shadow_put(word, block, bucket, t->tag, size);
+    t->last = block;
+    ht_tick_if_due(t);
+}
+
+/* A known block became `block`: its path gives it up, the reallocating path takes it whole. */
+static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void *block, size_t size, struct ht_regs at)
+{
+    uint64_t *word = ht_shadow_word(block);
+    if (!word) {
+        ht_untracked();
+        ht_count_free(t, old, 0);
+        return;
+    }
+    if (*word)
+        ht_count_lost(t, *word, block);
+    uint64_t grown = size > old.size ? size - old.size : 0;
+    uint64_t shrunk = size < old.size ? old.size - size : 0;
+    uint64_t carried = old.size - shrunk;
+    struct ht_file_threads *c = t->counters;
+    uint32_t bucket = ht_bucket_here(t, at);
+    ht_peak_fall(t, shrunk);
+    if (ht_p.mode == HT_MODE_PATHS) {
+        struct ht_file_paths *from = ht_record(t, &old.bucket);
+        struct ht_file_paths *to = ht_record(t, &bucket);
+        ht_peak_keep(from);
+        ht_own_add(&from->live_bytes, -(int64_t)old.size);
+        ht_own_add(&from->moved, 1);
+        ht_own_add(&from->moved_bytes, carried);
+        ht_peak_keep(to);
+        ht_own_add(&to->allocations, 1);
+        ht_own_add(&to->reallocations, 1);
+        ht_own_add(&to->bytes, grown);
+        ht_own_add(&to->carried, carried);
+        ht_own_add(&to->live_bytes, (int64_t)size);
+    }
+    ht_own_add(&c->allocations, 1);
+    ht_own_add(&c->reallocations, 1);
+    ht_own_add(&c->bytes, grown);
+    ht_own_add(&c->current, (int64_t)(grown - shrunk));
+    ht_own_add(&c->carried, carried);
+    if (old.slot != t->slot)
+        ht_freed_by_other(old.slot, old.size);
+    ht_peak_rise(t);
+    ht_shadow_put(word, block, bucket, t->tag, size);
+    t->last = block;
+    ht_tick_if_due(t);
+}
+
+/* Takes a block's word out of the shadow; 0 when it is not a block that we know. */
+static uint64_t ht_take_block(const void *block)
+{
+    uint64_t *word = ht_shadow_find(block);
+    uint64_t value = word ? *word : 0;
+    if (value)
+        ht_own_set(word, 0);
+    return value;
+}
+
+static void ht_count_end(struct ht_thread *t, uint64_t value, const void *block)
+{
+    if (value) {
+        struct ht_block b = ht_shadow_block(value, block);
+        ht_count_free(t, b, block == t->last && b.slot == t->slot);
+    } else {
+        ht_own_add(&t->counters->unknown_frees, 1);
+    }
+}
+
+/* Marks the thread for a general form; NULL when the call passes through uncounted. */
+static struct ht_thread *ht_begin(uint32_t *idle)
+{
+    struct ht_thread *t = ht_self;
+    if (HT_UNLIKELY(t->idle == HT_BUSY)) {
+        t = ht_enter_slow();
+        if (!t)
+            return NULL;
+    }
+    *idle = ht_busy(t);
+    if (*idle == HT_IDLE_SHARED)
+        ht_shared_hold(t);
+    return t;
+}
+
+static void ht_end(struct ht_thread *t, uint32_t idle)
+{
+    ht_shared_release(t);
+    ht_idle(t, idle);
+}
+
+HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (t) {
+        ht_count_allocation(t, block, size, (struct ht_regs){ pc, sp, fp });
+        ht_end(t, idle);
+    }
+    return block;
+}
+
+HT_NOINLINE void ht_free_slow(void *block)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (t) {
+        ht_count_end(t, ht_take_block(block), block);
+        ht_end(t, idle);
+    }
+    ht_real.free(block);
+}
+
+/* The rest of an allocation that rose above what peak.c wants to know, or at which a tick is due. */
+HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
+{
+    ht_peak_rise(t);
+    ht_tick_if_due(t);
+    ht_idle(t, idle);
+    return block;
+}
+
+/* The rest of ht_note_allocation in one mode, so that `mode` is a constant: storing what was loaded
+ * from t->idle would chain each hook to the one before. */
+HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block, size_t size, struct ht_regs at)
+{
+    uint32_t bucket = HT_PATH_NONE;
+    struct ht_file_paths *r = NULL;
+    if (mode == HT_IDLE_PATHS) {
+        if (HT_UNLIKELY(!ht_stack_is_kept(t, at)))
+            return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
+        bucket = t->bucket;
+        struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
+        r = page + bucket % HT_PAGE_RECORDS;
+        if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
+            return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
+    }
+    t->idle = HT_BUSY;
+    ht_signal_fence();
+    if (mode == HT_IDLE_PATHS) {
+        ht_own_add(&r->allocations, 1);
+        ht_own_add(&r->bytes, size);
+        ht_own_add(&r->live_bytes, (int64_t)size);
+    }
+    struct ht_file_threads *c = t->counters;
+    ht_own_set(word, ht_shadow_value(bucket, t->tag, size));
+    t->last = block;
+    uint64_t allocations = c->allocations + 1;
+    ht_own_set(&c->allocations, allocations);
+    ht_own_add(&c->bytes, size);
+    int64_t current = c->current + (int64_t)size;
+    ht_own_set(&c->current, current);
+    if (HT_UNLIKELY((allocations & t->tick_mask) == 0 || current > t->high))
+        return ht_note_rise(t, block, mode);
+    ht_idle(t, mode);
+    return block;
+}
+
+/* After the real function has returned `block`; returns it. */
+HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
+{
+    struct ht_thread *t = ht_self;
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_LIKELY(word && !*word && size < HT_SIZE_LARGE)) {
+        if (t->idle == HT_IDLE_PATHS)
+            return ht_note_allocation_as(HT_IDLE_PATHS, t, word, block, size, at);
+        if (t->idle == HT_IDLE_COUNTERS)
+            return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, block, size, at);
+    }
+    return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
+}
+
+HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block)
+{
+    uint64_t value = *word, size = ht_shadow_size(value);
+    struct ht_file_threads *c = t->counters;
+    struct ht_file_paths *r = NULL;
+    int64_t current = c->current - (int64_t)size;
+    /* The tag of an unknown block is 0, which is nobody's. */
+    if (HT_UNLIKELY(ht_shadow_tag(value) != t->tag || current < t->low))
+        return ht_free_slow(block);
+    if (mode == HT_IDLE_PATHS) {
+        uint32_t bucket = ht_shadow_bucket(value);
+        struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
+        r = page + bucket % HT_PAGE_RECORDS;
+        if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
+            return ht_free_slow(block);
+    }
+    t->idle = HT_BUSY;
+    ht_signal_fence();
+    uint64_t temporary = block == t->last;
+    if (mode == HT_IDLE_PATHS) {
+        ht_own_add(&r->frees, 1);
+        ht_own_add(&r->live_bytes, -(int64_t)size);
+        ht_own_add(&r->temporary, temporary);
+    }
+    ht_own_set(word, 0);
+    ht_own_add(&c->frees, 1);
+    ht_own_set(&c->current, current);
+    ht_own_add(&c->temporary, temporary);
+    ht_idle(t, mode);
+    ht_real.free(block);
+}
+
+/* Counts the end of a block, then frees it. */
+HT_INLINE void ht_free(void *block)
+{
+    struct ht_thread *t = ht_self;
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_LIKELY(word)) {
+        if (t->idle == HT_IDLE_PATHS)
+            return ht_free_as(HT_IDLE_PATHS, t, word, block);
+        if (t->idle == HT_IDLE_COUNTERS)
+            return ht_free_as(HT_IDLE_COUNTERS, t, word, block);
+    }
+    ht_free_slow(block);
+}

@@ -1,0 +1,145 @@
+/*
+ * elf.c: what loaded objects say of themselves: program headers, build ids, dynamic symbols.
+ *
+ * Everything read here is mapped memory of objects that the dynamic linker has accepted and that
+ * stay loaded while they are looked at: all at start-up, later only those whose code is on the
+ * calling thread's stack.
+ */
+#include "heaptap.h"
+#include <elf.h>
+#include <link.h>
+
+struct ht_object {
+    uint64_t base;         /* load bias */
+    uint64_t low, high;    /* addresses that it spans */
+    const char *name;      /* "" for the program itself */
+    const ElfW(Phdr) *headers;
+    uint32_t header_count;
+    const void *eh_frame_hdr; /* NULL when it has none */
+};
+
+static void ht_object_span(struct ht_object *object)
+{
+    object->low = ~0ull;
+    object->high = 0;
+    for (uint32_t i = 0; i < object->header_count; i++) {
+        const ElfW(Phdr) *h = &object->headers[i];
+        if (h->p_type == PT_GNU_EH_FRAME)
+            object->eh_frame_hdr = (const void *)(object->base + h->p_vaddr);
+        if (h->p_type != PT_LOAD)
+            continue;
+        if (object->base + h->p_vaddr < object->low)
+            object->low = object->base + h->p_vaddr;
+        if (object->base + h->p_vaddr + h->p_memsz > object->high)
+            object->high = object->base + h->p_vaddr + h->p_memsz;
+    }
+}
+
+static struct ht_object ht_object_from(const struct dl_phdr_info *info)
+{
+    struct ht_object object = { .base = info->dlpi_addr, .name = info->dlpi_name ? info->dlpi_name : "",
+                                .headers = info->dlpi_phdr, .header_count = info->dlpi_phnum };
+    ht_object_span(&object);
+    return object;
+}
+
+/* Copies the build id to `id`; returns its length, 0 when there is none. */
+static uint32_t ht_object_build_id(const struct ht_object *object, uint8_t id[32])
+{
+    for (uint32_t i = 0; i < object->header_count; i++) {
+        const ElfW(Phdr) *h = &object->headers[i];
+        if (h->p_type != PT_NOTE)
+            continue;
+        const uint8_t *at = (const uint8_t *)(object->base + h->p_vaddr);
+        const uint8_t *end = at + h->p_memsz;
+        while (at + sizeof(ElfW(Nhdr)) <= end) {
+            const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)at;
+            const uint8_t *name = at + sizeof *note;
+            const uint8_t *text = name + ((note->n_namesz + 3u) & ~3u);
+            if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && ht_same_bytes(name, "GNU", 4)) {
+                uint32_t length = note->n_descsz < 32 ? note->n_descsz : 32;
+                memcpy(id, text, length);
+                return length;
+            }
+            at = text + ((note->n_descsz + 3u) & ~3u);
+        }
+    }
+    return 0;
+}
+
+/* The dynamic symbol table of an object. */
+struct ht_symbols {
+    const ElfW(Sym) *symbols;
+    const char *strings;
+    const uint16_t *versions;
+    const uint32_t *gnu_hash;
+    const uint32_t *sysv_hash;
+    uint64_t base;
+};
+
+static struct ht_symbols ht_object_symbols(const struct ht_object *object)
+{
+    struct ht_symbols s = { .base = object->base };
+    const ElfW(Dyn) *d = NULL;
+    for (uint32_t i = 0; i < object->header_count; i++)
+        if (object->headers[i].p_type == PT_DYNAMIC)
+            d = (const ElfW(Dyn) *)(object->base + object->headers[i].p_vaddr);
+    for (; d && d->d_tag != DT_NULL; d++) {
+        /* glibc relocates these pointers in place, musl and the vDSO do not. */
+        uint64_t at = d->d_un.d_ptr < object->base ? object->base + d->d_un.d_ptr : d->d_un.d_ptr;
+        switch (d->d_tag) {
+        case DT_SYMTAB: s.symbols = (const ElfW(Sym) *)at; break;
+        case DT_STRTAB: s.strings = (const char *)at; break;
+        case DT_VERSYM: s.versions = (const uint16_t *)at; break;
+        case DT_GNU_HASH: s.gnu_hash = (const uint32_t *)at; break;
+        case DT_HASH: s.sysv_hash = (const uint32_t *)at; break;
+        }
+    }
+    return s;
+}
+
+/* Defined, a function, and the default version of its name. An undefined symbol with a value is a
+ * canonical PLT entry of a fixed-position program: calling that would come back to us. */
+static int ht_symbol_fits(const struct ht_symbols *s, uint32_t i, const char *name)
+{
+    const ElfW(Sym) *symbol = &s->symbols[i];
+    uint32_t type = symbol->st_info & 15u;
+    return symbol->st_shndx != 0 && symbol->st_value != 0 && (type == STT_FUNC || type == STT_GNU_IFUNC)
+        && !(s->versions && (s->versions[i] & 0x8000)) && ht_same_text(s->strings + symbol->st_name, name);
+}
+
+static void *ht_symbol_address(const struct ht_symbols *s, uint32_t i)
+{
+    uint64_t at = s->base + s->symbols[i].st_value;
+    if ((s->symbols[i].st_info & 15u) == STT_GNU_IFUNC)
+        at = (uint64_t)((void *(*)(void))at)();
+    return (void *)at;
+}
+
+static void *ht_object_symbol(const struct ht_object *object, const char *name)
+{
+    struct ht_symbols s = ht_object_symbols(object);
+    if (!s.symbols || !s.strings)
+        return NULL;
+    if (s.gnu_hash) {
+        uint32_t hash = 5381;
+        for (const char *c = name; *c; c++)
+            hash = hash * 33 + (uint8_t)*c;
+        uint32_t bucket_count = s.gnu_hash[0], first = s.gnu_hash[1], bloom = s.gnu_hash[2];
+        const uint32_t *buckets = s.gnu_hash + 4 + bloom * (sizeof(ElfW(Addr)) / 4);
+        const uint32_t *chain = buckets + bucket_count;
+        uint32_t i = bucket_count ? buckets[hash % bucket_count] : 0;
+        if (i < first)
+            return NULL;
+        for (;; i++) {
+            if ((chain[i - first] | 1) == (hash | 1) && ht_symbol_fits(&s, i, name))
+                return ht_symbol_address(&s, i);
+            if (chain[i - first] & 1)
+                return NULL;
+        }
+    }
+    for (uint32_t i = 1; s.sysv_hash && i < s.sysv_hash[1]; i++)
+        if (ht_symbol_fits(&s, i, name))
+            return ht_symbol_address(&s, i);
+    return NULL;
+}

@@ -1,0 +1,149 @@
+/*
+ * file.c: the mapped recording. Sparse, shared, laid out once; see docs/FORMAT.md.
+ *
+ * Every store of the library into it goes to a part that ht_file_reserve has said yes to: the file
+ * system has given that room already. A hole stored to on a full disk would be a SIGBUS in the
+ * program.
+ */
+#include "heaptap.h"
+
+#define HT_CHUNK 65536ull
+
+static uint64_t ht_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t ht_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static uint64_t ht_clamp(uint64_t n, uint64_t low, uint64_t high) { return ht_min(ht_max(n, low), high); }
+
+HT_NOINLINE int ht_file_reserve_slow(uint32_t section, uint64_t bytes)
+{
+    uint64_t limit = (uint64_t)ht_p.capacity[section] * ((const struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE))[section].record_size;
+    uint64_t from = ht_shared_get(&ht_p.reserved[section]);
+    uint64_t to = ht_round_up(bytes, HT_CHUNK);
+    if (bytes > limit || !ht_sys_reserve(ht_p.file + ht_p.offset[section] + from, to - from, ht_p.path, ht_p.offset[section] + from)) {
+        if (bytes <= limit)
+            ht_shared_set(&ht_p.header->no_space, 1u);
+        return 0;
+    }
+    while (from < to)
+        if (ht_shared_swap(&ht_p.reserved[section], &from, to))
+            break;
+    return 1;
+}
+
+/* Whether the first `bytes` of a section can be stored to. */
+HT_INLINE int ht_file_reserve(uint32_t section, uint64_t bytes)
+{
+    return HT_LIKELY(bytes <= ht_shared_get(&ht_p.reserved[section])) || ht_file_reserve_slow(section, bytes);
+}
+
+/* Appends n in decimal, or text; the end stays inside `path`. */
+static char *ht_path_text(char *at, const char *end, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length && at < end; i++)
+        *at++ = text[i];
+    return at;
+}
+
+static char *ht_path_number(char *at, const char *end, uint64_t n)
+{
+    char digits[20];
+    size_t i = sizeof digits;
+    do
+        digits[--i] = (char)('0' + n % 10);
+    while (n /= 10);
+    return ht_path_text(at, end, digits + i, sizeof digits - i);
+}
+
+/* The name of a recording from HEAPTAP_OUT: `%p` becomes the pid. From the second attempt on the
+ * pid is added (the first name is the parent's, or an earlier image's of this process), then a count. */
+static void ht_file_name(char path[4096], const char *pattern, const char *program, uint32_t attempt)
+{
+    static const char suffix[] = ".heaptap";
+    const char *end = path + 4095;
+    uint32_t pid = ht_sys_pid();
+    char *at = path;
+    if (!pattern) {
+        at = ht_path_text(at, end, "heaptap.", 8);
+        at = ht_path_text(at, end, program, ht_length(program));
+        at = ht_path_text(at, end, ".", 1);
+        at = ht_path_number(at, end, pid);
+        pattern = suffix;
+        attempt += attempt > 0; /* the pid is there already */
+    }
+    size_t length = ht_length(pattern), stem = length;
+    if (length >= sizeof suffix - 1 && ht_same_text(pattern + length - (sizeof suffix - 1), suffix))
+        stem = length - (sizeof suffix - 1);
+    for (size_t i = 0; i < length || i == stem; i++) {
+        if (i == stem && attempt > 0) {
+            if (attempt != 1 || at != path) {
+                at = ht_path_text(at, end, ".", 1);
+                at = ht_path_number(at, end, pid);
+            }
+            if (attempt > 1) {
+                at = ht_path_text(at, end, ".", 1);
+                at = ht_path_number(at, end, attempt);
+            }
+        }
+        if (i == length)
+            break;
+        if (pattern[i] == '%' && pattern[i + 1] == 'p') {
+            at = ht_path_number(at, end, pid);
+            i++;
+        } else {
+            at = ht_path_text(at, end, pattern + i, 1);
+        }
+    }
+    *at = 0;
+}
+
+/* Creates and maps the file. It never replaces one, nor follows a symbolic link. */
+static int ht_file_start(const char *pattern, const char *program)
+{
+    uint32_t b = ht_p.buckets;
+    uint32_t threads = (uint32_t)ht_clamp(b / 16, 64, HT_MAX_THREADS);
+    ht_p.page_capacity = (uint32_t)ht_max((uint64_t)b * 7 / 64, b / 64 + threads);
+    const struct ht_file_section sections[HT_SECTION_COUNT] = {
+        [HT_SECTION_STRINGS] = { 0, (uint32_t)ht_clamp(b * 8ull, 65536, 1048576), 1 },
+        [HT_SECTION_MODULES] = { 0, (uint32_t)ht_clamp(b / 16, 256, 4096), sizeof(struct ht_file_modules) },
+        [HT_SECTION_THREADS] = { 0, threads, sizeof(struct ht_file_threads) },
+        [HT_SECTION_NODES] = { 0, b * 8, sizeof(struct ht_file_nodes) },
+        [HT_SECTION_OWNERS] = { 0, ht_p.page_capacity, sizeof(struct ht_file_owners) },
+        [HT_SECTION_PATHS] = { 0, ht_p.page_capacity * HT_PAGE_RECORDS, sizeof(struct ht_file_paths) },
+        [HT_SECTION_TIMELINE] = { 0, 1024, sizeof(struct ht_file_timeline) },
+    };
+    uint64_t size = HT_ALIGNMENT;
+    for (uint32_t i = 0; i < HT_SECTION_COUNT; i++) {
+        ht_p.offset[i] = size;
+        ht_p.capacity[i] = sections[i].capacity;
+        size += ht_round_up((uint64_t)sections[i].capacity * sections[i].record_size, HT_ALIGNMENT);
+    }
+    if (size > ht_sys_file_limit())
+        return 0;
+    long fd = -HT_EEXIST;
+    for (uint32_t attempt = 0; fd == -HT_EEXIST && attempt < 1000; attempt++) {
+        ht_file_name(ht_p.path, pattern, program, attempt);
+        fd = ht_sys_create(ht_p.path);
+    }
+    if (HT_FAILED(fd))
+        return 0;
+    ht_p.file = ht_sys_truncate(fd, size) == 0 ? ht_sys_map_file(fd, size) : NULL;
+    ht_sys_close(fd);
+    if (!ht_p.file || !ht_sys_not_inherited(ht_p.file, size) || !ht_sys_reserve(ht_p.file, HT_CHUNK, ht_p.path, 0)) {
+        if (ht_p.file)
+            ht_sys_unmap(ht_p.file, size);
+        ht_sys_unlink(ht_p.path);
+        return 0;
+    }
+    struct ht_file_section *table = (struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE);
+    for (uint32_t i = 0; i < HT_SECTION_COUNT; i++)
+        table[i] = (struct ht_file_section){ ht_p.offset[i], sections[i].capacity, sections[i].record_size };
+    ht_p.header = (struct ht_file_header *)ht_p.file;
+    ht_p.header->file_size = size;
+    ht_p.strings = ht_p.file + ht_p.offset[HT_SECTION_STRINGS];
+    ht_p.modules = (struct ht_file_modules *)(ht_p.file + ht_p.offset[HT_SECTION_MODULES]);
+    ht_p.threads = (struct ht_file_threads *)(ht_p.file + ht_p.offset[HT_SECTION_THREADS]);
+    ht_p.nodes = (struct ht_file_nodes *)(ht_p.file + ht_p.offset[HT_SECTION_NODES]);
+    ht_p.owners = (struct ht_file_owners *)(ht_p.file + ht_p.offset[HT_SECTION_OWNERS]);
+    ht_p.paths = (struct ht_file_paths *)(ht_p.file + ht_p.offset[HT_SECTION_PATHS]);
+    ht_p.timeline = (struct ht_file_timeline *)(ht_p.file + ht_p.offset[HT_SECTION_TIMELINE]);
+    return ht_file_reserve(HT_SECTION_TIMELINE, 1024 * sizeof *ht_p.timeline);
+}

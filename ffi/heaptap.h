@@ -1,0 +1,198 @@
+/*
+ * heaptap: declarations of the library, file by file.
+ *
+ * Data flows  hooks.c -> thread.c -> unwind.c -> path.c -> (the mapped recording)
+ *                     -> shadow.c, peak.c
+ * and everything stands on sys.c and process.c. The library uses no C library: raw system calls,
+ * its own look-up of the functions that it wraps, and three weak imports (process.c, module.c).
+ *
+ * Rules for everything reachable from a hook: it allocates nothing, takes no lock that the program
+ * could hold, leaves errno alone, and keeps no file descriptor open.
+ */
+#ifndef HT_HEAPTAP_H
+#define HT_HEAPTAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/x86_64.h"
+#include "atomic.h"
+#include "layout.h"
+
+#define HT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HT_INLINE static inline __attribute__((always_inline))
+#define HT_NOINLINE static __attribute__((noinline))
+#define HT_EXPORT __attribute__((visibility("default"), used))
+/* Reads other functions' stack frames, which AddressSanitizer takes for a bug. */
+#define HT_RAW __attribute__((no_sanitize("address", "undefined", "thread")))
+#define HT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define HT_MAX_DEPTH 1024u
+#define HT_MAX_BUCKETS (1u << 20)
+#define HT_MAX_THREADS 4094u
+
+/* sys.c: every system call. Results are the kernel's: negative is -errno. */
+#define HT_FAILED(result) ((unsigned long)(result) > -4096ul)
+static void *ht_sys_map(size_t size);          /* private zeroed memory, NULL when there is none */
+static void ht_sys_unmap(void *at, size_t size);
+static int ht_sys_not_inherited(void *at, size_t size); /* a fork's child does not have it */
+static int ht_sys_wiped(void *at, size_t size);         /* a fork's child has zeros there */
+static int ht_sys_readable(uint64_t address);  /* whether eight bytes there can be read */
+static uint64_t ht_sys_now(int clock);         /* nanoseconds */
+static void ht_sys_yield(void);
+
+/* A lock for the slow paths. Never held while anything outside the library runs, and never taken
+ * twice by a thread: a nested hook passes through before it gets here. */
+struct ht_lock {
+    uint32_t held;
+};
+static void ht_lock(struct ht_lock *lock);
+static void ht_unlock(struct ht_lock *lock);
+
+/* eh_frame.c and unwind.c. A rule says how to get from a frame to its caller's, in one word:
+ * bits 0..3 kind, 4..27 CFA offset (signed), 28..43 where fp was saved (8-byte units below the CFA,
+ * 0 when it was not), 44..59 module. */
+enum ht_rule_kind {
+    HT_RULE_NONE = 0,     /* nothing known */
+    HT_RULE_SP = 1,       /* CFA = sp + offset */
+    HT_RULE_FP = 2,       /* CFA = fp + offset */
+    HT_RULE_SP_DEREF = 3, /* CFA = word at sp + offset (stack realigned) */
+    HT_RULE_FP_DEREF = 4, /* CFA = word at fp + offset */
+    HT_RULE_SIGNAL = 5,   /* the caller's registers are in a ucontext */
+    HT_RULE_GUESS = 6,    /* no table: a frame record at fp, if there is one */
+    HT_RULE_END = 7,      /* outermost frame */
+};
+#define HT_RULE_OFFSET_MAX (1 << 23)
+#define HT_RULE_FP_SLOT_MAX 0xffff
+HT_INLINE uint64_t ht_rule(enum ht_rule_kind kind, int64_t offset, uint64_t fp_slot)
+{
+    return (uint64_t)kind | ((uint64_t)offset & 0xffffff) << 4 | fp_slot << 28;
+}
+HT_INLINE enum ht_rule_kind ht_rule_kind(uint64_t rule) { return (enum ht_rule_kind)(rule & 15); }
+HT_INLINE int64_t ht_rule_offset(uint64_t rule) { return (int64_t)(rule << 36) >> 40; }
+HT_INLINE uint64_t ht_rule_fp_slot(uint64_t rule) { return (rule >> 28 & 0xffff) * 8; }
+HT_INLINE uint32_t ht_rule_module(uint64_t rule) { return (uint32_t)(rule >> 44) & 0xffff; }
+HT_INLINE uint64_t ht_rule_with_module(uint64_t rule, uint32_t module) { return rule | (uint64_t)module << 44; }
+
+static uint64_t ht_eh_frame_rule(const void *eh_frame_hdr, uint64_t pc, uint64_t low, uint64_t high);
+
+/* module.c: loaded objects, numbered as their code appears on stacks; 0 is code of no object. */
+static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *low, uint64_t *high);
+static uint64_t ht_module_base(uint32_t module);
+
+/* path.c */
+struct ht_thread;
+static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t key);
+static uint32_t ht_bucket_of(struct ht_thread *t, uint32_t node, uint64_t leaf_key);
+
+/* One stack word that a walk depended on. */
+struct ht_word {
+    const uint64_t *at;
+    uint64_t value;
+};
+
+/* A frame of the kept stack; see unwind.c. */
+struct ht_frame {
+    uint64_t pc, sp, fp;
+    uint64_t fp_matters; /* all ones when the way to the caller depends on fp, else 0 */
+    uint32_t node;       /* in the recording, 0 when the table had no room */
+    uint32_t words;      /* end of this frame's words; they begin where its caller's end */
+};
+
+/* A frame while it is being walked: what the kept stack will hold of it, and its key. */
+struct ht_step {
+    uint64_t pc, sp, fp, fp_matters, key;
+    uint32_t word_count;
+    struct ht_word words[3];
+};
+
+/* What a thread's next hook finds. */
+enum ht_idle {
+    HT_BUSY = 0,          /* a hook of this thread is under way (or this is a fork's child) */
+    HT_IDLE_COUNTERS = 1, /* to count totals only */
+    HT_IDLE_PATHS = 2,    /* to count totals and call paths */
+    HT_IDLE_SHARED = 3,   /* to count in the shared records */
+};
+
+/*
+ * A thread's own state: private memory, written by that thread alone, zeroed by the kernel in a
+ * fork's child. Nobody else reads it but a thread that takes it over after its end (thread.c).
+ */
+struct ht_thread {
+    uint32_t idle;      /* enum ht_idle */
+    uint32_t slot;      /* number of the thread record */
+    struct ht_file_threads *counters;
+    struct ht_file_paths **pages; /* by call path / HT_PAGE_RECORDS; NULL where it has none yet */
+    const void *last;   /* the block that it allocated last */
+    int64_t high, low;  /* levels of its net bytes outside which peak.c wants to know */
+    int64_t flushed;    /* how much of its net is in the header's current */
+    uint64_t tick_mask; /* the next look at clock and name is due when these bits of its allocations are 0 */
+    uint64_t tag;       /* its number as it stands in shadow words */
+    uint32_t bucket;    /* call path of the kept stack */
+    uint32_t generation; /* of loaded code, under which the stack was kept */
+    uint32_t locked;    /* holds the lock of the shared records */
+    struct ht_frame *top; /* innermost kept frame */
+    struct ht_frame *frames; /* [0] is a sentinel no stack can match, then outermost first */
+    struct ht_word *words;   /* [0] is a sentinel that never agrees, then outermost first */
+    struct ht_step *steps;
+    uint64_t stack_low, stack_high; /* pages known to be readable */
+    uint32_t ready;     /* what idle is between hooks */
+    uint32_t root;      /* node at which the kept stack ends */
+    uint32_t cut_beyond; /* when that is HT_NODE_DEPTH: frames known to lie beyond the cut */
+    uint32_t cut_at_page; /* and whether the cut is at a page boundary */
+    uint32_t spare_node, spare_bucket; /* taken in a race that another thread won */
+    uint32_t tid;
+    size_t size; /* of this mapping */
+};
+static struct ht_thread *ht_enter_slow(void);
+
+/* process.c: the process-wide state, zeroed by the kernel in a fork's child. */
+enum ht_state { HT_STATE_NEW = 0, HT_STATE_STARTING, HT_STATE_ON, HT_STATE_OFF };
+struct ht_process {
+    uint32_t state;  /* enum ht_state; NEW in a fork's child, whatever it was before */
+    uint32_t mode, depth, buckets, exact_peak;
+    uint32_t generation; /* counts up when code was unloaded */
+    /* The mapped recording. Written at the start, constant from then on. */
+    uint8_t *file;
+    struct ht_file_header *header;
+    uint8_t *strings;
+    struct ht_file_modules *modules;
+    struct ht_file_threads *threads;
+    struct ht_file_nodes *nodes;
+    struct ht_file_owners *owners;
+    struct ht_file_paths *paths;
+    struct ht_file_timeline *timeline;
+    uint32_t capacity[HT_SECTION_COUNT]; /* records */
+    uint32_t page_capacity;
+    uint64_t offset[HT_SECTION_COUNT];
+    uint64_t reserved[HT_SECTION_COUNT]; /* bytes of each section that the file system has given; only grows */
+    uint64_t start; /* monotonic clock */
+    /* unwind.c */
+    struct ht_rule_slot *rules;
+    /* path.c */
+    uint32_t *index[2];
+    uint32_t index_mask[2];
+    /* thread.c */
+    struct ht_lock shared_lock; /* of the shared thread record and every shared page */
+    struct ht_lock thread_lock; /* of starting and taking over threads */
+    struct ht_file_paths **shared_pages;
+    struct ht_thread *by_slot[HT_MAX_THREADS + 1];
+    uint32_t probe; /* where the next search for an ended thread begins */
+    int64_t shared_flushed;
+    /* module.c */
+    struct ht_lock module_lock;
+    /* peak.c */
+    struct ht_lock timeline_lock;
+    uint64_t sample_due, sample_interval;
+    char path[4096]; /* of the recording */
+};
+
+/* real.c: the functions underneath. */
+struct ht_real {
+#define HT_FUNCTION(result, name, parameters, arguments) result(*name) parameters;
+#include "hooks.def"
+#undef HT_FUNCTION
+};
+
+#endif

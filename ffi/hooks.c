@@ -1,0 +1,161 @@
+/*
+ * hooks.c: the functions that the program calls in place of the allocator's.
+ *
+ * Each calls the real function and counts (count.c). For free and realloc the block's word is taken
+ * out of the shadow *before* the real call: after it another thread may own the address. Where the
+ * real function may call back into the hooks (musl's calloc does) the thread is marked busy around
+ * it, and the nested call passes through.
+ */
+#include "heaptap.h"
+
+#ifdef HT_TEST
+#define HT_HOOK(name) ht_hook_##name
+#else
+#define HT_HOOK(name) name
+#endif
+
+HT_EXPORT void *HT_HOOK(malloc)(size_t size)
+{
+    void *block = ht_real.malloc(size);
+    return ht_note_allocation(block, size, HT_CALLER());
+}
+
+HT_EXPORT void HT_HOOK(free)(void *block)
+{
+    if (HT_LIKELY(block))
+        ht_free(block);
+}
+
+/* Marks the thread busy around a real function; what it was before, HT_BUSY when nothing is to be
+ * counted afterwards. */
+static uint32_t ht_around(struct ht_thread **t)
+{
+    *t = ht_self;
+    if ((*t)->idle == HT_BUSY) {
+        *t = ht_enter_slow();
+        if (!*t)
+            return HT_BUSY;
+    }
+    return ht_busy(*t);
+}
+
+HT_INLINE void ht_note_around(struct ht_thread *t, uint32_t idle, void *block, size_t size, struct ht_regs at)
+{
+    if (idle == HT_BUSY)
+        return;
+    ht_idle(t, idle);
+    ht_note_allocation(block, size, at);
+}
+
+HT_EXPORT void *HT_HOOK(calloc)(size_t count, size_t size)
+{
+    struct ht_thread *t;
+    uint32_t idle = ht_around(&t);
+    void *block = ht_real.calloc(count, size);
+    ht_note_around(t, idle, block, count * size, HT_CALLER());
+    return block;
+}
+
+/* realloc once the thread is marked. Zero stays zero: what that means is the C library's to say. */
+static void *ht_reallocate(struct ht_thread *t, void *old, size_t size, struct ht_regs at)
+{
+    uint64_t value = old ? ht_take_block(old) : 0;
+    void *block = ht_real.realloc(old, size);
+    if (t->ready == HT_IDLE_SHARED)
+        ht_shared_hold(t);
+    if (!block && old && size == 0) {
+        ht_count_end(t, value, old);
+    } else if (!block) {
+        if (value)
+            ht_own_set(ht_shadow_find(old), value);
+        ht_own_add(&t->counters->failed, 1);
+    } else if (value) {
+        ht_count_reallocation(t, ht_shadow_block(value, old), block, size, at);
+    } else {
+        if (old)
+            ht_own_add(&t->counters->unknown_frees, 1);
+        ht_count_allocation(t, block, size, at);
+    }
+    return block;
+}
+
+HT_EXPORT void *HT_HOOK(realloc)(void *old, size_t size)
+{
+    struct ht_thread *t;
+    uint32_t idle = ht_around(&t);
+    if (idle == HT_BUSY)
+        return ht_real.realloc(old, size);
+    void *block = ht_reallocate(t, old, size, HT_CALLER());
+    ht_end(t, idle);
+    return block;
+}
+
+HT_EXPORT void *HT_HOOK(reallocarray)(void *old, size_t count, size_t size)
+{
+    struct ht_thread *t;
+    size_t bytes;
+    uint32_t idle = ht_around(&t);
+    if (idle == HT_BUSY)
+        return ht_real.reallocarray(old, count, size);
+    void *block;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        /* The real function's to refuse, and to set errno. */
+        block = ht_real.reallocarray(old, count, size);
+        if (idle == HT_IDLE_SHARED)
+            ht_shared_hold(t);
+        ht_own_add(&t->counters->failed, 1);
+    } else {
+        block = ht_reallocate(t, old, bytes, HT_CALLER());
+    }
+    ht_end(t, idle);
+    return block;
+}
+
+HT_EXPORT int HT_HOOK(posix_memalign)(void **to, size_t alignment, size_t size)
+{
+    struct ht_thread *t;
+    uint32_t idle = ht_around(&t);
+    int result = ht_real.posix_memalign(to, alignment, size);
+    ht_note_around(t, idle, result == 0 ? *to : NULL, size, HT_CALLER());
+    return result;
+}
+
+#define HT_ALLOCATING_HOOK(name, parameters, arguments)                                            \
+    HT_EXPORT void *HT_HOOK(name) parameters                                                       \
+    {                                                                                              \
+        struct ht_thread *t;                                                                       \
+        uint32_t idle = ht_around(&t);                                                             \
+        void *block = ht_real.name arguments;                                                      \
+        ht_note_around(t, idle, block, size, HT_CALLER());                                         \
+        return block;                                                                              \
+    }
+HT_ALLOCATING_HOOK(aligned_alloc, (size_t alignment, size_t size), (alignment, size))
+HT_ALLOCATING_HOOK(memalign, (size_t alignment, size_t size), (alignment, size))
+HT_ALLOCATING_HOOK(valloc, (size_t size), (size))
+HT_ALLOCATING_HOOK(pvalloc, (size_t size), (size))
+
+/* C23. A C library without them has a free that does the same. */
+HT_EXPORT void HT_HOOK(free_sized)(void *block, size_t size)
+{
+    (void)size;
+    HT_HOOK(free)(block);
+}
+
+HT_EXPORT void HT_HOOK(free_aligned_sized)(void *block, size_t alignment, size_t size)
+{
+    (void)alignment;
+    (void)size;
+    HT_HOOK(free)(block);
+}
+
+/* Code that goes away takes its unwind rules with it. */
+HT_EXPORT int HT_HOOK(dlclose)(void *handle)
+{
+    if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
+        return ht_real.dlclose(handle);
+    unsigned long long before = ht_unload_count();
+    int result = ht_real.dlclose(handle);
+    if (ht_unload_count() != before)
+        ht_modules_changed();
+    return result;
+}

@@ -1,0 +1,132 @@
+/*
+ * path.c: from stacks to numbered call paths. Nodes (a frame below its caller), the index that finds
+ * them, and the buckets: the numbers under which path records stand.
+ *
+ * Nodes are only ever added. A node's key and parent are written before its number is published in
+ * the index by compare-and-swap, its bucket is set once, by compare-and-swap. Its parent always has
+ * a smaller number. Whoever loses such a race keeps the number that it took for its next use.
+ *
+ * The index is private. It has two levels: a small one that most programs never fill, so that a
+ * sparse hash does not touch a page per node, and a large one behind it. A slot is 0 or
+ *     bits 0..22 node, 23..31 nine bits of the hash.
+ * A slot never changes once it is set.
+ *
+ * When nodes or buckets run out, a path falls back to its innermost frame alone (a child of
+ * HT_NODE_FULL, for which an eighth of both is kept), and to HT_PATH_NONE when that is full too.
+ */
+#include "heaptap.h"
+
+#define HT_INDEX_WINDOW 16u
+#define HT_INDEX_NODE_BITS 23
+
+static int ht_path_start(void)
+{
+    uint32_t nodes = ht_p.capacity[HT_SECTION_NODES];
+    uint32_t entries[2] = { nodes / 8, nodes * 2 };
+    for (uint32_t level = 0; level < 2; level++) {
+        size_t size = entries[level] * sizeof(uint32_t);
+        ht_p.index[level] = ht_sys_map(size);
+        if (!ht_p.index[level])
+            return 0;
+        ht_sys_not_inherited(ht_p.index[level], size);
+        ht_p.index_mask[level] = entries[level] - 1;
+    }
+    ht_p.header->nodes_used = HT_NODE_FIRST;
+    ht_p.header->buckets_used = 1;
+    return 1;
+}
+
+HT_INLINE uint32_t ht_mix(uint64_t key, uint32_t parent)
+{
+    uint64_t h = (key ^ (uint64_t)parent << 40 ^ parent) * 0x9e3779b97f4a7c15ull;
+    h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ull;
+    return (uint32_t)(h >> 32);
+}
+
+/* How many of `capacity` a stack or, when it is full, an innermost frame may take. */
+HT_INLINE uint32_t ht_share(uint32_t capacity, int fallback) { return fallback ? capacity : capacity - capacity / 8; }
+
+/* Takes the next number of a counter that stops at a limit; 0 when it is there. */
+static uint32_t ht_take_next(uint32_t *counter, uint32_t limit)
+{
+    uint32_t n = ht_peek(counter);
+    while (n < limit)
+        if (ht_shared_swap(counter, &n, n + 1))
+            return n;
+    return 0;
+}
+
+static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key)
+{
+    uint32_t n = t->spare_node;
+    t->spare_node = 0;
+    /* A parent has the smaller number: readers rely on it. */
+    if (n <= parent) {
+        uint32_t limit = ht_share(ht_p.capacity[HT_SECTION_NODES], parent == HT_NODE_FULL);
+        uint64_t used = ht_peek(&ht_p.header->nodes_used);
+        if (used >= limit || !ht_file_reserve(HT_SECTION_NODES, (used + 256) * sizeof *ht_p.nodes))
+            return 0;
+        n = ht_take_next(&ht_p.header->nodes_used, limit);
+        if (n == 0 || !ht_file_reserve(HT_SECTION_NODES, (n + 1ull) * sizeof *ht_p.nodes))
+            return 0;
+    }
+    ht_own_set(&ht_p.nodes[n].key, key);
+    ht_own_set(&ht_p.nodes[n].parent, parent);
+    return n;
+}
+
+static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t key)
+{
+    uint32_t hash = ht_mix(key, parent);
+    uint32_t tag = hash & ~((1u << HT_INDEX_NODE_BITS) - 1);
+    for (uint32_t level = 0; level < 2; level++) {
+        uint32_t *index = ht_p.index[level];
+        uint32_t start = (level ? hash * 0x9e3779b1u >> 7 : hash) & ht_p.index_mask[level] & ~(HT_INDEX_WINDOW - 1);
+        uint32_t probes = level ? 8 * HT_INDEX_WINDOW : HT_INDEX_WINDOW;
+        for (uint32_t i = 0; i < probes; i++) {
+            uint32_t *slot = &index[(start + i) & ht_p.index_mask[level]];
+            uint32_t entry = ht_shared_get(slot);
+            if (entry == 0) {
+                uint32_t fresh = ht_node_new(t, parent, key);
+                if (fresh == 0)
+                    return 0;
+                if (ht_shared_swap(slot, &entry, fresh | tag))
+                    return fresh;
+                t->spare_node = fresh;
+            }
+            uint32_t node = entry & ((1u << HT_INDEX_NODE_BITS) - 1);
+            if ((entry & ~((1u << HT_INDEX_NODE_BITS) - 1)) == tag && ht_p.nodes[node].key == key && ht_p.nodes[node].parent == parent)
+                return node;
+        }
+    }
+    return 0;
+}
+
+/* The bucket of a node, numbered now if it has none; 0 when there is no number left. */
+static uint32_t ht_node_bucket(struct ht_thread *t, uint32_t node, int fallback)
+{
+    uint32_t bucket = ht_shared_get(&ht_p.nodes[node].bucket);
+    if (bucket)
+        return bucket;
+    uint32_t fresh = t->spare_bucket;
+    t->spare_bucket = 0;
+    if (!fresh)
+        fresh = ht_take_next(&ht_p.header->buckets_used, ht_share(ht_p.buckets, fallback));
+    if (!fresh)
+        return 0;
+    if (ht_shared_swap(&ht_p.nodes[node].bucket, &bucket, fresh))
+        return fresh;
+    t->spare_bucket = fresh;
+    return bucket;
+}
+
+/* The call path of a stack: its innermost node (0 when there was no room) and frame. */
+static uint32_t ht_bucket_of(struct ht_thread *t, uint32_t node, uint64_t leaf_key)
+{
+    uint32_t bucket = node ? ht_node_bucket(t, node, 0) : 0;
+    if (HT_LIKELY(bucket))
+        return bucket;
+    node = ht_node_intern(t, HT_NODE_FULL, leaf_key);
+    bucket = node ? ht_node_bucket(t, node, 1) : 0;
+    return bucket ? bucket : HT_PATH_NONE;
+}

@@ -1,0 +1,135 @@
+/*
+ * peak.c: the process's current and peak, what every call path had live at the peak, the timeline.
+ *
+ * Each thread keeps its own net bytes in its counters (`current`). It calls in here only when they
+ * leave [low, high], a range that it keeps for itself, so the hot path is one compare.
+ *
+ * While only one thread has ever allocated, the range follows it exactly. While it rises above the
+ * old peak nothing is stored; the first fall after a rise stores the peak and its number, so a
+ * reader that finds the present sum above `peak` knows that the peak is now.
+ *
+ * With several threads each adds its net change to the header's `current` when it has changed by
+ * more than a batch. A sum above `peak` becomes the peak and takes the next number. The first
+ * thread may be on its own rule still when the second comes; so every flush counts what the first
+ * one has pending, whose counters it may read like any reader.
+ *
+ * What was live at the peak: a path record that changes under a new peak number first saves its
+ * live values (ht_peak_keep). One that never changed since then needs no saving. No table is copied.
+ */
+#include "heaptap.h"
+
+#define HT_PEAK_BATCH 32768
+#define HT_SLOT_FIRST 1u
+#define HT_SAMPLE_INTERVAL 1000000u /* nanoseconds, at first */
+
+static void ht_peak_save(struct ht_file_paths *r, uint64_t number)
+{
+    ht_own_set(&r->peak_bytes, r->live_bytes);
+    ht_own_set(&r->peak_count, (int64_t)(r->allocations - r->frees - r->moved));
+    ht_own_set(&r->peak_seen, number);
+}
+
+/* Before a path record changes. */
+HT_INLINE int ht_peak_kept(const struct ht_file_paths *r) { return r->peak_seen == ht_peek(&ht_p.header->peak_number); }
+static void ht_peak_keep(struct ht_file_paths *r)
+{
+    if (!ht_peak_kept(r))
+        ht_peak_save(r, ht_peek(&ht_p.header->peak_number));
+}
+
+static void ht_peak_flush(struct ht_thread *t, int64_t net)
+{
+    struct ht_file_header *h = ht_p.header;
+    int64_t *flushed = t->ready == HT_IDLE_SHARED ? &ht_p.shared_flushed : &t->flushed;
+    int64_t change = net - *flushed;
+    int64_t current = ht_shared_add(&h->current, change) + change;
+    *flushed = net;
+    if (t->ready != HT_IDLE_SHARED) {
+        int64_t batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
+        t->high = net + batch;
+        t->low = net - batch;
+    }
+    struct ht_thread *first = ht_p.by_slot[HT_SLOT_FIRST];
+    if (first && first != t)
+        current += ht_peek(&first->counters->current) - ht_peek(&first->flushed);
+    int64_t peak = ht_peek(&h->peak);
+    while (current > peak)
+        if (ht_shared_swap(&h->peak, &peak, current)) {
+            ht_shared_add(&h->peak_number, 1u);
+            break;
+        }
+}
+
+static void ht_peak_over(struct ht_thread *t, int64_t net)
+{
+    if (!ht_peek(&ht_p.header->multi)) {
+        t->high = net;
+        t->low = net;
+    } else {
+        ht_peak_flush(t, net);
+    }
+}
+
+static void ht_peak_under(struct ht_thread *t, int64_t before, int64_t after)
+{
+    if (!ht_peek(&ht_p.header->multi)) {
+        ht_own_set(&ht_p.header->peak, t->high);
+        ht_own_add(&ht_p.header->peak_number, 1u);
+        t->low = INT64_MIN;
+    } else {
+        ht_peak_flush(t, before);
+        if (t->ready != HT_IDLE_SHARED && after < t->low)
+            ht_peak_flush(t, after);
+    }
+}
+
+/* Before any record shows a fall of the calling thread's net bytes. */
+static void ht_peak_fall(struct ht_thread *t, uint64_t bytes)
+{
+    int64_t before = t->counters->current, after = before - (int64_t)bytes;
+    if (after < t->low)
+        ht_peak_under(t, before, after);
+}
+
+/* After every record shows a rise. */
+static void ht_peak_rise(struct ht_thread *t)
+{
+    int64_t net = t->counters->current;
+    if (net > t->high)
+        ht_peak_over(t, net);
+}
+
+/* Present current as far as this thread can tell without adding up all records. */
+static int64_t ht_current(struct ht_thread *t)
+{
+    int64_t current = ht_peek(&ht_p.header->current);
+    return t->ready == HT_IDLE_SHARED ? current : current + t->counters->current - t->flushed;
+}
+
+/* A sample, when it is due and nobody else takes one. The ring keeps the whole run: when it is
+ * full, every second sample goes and the interval doubles. Returns whether it took one. */
+static int ht_sample(struct ht_thread *t)
+{
+    uint64_t now = ht_sys_now(HT_CLOCK_MONOTONIC) - ht_p.start;
+    if (now < ht_peek(&ht_p.sample_due) || !ht_try_lock(&ht_p.timeline_lock))
+        return 0;
+    struct ht_file_header *h = ht_p.header;
+    uint32_t used = h->timeline_used;
+    if (used == ht_p.capacity[HT_SECTION_TIMELINE]) {
+        for (uint32_t i = 0; 2 * i < used; i++)
+            ht_p.timeline[i] = ht_p.timeline[2 * i];
+        used /= 2;
+        ht_shared_set(&h->timeline_used, used);
+        ht_own_add(&h->timeline_halved, 1u);
+        ht_p.sample_interval *= 2;
+    }
+    uint64_t allocations = 0;
+    uint32_t threads = ht_peek(&h->threads_used);
+    for (uint32_t i = 0; i < threads && i < 64; i++)
+        allocations += ht_peek(&ht_p.threads[i].allocations);
+    ht_p.timeline[used] = (struct ht_file_timeline){ now, ht_current(t), allocations, ht_sys_max_rss() };
+    ht_shared_set(&h->timeline_used, used + 1);
+    ht_own_set(&ht_p.sample_due, now + ht_p.sample_interval);
+    ht_unlock(&ht_p.timeline_lock);
+    return 1;
+}

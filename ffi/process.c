@@ -1,0 +1,170 @@
+/*
+ * process.c: start-up, and the start-up of a fork's child.
+ *
+ * Recording starts at the first call of any hook, which is often before any constructor has run.
+ * States: NEW -> STARTING (one thread, the others pass through) -> ON, or OFF for good.
+ *
+ * After fork the kernel gives the child zeros where ht_p, the shadow's first level and the threads'
+ * states are, and nothing where the recording and the other tables are. So a child can't write to
+ * its parent's file; its first call finds NEW and starts a recording of its own. A vfork child
+ * shares everything and counts as its parent.
+ *
+ * Outside that: the real functions (real.c), which are the same for every child.
+ */
+#include "heaptap.h"
+
+extern void *__libc_stack_end __attribute__((weak)); /* where the kernel put argc, argv, environment */
+extern char **environ __attribute__((weak));
+
+/* The program's command line and environment, as the kernel laid them out. */
+struct ht_start {
+    char **arguments, **environment;
+};
+
+static struct ht_start ht_start_of_program(void)
+{
+    struct ht_start start = { NULL, &environ ? environ : NULL };
+    if (&__libc_stack_end && __libc_stack_end) {
+        long count = *(long *)__libc_stack_end;
+        start.arguments = (char **)__libc_stack_end + 1;
+        start.environment = start.arguments + count + 1;
+    }
+    return start;
+}
+
+static const char *ht_variable(const struct ht_start *start, const char *name)
+{
+    size_t length = ht_length(name);
+    for (char **v = start->environment; v && *v; v++)
+        if (ht_same_bytes(*v, name, length) && (*v)[length] == '=')
+            return *v + length + 1;
+    return NULL;
+}
+
+/* A decimal number in [low, high]; `fallback` and a bit in *rejected when the text is anything else. */
+static uint32_t ht_number(const char *text, uint32_t low, uint32_t high, uint32_t fallback, uint32_t *rejected, uint32_t bit)
+{
+    uint64_t n = 0;
+    const char *c = text;
+    for (; c && *c >= '0' && *c <= '9' && n <= high; c++)
+        n = n * 10 + (uint64_t)(*c - '0');
+    if (!text || !*text)
+        return fallback;
+    if (*c || n < low || n > high) {
+        *rejected |= bit;
+        return fallback;
+    }
+    return (uint32_t)n;
+}
+
+/* Reads one of two words. */
+static uint32_t ht_word_choice(const char *text, const char *zero, const char *one, uint32_t fallback, uint32_t *rejected, uint32_t bit)
+{
+    if (!text || !*text)
+        return fallback;
+    if (ht_same_text(text, zero))
+        return 0;
+    if (ht_same_text(text, one))
+        return 1;
+    *rejected |= bit;
+    return fallback;
+}
+
+
+static void ht_command_note(char **arguments)
+{
+    if (!arguments || !arguments[0])
+        return;
+    /* The kernel lays the strings out one behind the other; a program may have changed that. */
+    uint32_t first = 0, total = 0;
+    for (char **a = arguments; *a && total < 32768; a++) {
+        uint32_t at, kept = ht_string_add(*a, ht_min(ht_length(*a) + 1, 16384), &at);
+        if (total == 0)
+            first = at;
+        if (!kept || at != first + total)
+            break;
+        total += kept;
+    }
+    ht_p.header->command = first;
+    ht_p.header->command_length = total ? total - 1 : 0;
+}
+
+static const char *ht_base_name(const char *path)
+{
+    const char *base = path;
+    for (; *path; path++)
+        if (*path == '/')
+            base = path + 1;
+    return base;
+}
+
+static int ht_process_open(void)
+{
+    struct ht_start start = ht_start_of_program();
+    uint32_t rejected = 0;
+    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 65536, &rejected, HT_REJECTED_BUCKETS);
+    ht_p.buckets = 64;
+    while (ht_p.buckets < buckets)
+        ht_p.buckets *= 2;
+    ht_p.depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &rejected, HT_REJECTED_DEPTH);
+    ht_p.mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), "counters", "paths", HT_MODE_PATHS, &rejected, HT_REJECTED_MODE);
+    ht_p.exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), "batched", "exact", 0, &rejected, HT_REJECTED_PEAK);
+    const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
+    if (pattern && !*pattern)
+        return 0;
+    const char *program = start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program";
+    if (!ht_file_start(pattern, program) || !ht_path_start() || !ht_unwind_start())
+        return 0;
+
+    struct ht_file_header *h = ht_p.header;
+    ht_p.start = ht_sys_now(HT_CLOCK_MONOTONIC);
+    ht_p.sample_interval = HT_SAMPLE_INTERVAL;
+    h->version = HT_VERSION;
+    h->byte_order = HT_BYTE_ORDER;
+    h->header_size = HT_HEADER_SIZE;
+    h->section_count = HT_SECTION_COUNT;
+    h->start_time = ht_sys_now(HT_CLOCK_REALTIME);
+    h->image = ht_p.start;
+    h->pid = ht_sys_pid();
+    h->parent_pid = ht_sys_parent();
+    h->machine = HT_MACHINE;
+    h->mode = ht_p.mode;
+    h->buckets = ht_p.buckets;
+    h->depth = ht_p.depth;
+    h->rejected = rejected;
+    h->peak_batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
+    h->modules_used = 1;
+    h->threads_used = HT_SLOT_FIRST;
+    size_t shared = ht_bucket_pages() * sizeof *ht_p.shared_pages;
+    ht_p.shared_pages = ht_sys_map(shared);
+    if (!ht_p.shared_pages || !ht_sys_not_inherited(ht_p.shared_pages, shared)
+        || !ht_file_reserve(HT_SECTION_THREADS, sizeof *ht_p.threads) || !ht_file_reserve(HT_SECTION_MODULES, sizeof *ht_p.modules)
+        || !ht_file_reserve(HT_SECTION_NODES, HT_NODE_FIRST * sizeof *ht_p.nodes))
+        return 0;
+    ht_p.shared_pages[0] = ht_page_take(HT_THREAD_SHARED, 0);
+    if (!ht_p.shared_pages[0])
+        return 0;
+    h->threads_used = HT_SLOT_FIRST;
+    char executable[4096];
+    long length = ht_sys_readlink("/proc/self/exe", executable, sizeof executable);
+    if (length > 0)
+        h->executable_length = ht_string_add(executable, (uint64_t)length, &h->executable);
+    ht_command_note(start.arguments);
+    h->allocator_length = ht_string_add(ht_real_object, ht_length(ht_real_object), &h->allocator);
+    static const uint8_t magic[] = HT_MAGIC;
+    uint64_t word;
+    memcpy(&word, magic, sizeof word);
+    ht_shared_set((uint64_t *)(void *)h->magic, word);
+    return 1;
+}
+
+/* Starts recording, or decides that this process is not recorded. Called by one thread. */
+static void ht_process_start(void)
+{
+    uint32_t state = HT_STATE_NEW;
+    if (!ht_shared_swap(&ht_p.state, &state, HT_STATE_STARTING))
+        return;
+    ht_real_find();
+    int on = ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves) && ht_process_open();
+    ht_shared_set(&ht_p.state, on ? HT_STATE_ON : HT_STATE_OFF);
+}

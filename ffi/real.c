@@ -1,0 +1,102 @@
+/*
+ * real.c: the functions that the hooks wrap, found without dlsym (which allocates): the first
+ * definition behind this library in the order of loading, so that a preloaded allocator keeps
+ * working below us; else the first anywhere but here.
+ *
+ * Until that has happened the table holds stand-ins that look the functions up and call them; it is
+ * filled once, with the same values whoever does it. Afterwards it never changes, in no fork either.
+ *
+ * An allocator that is not glibc's may give out blocks that lie closer than the shadow's 32 bytes.
+ * For those the table holds functions that round small requests up.
+ */
+#include "heaptap.h"
+
+static const char *ht_real_object = ""; /* the object that malloc is from */
+static void ht_real_find(void);
+
+#define HT_FUNCTION(result, name, parameters, arguments)                                           \
+    static result ht_first_##name parameters                                                       \
+    {                                                                                              \
+        ht_real_find();                                                                            \
+        return ht_real.name arguments;                                                             \
+    }
+#include "hooks.def"
+#undef HT_FUNCTION
+
+static struct ht_real ht_real = {
+#define HT_FUNCTION(result, name, parameters, arguments) .name = ht_first_##name,
+#include "hooks.def"
+#undef HT_FUNCTION
+};
+
+/* What was found: behind this library, and before it. */
+struct ht_lookup {
+    int behind;
+    struct ht_real found[2];
+    struct ht_object owner; /* of malloc */
+};
+
+static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct ht_lookup *lookup = context;
+    struct ht_object object = ht_object_from(info);
+    uint64_t here = (uint64_t)(void *)ht_lookup_visit;
+    if (here >= object.low && here < object.high) {
+        lookup->behind = 1;
+        return 0;
+    }
+    if (!ht_vdso_clock)
+        *(void **)&ht_vdso_clock = ht_object_symbol(&object, HT_VDSO_CLOCK);
+    struct ht_real *real = &lookup->found[lookup->behind];
+    int had_malloc = real->malloc != NULL;
+#define HT_FUNCTION(result, name, parameters, arguments)                                           \
+    if (!real->name)                                                                               \
+        *(void **)&real->name = ht_object_symbol(&object, #name);
+#include "hooks.def"
+#undef HT_FUNCTION
+    if (!had_malloc && real->malloc && (lookup->behind || !lookup->owner.name))
+        lookup->owner = object;
+    return 0;
+}
+
+#define HT_SPAN 32
+static struct ht_real ht_exact; /* what the rounding functions call */
+static size_t ht_request(size_t size) { return size < HT_SPAN ? HT_SPAN : size; }
+static void *ht_round_malloc(size_t size) { return ht_exact.malloc(ht_request(size)); }
+static void *ht_round_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (!__builtin_mul_overflow(count, size, &bytes) && bytes < HT_SPAN)
+        return ht_exact.calloc(1, HT_SPAN);
+    return ht_exact.calloc(count, size);
+}
+static void *ht_round_realloc(void *old, size_t size) { return ht_exact.realloc(old, old && size == 0 ? 0 : ht_request(size)); }
+static int ht_round_posix_memalign(void **to, size_t alignment, size_t size) { return ht_exact.posix_memalign(to, alignment, ht_request(size)); }
+static void *ht_round_aligned_alloc(size_t alignment, size_t size) { return ht_exact.aligned_alloc(alignment, ht_request(size)); }
+static void *ht_round_memalign(size_t alignment, size_t size) { return ht_exact.memalign(alignment, ht_request(size)); }
+
+static void ht_real_find(void)
+{
+    if (ht_real_object[0])
+        return;
+    struct ht_lookup lookup = { 0 };
+    dl_iterate_phdr(ht_lookup_visit, &lookup);
+    struct ht_real real = lookup.found[1];
+#define HT_FUNCTION(result, name, parameters, arguments)                                           \
+    if (!real.name)                                                                                \
+        real.name = lookup.found[0].name;
+#include "hooks.def"
+#undef HT_FUNCTION
+    if (!ht_object_symbol(&lookup.owner, "gnu_get_libc_version")) {
+        ht_exact = real;
+        real.malloc = ht_round_malloc;
+        real.calloc = ht_round_calloc;
+        real.realloc = ht_round_realloc;
+        real.posix_memalign = ht_round_posix_memalign;
+        real.aligned_alloc = ht_round_aligned_alloc;
+        real.memalign = ht_round_memalign;
+    }
+    ht_real = real;
+    ht_real_object = lookup.owner.name && lookup.owner.name[0] ? lookup.owner.name : "program";
+}

@@ -1,0 +1,194 @@
+/* sys.c: every system call of the library, and the few memory functions that compilers expect. */
+#include "heaptap.h"
+
+#define HT_PROT_RW 3
+#define HT_MAP_SHARED 1
+#define HT_MAP_PRIVATE 2
+#define HT_MAP_ANONYMOUS 0x20
+#define HT_MAP_NORESERVE 0x4000
+#define HT_MADV_DONTFORK 10
+#define HT_MADV_NOHUGEPAGE 15
+#define HT_MADV_DONTDUMP 16
+#define HT_MADV_WIPEONFORK 18
+#define HT_MADV_POPULATE_WRITE 23
+#define HT_AT_FDCWD (-100)
+#define HT_O_RDWR 2
+#define HT_O_CREAT 0100
+#define HT_O_EXCL 0200
+#define HT_O_NOFOLLOW 0400000
+#define HT_O_CLOEXEC 02000000
+#define HT_EEXIST 17
+#define HT_EINVAL 22
+#define HT_ESRCH 3
+#define HT_RLIMIT_FSIZE 1
+#define HT_CLOCK_REALTIME 0
+#define HT_CLOCK_MONOTONIC 1
+
+#ifndef HT_TEST
+/* GCC turns loops and struct copies into calls of these. Hidden: the program never sees them. */
+__attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memcpy(void *restrict to, const void *restrict from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ((char *)to)[i] = ((const char *)from)[i];
+    return to;
+}
+
+__attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memset(void *to, int c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ((char *)to)[i] = (char)c;
+    return to;
+}
+#endif
+
+static int ht_same_bytes(const void *a, const void *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (((const char *)a)[i] != ((const char *)b)[i])
+            return 0;
+    return 1;
+}
+
+static size_t ht_length(const char *s)
+{
+    size_t n = 0;
+    while (s[n])
+        n++;
+    return n;
+}
+
+static int ht_same_text(const char *a, const char *b)
+{
+    size_t n = ht_length(a);
+    return n == ht_length(b) && ht_same_bytes(a, b, n);
+}
+
+/* Private memory. Without huge pages: the tables are sparse, and one touched word must not cost
+ * two megabytes. */
+static void *ht_sys_map(size_t size)
+{
+    long at = ht_syscall(HT_SYS_MMAP, 0, (long)size, HT_PROT_RW, HT_MAP_PRIVATE | HT_MAP_ANONYMOUS | HT_MAP_NORESERVE, -1, 0);
+    if (HT_FAILED(at))
+        return NULL;
+    ht_syscall(HT_SYS_MADVISE, at, (long)size, HT_MADV_NOHUGEPAGE, 0, 0, 0);
+    ht_syscall(HT_SYS_MADVISE, at, (long)size, HT_MADV_DONTDUMP, 0, 0, 0);
+    return (void *)at;
+}
+
+static void ht_sys_unmap(void *at, size_t size) { ht_syscall(HT_SYS_MUNMAP, (long)at, (long)size, 0, 0, 0, 0); }
+
+static int ht_sys_not_inherited(void *at, size_t size)
+{
+    return ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_DONTFORK, 0, 0, 0) == 0;
+}
+
+static int ht_sys_wiped(void *at, size_t size)
+{
+    return ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_WIPEONFORK, 0, 0, 0) == 0;
+}
+
+/* The kernel copies the set before it looks at `how`: EINVAL says that the copy went well. */
+static int ht_sys_readable(uint64_t address)
+{
+    return ht_syscall(HT_SYS_RT_SIGPROCMASK, -1, (long)address, 0, 8, 0, 0) == -HT_EINVAL;
+}
+
+/* The clock without a system call, when the kernel offers one (real.c finds it). A call into the
+ * kernel costs a hot loop far more than its own time: predictors start anew. */
+static int (*ht_vdso_clock)(int, int64_t[2]);
+
+static uint64_t ht_sys_now(int clock)
+{
+    int64_t now[2] = { 0, 0 };
+    if (!ht_vdso_clock || ht_vdso_clock(clock, now) != 0)
+        ht_syscall(HT_SYS_CLOCK_GETTIME, clock, (long)now, 0, 0, 0, 0);
+    return (uint64_t)now[0] * 1000000000u + (uint64_t)now[1];
+}
+
+static void ht_sys_yield(void) { ht_syscall(HT_SYS_SCHED_YIELD, 0, 0, 0, 0, 0, 0); }
+
+static uint32_t ht_sys_pid(void) { return (uint32_t)ht_syscall(HT_SYS_GETPID, 0, 0, 0, 0, 0, 0); }
+static uint32_t ht_sys_parent(void) { return (uint32_t)ht_syscall(HT_SYS_GETPPID, 0, 0, 0, 0, 0, 0); }
+static uint32_t ht_sys_tid(void) { return (uint32_t)ht_syscall(HT_SYS_GETTID, 0, 0, 0, 0, 0, 0); }
+
+static int ht_sys_thread_gone(uint32_t tid)
+{
+    return ht_syscall(HT_SYS_TGKILL, ht_sys_pid(), tid, 0, 0, 0, 0) == -HT_ESRCH;
+}
+
+static void ht_sys_thread_name(char name[16])
+{
+    ht_syscall(HT_SYS_PRCTL, 16 /* PR_GET_NAME */, (long)name, 0, 0, 0, 0);
+}
+
+/* Highest resident set, bytes. Reading the present one would need a file descriptor. */
+static uint64_t ht_sys_max_rss(void)
+{
+    int64_t usage[18] = { 0 };
+    ht_syscall(HT_SYS_GETRUSAGE, 0, (long)usage, 0, 0, 0, 0);
+    return (uint64_t)usage[4] * 1024;
+}
+
+/* Bytes that a file of this process may have. Beyond, the kernel would send SIGXFSZ. */
+static uint64_t ht_sys_file_limit(void)
+{
+    uint64_t limit[2] = { ~0ull, ~0ull };
+    ht_syscall(HT_SYS_PRLIMIT64, 0, HT_RLIMIT_FSIZE, 0, (long)limit, 0, 0);
+    return limit[0];
+}
+
+static long ht_sys_readlink(const char *path, char *to, size_t size)
+{
+    return ht_syscall(HT_SYS_READLINK, (long)path, (long)to, (long)size, 0, 0, 0);
+}
+
+static long ht_sys_create(const char *path)
+{
+    return ht_syscall(HT_SYS_OPENAT, HT_AT_FDCWD, (long)path,
+                      HT_O_RDWR | HT_O_CREAT | HT_O_EXCL | HT_O_NOFOLLOW | HT_O_CLOEXEC, 0600, 0, 0);
+}
+
+static long ht_sys_truncate(long fd, uint64_t size) { return ht_syscall(HT_SYS_FTRUNCATE, fd, (long)size, 0, 0, 0, 0); }
+static void ht_sys_close(long fd) { ht_syscall(HT_SYS_CLOSE, fd, 0, 0, 0, 0, 0); }
+static void ht_sys_unlink(const char *path) { ht_syscall(HT_SYS_UNLINK, (long)path, 0, 0, 0, 0, 0); }
+
+static void *ht_sys_map_file(long fd, uint64_t size)
+{
+    long at = ht_syscall(HT_SYS_MMAP, 0, (long)size, HT_PROT_RW, HT_MAP_SHARED, fd, 0);
+    return HT_FAILED(at) ? NULL : (void *)at;
+}
+
+/* Makes the file system give room for a part of a mapped file now, so that no later store meets a
+ * full disk, which would be a SIGBUS in the program. Returns 1 when the room is there. */
+static int ht_sys_reserve(uint8_t *at, size_t size, const char *path, uint64_t offset)
+{
+    long result = ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_POPULATE_WRITE, 0, 0, 0);
+    if (result != -HT_EINVAL)
+        return result == 0;
+    /* Linux before 5.14. The descriptor is there for this moment only. */
+    long fd = ht_syscall(HT_SYS_OPENAT, HT_AT_FDCWD, (long)path, HT_O_RDWR | HT_O_NOFOLLOW | HT_O_CLOEXEC, 0, 0, 0);
+    if (HT_FAILED(fd))
+        return 0;
+    result = ht_syscall(HT_SYS_FALLOCATE, fd, 0, (long)offset, (long)size, 0, 0);
+    ht_sys_close(fd);
+    return result == 0;
+}
+
+static void ht_lock(struct ht_lock *lock)
+{
+    for (uint32_t tries = 0;; tries++) {
+        uint32_t is_free = 0;
+        if (ht_peek(&lock->held) == 0 && ht_shared_swap(&lock->held, &is_free, 1))
+            return;
+        if (tries >= 64)
+            ht_sys_yield();
+    }
+}
+
+static int ht_try_lock(struct ht_lock *lock)
+{
+    uint32_t is_free = 0;
+    return ht_peek(&lock->held) == 0 && ht_shared_swap(&lock->held, &is_free, 1);
+}
+
+static void ht_unlock(struct ht_lock *lock) { ht_shared_set(&lock->held, 0u); }

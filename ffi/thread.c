@@ -1,0 +1,268 @@
+/*
+ * thread.c: a thread's records, from its first call to after its end.
+ *
+ * Every thread has a record in the file (counters) and pages of path records, all with one writer,
+ * the thread: plain loads and stores. A block freed by another thread than its allocator's changes
+ * the freeing thread's records; one atomic add on the allocator's record notes it.
+ *
+ * Records outlive their thread. The first HT_SLOTS_FRESH threads each get their own; after that a
+ * new thread takes over those of one that the kernel says is gone, and the counters go on as sums:
+ * a program that starts threads for ever does not make the recording grow. Only then come further
+ * records, up to the section's capacity.
+ *
+ * A thread that finds no record, and a path that finds no page, use the shared ones: record
+ * HT_THREAD_SHARED and one page per HT_PAGE_RECORDS paths, kept back for that, under shared_lock,
+ * which is held from the first such access to the end of the count (t->locked).
+ */
+#include "heaptap.h"
+
+#define HT_SLOTS_FRESH 64u
+#define HT_PROBES 16u
+#define HT_TICK_MASK 1023u
+
+/* Nobody is busy, so that a hook need not ask whether its thread has a state yet. */
+static struct ht_thread ht_nobody = { .idle = HT_BUSY };
+static __thread struct ht_thread *ht_self __attribute__((tls_model("initial-exec"))) = &ht_nobody;
+/* Set while this thread is in ht_enter_slow, so that a signal handler there passes through. */
+static __thread uint32_t ht_entering __attribute__((tls_model("initial-exec")));
+
+static uint32_t ht_bucket_pages(void) { return ht_p.buckets / HT_PAGE_RECORDS; }
+
+/* Takes a page of path records from the pool, under thread_lock. As many as shared pages may still
+ * be wanted stay in it. */
+static struct ht_file_paths *ht_page_take(uint32_t slot, uint32_t number)
+{
+    struct ht_file_header *h = ht_p.header;
+    static const uint64_t size = sizeof(struct ht_file_paths) * HT_PAGE_RECORDS;
+    uint32_t used = h->pages_used, kept_back = slot == HT_THREAD_SHARED ? 0 : ht_bucket_pages();
+    if (used + kept_back >= ht_p.page_capacity || !ht_file_reserve(HT_SECTION_OWNERS, (used + 1ull) * sizeof *ht_p.owners)
+        || !ht_file_reserve(HT_SECTION_PATHS, (used + 1ull) * size))
+        return NULL;
+    ht_own_set(&ht_p.owners[used].first, number * HT_PAGE_RECORDS);
+    ht_shared_set(&ht_p.owners[used].thread, slot + 1);
+    ht_shared_set(&h->pages_used, used + 1);
+    return ht_p.paths + (uint64_t)used * HT_PAGE_RECORDS;
+}
+
+static void ht_shared_hold(struct ht_thread *t)
+{
+    if (t->locked)
+        return;
+    ht_lock(&ht_p.shared_lock);
+    t->locked = 1;
+}
+
+static void ht_shared_release(struct ht_thread *t)
+{
+    if (!t->locked)
+        return;
+    t->locked = 0;
+    ht_unlock(&ht_p.shared_lock);
+}
+
+HT_NOINLINE struct ht_file_paths *ht_record_slow(struct ht_thread *t, uint32_t *bucket)
+{
+    uint32_t number = *bucket / HT_PAGE_RECORDS;
+    struct ht_file_paths *page = NULL;
+    if (t->ready != HT_IDLE_SHARED) {
+        ht_lock(&ht_p.thread_lock);
+        page = ht_page_take(t->slot, number);
+        ht_unlock(&ht_p.thread_lock);
+        t->pages[number] = page;
+    }
+    if (!page) {
+        ht_shared_hold(t);
+        page = ht_p.shared_pages[number];
+        if (!page) {
+            ht_lock(&ht_p.thread_lock);
+            page = ht_p.shared_pages[number] = ht_page_take(HT_THREAD_SHARED, number);
+            ht_unlock(&ht_p.thread_lock);
+        }
+    }
+    if (!page) {
+        /* The file system has no room. The page of path 0 was taken at the start. */
+        *bucket = HT_PATH_NONE;
+        page = ht_p.shared_pages[0];
+    }
+    return page + *bucket % HT_PAGE_RECORDS;
+}
+
+/* The calling thread's record of a call path. */
+HT_INLINE struct ht_file_paths *ht_record(struct ht_thread *t, uint32_t *bucket)
+{
+    struct ht_file_paths *page = t->pages[*bucket / HT_PAGE_RECORDS];
+    if (HT_LIKELY(page))
+        return page + *bucket % HT_PAGE_RECORDS;
+    return ht_record_slow(t, bucket);
+}
+
+static size_t ht_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* The private memory of a thread: its state and the arrays behind it, in one mapping. */
+static struct ht_thread *ht_thread_map(void)
+{
+    uint32_t depth = ht_p.depth;
+    size_t pages = ht_round_up(sizeof(struct ht_thread), 64);
+    size_t frames = pages + ht_bucket_pages() * sizeof(struct ht_file_paths *);
+    size_t words = frames + ht_round_up((depth + 2) * sizeof(struct ht_frame), 16);
+    size_t steps = words + (3 * (depth + 1) + 1) * sizeof(struct ht_word);
+    size_t size = ht_round_up(steps + depth * sizeof(struct ht_step), HT_PAGE);
+    char *at = ht_sys_map(size);
+    if (!at)
+        return NULL;
+    if (!ht_sys_wiped(at, size)) {
+        ht_sys_unmap(at, size);
+        return NULL;
+    }
+    struct ht_thread *t = (struct ht_thread *)at;
+    t->pages = (struct ht_file_paths **)(at + pages);
+    t->frames = (struct ht_frame *)(at + frames);
+    t->words = (struct ht_word *)(at + words);
+    t->steps = (struct ht_step *)(at + steps);
+    t->size = size;
+    return t;
+}
+
+/* Finds a thread record whose thread has ended, under thread_lock. */
+static struct ht_thread *ht_thread_ended(uint32_t tid)
+{
+    uint32_t used = ht_p.header->threads_used;
+    if (used <= HT_SLOTS_FRESH)
+        return NULL;
+    for (uint32_t i = 0; i < HT_PROBES; i++) {
+        uint32_t slot = HT_SLOT_FIRST + ht_p.probe++ % (used - HT_SLOT_FIRST);
+        struct ht_thread *t = ht_p.by_slot[slot];
+        /* The kernel gives numbers out again: an own number in an old record is an ended thread's. */
+        if (t && (t->tid == tid || ht_sys_thread_gone(t->tid)))
+            return t;
+    }
+    return NULL;
+}
+
+/* A fresh record, under thread_lock; NULL when there is none left. */
+static struct ht_thread *ht_thread_fresh(void)
+{
+    struct ht_file_header *h = ht_p.header;
+    uint32_t slot = h->threads_used;
+    if (slot >= ht_p.capacity[HT_SECTION_THREADS]
+        || !ht_file_reserve(HT_SECTION_THREADS, (slot + 1ull) * sizeof *ht_p.threads))
+        return NULL;
+    struct ht_thread *t = ht_thread_map();
+    if (!t)
+        return NULL;
+    t->slot = slot;
+    t->counters = &ht_p.threads[slot];
+    t->ready = ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
+    ht_p.by_slot[slot] = t;
+    if (slot > HT_SLOT_FIRST)
+        ht_shared_set(&h->multi, 1u);
+    ht_shared_set(&h->threads_used, slot + 1);
+    return t;
+}
+
+/* A thread without a record of its own. */
+static struct ht_thread *ht_thread_shared(void)
+{
+    struct ht_thread *t = ht_thread_map();
+    if (!t)
+        return NULL;
+    t->slot = HT_THREAD_SHARED;
+    t->counters = &ht_p.threads[HT_THREAD_SHARED];
+    t->ready = HT_IDLE_SHARED;
+    return t;
+}
+
+static void ht_thread_rename(struct ht_thread *t)
+{
+    char name[16] = { 0 };
+    ht_sys_thread_name(name);
+    if (!ht_same_bytes(t->counters->name, name, sizeof name))
+        memcpy(t->counters->name, name, sizeof name);
+}
+
+static struct ht_thread *ht_thread_start(void)
+{
+    uint32_t tid = ht_sys_tid();
+    ht_lock(&ht_p.thread_lock);
+    struct ht_thread *t = ht_thread_ended(tid);
+    if (!t)
+        t = ht_thread_fresh();
+    if (!t)
+        t = ht_thread_shared();
+    if (t)
+        t->tid = tid;
+    ht_unlock(&ht_p.thread_lock);
+    if (!t)
+        return NULL;
+    t->last = NULL;
+    t->top = t->frames;
+    t->frames[0] = (struct ht_frame){ .sp = ~0ull, .words = 1 };
+    /* The sentinel of the compares: it holds its own address, which is not 0. */
+    t->words[0] = (struct ht_word){ (const uint64_t *)&t->words[0].at, 0 };
+    t->stack_low = t->stack_high = 0;
+    t->bucket = HT_PATH_NONE;
+    t->tick_mask = 15;
+    t->tag = t->slot + 1;
+    t->idle = t->ready;
+    if (t->ready == HT_IDLE_SHARED) {
+        t->high = INT64_MIN;
+        t->low = INT64_MAX;
+        return t;
+    }
+    if (ht_peek(&ht_p.header->multi))
+        ht_peak_flush(t, t->counters->current);
+    else if (t->counters->merged == 0)
+        t->low = INT64_MIN;
+    struct ht_file_threads *c = t->counters;
+    if (c->merged == 0)
+        c->start_time = ht_sys_now(HT_CLOCK_MONOTONIC) - ht_p.start;
+    ht_own_set(&c->tid, tid);
+    ht_own_add(&c->merged, 1u);
+    ht_thread_rename(t);
+    return t;
+}
+
+/* Now and then, often at first: the name that the thread has by now, and a sample for the timeline. */
+static void ht_tick_if_due(struct ht_thread *t)
+{
+    if (t->counters->allocations & t->tick_mask)
+        return;
+    if (t->tick_mask < HT_TICK_MASK)
+        t->tick_mask = t->tick_mask << 1 | 1;
+    if (ht_sample(t) && t->ready != HT_IDLE_SHARED)
+        ht_thread_rename(t);
+}
+
+static void ht_untracked(void)
+{
+    if (ht_p.header)
+        ht_shared_add(&ht_p.header->untracked, 1ull);
+}
+
+/*
+ * A hook's way in when the thread is not idle: its first call, a nested call, a process that does
+ * not record, or the first call in a fork's child, whose state the kernel has zeroed. Returns the
+ * thread's state when the call is to be counted.
+ */
+HT_NOINLINE struct ht_thread *ht_enter_slow(void)
+{
+    struct ht_thread *t = ht_self;
+    uint32_t state = ht_shared_get(&ht_p.state);
+    if (state == HT_STATE_OFF)
+        return NULL;
+    if (ht_entering || (state == HT_STATE_ON && t->tid != 0)) {
+        ht_untracked();
+        return NULL;
+    }
+    ht_entering = 1;
+    t = NULL;
+    if (state == HT_STATE_NEW)
+        ht_process_start();
+    if (ht_shared_get(&ht_p.state) == HT_STATE_ON)
+        t = ht_thread_start();
+    if (!t)
+        ht_untracked();
+    ht_self = t ? t : &ht_nobody;
+    ht_entering = 0;
+    return t;
+}

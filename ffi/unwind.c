@@ -1,0 +1,360 @@
+/*
+ * unwind.c: the call path of the present stack, exactly, without walking it again.
+ *
+ * Rules. What the unwind tables say of a return address is worked out once and kept as one word in
+ * a process-wide cache, four slots to a set. A slot's key is the address and the generation of
+ * loaded code; key and rule are two words, so a writer first takes the slot (HT_RULE_BUSY), then
+ * writes the rule, then the key; a reader looks at the key again after the rule. A full set replaces.
+ *
+ * The kept stack. Each thread keeps the frames of its last walk, outermost first. A frame is (pc,
+ * sp, fp) of the caller at the call; the next frame out is a function of that and of the stack words
+ * that the frame's rule reads: the return address, a saved fp. Those words are kept with their
+ * addresses. So when a new walk, from the innermost frame out, meets a kept frame with the same (pc,
+ * sp, fp), and all words further out still hold what they held, then every frame further out is the
+ * same: not likely, certain. In a loop that allocates that is the whole stack, and a walk is a run
+ * of compares. Where a word differs the walk goes on from its frame with rules.
+ *
+ * The compares read the words from the inside out and stop at the first that differs: each reads
+ * what an ordinary walk would read next, so they are as safe as one.
+ *
+ * Reads. A CFA is never trusted: it must grow, and a page beyond the part of this stack that is
+ * known to be readable is asked of the kernel first.
+ *
+ * The cut. Of a deeper stack than HEAPTAP_DEPTH the innermost frames are kept, and the cut must be
+ * a function of the stack alone, or recursion would fill the table with shifted copies of itself:
+ * it is where, past half the depth, the stack first crosses a page. ht_cut_holds checks that for a
+ * kept stack; when it fails the walk is made anew.
+ */
+#include "heaptap.h"
+
+#define HT_RULE_SETS 8192u
+#define HT_RULE_WAYS 4u
+#define HT_RULE_BUSY (1ull << 63)
+
+struct ht_rule_slot {
+    uint64_t key; /* pc, generation above the address bits, HT_RULE_BUSY while it is written */
+    uint64_t rule;
+};
+
+static int ht_unwind_start(void)
+{
+    size_t size = HT_RULE_SETS * HT_RULE_WAYS * sizeof(struct ht_rule_slot);
+    ht_p.rules = ht_sys_map(size);
+    return ht_p.rules && ht_sys_not_inherited(ht_p.rules, size);
+}
+
+HT_NOINLINE uint64_t ht_rule_make(uint64_t pc)
+{
+    const void *table;
+    uint64_t low, high;
+    /* The call may be a function's last instruction: look up an address inside it. */
+    uint32_t module = ht_module_at(pc - 1, &table, &low, &high);
+    uint64_t rule = table ? ht_eh_frame_rule(table, pc - 1, low, high) : ht_rule(HT_RULE_GUESS, 0, 0);
+    if (ht_rule_kind(rule) == HT_RULE_GUESS && ht_sys_readable(pc)) {
+        int saves_fp;
+        uint64_t distance = ht_arch_epilogue((const uint8_t *)pc, &saves_fp);
+        if (distance)
+            rule = ht_rule(HT_RULE_SP, (int64_t)distance, saves_fp ? 2 : 0);
+    }
+    return ht_rule_with_module(rule, module);
+}
+
+static uint64_t ht_rule_at(uint64_t pc)
+{
+    uint64_t key = pc | (uint64_t)(ht_peek(&ht_p.generation) & 0x7fff) << 48;
+    struct ht_rule_slot *set = &ht_p.rules[(uint32_t)(pc * 0x9e3779b97f4a7c15ull >> 40) % HT_RULE_SETS * HT_RULE_WAYS];
+    struct ht_rule_slot *victim = &set[pc % HT_RULE_WAYS];
+    for (uint32_t i = 0; i < HT_RULE_WAYS; i++) {
+        uint64_t held = ht_shared_get(&set[i].key);
+        if (held == key) {
+            uint64_t rule = ht_shared_get(&set[i].rule);
+            if (ht_shared_get(&set[i].key) == key)
+                return rule;
+        }
+        if (held == 0) {
+            victim = &set[i];
+            break;
+        }
+    }
+    uint64_t rule = ht_rule_make(pc);
+    uint64_t old = ht_shared_get(&victim->key);
+    if (!(old & HT_RULE_BUSY) && ht_shared_swap(&victim->key, &old, HT_RULE_BUSY)) {
+        ht_shared_set(&victim->rule, rule);
+        ht_shared_set(&victim->key, key);
+    }
+    return rule;
+}
+
+/* Whether eight bytes of the stack at `address` can be read. */
+static int ht_stack_readable(struct ht_thread *t, uint64_t address)
+{
+    if (address >= t->stack_low && address + 8 <= t->stack_high)
+        return 1;
+    uint64_t page = address & ~(uint64_t)(HT_PAGE - 1);
+    if (address % 8 || address < HT_PAGE || address >> HT_ADDRESS_BITS)
+        return 0;
+    /* Next to the known part: that grows. Far from it (a huge frame): only this page is asked for. */
+    if (address >= t->stack_high && page - t->stack_high < 64 * HT_PAGE) {
+        for (uint64_t p = t->stack_high; p <= page; p += HT_PAGE) {
+            if (!ht_sys_readable(p))
+                return 0;
+            t->stack_high = p + HT_PAGE;
+        }
+        return 1;
+    }
+    return ht_sys_readable(address);
+}
+
+/* Makes the page that the thread now stands on part of the known stack. When the stack is another
+ * one, or has grown by much, what was known is forgotten: it may be gone. */
+static void ht_stack_enter(struct ht_thread *t, uint64_t sp)
+{
+    uint64_t page = sp & ~(uint64_t)(HT_PAGE - 1);
+    if (sp >= t->stack_low && sp < t->stack_high)
+        return;
+    uint64_t p = page;
+    if (sp < t->stack_low && t->stack_low - page <= 64 * HT_PAGE)
+        while (p < t->stack_low && ht_sys_readable(p))
+            p += HT_PAGE;
+    if (p != t->stack_low || p == page)
+        t->stack_high = page + HT_PAGE;
+    t->stack_low = page;
+}
+
+HT_INLINE HT_RAW uint64_t ht_load(uint64_t address) { return *(const volatile uint64_t *)address; }
+
+/* Reads a stack word for a step and keeps it there. 0 when it cannot be read. */
+static int ht_step_read(struct ht_thread *t, struct ht_step *s, uint64_t address, uint64_t *value)
+{
+    if (!ht_stack_readable(t, address))
+        return 0;
+    *value = ht_load(address);
+    s->words[s->word_count++] = (struct ht_word){ (const uint64_t *)address, *value };
+    return 1;
+}
+
+static uint64_t ht_key(uint64_t pc, uint64_t rule)
+{
+    uint32_t module = ht_rule_module(rule);
+    return ((pc - ht_module_base(module)) & ~(~0ull << HT_KEY_OFFSET_BITS)) | (uint64_t)module << HT_KEY_OFFSET_BITS;
+}
+
+/* From a frame to its caller: fills in what the step depends on and gives the caller's registers.
+ * Returns 0 and sets *root when there is none. */
+static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *caller, uint32_t *root)
+{
+    uint64_t rule = ht_rule_at(s->pc);
+    int64_t offset = ht_rule_offset(rule);
+    uint64_t fp_slot = ht_rule_fp_slot(rule), cfa = 0;
+    int through_fp = 0;
+
+    s->key = ht_key(s->pc, rule);
+    s->fp_matters = ~0ull;
+    s->word_count = 0;
+    *root = HT_NODE_LOST;
+    switch (ht_rule_kind(rule)) {
+    case HT_RULE_END:
+        s->fp_matters = 0;
+        *root = HT_NODE_ROOT;
+        return 0;
+    case HT_RULE_NONE:
+        s->fp_matters = 0;
+        return 0;
+    case HT_RULE_SP:
+        cfa = s->sp + (uint64_t)offset;
+        break;
+    case HT_RULE_FP:
+        cfa = s->fp + (uint64_t)offset;
+        through_fp = 1;
+        break;
+    case HT_RULE_SP_DEREF:
+        if (!ht_step_read(t, s, s->sp + (uint64_t)offset, &cfa))
+            return 0;
+        break;
+    case HT_RULE_FP_DEREF:
+        through_fp = 1;
+        if (!ht_step_read(t, s, s->fp + (uint64_t)offset, &cfa))
+            return 0;
+        break;
+    case HT_RULE_SIGNAL:
+        /* Three words of the ucontext; the interrupted code may be on another stack. One is added
+         * to its pc, which is no return address, so that "one less" names the instruction. */
+        if (!ht_step_read(t, s, s->sp + HT_SIGNAL_PC, &caller->pc) || !ht_step_read(t, s, s->sp + HT_SIGNAL_SP, &caller->sp)
+            || !ht_step_read(t, s, s->sp + HT_SIGNAL_FP, &caller->fp))
+            return 0;
+        caller->pc++;
+        if (!ht_sys_readable(caller->sp))
+            return 0;
+        ht_stack_enter(t, caller->sp);
+        return 1;
+    case HT_RULE_GUESS:
+        cfa = s->fp + 16;
+        fp_slot = 16;
+        through_fp = 1;
+        break;
+    }
+    if (cfa <= s->sp || cfa % 8 || !ht_step_read(t, s, HT_RA_SLOT(cfa), &caller->pc))
+        return 0;
+    caller->sp = cfa;
+    caller->fp = s->fp;
+    if (fp_slot && !ht_step_read(t, s, cfa - fp_slot, &caller->fp))
+        return 0;
+    if (fp_slot && !through_fp)
+        s->fp_matters = 0;
+    if (caller->pc < HT_PAGE || caller->pc >> HT_ADDRESS_BITS) {
+        *root = caller->pc == 0 ? HT_NODE_ROOT : HT_NODE_LOST;
+        return 0;
+    }
+    return 1;
+}
+
+/* Compares kept words from `end` outwards; returns the first that differs: t->words, the sentinel,
+ * when none does. */
+HT_INLINE HT_RAW const struct ht_word *ht_words_differ(const struct ht_thread *t, uint32_t end)
+{
+    const struct ht_word *w = t->words + end;
+    do
+        w--;
+    while (*(const volatile uint64_t *)w->at == w->value);
+    return w;
+}
+
+HT_INLINE int ht_frame_is(const struct ht_frame *f, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    return f->sp == sp && f->pc == pc && ((f->fp ^ fp) & f->fp_matters) == 0;
+}
+
+static uint32_t ht_kept(const struct ht_thread *t) { return (uint32_t)(t->top - t->frames); }
+
+/* sp of the i-th frame from the inside, over fresh steps and then kept frames. */
+static uint64_t ht_sp_from_leaf(const struct ht_thread *t, uint32_t steps, uint32_t kept, uint32_t i)
+{
+    return i < steps ? t->steps[i].sp : t->frames[kept - (i - steps)].sp;
+}
+
+static int ht_crosses_page(uint64_t a, uint64_t b) { return a / HT_PAGE != b / HT_PAGE; }
+
+/* Whether the stack of `steps` fresh frames on `kept` old ones ends where a walk of it from scratch
+ * would end. */
+static int ht_cut_holds(const struct ht_thread *t, uint32_t steps, uint32_t kept)
+{
+    uint32_t total = steps + kept, depth = ht_p.depth;
+    if (total > depth)
+        return 0;
+    if (t->root != HT_NODE_DEPTH)
+        return 1;
+    if (total < depth / 2 || total + t->cut_beyond <= depth || (!t->cut_at_page && total != depth))
+        return 0;
+    for (uint32_t i = depth / 2; i < total; i++)
+        if (ht_crosses_page(ht_sp_from_leaf(t, steps, kept, i - 1), ht_sp_from_leaf(t, steps, kept, i)))
+            return 0;
+    return 1;
+}
+
+static uint64_t ht_frame_key(const struct ht_frame *f)
+{
+    return f->node ? ht_p.nodes[f->node].key : ht_key(f->pc, ht_rule_at(f->pc));
+}
+
+/* Copies a kept frame to the fresh steps. */
+static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct ht_step *s)
+{
+    const struct ht_frame *f = &t->frames[frame];
+    uint32_t first = f[-1].words;
+    *s = (struct ht_step){ .pc = f->pc, .sp = f->sp, .fp = f->fp, .fp_matters = f->fp_matters, .key = ht_frame_key(f) };
+    s->word_count = f->words - first;
+    for (uint32_t i = 0; i < s->word_count; i++)
+        s->words[i] = t->words[first + i];
+}
+
+/* Walks until the stack ends, the depth is reached or a kept frame takes over. Returns the number
+ * of fresh steps; *kept is how many kept frames stand below them. */
+static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *kept, uint32_t *root)
+{
+    uint32_t steps = 0, depth = ht_p.depth, k = *kept;
+    while (steps < depth) {
+        while (t->frames[k].sp < at.sp)
+            k--;
+        if (k && ht_frame_is(&t->frames[k], at.pc, at.sp, at.fp)) {
+            const struct ht_word *differs = ht_words_differ(t, t->frames[k].words);
+            if (differs == t->words) {
+                *kept = k;
+                return steps;
+            }
+            /* Frames inside the one that read the word are as they were; that one steps anew. */
+            uint32_t word = (uint32_t)(differs - t->words), met = k;
+            for (; t->frames[k - 1].words > word && steps + 1 < depth; k--)
+                ht_step_from_kept(t, k, &t->steps[steps++]);
+            at = (struct ht_regs){ t->frames[k].pc, t->frames[k].sp, k == met ? at.fp : t->frames[k].fp };
+            k--;
+        }
+        struct ht_step *s = &t->steps[steps++];
+        s->pc = at.pc;
+        s->sp = at.sp;
+        s->fp = at.fp;
+        if (!ht_step(t, s, &at, root)) {
+            *kept = 0;
+            return steps;
+        }
+    }
+    *root = HT_NODE_DEPTH;
+    *kept = 0;
+    return steps;
+}
+
+/* Where a stack that is deeper than the limit is cut. */
+static uint32_t ht_cut(struct ht_thread *t, uint32_t steps)
+{
+    uint32_t cut = steps / 2;
+    while (cut < steps && !ht_crosses_page(t->steps[cut - 1].sp, t->steps[cut].sp))
+        cut++;
+    t->cut_at_page = cut < steps;
+    t->cut_beyond = steps - cut + 1;
+    return cut;
+}
+
+static void ht_keep(struct ht_thread *t, const struct ht_step *s, uint32_t node)
+{
+    struct ht_frame *f = ++t->top;
+    uint32_t words = f[-1].words;
+    for (uint32_t i = 0; i < s->word_count; i++)
+        t->words[words++] = s->words[i];
+    *f = (struct ht_frame){ s->pc, s->sp, s->fp, s->fp_matters, node, words };
+}
+
+HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    uint32_t generation = ht_shared_get(&ht_p.generation);
+    if (t->generation != generation) {
+        t->generation = generation;
+        t->top = t->frames;
+    }
+    ht_stack_enter(t, sp);
+    uint32_t kept = ht_kept(t), root = 0;
+    uint32_t steps = ht_walk_steps(t, (struct ht_regs){ pc, sp, fp }, &kept, &root);
+    if (kept && !ht_cut_holds(t, steps, kept)) {
+        kept = 0;
+        t->top = t->frames;
+        steps = ht_walk_steps(t, (struct ht_regs){ pc, sp, fp }, &kept, &root);
+    }
+    if (!kept) {
+        t->root = root;
+        if (root == HT_NODE_DEPTH)
+            steps = ht_cut(t, steps);
+    }
+    t->top = t->frames + kept;
+    uint32_t node = kept ? t->top->node : t->root;
+    for (uint32_t i = steps; i-- > 0;) {
+        node = node ? ht_node_intern(t, node, t->steps[i].key) : 0;
+        ht_keep(t, &t->steps[i], node);
+    }
+    t->bucket = ht_bucket_of(t, node, ht_frame_key(t->top));
+    return t->bucket;
+}
+
+/* Whether the present stack is the kept one, whose call path is t->bucket. */
+HT_INLINE int ht_stack_is_kept(const struct ht_thread *t, struct ht_regs at)
+{
+    return ht_frame_is(t->top, at.pc, at.sp, at.fp) && t->generation == ht_peek(&ht_p.generation)
+        && ht_words_differ(t, t->top->words) == t->words;
+}

@@ -1,0 +1,245 @@
+/**
+ * The layout of a recording, and its only source: `tools/layout.ts` makes `ffi/layout.h` (what the
+ * library writes) and `docs/FORMAT.md` (what people read) from these tables, and the reader takes
+ * its offsets from them directly. CI fails when the generated files differ.
+ *
+ * A recording is one little-endian file of fixed layout: a header, then sections that each hold
+ * records of one size. Nothing moves once the file exists and nothing has to happen at exit: the
+ * tables *are* the data, so a file is valid at every moment of the program's life and after any
+ * kind of death.
+ */
+
+/** The scalar types that a field may have. */
+export type Scalar = "u8" | "u16" | "u32" | "u64" | "i64";
+
+/** Bytes that a scalar takes. */
+export const SCALAR_SIZE: Readonly<Record<Scalar, number>> = { u8: 1, u16: 2, u32: 4, u64: 8, i64: 8 };
+
+/** One field of a record: its type, how often it stands, who writes it, what it means. */
+export interface Field {
+  readonly type: Scalar;
+  /** Elements; 1 when left out. */
+  readonly count?: number;
+  /** Who stores into the field while the program runs. Everybody may read. */
+  readonly writer: "start" | "owner" | "any thread" | "driver";
+  readonly doc: string;
+  /** Starts a new cache line, so that two writers never share one. */
+  readonly line?: true;
+}
+
+/** A record: its fields in the order in which they stand. */
+export type RecordLayout = Readonly<Record<string, Field>>;
+
+/** The sections in file order. `sections[i]` of the header describes the i-th. */
+export const SECTIONS = ["strings", "modules", "threads", "nodes", "owners", "paths", "timeline"] as const;
+
+/** The name of a section. */
+export type SectionName = (typeof SECTIONS)[number];
+
+/** The first eight bytes of a recording. */
+export const MAGIC = "heaptap\0";
+/** Counts up whenever a reader of the version before would misread a file. */
+export const VERSION = 1;
+/** Reads differently on a machine of the other byte order. */
+export const BYTE_ORDER = 0x01020304;
+/** Every section starts at a multiple of this; the largest page size that Linux has. */
+export const ALIGNMENT = 65536;
+
+/** Numbers that are part of the format, under the names they have in `ffi/layout.h`. */
+export const CONSTANTS = {
+  /** Call paths whose records lie side by side in one page. */
+  PAGE_RECORDS: 64,
+  /** Node: the stack ends here in good order. */
+  NODE_ROOT: 1,
+  /** Node: frames further out were cut off by the depth limit. */
+  NODE_DEPTH: 2,
+  /** Node: the walk found no way on (no unwind rule, unreadable memory). */
+  NODE_LOST: 3,
+  /** Node: the table was full, callers of the innermost frame were not kept. */
+  NODE_FULL: 4,
+  /** Node: nothing was kept, not even the innermost frame. */
+  NODE_NONE: 5,
+  /** Number of the first node that is a real frame. */
+  NODE_FIRST: 8,
+  /** Call path without a stack: everything in counters mode, otherwise what overflowed. */
+  PATH_NONE: 0,
+  /** Bits of a node's key that hold the offset in its module; the module's number is above them. */
+  KEY_OFFSET_BITS: 48,
+  /** Thread number of the record that threads share when there is no other. */
+  THREAD_SHARED: 0,
+  /** Mode: totals only. */
+  MODE_COUNTERS: 0,
+  /** Mode: totals and call paths. */
+  MODE_PATHS: 1,
+} as const;
+
+/** Bits of `rejected`: variables whose value could not be read. */
+export const VARIABLES = ["HEAPTAP_BUCKETS", "HEAPTAP_DEPTH", "HEAPTAP_MODE", "HEAPTAP_PEAK"] as const;
+
+/** The record layouts; `section` stands once per section inside the header. */
+export const RECORDS = {
+  section: {
+    offset: { type: "u64", writer: "start", doc: "Where the section starts, in bytes from the start of the file" },
+    capacity: { type: "u32", writer: "start", doc: "Records that fit" },
+    record_size: { type: "u32", writer: "start", doc: "Bytes of one record" },
+  },
+  header: {
+    magic: { type: "u8", count: 8, writer: "start", doc: "`heaptap` and a zero byte; stored last, a file without it is not a recording yet" },
+    version: { type: "u32", writer: "start", doc: "Version of the format" },
+    byte_order: { type: "u32", writer: "start", doc: "0x01020304" },
+    header_size: { type: "u32", writer: "start", doc: "Bytes of this header" },
+    section_count: { type: "u32", writer: "start", doc: "Sections described below" },
+    file_size: { type: "u64", writer: "start", doc: "Apparent size of the file" },
+    start_time: { type: "u64", writer: "start", doc: "Nanoseconds since 1970 at which recording began" },
+    pid: { type: "u32", writer: "start", doc: "Process" },
+    parent_pid: { type: "u32", writer: "start", doc: "Its parent when recording began" },
+    machine: { type: "u32", writer: "start", doc: "ELF machine number (62 is x86-64)" },
+    mode: { type: "u32", writer: "start", doc: "0 counters, 1 call paths" },
+    buckets: { type: "u32", writer: "start", doc: "Call paths that fit, `HEAPTAP_BUCKETS`" },
+    depth: { type: "u32", writer: "start", doc: "Frames kept of a stack, `HEAPTAP_DEPTH`" },
+    rejected: { type: "u32", writer: "start", doc: "Bit per environment variable whose value could not be read; the default held" },
+    peak_batch: { type: "u32", writer: "start", doc: "Bytes by which one thread's view of `current` may lag; the peak is exact to this times the threads, and exact outright while only one thread ever allocated" },
+    command: { type: "u32", writer: "start", doc: "Command line: where in the strings section" },
+    command_length: { type: "u32", writer: "start", doc: "Its bytes; arguments are separated by zero bytes" },
+    executable: { type: "u32", writer: "start", doc: "Path of the program: where in the strings section" },
+    executable_length: { type: "u32", writer: "start", doc: "Its bytes" },
+    allocator: { type: "u32", writer: "start", doc: "Path of the object whose malloc is underneath: where in the strings section" },
+    allocator_length: { type: "u32", writer: "start", doc: "Its bytes" },
+    strings_used: { type: "u32", line: true, writer: "any thread", doc: "Bytes taken of the strings section" },
+    modules_used: { type: "u32", writer: "any thread", doc: "Modules taken, the first (unknown code) included" },
+    threads_used: { type: "u32", writer: "any thread", doc: "Thread records taken, the shared one included" },
+    nodes_used: { type: "u32", writer: "any thread", doc: "Nodes taken, those below the first real one included" },
+    buckets_used: { type: "u32", writer: "any thread", doc: "Call paths numbered so far" },
+    pages_used: { type: "u32", writer: "any thread", doc: "Pages of path records taken" },
+    timeline_used: { type: "u32", writer: "any thread", doc: "Samples in the timeline" },
+    timeline_halved: { type: "u32", writer: "any thread", doc: "How often the timeline was full and every second sample dropped" },
+    untracked: { type: "u64", writer: "any thread", doc: "Calls of the allocation functions that were passed through uncounted (signal handlers inside a hook, before the recording began)" },
+    no_space: { type: "u32", writer: "any thread", doc: "Nonzero when the file system had no room for more of the file" },
+    multi: { type: "u32", writer: "any thread", doc: "Nonzero once a second thread allocated" },
+    current: { type: "i64", line: true, writer: "any thread", doc: "Sum of what the threads have flushed; the exact current is the sum over the thread records" },
+    peak: { type: "i64", line: true, writer: "any thread", doc: "Highest current seen; the sum over the thread records is a newer peak when it is above this" },
+    peak_number: { type: "u32", writer: "any thread", doc: "Number of the peak; see `peak_seen` of a path record" },
+    ended: { type: "u32", line: true, writer: "driver", doc: "1 when the driver saw the program end" },
+    exit_code: { type: "u32", writer: "driver", doc: "Its exit status" },
+    exit_signal: { type: "u32", writer: "driver", doc: "The signal that ended it, 0 for none" },
+    reserved: { type: "u32", writer: "driver", doc: "Zero" },
+    wall_time: { type: "u64", writer: "driver", doc: "Nanoseconds from start to end" },
+    image: { type: "u64", writer: "start", doc: "Monotonic clock when recording began, nanoseconds; timeline samples count from here" },
+  },
+  strings: {
+    byte: { type: "u8", writer: "any thread", doc: "Text, UTF-8 as the system had it; others refer to it by offset and length" },
+  },
+  modules: {
+    base: { type: "u64", writer: "any thread", doc: "Load bias: address in memory less address in the ELF file, where it was last seen" },
+    text_start: { type: "u64", writer: "any thread", doc: "First executable segment: address in the ELF file" },
+    text_size: { type: "u64", writer: "any thread", doc: "Its bytes" },
+    text_offset: { type: "u64", writer: "any thread", doc: "Its offset in the file" },
+    path: { type: "u32", writer: "any thread", doc: "Path: where in the strings section" },
+    path_length: { type: "u32", writer: "any thread", doc: "Its bytes" },
+    build_id_length: { type: "u32", writer: "any thread", doc: "Bytes of the build id, 0 when it has none" },
+    ready: { type: "u32", writer: "any thread", doc: "1 when the fields above are complete" },
+    build_id: { type: "u8", count: 32, writer: "any thread", doc: "The GNU build id" },
+  },
+  threads: {
+    allocations: { type: "u64", writer: "owner", doc: "Allocations, reallocations of known blocks included" },
+    bytes: { type: "u64", writer: "owner", doc: "Bytes asked for; of a reallocation its growth" },
+    frees: { type: "u64", writer: "owner", doc: "Known blocks that this thread freed" },
+    current: { type: "i64", writer: "owner", doc: "`bytes` less the bytes that this thread freed or gave back by reallocation; negative for a thread that frees others' blocks" },
+    reallocations: { type: "u64", writer: "owner", doc: "Known blocks that this thread moved or resized" },
+    carried: { type: "u64", writer: "owner", doc: "Bytes that reallocations kept of the old block" },
+    temporary: { type: "u64", writer: "owner", doc: "Blocks freed before the same thread allocated another" },
+    failed: { type: "u64", writer: "owner", doc: "Requests that the allocator refused" },
+    unknown_frees: { type: "u64", line: true, writer: "owner", doc: "Frees of blocks that were never seen" },
+    lost_frees: { type: "u64", writer: "owner", doc: "Known blocks whose end was not seen (the address came back from the allocator); counted as freed then" },
+    start_time: { type: "u64", writer: "owner", doc: "Nanoseconds since recording began at the first call" },
+    tid: { type: "u32", writer: "owner", doc: "Kernel's number of the (last) thread" },
+    merged: { type: "u32", writer: "owner", doc: "Threads that used this record one after the other" },
+    name: { type: "u8", count: 16, writer: "owner", doc: "Name as the kernel has it, zero padded" },
+    freed_by_others: { type: "u64", line: true, writer: "any thread", doc: "Blocks of this thread that other threads freed" },
+    freed_by_others_bytes: { type: "u64", writer: "any thread", doc: "Their bytes" },
+  },
+  nodes: {
+    key: { type: "u64", writer: "any thread", doc: "Module number in the upper 16 bits, below it the return address less the module's base (the address itself for module 0)" },
+    parent: { type: "u32", writer: "any thread", doc: "The caller's node, always a smaller number; below 8 it says how the stack ends" },
+    bucket: { type: "u32", writer: "any thread", doc: "Call path that ends here, 0 for none" },
+  },
+  owners: {
+    thread: { type: "u32", writer: "any thread", doc: "Thread number plus 1 of the page's owner, 0 while the page is not in use" },
+    first: { type: "u32", writer: "any thread", doc: "First call path of the page" },
+  },
+  paths: {
+    allocations: { type: "u64", writer: "owner", doc: "Allocations" },
+    bytes: { type: "u64", writer: "owner", doc: "Bytes asked for" },
+    frees: { type: "u64", writer: "owner", doc: "Blocks of this path freed by the page's thread" },
+    live_bytes: { type: "i64", writer: "owner", doc: "Change in live bytes by the page's thread; the sum over all pages is what is live" },
+    peak_seen: { type: "u64", writer: "owner", doc: "Number of the peak under which the next two were saved; live values stand for any other number" },
+    peak_bytes: { type: "i64", writer: "owner", doc: "Live bytes at that peak" },
+    peak_count: { type: "i64", writer: "owner", doc: "Live blocks at that peak" },
+    temporary: { type: "u64", writer: "owner", doc: "Temporary blocks" },
+    reallocations: { type: "u64", writer: "owner", doc: "Reallocations by this path" },
+    carried: { type: "u64", writer: "owner", doc: "Bytes they kept" },
+    moved: { type: "u64", writer: "owner", doc: "Blocks of this path that a reallocation took away; live blocks are `allocations` less `frees` less `moved`" },
+    moved_bytes: { type: "u64", writer: "owner", doc: "Bytes that went with them; freed bytes are `bytes` + `carried` - `moved_bytes` - `live_bytes`" },
+  },
+  timeline: {
+    time: { type: "u64", writer: "any thread", doc: "Nanoseconds since recording began" },
+    current: { type: "i64", writer: "any thread", doc: "Current bytes" },
+    allocations: { type: "u64", writer: "any thread", doc: "Allocations so far, as the sampling thread knew them" },
+    max_rss: { type: "u64", writer: "any thread", doc: "Highest resident set so far, bytes, from the kernel" },
+  },
+} as const satisfies Readonly<Record<string, RecordLayout>>;
+
+/** The name of a record layout. */
+export type RecordName = keyof typeof RECORDS;
+
+/** Where a field stands in its record. */
+export interface PlacedField extends Field {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A record layout with its offsets worked out. */
+export interface PlacedRecord {
+  readonly size: number;
+  readonly fields: Readonly<Record<string, PlacedField>>;
+}
+
+function place(layout: RecordLayout): PlacedRecord {
+  const fields: Record<string, PlacedField> = {};
+  let at = 0;
+  let widest = 1;
+  for (const [name, field] of Object.entries(layout)) {
+    const unit = SCALAR_SIZE[field.type];
+    const to = field.line ? 64 : unit;
+    at = Math.ceil(at / to) * to;
+    widest = Math.max(widest, field.line ? 64 : unit);
+    const size = unit * (field.count ?? 1);
+    fields[name] = { ...field, offset: at, size };
+    at += size;
+  }
+  return { size: Math.ceil(at / widest) * widest, fields };
+}
+
+const sectionSize = place(RECORDS.section).size;
+
+/** Where the section descriptors start: behind the header's own fields. */
+export const SECTION_TABLE: number = place(RECORDS.header).size;
+
+/** Bytes of the header with its section descriptors. */
+export const HEADER_SIZE: number = SECTION_TABLE + SECTIONS.length * sectionSize;
+
+/** Every record with its offsets. */
+export const LAYOUT: Readonly<Record<RecordName, PlacedRecord>> = Object.fromEntries(
+  Object.entries(RECORDS).map(([name, record]) => [name, place(record)]),
+) as unknown as Record<RecordName, PlacedRecord>;
+
+/** How many records a section holds, from the number of buckets. Floors keep tiny tables usable. */
+export const CAPACITY: Readonly<Record<SectionName, string>> = {
+  strings: "clamp(buckets * 8, 65536, 1048576)",
+  modules: "clamp(buckets / 16, 256, 4096)",
+  threads: "clamp(buckets / 16, 64, 4094)",
+  nodes: "buckets * 8",
+  owners: "pages",
+  paths: "pages = max(buckets * 7 / 64, buckets / 64 + threads), of 64 records each",
+  timeline: "1024",
+};

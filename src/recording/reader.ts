@@ -1,0 +1,194 @@
+/**
+ * Opens a recording and takes a snapshot of it: a finished one, or one that a program is writing.
+ *
+ * Nothing in the file is trusted. Every count is held to the section's capacity, every section to
+ * the file, every reference to what it refers to, so that a damaged or hostile file can give wrong
+ * figures but never a crash, a hang or unbounded memory.
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { BYTE_ORDER, HEADER_SIZE, LAYOUT, MAGIC, SECTION_TABLE, SECTIONS, VERSION } from "./layout.ts";
+import type { RecordName, SectionName } from "./layout.ts";
+
+/** A file that is not a recording that this version reads; the message says why and what to do. */
+export class RecordingError extends Error {
+  override name = "RecordingError";
+}
+
+/** The largest file that is opened: what 1,048,576 buckets need, with room. */
+const MAX_SIZE = 2 ** 31;
+
+/** Records of one section, as far as they are in use. */
+export class Table {
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #record: RecordName;
+  /** Number of records. */
+  readonly length: number;
+
+  constructor(record: RecordName, bytes: Uint8Array) {
+    this.#record = record;
+    this.#bytes = bytes;
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2);
+    this.length = Math.floor(bytes.byteLength / LAYOUT[record].size);
+  }
+
+  /** The number that a field holds, exact up to 2^53. */
+  number(index: number, field: string): number {
+    return this.column(field)(index);
+  }
+
+  /** A reader of one field, for loops over many records. Records out of range read as 0. */
+  column(field: string): (index: number) => number {
+    const { size, fields } = LAYOUT[this.#record];
+    const placed = fields[field];
+    if (!placed) throw new TypeError(`No field ${field} in ${this.#record}`);
+    const words = this.#words;
+    const stride = size >>> 2;
+    const at = placed.offset >>> 2;
+    switch (placed.type) {
+      case "u64":
+        return (i) => (words[i * stride + at] ?? 0) + (words[i * stride + at + 1] ?? 0) * 4294967296;
+      case "i64":
+        return (i) => (words[i * stride + at] ?? 0) + ((words[i * stride + at + 1] ?? 0) | 0) * 4294967296;
+      case "u32":
+        return (i) => words[i * stride + at] ?? 0;
+      default:
+        return (i) => this.#bytes[i * size + placed.offset] ?? 0;
+    }
+  }
+
+  /** The bytes of a field that is an array. */
+  bytes(index: number, field: string): Uint8Array {
+    const { size, fields } = LAYOUT[this.#record];
+    const placed = fields[field];
+    if (!placed) throw new TypeError(`No field ${field} in ${this.#record}`);
+    const at = index * size + placed.offset;
+    return this.#bytes.subarray(at, at + placed.size);
+  }
+
+  /** All bytes of the section. */
+  get raw(): Uint8Array {
+    return this.#bytes;
+  }
+}
+
+/** A recording as it was at one moment. */
+export interface Snapshot {
+  readonly path: string;
+  readonly header: Table;
+  readonly sections: Readonly<Record<SectionName, Table>>;
+}
+
+/** Which counter of the header says how many records of a section are in use. */
+const USED: Readonly<Record<SectionName, string>> = {
+  strings: "strings_used",
+  modules: "modules_used",
+  threads: "threads_used",
+  nodes: "nodes_used",
+  owners: "pages_used",
+  paths: "pages_used",
+  timeline: "timeline_used",
+};
+
+function refuse(path: string, why: string): never {
+  throw new RecordingError(`Cannot read "${path}": ${why}`);
+}
+
+/** Reads as much of [offset, offset + length) as the file has; the rest stays zero. */
+function readAt(fd: number, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil(length / 8) * 8);
+  let done = 0;
+  while (done < length) {
+    const n = readSync(fd, bytes, done, length - done, offset + done);
+    if (n === 0) break;
+    done += n;
+  }
+  return bytes.subarray(0, length);
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    const code = (cause as { code?: string }).code;
+    const why = code === "ENOENT"
+      ? "there is no such file"
+      : code === "EACCES"
+      ? "permission denied"
+      : code === "EISDIR"
+      ? "it is a folder"
+      : String((cause as Error).message ?? cause);
+    throw new RecordingError(`Cannot read "${path}": ${why}`, { cause });
+  }
+}
+
+function checkHeader(path: string, size: number, header: Table): void {
+  if (new TextDecoder("latin1").decode(header.bytes(0, "magic")) !== MAGIC) {
+    const empty = header.raw.every((byte) => byte === 0);
+    refuse(path, empty ? "it is empty; the program ended before its first allocation" : "it is not a heaptap recording");
+  }
+  const version = header.number(0, "version");
+  if (version !== VERSION) {
+    refuse(path, `it has version ${version} and this heaptap reads version ${VERSION}; use the heaptap that made it`);
+  }
+  if (header.number(0, "byte_order") !== BYTE_ORDER) refuse(path, "it comes from a machine of the other byte order");
+  if (header.number(0, "header_size") !== HEADER_SIZE || header.number(0, "section_count") !== SECTIONS.length) {
+    refuse(
+      path,
+      `its header has ${header.number(0, "header_size")} bytes and ${
+        header.number(0, "section_count")
+      } sections where version ${VERSION} has ${HEADER_SIZE} and ${SECTIONS.length}`,
+    );
+  }
+  const expected = header.number(0, "file_size");
+  if (size < expected) refuse(path, `it is truncated: ${size} of ${expected} bytes`);
+}
+
+/** Bytes of a section that are in use. */
+function usedBytes(path: string, size: number, header: Table, descriptors: Table, name: SectionName): [number, number] {
+  const index = SECTIONS.indexOf(name);
+  const offset = descriptors.number(index, "offset");
+  const capacity = descriptors.number(index, "capacity");
+  const recordSize = descriptors.number(index, "record_size");
+  if (recordSize !== LAYOUT[name].size) {
+    refuse(path, `its ${name} records have ${recordSize} bytes where version ${VERSION} has ${LAYOUT[name].size}`);
+  }
+  if (offset < HEADER_SIZE || offset % 4 !== 0 || offset + capacity * recordSize > size) {
+    refuse(path, `its section ${name} lies outside the file`);
+  }
+  const unit = name === "paths" ? 64 : 1;
+  const used = Math.min(header.number(0, USED[name]) * unit, capacity);
+  return [offset, used * recordSize];
+}
+
+/**
+ * Takes a snapshot of a recording.
+ *
+ * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
+ */
+export function readSnapshot(path: string): Snapshot {
+  const fd = open(path);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) refuse(path, "it is not a regular file");
+    const size = stat.size;
+    if (size > MAX_SIZE) refuse(path, `it has ${size} bytes, more than any recording`);
+    if (size < HEADER_SIZE) refuse(path, size === 0 ? "it is empty" : "it is not a heaptap recording");
+    const bytes = readAt(fd, 0, HEADER_SIZE);
+    const header = new Table("header", bytes.subarray(0, SECTION_TABLE));
+    checkHeader(path, size, header);
+    const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
+    const section = (name: SectionName) => {
+      const [offset, length] = usedBytes(path, size, header, descriptors, name);
+      return new Table(name, readAt(fd, offset, length));
+    };
+    return { path, header, sections: Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"] };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Text of the strings section. Out of range reads as "". */
+export function text(snapshot: Snapshot, offset: number, length: number): string {
+  return new TextDecoder().decode(snapshot.sections.strings.raw.subarray(offset, offset + length));
+}
