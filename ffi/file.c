@@ -54,44 +54,43 @@ static char *ht_path_number(char *at, const char *end, uint64_t n)
 }
 
 /* The name of a recording from HEAPTAP_OUT: `%p` becomes the pid. From the second attempt on the
- * pid is added (the first name is the parent's, or an earlier image's of this process), then a count. */
+ * pid is added when the pattern has none (the first name is the parent's, or an earlier image's of
+ * this process), then a count. They go before the suffix. */
 static void ht_file_name(char path[4096], const char *pattern, const char *program, uint32_t attempt)
 {
     static const char suffix[] = ".heaptap";
     const char *end = path + 4095;
-    uint32_t pid = ht_sys_pid();
     char *at = path;
+    int has_pid = !pattern;
     if (!pattern) {
         at = ht_path_text(at, end, "heaptap.", 8);
         at = ht_path_text(at, end, program, ht_length(program));
         at = ht_path_text(at, end, ".", 1);
-        at = ht_path_number(at, end, pid);
+        at = ht_path_number(at, end, ht_sys_pid());
         pattern = suffix;
-        attempt += attempt > 0; /* the pid is there already */
     }
     size_t length = ht_length(pattern), stem = length;
     if (length >= sizeof suffix - 1 && ht_same_text(pattern + length - (sizeof suffix - 1), suffix))
         stem = length - (sizeof suffix - 1);
-    for (size_t i = 0; i < length || i == stem; i++) {
-        if (i == stem && attempt > 0) {
-            if (attempt != 1 || at != path) {
-                at = ht_path_text(at, end, ".", 1);
-                at = ht_path_number(at, end, pid);
-            }
-            if (attempt > 1) {
-                at = ht_path_text(at, end, ".", 1);
-                at = ht_path_number(at, end, attempt);
-            }
-        }
-        if (i == length)
-            break;
+    for (size_t i = 0; i < stem; i++) {
         if (pattern[i] == '%' && pattern[i + 1] == 'p') {
-            at = ht_path_number(at, end, pid);
+            at = ht_path_number(at, end, ht_sys_pid());
+            has_pid = 1;
             i++;
         } else {
             at = ht_path_text(at, end, pattern + i, 1);
         }
     }
+    if (attempt > 0 && !has_pid) {
+        at = ht_path_text(at, end, ".", 1);
+        at = ht_path_number(at, end, ht_sys_pid());
+        attempt--;
+    }
+    if (attempt > 0) {
+        at = ht_path_text(at, end, ".", 1);
+        at = ht_path_number(at, end, attempt + 1);
+    }
+    at = ht_path_text(at, end, pattern + stem, length - stem);
     *at = 0;
 }
 

@@ -1,0 +1,124 @@
+/**
+ * Compiles the C library with the system's compiler on first use, into the user's cache folder, and
+ * finds it there from then on. The key is a hash of the sources, the flags and the compiler, so a
+ * changed source or an upgraded compiler makes a new one and nothing is ever overwritten.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, isAbsolute, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The library cannot be had; the message says why and what to do. */
+export class LibraryError extends Error {
+  override name = "LibraryError";
+}
+
+/**
+ * - freestanding, without a C library: nothing in a hook can call back into the program
+ * - general-regs-only: hooks leave vector registers alone
+ * - Bsymbolic: our own names mean ours, whatever else is loaded
+ * - nodelete: a thread may be inside a hook at any time
+ */
+const FLAGS = [
+  ..."-std=gnu11 -O2 -g -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden".split(" "),
+  ..."-mgeneral-regs-only -fno-strict-aliasing -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,--build-id".split(" "),
+  "-Wl,-soname,libheaptap.so",
+];
+
+const SOURCES = fileURLToPath(new URL("../../ffi/", import.meta.url));
+
+/** Where an executable file named `name` is on the PATH. */
+export function findInPath(name: string, path: string = process.env.PATH ?? ""): string | undefined {
+  for (const folder of path.split(delimiter)) {
+    const candidate = join(folder || ".", name);
+    try {
+      accessSync(candidate, constants.X_OK);
+      if (statSync(candidate).isFile()) return candidate;
+    } catch {
+      // Not here; look on.
+    }
+  }
+  return undefined;
+}
+
+/** The C compiler: `CC` when it is set, else cc, gcc or clang. */
+export function findCompiler(): string | undefined {
+  const names = process.env.CC ? [process.env.CC] : ["cc", "gcc", "clang"];
+  for (const name of names) {
+    const found = name.includes("/") ? (existsSync(name) ? name : undefined) : findInPath(name);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** The user's cache folder for heaptap, after the XDG base directory specification. */
+export function cacheFolder(): string {
+  const xdg = process.env.XDG_CACHE_HOME;
+  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "heaptap");
+}
+
+function sourceFiles(): string[] {
+  return readdirSync(SOURCES, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+function key(compiler: string): string {
+  const hash = createHash("sha256");
+  for (const file of sourceFiles()) hash.update(file.slice(SOURCES.length)).update("\0").update(readFileSync(file));
+  // The binary's identity in place of `cc --version`: as telling, and no process to start.
+  const real = realpathSync(compiler);
+  const stat = statSync(real);
+  hash.update([...FLAGS, real, stat.size, stat.mtimeMs, process.arch].join("\0"));
+  return hash.digest("hex").slice(0, 24);
+}
+
+function compile(compiler: string, folder: string, target: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new LibraryError(`Cannot write the cache folder "${folder}": ${why}; set XDG_CACHE_HOME to one that can be written`, { cause });
+  }
+  // Made under a name of its own and moved: two first uses at once both get a whole file.
+  const made = `${target}.${process.pid}.${Date.now()}`;
+  const result = spawnSync(compiler, [...FLAGS, "-o", made, join(SOURCES, "all.c")], { encoding: "utf8" });
+  if (result.status !== 0) {
+    rmSync(made, { force: true });
+    const said = result.error?.message ?? result.stderr.split("\n").find((line) => line.includes("error")) ?? result.stderr.trim();
+    throw new LibraryError(`Cannot compile the library with "${compiler}": ${said || `exit status ${result.status}`}`);
+  }
+  renameSync(made, target);
+}
+
+/**
+ * Path of the compiled library; compiles it when the cache does not have it yet.
+ *
+ * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache
+ * folder cannot be written.
+ */
+export function libraryPath(): string {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
+  }
+  const compiler = findCompiler();
+  if (!compiler) {
+    const named = process.env.CC ? `"${process.env.CC}" (from CC) is not there` : "no cc, gcc or clang on the PATH";
+    throw new LibraryError(
+      `Cannot compile the library: ${named}; install a C compiler (Debian: apt install gcc libc6-dev, Fedora: dnf install gcc glibc-devel)`,
+    );
+  }
+  const folder = cacheFolder();
+  const target = join(folder, `libheaptap-${key(compiler)}.so`);
+  if (/[\s:]/.test(target)) {
+    throw new LibraryError(
+      `Cannot preload "${target}": the dynamic linker takes spaces and colons for separators; set XDG_CACHE_HOME to a folder without them`,
+    );
+  }
+  if (!existsSync(target)) compile(compiler, folder, target);
+  return target;
+}

@@ -1,0 +1,178 @@
+/**
+ * Names for the frames of a profile. They are looked up when a report wants them, only for the frames
+ * that it shows, and kept by build id in the user's cache folder, so that the next report is quick.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cacheFolder } from "../native/build.ts";
+import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
+import { openBackend, SymbolTables } from "./backend.ts";
+import type { Backend, Name } from "./backend.ts";
+import { readElf } from "./elf.ts";
+import { findPerfMap } from "./perfmap.ts";
+
+/** Called as look-ups go on: addresses done and wanted. */
+export type Progress = (done: number, total: number) => void;
+
+/** Options of {@linkcode Symbols}. */
+export interface SymbolOptions {
+  /** Name of the tool to use in place of the best that is there. */
+  readonly symboliser?: string | undefined;
+  /** Whether to read and write the name cache; true when left out. */
+  readonly cache?: boolean;
+}
+
+/** A frame of a stack with its name, as reports show it. */
+export interface NamedFrame extends Name {
+  /** Path of the module, "" for code of no object. */
+  readonly module: string;
+  /** Return address, in the module or, without one, in memory. */
+  readonly address: number;
+}
+
+/** Names by hexadecimal address, for one build id. */
+type CacheFile = Record<string, readonly (readonly [string, string, number])[]>;
+
+/** Addresses that go to the symboliser between two progress calls. */
+const CHUNK = 1024;
+/** A cache file is started anew when it holds more. */
+const CACHE_LIMIT = 200_000;
+
+/** Looks names up and keeps them. */
+export class Symbols {
+  readonly #profile: Profile;
+  readonly #names = new Map<Frame, readonly Name[]>();
+  readonly #options: SymbolOptions;
+  #backend: Backend | undefined;
+  #perfMap: ReturnType<typeof findPerfMap> | null = null;
+  /** What went wrong, in words for the user; "" when nothing did. */
+  problem = "";
+
+  constructor(profile: Profile, options: SymbolOptions = {}) {
+    this.#profile = profile;
+    this.#options = options;
+  }
+
+  /** Looks up every frame of these call paths that is not known yet. */
+  async resolve(paths: Iterable<CallPath>, progress?: Progress): Promise<void> {
+    const wanted = new Map<number, Set<Frame>>();
+    let total = 0;
+    for (const path of paths) {
+      for (const frame of path.stack) {
+        if (this.#names.has(frame)) continue;
+        let frames = wanted.get(frame.module);
+        if (!frames) wanted.set(frame.module, frames = new Set());
+        if (!frames.has(frame)) total++;
+        frames.add(frame);
+      }
+    }
+    let done = 0;
+    for (const [module, frames] of wanted) {
+      const step = (count: number) => progress?.(done += count, total);
+      const known = this.#profile.modules[module];
+      if (known) await this.#resolveModule(known, [...frames], step);
+      else this.#resolveJit([...frames], step);
+    }
+  }
+
+  #resolveJit(frames: readonly Frame[], step: (count: number) => void): void {
+    const { pid, startTime } = this.#profile.process;
+    if (this.#perfMap === null) this.#perfMap = findPerfMap(pid, startTime);
+    for (const frame of frames) this.#names.set(frame, this.#perfMap?.lookup(frame.address - 1) ?? []);
+    step(frames.length);
+  }
+
+  async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
+    const cachePath = module.buildId && this.#options.cache !== false
+      ? join(cacheFolder(), "names", `${module.buildId}.json`)
+      : "";
+    const cache = readCache(cachePath);
+    const missing: Frame[] = [];
+    for (const frame of frames) {
+      const names = cache[frame.address.toString(16)];
+      if (!names) missing.push(frame);
+      else {
+        this.#names.set(frame, names.map(([fn, file, line], i) => ({ function: fn, file, line, inlined: i < names.length - 1 })));
+      }
+    }
+    step(frames.length - missing.length);
+    if (missing.length === 0) return;
+    const readable = this.#isTheSameFile(module);
+    for (let i = 0; i < missing.length; i += CHUNK) {
+      const chunk = missing.slice(i, i + CHUNK);
+      const names = readable ? await this.#ask(module.path, chunk.map((f) => f.address - 1)) : [];
+      chunk.forEach((frame, j) => {
+        const found = names[j] ?? [];
+        this.#names.set(frame, found);
+        if (readable) cache[frame.address.toString(16)] = found.map((n) => [n.function, n.file, n.line] as const);
+      });
+      step(chunk.length);
+    }
+    // Names from the symbol tables alone are quick, and a symboliser installed later knows more.
+    if (readable && !(this.#backend instanceof SymbolTables)) writeCache(cachePath, cache);
+  }
+
+  /** Whether the file at the module's path is the one that was recorded, as far as build ids tell. */
+  #isTheSameFile(module: Module): boolean {
+    try {
+      const elf = readElf(module.path);
+      if (elf && elf.buildId === module.buildId) return true;
+      this.problem ||= `"${module.path}" has changed since the recording: its functions are shown as addresses`;
+    } catch {
+      if (module.path.startsWith("/")) {
+        this.problem ||= `"${module.path}" is not on this machine: its functions are shown as addresses`;
+      }
+    }
+    return false;
+  }
+
+  async #ask(file: string, addresses: readonly number[]): Promise<Name[][]> {
+    this.#backend ??= openBackend(this.#options.symboliser);
+    try {
+      return await this.#backend.lookup(file, addresses);
+    } catch (error) {
+      this.problem ||= `${this.#backend.name} failed (${(error as Error).message}): names come from symbol tables, without lines`;
+      this.#backend.close();
+      this.#backend = new SymbolTables();
+      return await this.#backend.lookup(file, addresses);
+    }
+  }
+
+  /** The named frames of a call path, innermost first, inlined ones included. */
+  stack(path: CallPath): NamedFrame[] {
+    return path.stack.flatMap((frame): NamedFrame[] => {
+      const module = this.#profile.modules[frame.module]?.path ?? "";
+      const names = this.#names.get(frame) ?? [];
+      const unknown = { function: "", file: "", line: 0, inlined: false };
+      return (names.length > 0 ? names : [unknown]).map((name) => ({ ...name, module, address: frame.address }));
+    });
+  }
+
+  /** Ends the symboliser's process. */
+  [Symbol.dispose](): void {
+    this.#backend?.close();
+    this.#backend = undefined;
+  }
+}
+
+function readCache(path: string): CacheFile {
+  if (!path) return {};
+  try {
+    const read: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return Object.keys(read as object).length > CACHE_LIMIT ? {} : read as CacheFile;
+  } catch {
+    return {}; // none yet, or unreadable: names are looked up again
+  }
+}
+
+function writeCache(path: string, cache: CacheFile): void {
+  if (!path) return;
+  try {
+    mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+    const made = `${path}.${process.pid}`;
+    writeFileSync(made, JSON.stringify(cache), { mode: 0o600 });
+    renameSync(made, path);
+  } catch {
+    // A cache that cannot be written costs the next report some time, nothing else.
+  }
+}
