@@ -27,3 +27,6 @@ static void ht_untracked(void);
 #include "process.c"
 #include "count.c"
 #include "hooks.c"
+#ifdef HT_TEST
+#include "check.c"
+#endif

@@ -85,6 +85,7 @@ struct ht_row {
     int64_t fp_offset;      /* from the CFA, when fp_saved */
     enum ht_rule_kind kind; /* how the CFA is had */
     int fp_saved;
+    int fp_at_fp;           /* saved at fp itself, not at fp_offset */
     int no_caller;          /* the return address is undefined: outermost frame */
     int odd;                /* something that a rule word cannot say */
 };
@@ -187,6 +188,7 @@ static void ht_saved_at(struct ht_row *row, const struct ht_cie *cie, uint64_t r
 {
     if (reg == HT_DWARF_FP) {
         row->fp_saved = 1;
+        row->fp_at_fp = 0;
         row->fp_offset = offset;
     } else if (reg == cie->ra_register && offset != -8) {
         row->odd = 1;
@@ -197,6 +199,7 @@ static void ht_restored(struct ht_row *row, const struct ht_row *initial, uint64
 {
     if (reg == HT_DWARF_FP) {
         row->fp_saved = initial->fp_saved;
+        row->fp_at_fp = initial->fp_at_fp;
         row->fp_offset = initial->fp_offset;
     }
 }
@@ -210,6 +213,7 @@ static void ht_run(struct ht_cursor c, const struct ht_cie *cie, uint64_t locati
     while (!c.bad && c.at < c.end) {
         uint8_t op = (uint8_t)ht_take_number(&c, 1);
         uint64_t low6 = op & 0x3f, reg, advance = 0;
+        const uint8_t *body;
         switch (op >> 6) {
         case 1: /* advance_loc */
             advance = low6 * cie->code_align;
@@ -278,8 +282,11 @@ static void ht_run(struct ht_cursor c, const struct ht_cie *cie, uint64_t locati
         case 0x0f: ht_cfa_expression(&c, row); break; /* def_cfa_expression */
         case 0x10: case 0x16: /* expression, val_expression */
             reg = ht_take_uleb(&c);
-            ht_take(&c, ht_take_uleb(&c));
-            if (reg == HT_DWARF_FP || reg == cie->ra_register)
+            advance = ht_take_uleb(&c);
+            body = ht_take(&c, advance);
+            if (reg == HT_DWARF_FP && op == 0x10 && body && advance == 2 && body[0] == 0x70 + HT_DWARF_FP && body[1] == 0)
+                row->fp_saved = row->fp_at_fp = 1;
+            else if (reg == HT_DWARF_FP || reg == cie->ra_register)
                 row->odd = 1;
             break;
         case 0x11: /* offset_extended_sf */
@@ -317,7 +324,9 @@ static uint64_t ht_row_rule(const struct ht_row *row)
     if (row->odd || row->kind == HT_RULE_NONE || row->cfa_offset >= HT_RULE_OFFSET_MAX || row->cfa_offset < -HT_RULE_OFFSET_MAX)
         return ht_rule(HT_RULE_NONE, 0, 0);
     uint64_t slot = 0;
-    if (row->fp_saved) {
+    if (row->fp_at_fp && row->fp_saved) {
+        slot = HT_RULE_FP_AT_FP;
+    } else if (row->fp_saved) {
         if (row->fp_offset >= 0 || row->fp_offset % 8 || -row->fp_offset / 8 > HT_RULE_FP_SLOT_MAX)
             return ht_rule(HT_RULE_NONE, 0, 0);
         slot = (uint64_t)(-row->fp_offset / 8);

@@ -64,14 +64,15 @@ enum ht_rule_kind {
     HT_RULE_END = 7,      /* outermost frame */
 };
 #define HT_RULE_OFFSET_MAX (1 << 23)
-#define HT_RULE_FP_SLOT_MAX 0xffff
+#define HT_RULE_FP_SLOT_MAX 0xfffe
+#define HT_RULE_FP_AT_FP 0xffff /* fp was saved where it now points (functions that realign the stack) */
 HT_INLINE uint64_t ht_rule(enum ht_rule_kind kind, int64_t offset, uint64_t fp_slot)
 {
     return (uint64_t)kind | ((uint64_t)offset & 0xffffff) << 4 | fp_slot << 28;
 }
 HT_INLINE enum ht_rule_kind ht_rule_kind(uint64_t rule) { return (enum ht_rule_kind)(rule & 15); }
 HT_INLINE int64_t ht_rule_offset(uint64_t rule) { return (int64_t)(rule << 36) >> 40; }
-HT_INLINE uint64_t ht_rule_fp_slot(uint64_t rule) { return (rule >> 28 & 0xffff) * 8; }
+HT_INLINE uint64_t ht_rule_fp_slot(uint64_t rule) { return rule >> 28 & 0xffff; }
 HT_INLINE uint32_t ht_rule_module(uint64_t rule) { return (uint32_t)(rule >> 44) & 0xffff; }
 HT_INLINE uint64_t ht_rule_with_module(uint64_t rule, uint32_t module) { return rule | (uint64_t)module << 44; }
 

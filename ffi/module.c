@@ -23,6 +23,11 @@ struct ht_dl_find_object {
 extern int ht_dl_find_object(void *, struct ht_dl_find_object *) __asm__("_dl_find_object") __attribute__((weak));
 extern int dl_iterate_phdr(int (*)(struct dl_phdr_info *, size_t, void *), void *) __attribute__((weak));
 
+/* The program's own headers, from the kernel (process.c): what the dynamic linker calls the start of
+ * the program may be the start of its code, where there are none. */
+static const ElfW(Phdr) *ht_main_headers;
+static uint32_t ht_main_header_count;
+
 struct ht_find {
     uint64_t pc;
     struct ht_object object;
@@ -52,15 +57,20 @@ static int ht_object_at(uint64_t pc, struct ht_object *object)
     struct ht_dl_find_object found;
     if (ht_dl_find_object((void *)pc, &found) != 0)
         return 0;
-    const ElfW(Ehdr) *elf = found.map_start;
     *object = (struct ht_object){ .base = found.link_map->l_addr, .name = found.link_map->l_name };
-    if (ht_same_bytes(elf->e_ident, ELFMAG, SELFMAG)) {
+    const ElfW(Ehdr) *elf = found.map_start;
+    if (object->name && !object->name[0] && ht_main_headers) {
+        object->headers = ht_main_headers;
+        object->header_count = ht_main_header_count;
+    } else if (ht_same_bytes(elf->e_ident, ELFMAG, SELFMAG)) {
         object->headers = (const ElfW(Phdr) *)((const char *)elf + elf->e_phoff);
         object->header_count = elf->e_phnum;
-        ht_object_span(object);
     }
-    object->low = (uint64_t)found.map_start;
-    object->high = (uint64_t)found.map_end;
+    ht_object_span(object);
+    if (object->low >= object->high) {
+        object->low = (uint64_t)found.map_start;
+        object->high = (uint64_t)found.map_end;
+    }
     object->eh_frame_hdr = found.eh_frame;
     return 1;
 }

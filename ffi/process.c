@@ -21,6 +21,7 @@ struct ht_start {
     char **arguments, **environment;
 };
 
+/* Read once, at the start: a program may write over its environment later. */
 static struct ht_start ht_start_of_program(void)
 {
     struct ht_start start = { NULL, &environ ? environ : NULL };
@@ -28,6 +29,15 @@ static struct ht_start ht_start_of_program(void)
         long count = *(long *)__libc_stack_end;
         start.arguments = (char **)__libc_stack_end + 1;
         start.environment = start.arguments + count + 1;
+        char **end = start.environment;
+        while (*end)
+            end++;
+        for (const ElfW(auxv_t) *a = (const ElfW(auxv_t) *)(end + 1); a->a_type != AT_NULL; a++) {
+            if (a->a_type == AT_PHDR)
+                ht_main_headers = (const ElfW(Phdr) *)a->a_un.a_val;
+            if (a->a_type == AT_PHNUM)
+                ht_main_header_count = (uint32_t)a->a_un.a_val;
+        }
     }
     return start;
 }

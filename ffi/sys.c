@@ -24,7 +24,9 @@
 #define HT_CLOCK_REALTIME 0
 #define HT_CLOCK_MONOTONIC 1
 
-#ifndef HT_TEST
+#ifdef HT_TEST
+#include <string.h>
+#else
 /* GCC turns loops and struct copies into calls of these. Hidden: the program never sees them. */
 __attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {

@@ -30,6 +30,7 @@
 #define HT_RULE_SETS 8192u
 #define HT_RULE_WAYS 4u
 #define HT_RULE_BUSY (1ull << 63)
+#define HT_GUESS_SPAN (1u << 20)
 
 struct ht_rule_slot {
     uint64_t key; /* pc, generation above the address bits, HT_RULE_BUSY while it is written */
@@ -188,8 +189,12 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
         ht_stack_enter(t, caller->sp);
         return 1;
     case HT_RULE_GUESS:
+        /* A frame record further away is none: the first function of a coroutine has no table
+         * either, and fp is still that of whoever made it. */
+        if (s->fp - s->sp > HT_GUESS_SPAN)
+            return 0;
         cfa = s->fp + 16;
-        fp_slot = 16;
+        fp_slot = 2;
         through_fp = 1;
         break;
     }
@@ -197,7 +202,9 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
         return 0;
     caller->sp = cfa;
     caller->fp = s->fp;
-    if (fp_slot && !ht_step_read(t, s, cfa - fp_slot, &caller->fp))
+    if (fp_slot == HT_RULE_FP_AT_FP)
+        through_fp = 1;
+    if (fp_slot && !ht_step_read(t, s, fp_slot == HT_RULE_FP_AT_FP ? s->fp : cfa - 8 * fp_slot, &caller->fp))
         return 0;
     if (fp_slot && !through_fp)
         s->fp_matters = 0;

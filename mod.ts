@@ -1,0 +1,44 @@
+/**
+ * heaptap, the allocation profiler you script: runs any dynamically linked Linux program with its
+ * allocation functions intercepted, and reads what it recorded.
+ *
+ * @example Fail when a program's peak grows
+ * ```ts
+ * import { profile } from "./mod.ts";
+ *
+ * const { recording } = await profile(["sort", "-n", "numbers.txt"], { stdio: "ignore" });
+ * const peak = recording?.profile().totals.peakBytes ?? 0;
+ * if (peak > 100e6) throw new Error(`sort needs ${peak} bytes`);
+ * ```
+ *
+ * @module
+ */
+export { LibraryError, libraryPath } from "./src/native/build.ts";
+export { RecordingError } from "./src/recording/reader.ts";
+export type {
+  CallPath,
+  Counters,
+  Frame,
+  Limits,
+  Module,
+  Process,
+  Profile,
+  Sample,
+  StackEnd,
+  Thread,
+  Totals,
+} from "./src/profile/profile.ts";
+export { Recording } from "./src/profile/recording.ts";
+export { Symbols } from "./src/symbols/symbols.ts";
+export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
+export type { Name } from "./src/symbols/backend.ts";
+export { shownPaths, textReport } from "./src/report/text.ts";
+export type { TextOptions } from "./src/report/text.ts";
+export { JSON_VERSION, jsonPaths, jsonReport } from "./src/export/json.ts";
+export { inspectProgram, ProgramError } from "./src/session/program.ts";
+export type { Program } from "./src/session/program.ts";
+export { OutputError, profile } from "./src/session/run.ts";
+export type { ProfileOptions, ProfileResult } from "./src/session/run.ts";
+export { examine } from "./src/session/doctor.ts";
+export type { Diagnosis } from "./src/session/doctor.ts";
+export { checkVariables } from "./src/session/variables.ts";

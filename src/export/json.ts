@@ -1,0 +1,114 @@
+/** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
+import type { CallPath, Counters, Profile } from "../profile/profile.ts";
+import { culprit } from "../symbols/allocators.ts";
+import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+
+/** Version of the JSON's shape; counts up when a key changes its meaning or goes away. */
+export const JSON_VERSION = 1;
+
+function counters(c: Counters) {
+  return {
+    allocations: c.allocations,
+    bytes: c.bytes,
+    frees: c.frees,
+    reallocations: c.reallocations,
+    carried_bytes: c.carried,
+    temporary: c.temporary,
+    live_bytes: c.liveBytes,
+    live_count: c.liveCount,
+  };
+}
+
+function frameJson(frame: NamedFrame) {
+  return {
+    function: frame.function,
+    module: frame.module,
+    file: frame.file,
+    line: frame.line,
+    address: `0x${frame.address.toString(16)}`,
+    inlined: frame.inlined,
+  };
+}
+
+function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
+  const frame = stack[culprit(stack)];
+  return {
+    function: frame?.function ?? "",
+    module: frame?.module ?? "",
+    file: frame?.file ?? "",
+    line: frame?.line ?? 0,
+    count: path.allocations,
+    total_bytes: path.bytes,
+    frees: path.frees,
+    live_bytes: path.liveBytes,
+    live_count: path.liveCount,
+    peak_bytes: path.peakBytes,
+    peak_count: path.peakCount,
+    temporary: path.temporary,
+    reallocations: path.reallocations,
+    carried_bytes: path.carried,
+    stack_end: path.end,
+    stack: stack.map(frameJson),
+  };
+}
+
+/** The call paths that a JSON report holds: the largest by bytes, all of them when limit is 0. */
+export function jsonPaths(profile: Profile, limit: number): readonly CallPath[] {
+  return limit > 0 ? profile.callPaths.slice(0, limit) : profile.callPaths;
+}
+
+/** The report as a value. The names of {@linkcode jsonPaths} must have been resolved. */
+export function jsonReport(profile: Profile, symbols: Symbols, limit: number) {
+  const { process, limits, totals } = profile;
+  return {
+    version: JSON_VERSION,
+    process: {
+      command: process.command,
+      executable: process.executable,
+      pid: process.pid,
+      allocator: process.allocator,
+      start_time: new Date(process.startTime).toISOString(),
+      exit_code: process.exit?.code ?? null,
+      exit_signal: process.exit?.signal ?? null,
+      seconds: process.exit?.seconds ?? null,
+    },
+    limits: {
+      mode: limits.mode,
+      buckets: limits.buckets,
+      depth: limits.depth,
+      peak_error: limits.peakError,
+      rejected: limits.rejected,
+      no_space: limits.noSpace,
+    },
+    summary: {
+      total_allocations: totals.allocations,
+      total_deallocations: totals.frees,
+      total_bytes_allocated: totals.bytes,
+      peak_memory: totals.peakBytes,
+      current_memory: totals.liveBytes,
+      current_blocks: totals.liveCount,
+      temporary_allocations: totals.temporary,
+      reallocations: totals.reallocations,
+      carried_bytes: totals.carried,
+      failed_allocations: totals.failed,
+      unknown_frees: totals.unknownFrees,
+      lost_frees: totals.lostFrees,
+      untracked: totals.untracked,
+      threads: profile.threads.reduce((n, t) => n + Math.max(1, t.merged), 0),
+      call_paths: profile.callPaths.length,
+      fallback_allocations: totals.fallbackAllocations,
+      overflow_allocations: totals.overflowAllocations,
+    },
+    threads: profile.threads.map((t) => ({
+      name: t.name,
+      tid: t.tid,
+      merged: t.merged,
+      ...counters(t),
+      freed_by_others: t.freedByOthers,
+      freed_by_others_bytes: t.freedByOthersBytes,
+      start_seconds: t.startSeconds,
+    })),
+    timeline: profile.timeline.map((s) => ({ seconds: s.seconds, bytes: s.bytes, allocations: s.allocations, max_rss: s.maxRss })),
+    allocations: jsonPaths(profile, limit).map((path) => pathJson(path, symbols.stack(path))),
+  };
+}

@@ -1,0 +1,80 @@
+/** A recording on disk, finished or growing. */
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { LAYOUT, MAGIC } from "../recording/layout.ts";
+import { readProfile } from "./profile.ts";
+import type { Profile } from "./profile.ts";
+
+/**
+ * A recording file. Opening reads it once, which checks it; {@linkcode Recording.profile} reads it
+ * again, so on a recording that a program is still writing each call shows a later moment.
+ *
+ * @example
+ * ```ts
+ * import { Recording } from "./mod.ts";
+ *
+ * const { totals } = Recording.open("sort.heaptap").profile();
+ * console.log(totals.allocations, totals.peakBytes);
+ * ```
+ */
+export class Recording {
+  /** Path of the file. */
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Opens a recording.
+   *
+   * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
+   */
+  static open(path: string): Recording {
+    readProfile(path);
+    return new Recording(path);
+  }
+
+  /** What the recording says at this moment. */
+  profile(): Profile {
+    return readProfile(this.path);
+  }
+}
+
+/** Whether a file begins as a recording does. False when it cannot be read. */
+export function isRecording(path: string): boolean {
+  try {
+    const fd = openSync(path, "r");
+    try {
+      const bytes = new Uint8Array(8);
+      readSync(fd, bytes, 0, 8, 0);
+      return new TextDecoder("latin1").decode(bytes) === MAGIC;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
+}
+
+/** Notes in a recording how its process ended. Only the driver does that, after the end. */
+export function noteExit(path: string, exit: { code: number; signal: number; seconds: number }): void {
+  const fields = LAYOUT.header.fields;
+  const fd = openSync(path, "r+");
+  try {
+    const put = (field: string, value: number) => {
+      const placed = fields[field];
+      if (!placed) throw new TypeError(`No field ${field} in header`);
+      const bytes = new Uint8Array(placed.size);
+      const view = new DataView(bytes.buffer);
+      if (placed.size === 8) view.setBigUint64(0, BigInt(Math.round(value)), true);
+      else view.setUint32(0, value, true);
+      writeSync(fd, bytes, 0, placed.size, placed.offset);
+    };
+    put("exit_code", exit.code);
+    put("exit_signal", exit.signal);
+    put("wall_time", exit.seconds * 1e9);
+    put("ended", 1);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,193 @@
+/** The text report: a pure function from a profile and its names to a string. */
+import { styleText } from "node:util";
+import type { CallPath, Profile } from "../profile/profile.ts";
+import { culprit } from "../symbols/allocators.ts";
+import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import { bytes, clip, count, plural, printable, seconds, share } from "./format.ts";
+
+/** How the report is to look. */
+export interface TextOptions {
+  /** Call paths a section shows; 0 for all. */
+  readonly limit: number;
+  /** 0 human units, 1 exact bytes, 2 whole file names, 3 whole stacks. */
+  readonly verbosity: number;
+  /** Columns of the terminal. */
+  readonly width: number;
+  /** Whether to use colour. */
+  readonly color: boolean;
+}
+
+/** A view of the call paths: what is sorted by, and what it is a share of. */
+interface View {
+  readonly title: string;
+  readonly of: (path: CallPath) => number;
+  readonly total: number;
+  readonly count: (path: CallPath) => number;
+  /** Whether `of` counts blocks, not bytes. */
+  readonly blocks?: true;
+}
+
+function views(profile: Profile): View[] {
+  const { totals, process, limits } = profile;
+  const ended = process.exit !== undefined;
+  const about = limits.peakError > 0 ? `, exact to ${bytes(limits.peakError)}` : "";
+  return [
+    { title: "allocated bytes", of: (p) => p.bytes, total: totals.bytes, count: (p) => p.allocations },
+    { title: `live at the peak (${bytes(totals.peakBytes)}${about})`, of: (p) => p.peakBytes, total: totals.peakBytes, count: (p) => p.peakCount },
+    { title: ended ? "live at the end (leaks)" : "live now", of: (p) => p.liveBytes, total: totals.liveBytes, count: (p) => p.liveCount },
+    { title: "temporary allocations", of: (p) => p.temporary, total: totals.temporary, count: (p) => p.temporary, blocks: true },
+  ];
+}
+
+function top(profile: Profile, view: View, limit: number): CallPath[] {
+  const sorted = profile.callPaths.filter((p) => view.of(p) > 0).sort((a, b) => view.of(b) - view.of(a) || a.id - b.id);
+  return limit > 0 ? sorted.slice(0, limit) : sorted;
+}
+
+/** The call paths that a text report shows: those whose names it needs. */
+export function shownPaths(profile: Profile, limit: number): Set<CallPath> {
+  return new Set(views(profile).flatMap((view) => top(profile, view, limit)));
+}
+
+const END_NOTES = {
+  root: "",
+  depth: "(deeper frames cut off: HEAPTAP_DEPTH)",
+  lost: "(callers unknown: no unwind table)",
+  full: "(callers not kept: the table was full, HEAPTAP_BUCKETS)",
+  none: "(not kept: the table was full, HEAPTAP_BUCKETS)",
+} as const;
+
+class Writer {
+  readonly #options: TextOptions;
+  readonly #lines: string[] = [];
+
+  constructor(options: TextOptions) {
+    this.#options = options;
+  }
+
+  paint(style: Parameters<typeof styleText>[0], text: string): string {
+    return this.#options.color && text ? styleText(style, text, { validateStream: false }) : text;
+  }
+
+  line(text = ""): void {
+    this.#lines.push(text.trimEnd());
+  }
+
+  bytes(n: number): string {
+    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(n);
+  }
+
+  toString(): string {
+    return this.#lines.join("\n") + "\n";
+  }
+}
+
+function functionName(frame: NamedFrame | undefined): string {
+  if (!frame) return "(unknown)";
+  if (frame.function) return frame.function;
+  const module = frame.module ? frame.module.replace(/^.*\//, "") : "JIT code";
+  return `${module}+0x${frame.address.toString(16)}`;
+}
+
+function place(frame: NamedFrame | undefined, verbosity: number): string {
+  if (!frame) return "";
+  const short = (path: string) => verbosity >= 2 ? path : path.replace(/^.*\//, "");
+  if (frame.file) return frame.line > 0 ? `${short(frame.file)}:${frame.line}` : short(frame.file);
+  return frame.function && frame.module ? short(frame.module) : "";
+}
+
+function signalName(signal: number): string {
+  const names: Record<number, string> = { 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 14: "ALRM", 15: "TERM" };
+  return names[signal] ? `SIG${names[signal]}` : `signal ${signal}`;
+}
+
+function header(profile: Profile, out: Writer, options: TextOptions): void {
+  const { process, totals, threads, limits } = profile;
+  const command = printable(process.command.join(" ").trim() || process.executable);
+  out.line(out.paint("bold", clip(`heaptap: ${command}`, options.width)));
+  const threadCount = threads.reduce((n, t) => n + Math.max(1, t.merged), 0);
+  const exit = process.exit;
+  const facts = [
+    new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
+    exit ? seconds(exit.seconds) : "",
+    exit ? (exit.signal ? `ended by ${signalName(exit.signal)}` : `exit ${exit.code}`) : "end not seen",
+    `pid ${process.pid}`,
+    `${count(threadCount)} ${plural(threadCount, "thread")}`,
+    limits.mode === "paths" ? `${count(profile.callPaths.length)} call paths` : "counters only",
+  ];
+  out.line(out.paint("dim", facts.filter(Boolean).join(" \u00b7 ")));
+  out.line();
+  const pairs: [string, string, string][] = [
+    ["allocations", count(totals.allocations), `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${share(totals.temporary, totals.allocations) || "0%"} temporary`],
+    ["allocated", out.bytes(totals.bytes), totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : ""],
+    ["peak", out.bytes(totals.peakBytes), limits.peakError > 0 ? `exact to ${bytes(limits.peakError)}` : ""],
+    [exit ? "live at the end" : "live now", out.bytes(totals.liveBytes), `in ${count(totals.liveCount)} ${plural(totals.liveCount, "block")}`],
+  ];
+  const width = Math.max(...pairs.map(([, value]) => value.length));
+  for (const [label, value, note] of pairs) {
+    out.line(`  ${label.padEnd(16)} ${out.paint("bold", value.padStart(width))}  ${out.paint("dim", note)}`);
+  }
+  const unseen: [number, string][] = [
+    [totals.fallbackAllocations, "allocations known by their innermost frame only: the table was full, raise HEAPTAP_BUCKETS"],
+    [totals.overflowAllocations, "allocations without a call path: the table was full, raise HEAPTAP_BUCKETS"],
+    [totals.untracked, "calls not counted (before the recording, or inside a signal handler)"],
+    [totals.unknownFrees, "frees of blocks that were never seen"],
+    [totals.lostFrees, "blocks whose free was not seen"],
+    [totals.failed, "requests refused by the allocator"],
+  ];
+  const shown = unseen.filter(([n]) => limits.mode === "paths" ? n > 0 : n > 0 && !(n === totals.overflowAllocations));
+  if (shown.length > 0) out.line();
+  for (const [n, what] of shown) out.line(`  ${out.paint("yellow", count(n))} ${what}`);
+  if (limits.noSpace) out.line(`  ${out.paint("yellow", "The file system had no room for the whole recording: call paths are incomplete")}`);
+  for (const name of limits.rejected) out.line(`  ${out.paint("yellow", `${name} could not be read; the default was used`)}`);
+}
+
+function row(out: Writer, options: TextOptions, view: View, path: CallPath, stack: readonly NamedFrame[]): void {
+  const at = culprit(stack);
+  const frame = stack[at];
+  const figure = view.blocks ? count(view.of(path)) : out.bytes(view.of(path));
+  const wide = options.verbosity >= 1 ? 20 : 9;
+  const left = `${figure.padStart(wide)} ${share(view.of(path), view.total).padStart(6)} ${(view.blocks ? "" : count(view.count(path))).padStart(view.blocks ? 0 : 11)}  `;
+  const room = Math.max(20, options.width - left.length);
+  const where = printable(place(frame, options.verbosity));
+  const name = printable(functionName(frame));
+  const space = options.verbosity >= 2 ? Infinity : room;
+  const fits = name.length + 2 + where.length <= space;
+  const nameRoom = fits ? name.length : Math.max(Math.min(name.length, 16), room - where.length - 2);
+  out.line(
+    left + out.paint("cyan", clip(name, nameRoom)) + (where ? "  " + out.paint("dim", clip(where, Math.max(0, space - nameRoom - 2))) : ""),
+  );
+  const indent = " ".repeat(Math.min(left.length, 30));
+  if (options.verbosity >= 3) {
+    for (const f of stack) {
+      const location = printable(place(f, 2));
+      out.line(`${indent}${f === frame ? ">" : " "} ${printable(functionName(f))}${f.inlined ? " (inlined)" : ""}  ${out.paint("dim", location)}`);
+    }
+  } else {
+    const callers = stack.slice(at + 1).map((f) => printable(functionName(f).replace(/\(.*$/, "")));
+    if (callers.length > 0) out.line(indent + out.paint("dim", clip(`from ${callers.join(" < ")}`, options.width - indent.length)));
+  }
+  const note = END_NOTES[path.end];
+  if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
+}
+
+/** Writes the report. The names of {@linkcode shownPaths} must have been resolved. */
+export function textReport(profile: Profile, symbols: Symbols, options: TextOptions): string {
+  const out = new Writer(options);
+  header(profile, out, options);
+  for (const view of views(profile)) {
+    const paths = top(profile, view, options.limit);
+    if (paths.length === 0) continue;
+    out.line();
+    out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
+    const unit = view.blocks ? "blocks" : "bytes";
+    const wide = options.verbosity >= 1 ? 20 : 9;
+    out.line(out.paint("dim", `${unit.padStart(wide)} ${"share".padStart(6)} ${view.blocks ? "" : "blocks".padStart(11)}  function`));
+    for (const path of paths) row(out, options, view, path, symbols.stack(path));
+  }
+  if (symbols.problem) {
+    out.line();
+    out.line(out.paint("yellow", printable(symbols.problem)));
+  }
+  return out.toString();
+}

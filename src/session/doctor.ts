@@ -1,0 +1,92 @@
+/** What heaptap has to work with here, and what it will see of a program. */
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
+import { findSymboliser } from "../symbols/backend.ts";
+import { inspectProgram } from "./program.ts";
+import { checkVariables } from "./variables.ts";
+
+/** The findings of {@linkcode examine}. */
+export interface Diagnosis {
+  /** Path of the compiled library, or why there is none. */
+  readonly library: string;
+  /** Path of the C compiler, or null. */
+  readonly compiler: string | null;
+  /** Path of the symboliser, or null when only symbol tables are used. */
+  readonly symboliser: string | null;
+  /** Runtime and version, for example `deno 2.9.5`. */
+  readonly runtime: string;
+  /** Folder of the compiled library and of looked-up names. */
+  readonly cache: string;
+  /** Kernel release. */
+  readonly kernel: string;
+  /** Limits that bear on recordings, as the shell has them. */
+  readonly limits: Readonly<Record<string, string>>;
+  /** What can be seen of the program that was asked about. */
+  readonly program: { readonly path: string; readonly recordable: boolean; readonly notes: readonly string[] } | null;
+  /** What stands in the way, a line each; empty when recording works. */
+  readonly problems: readonly string[];
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+function runtime(): string {
+  const versions: Record<string, string | undefined> = process.versions;
+  for (const name of ["deno", "bun"]) {
+    if (versions[name]) return `${name} ${versions[name]}`;
+  }
+  return `node ${versions.node}`;
+}
+
+function limits(): Record<string, string> {
+  const rows: Record<string, string> = {};
+  for (const [label, key] of [["Max file size", "file size"], ["Max address space", "address space"]] as const) {
+    const line = read("/proc/self/limits").split("\n").find((l) => l.startsWith(label));
+    const soft = line?.slice(label.length).trim().split(/\s+/)[0];
+    if (soft) rows[key] = soft;
+  }
+  return rows;
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Examines this machine and, when one is named, a program. Compiles the library when it has to. */
+export function examine(command?: string): Diagnosis {
+  const problems = checkVariables(process.env);
+  let library = "";
+  try {
+    library = libraryPath();
+  } catch (error) {
+    library = message(error);
+    problems.push(library);
+  }
+  let program: Diagnosis["program"] = null;
+  if (command !== undefined) {
+    try {
+      const { path, notes } = inspectProgram(command);
+      program = { path, recordable: true, notes };
+    } catch (error) {
+      program = { path: command, recordable: false, notes: [message(error)] };
+      problems.push(message(error));
+    }
+  }
+  return {
+    library,
+    compiler: findCompiler() ?? null,
+    symboliser: findSymboliser() ?? null,
+    runtime: runtime(),
+    cache: cacheFolder(),
+    kernel: read("/proc/sys/kernel/osrelease"),
+    limits: limits(),
+    program,
+    problems,
+  };
+}

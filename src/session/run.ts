@@ -1,0 +1,174 @@
+/** Runs a program with the library preloaded and finds the recordings that it made. */
+import { spawn } from "node:child_process";
+import type { StdioOptions } from "node:child_process";
+import { accessSync, constants, lstatSync, readdirSync, unlinkSync } from "node:fs";
+import { constants as osConstants } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import process from "node:process";
+import { libraryPath } from "../native/build.ts";
+import { isRecording, noteExit, Recording } from "../profile/recording.ts";
+import { inspectProgram } from "./program.ts";
+
+/** The recording cannot be made where it was asked for. */
+export class OutputError extends Error {
+  override name = "OutputError";
+}
+
+/** Options of {@linkcode profile}. */
+export interface ProfileOptions {
+  /** File for the recording; `%p` becomes the process's number. `heaptap.PROGRAM.%p.heaptap` when left out. */
+  readonly out?: string | undefined;
+  /** Call paths that the table holds, 64 to 1,048,576; 65,536 when left out. */
+  readonly buckets?: number | undefined;
+  /** Frames kept of a stack, 4 to 1,024; 128 when left out. */
+  readonly depth?: number | undefined;
+  /** `counters` keeps totals only; `paths`, the default, call paths too. */
+  readonly mode?: "counters" | "paths" | undefined;
+  /** Whether the peak is exact with several threads too, at some cost an allocation. */
+  readonly exactPeak?: boolean | undefined;
+  /** Environment of the program; this process's when left out. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** Folder that the program starts in. */
+  readonly cwd?: string | undefined;
+  /** The program's standard streams; `inherit` when left out. */
+  readonly stdio?: StdioOptions | undefined;
+  /** Whether signals that this process gets are passed on; for command lines. */
+  readonly forwardSignals?: boolean | undefined;
+}
+
+/** How a profiled program ended. */
+export interface ProfileResult {
+  /** The recording of the program itself, or of its process with the most allocations; undefined when none was made. */
+  readonly recording: Recording | undefined;
+  /** Recordings of its other processes. */
+  readonly others: readonly Recording[];
+  /** Exit status; 128 + N when signal N ended it. */
+  readonly exitCode: number;
+  /** Number of the signal that ended it, 0 for none. */
+  readonly signal: number;
+  /** Wall-clock seconds from start to end. */
+  readonly seconds: number;
+  /** What the recording cannot show, a line each. */
+  readonly notes: readonly string[];
+}
+
+/** Makes sure that a recording can be written at `out`; takes an older one away. */
+function prepareOutput(out: string): void {
+  const folder = dirname(out);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    throw new OutputError(`Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`);
+  }
+  let stat;
+  try {
+    stat = lstatSync(out);
+  } catch {
+    return;
+  }
+  if (!stat.isFile() || (stat.size > 0 && !isRecording(out))) {
+    throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
+  }
+  unlinkSync(out);
+}
+
+/** The recordings whose names come from a pattern (see ffi/file.c) and that began after `since`. */
+function findRecordings(pattern: string, pid: number, since: number): Recording[] {
+  const [before = "", after = ""] = basename(pattern).replace(/\.heaptap$/, "").split("%p");
+  const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const own = basename(pattern).includes("%p") ? `${escape(before)}\\d+${escape(after)}` : escape(before);
+  const suffix = pattern.endsWith(".heaptap") ? "\\.heaptap" : "";
+  const name = new RegExp(`^${own}(\\.\\d+){0,2}${suffix}$`);
+  const found: { recording: Recording; allocations: number; first: boolean }[] = [];
+  for (const entry of readdirSync(dirname(pattern))) {
+    if (!name.test(entry)) continue;
+    const path = join(dirname(pattern), entry);
+    if (!isRecording(path)) continue;
+    try {
+      const recording = Recording.open(path);
+      const profile = recording.profile();
+      // Half a second for clocks that differ in their resolution.
+      if (profile.process.startTime < since - 500) continue;
+      found.push({ recording, allocations: profile.totals.allocations, first: profile.process.pid === pid });
+    } catch {
+      continue; // of another version, or half of one: not this run's
+    }
+  }
+  return found.sort((a, b) => b.allocations - a.allocations || Number(b.first) - Number(a.first)).map((f) => f.recording);
+}
+
+function environment(options: ProfileOptions, library: string, out: string): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...options.env ?? process.env };
+  // First in line, so that an allocator that the user preloads works below us.
+  env.LD_PRELOAD = env.LD_PRELOAD ? `${library}:${env.LD_PRELOAD}` : library;
+  env.HEAPTAP_OUT = out;
+  if (options.buckets !== undefined) env.HEAPTAP_BUCKETS = String(options.buckets);
+  if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
+  if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
+  if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
+  return env;
+}
+
+/**
+ * Signals that reach only us and are the program's. Those that a terminal sends (Ctrl-C, Ctrl-\) go
+ * to the whole foreground group: the program has them already, and we only must not die of them.
+ */
+function passSignals(kill: (signal: NodeJS.Signals) => void): () => void {
+  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const handlers = (["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const).map((signal) => {
+    const fromTerminal = onTerminal && (signal === "SIGINT" || signal === "SIGQUIT");
+    const handler = () => fromTerminal ? undefined : kill(signal);
+    try {
+      process.on(signal, handler);
+    } catch {
+      // A runtime that keeps this signal for itself.
+    }
+    return [signal, handler] as const;
+  });
+  return () => handlers.forEach(([signal, handler]) => process.off(signal, handler));
+}
+
+/**
+ * Runs a program with heaptap's library preloaded.
+ *
+ * @param command The program and its arguments.
+ * @throws {ProgramError} when the program is not there or cannot be recorded; nothing has started then.
+ * @throws {LibraryError} when the library cannot be compiled.
+ * @throws {OutputError} when the recording cannot be written.
+ *
+ * @example
+ * ```ts
+ * import { profile } from "./mod.ts";
+ *
+ * const { recording, exitCode } = await profile(["sort", "-n", "numbers.txt"], { stdio: "ignore" });
+ * console.log(exitCode, recording?.profile().totals.peakBytes);
+ * ```
+ */
+export async function profile(command: readonly string[], options: ProfileOptions = {}): Promise<ProfileResult> {
+  const [program, ...args] = command;
+  if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
+  const cwd = options.cwd ?? process.cwd();
+  const { notes } = inspectProgram(program, options.env, cwd);
+  const library = libraryPath();
+  const out = resolve(options.out ?? `heaptap.${basename(program)}.%p.heaptap`);
+  prepareOutput(out);
+
+  const since = Date.now();
+  const begun = performance.now();
+  const child = spawn(program, args, { stdio: options.stdio ?? "inherit", cwd, env: environment(options, library, out) });
+  const stopPassing = options.forwardSignals ? passSignals((signal) => child.kill(signal)) : () => {};
+  const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
+    child.on("error", fail);
+    child.on("exit", (...end) => done(end));
+  }).finally(stopPassing);
+  const seconds = (performance.now() - begun) / 1000;
+
+  const signal = signalName ? osConstants.signals[signalName] : 0;
+  const exitCode = signal ? 128 + signal : code ?? 1;
+  const pid = child.pid ?? 0;
+  const recordings = findRecordings(out, pid, since);
+  for (const recording of recordings) {
+    if (recording.profile().process.pid === pid) noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
+  }
+  return { recording: recordings[0], others: recordings.slice(1), exitCode, signal, seconds, notes };
+}

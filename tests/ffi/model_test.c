@@ -1,0 +1,288 @@
+/*
+ * Random operations against a naive model.
+ *
+ * One thread first: after every step the library's totals, the live bytes of each call path, the peak
+ * and what each call path had live at it equal the model's, which keeps a list of blocks and copies
+ * everything at each new peak. Then several threads that also free each other's blocks: the sums over
+ * call paths equal the totals, and the totals equal what the threads did.
+ *
+ * model_test SEED STEPS
+ */
+#include "../../ffi/all.c"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SITES 12
+#define BLOCKS 400
+#define THREADS 4
+
+static unsigned seed;
+
+#define CHECK(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: seed %u: ", __FILE__, __LINE__, seed);                         \
+            fprintf(stderr, __VA_ARGS__);                                                          \
+            fprintf(stderr, "\n");                                                                 \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static __thread uint64_t random_state;
+static uint32_t pick(uint32_t n)
+{
+    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
+    return (uint32_t)(random_state >> 33) % n;
+}
+
+struct block {
+    void *at;
+    size_t size;
+    int site;
+};
+
+/* The address sanitizer's aligned_alloc refuses what glibc's allows. */
+#ifdef __SANITIZE_ADDRESS__
+#define ALIGNED ht_hook_memalign
+#else
+#define ALIGNED ht_hook_aligned_alloc
+#endif
+
+/* A call path each: the site's number keeps the calls apart. */
+#define SITE(n)                                                                                    \
+    __attribute__((noinline)) static void *allocate_##n(int kind, size_t size)                     \
+    {                                                                                              \
+        void *block = NULL;                                                                        \
+        switch (kind) {                                                                            \
+        case 0: block = ht_hook_calloc(1, size); break;                                            \
+        case 1: block = ALIGNED(64, size); break;                                    \
+        case 2: (void)!ht_hook_posix_memalign(&block, 32, size); break;                            \
+        case 3: block = ht_hook_valloc(size); break;                                               \
+        default: block = ht_hook_malloc(size); break;                                              \
+        }                                                                                          \
+        __asm__ volatile("" ::: "memory");                                                         \
+        return block;                                                                              \
+    }
+SITE(0) SITE(1) SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7) SITE(8) SITE(9) SITE(10) SITE(11)
+static void *(*const allocate[SITES])(int, size_t) = { allocate_0, allocate_1, allocate_2, allocate_3, allocate_4, allocate_5,
+                                                       allocate_6, allocate_7, allocate_8, allocate_9, allocate_10, allocate_11 };
+
+/* The model. */
+static struct {
+    struct block blocks[BLOCKS];
+    uint64_t allocations, bytes, frees, reallocations, carried, temporary;
+    int64_t live, live_of[1024], peak, peak_of[1024];
+    const void *last;
+} model;
+
+static void grow(int bucket, int64_t bytes)
+{
+    model.live += bytes;
+    model.live_of[bucket] += bytes;
+}
+
+static void new_peak(void)
+{
+    if (model.live <= model.peak)
+        return;
+    model.peak = model.live;
+    memcpy(model.peak_of, model.live_of, sizeof model.peak_of);
+}
+
+static void compare(long step)
+{
+    struct ht_sums s = ht_thread_sums();
+    CHECK(ht_thread_is_valid(ht_self), "step %ld: the thread is not valid", step);
+    CHECK(ht_sums_are_valid(), "step %ld: call paths and totals differ", step);
+    CHECK(s.allocations == model.allocations && s.bytes == model.bytes && s.frees == model.frees,
+          "step %ld: allocations %lu %lu, bytes %lu %lu, frees %lu %lu", step, s.allocations, model.allocations, s.bytes, model.bytes,
+          s.frees, model.frees);
+    CHECK(s.reallocations == model.reallocations && s.carried == model.carried, "step %ld: reallocations %lu %lu, carried %lu %lu", step,
+          s.reallocations, model.reallocations, s.carried, model.carried);
+    CHECK(s.temporary == model.temporary, "step %ld: temporary %lu %lu", step, s.temporary, model.temporary);
+    CHECK(s.live_bytes == model.live, "step %ld: live %ld %ld", step, s.live_bytes, model.live);
+    CHECK(ht_peak_now() == model.peak, "step %ld: peak %ld %ld", step, ht_peak_now(), model.peak);
+    for (uint32_t b = 0; b < ht_p.header->buckets_used && b < 1024; b++)
+        CHECK(ht_live_at_peak(b) == model.peak_of[b], "step %ld: call path %u had %ld live at the peak, not %ld", step, b,
+              model.peak_of[b], ht_live_at_peak(b));
+}
+
+static size_t random_size(void)
+{
+    switch (pick(8)) {
+    case 0: return 0;
+    case 1: return pick(100000);
+    case 2: return pick(16);
+    default: return pick(600);
+    }
+}
+
+static void one_thread(long steps)
+{
+    for (long i = 0; i < steps; i++) {
+        struct block *b = &model.blocks[pick(BLOCKS)];
+        size_t size = random_size();
+        if (!b->at) {
+            b->at = allocate[pick(SITES)]((int)pick(9), size);
+            model.allocations++;
+            model.bytes += size;
+        } else if (pick(3) == 0) {
+            size_t old = b->size;
+            if (size == 0)
+                size = 1;
+            grow(b->site, -(int64_t)old);
+            b->at = pick(2) ? ht_hook_realloc(b->at, size) : ht_hook_reallocarray(b->at, 1, size);
+            model.allocations++;
+            model.reallocations++;
+            model.bytes += size > old ? size - old : 0;
+            model.carried += size > old ? old : size;
+        } else {
+            model.temporary += b->at == model.last;
+            grow(b->site, -(int64_t)b->size);
+            model.frees++;
+            ht_hook_free(b->at);
+            b->at = NULL;
+            compare(i);
+            continue;
+        }
+        CHECK(b->at, "step %ld: no memory", i);
+        /* The path is the library's own number for it: what is checked is what it counts there. */
+        b->site = (int)ht_shadow_bucket(*ht_shadow_find(b->at));
+        b->size = size;
+        CHECK(b->site < 1024, "step %ld: call path %d", i, b->site);
+        CHECK(ht_shadow_size(*ht_shadow_find(b->at)) == size, "step %ld: the shadow's size", i);
+        grow(b->site, (int64_t)size);
+        new_peak();
+        model.last = b->at;
+        compare(i);
+    }
+    /* Odds and ends with known outcomes. */
+    uint64_t failed = ht_self->counters->failed;
+    CHECK(!ht_hook_malloc(SIZE_MAX / 2) && !ht_hook_calloc(SIZE_MAX / 2, 3) && !ht_hook_reallocarray(NULL, SIZE_MAX / 2, 3), "impossible sizes");
+    CHECK(ht_self->counters->failed == failed + 3, "failed requests");
+    ht_hook_free(NULL);
+    void *p = ht_hook_malloc(100);
+    CHECK(!ht_hook_realloc(p, SIZE_MAX / 2), "an impossible realloc");
+    model.allocations++;
+    model.bytes += 100;
+    grow((int)ht_shadow_bucket(*ht_shadow_find(p)), 100);
+    new_peak();
+    compare(steps);
+    p = ht_hook_realloc(p, 0);
+    CHECK(!p, "realloc to 0 of glibc frees");
+    model.frees++;
+    model.temporary++;
+    for (int i = 0; i < 1024; i++)
+        model.live_of[i] = 0; /* not compared from here on */
+    model.live -= 100;
+    CHECK(ht_thread_sums().live_bytes == model.live && ht_sums_are_valid(), "after realloc to 0");
+}
+
+/* Several threads. Boxes through which blocks change hands. */
+static void *boxes[64];
+static struct totals {
+    uint64_t allocations, bytes, frees;
+} did[THREADS];
+static long thread_steps;
+
+static void *worker(void *argument)
+{
+    long number = (long)argument;
+    struct totals *t = &did[number];
+    random_state = seed * 31u + (unsigned)number;
+    for (long i = 0; i < thread_steps; i++) {
+        size_t size = pick(2000);
+        void *mine = allocate[pick(SITES)]((int)pick(9), size);
+        t->allocations++;
+        t->bytes += size;
+        void *theirs = __atomic_exchange_n(&boxes[pick(64)], mine, __ATOMIC_ACQ_REL);
+        if (theirs) {
+            t->frees++;
+            ht_hook_free(theirs);
+        }
+    }
+    CHECK(ht_thread_is_valid(ht_self), "thread %ld is not valid", number);
+    return NULL;
+}
+
+static void several_threads(long steps)
+{
+    struct ht_sums before = ht_thread_sums(), expected = before;
+    pthread_t threads[THREADS];
+    thread_steps = steps;
+    for (long i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, worker, (void *)i);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++) {
+        expected.allocations += did[i].allocations;
+        expected.bytes += did[i].bytes;
+        expected.frees += did[i].frees;
+    }
+    for (int i = 0; i < 64; i++)
+        if (boxes[i]) {
+            ht_hook_free(boxes[i]);
+            expected.frees++;
+        }
+    struct ht_sums s = ht_thread_sums();
+    CHECK(ht_sums_are_valid(), "threads: call paths and totals differ");
+    CHECK(s.allocations == expected.allocations && s.bytes == expected.bytes && s.frees == expected.frees,
+          "threads: allocations %lu %lu, bytes %lu %lu, frees %lu %lu", s.allocations, expected.allocations, s.bytes, expected.bytes, s.frees,
+          expected.frees);
+    CHECK(s.live_bytes == before.live_bytes, "threads: live %ld %ld", s.live_bytes, before.live_bytes);
+    uint64_t by_others = 0;
+    for (uint32_t i = 0; i < ht_p.header->threads_used; i++)
+        by_others += ht_p.threads[i].freed_by_others;
+    CHECK(by_others > 0, "no block changed hands");
+    if (ht_p.exact_peak)
+        CHECK(ht_current(ht_self) == s.live_bytes, "exact peak: current %ld %ld", ht_current(ht_self), s.live_bytes);
+}
+
+/* More threads than have records of their own, one after the other and then at once. */
+static pthread_barrier_t barrier;
+static void *short_worker(void *argument)
+{
+    void *p = ht_hook_malloc(64);
+    if (argument)
+        pthread_barrier_wait(&barrier);
+    ht_hook_free(p);
+    return NULL;
+}
+
+static void many_threads(void)
+{
+    enum { SHORT = 1000, LIVE = 120 };
+    struct ht_sums before = ht_thread_sums();
+    for (int i = 0; i < SHORT; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, short_worker, NULL);
+        pthread_join(thread, NULL);
+    }
+    CHECK(ht_p.header->threads_used <= HT_SLOTS_FRESH + HT_PROBES, "%u records for threads one after the other", ht_p.header->threads_used);
+    static pthread_t threads[LIVE];
+    pthread_barrier_init(&barrier, NULL, LIVE);
+    for (int i = 0; i < LIVE; i++)
+        pthread_create(&threads[i], NULL, short_worker, &barrier);
+    for (int i = 0; i < LIVE; i++)
+        pthread_join(threads[i], NULL);
+    struct ht_sums s = ht_thread_sums();
+    CHECK(s.allocations == before.allocations + SHORT + LIVE && s.frees == before.frees + SHORT + LIVE, "short threads: %lu allocations",
+          s.allocations - before.allocations);
+    CHECK(ht_sums_are_valid(), "short threads: call paths and totals differ");
+}
+
+int main(int argc, char **argv)
+{
+    seed = argc > 1 ? (unsigned)atol(argv[1]) : 1;
+    long steps = argc > 2 ? atol(argv[2]) : 20000;
+    random_state = seed;
+    one_thread(steps);
+    several_threads(steps);
+    many_threads();
+    static uint8_t seen[HT_MAX_BUCKETS];
+    CHECK(ht_nodes_are_valid(seen, sizeof seen), "the nodes are not valid");
+    printf("seed %u: %u call paths, %u thread records\n", seed, ht_p.header->buckets_used, ht_p.header->threads_used);
+    return 0;
+}

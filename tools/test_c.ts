@@ -1,0 +1,120 @@
+/**
+ * Compiles and runs the C tests: every source in tests/ffi, in the variants below. Warnings are
+ * errors. Ends with `N passed, N failed`.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
+// In a test the library's functions are static and not all of them are used.
+const TEST = ["-std=gnu11", "-g", "-DHT_TEST", "-fno-strict-aliasing", "-Wno-unused-function"];
+const SANITIZERS: readonly [string, string[]][] = [
+  ["address sanitizer", ["-fsanitize=address", "-fno-omit-frame-pointer"]],
+  ["undefined behaviour sanitizer", ["-fsanitize=undefined", "-fno-sanitize-recover=all"]],
+];
+
+const work = mkdtempSync(join(tmpdir(), "heaptap-test-"));
+const seed = process.env.SEED ?? String(Date.now() % 100000);
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+function run(command: string, args: string[], env: Record<string, string> = {}): { ok: boolean; said: string } {
+  const result = spawnSync(command, args, { cwd: work, encoding: "utf8", timeout: 300_000, env: { ...process.env, ...env } });
+  return { ok: result.status === 0, said: `${result.stdout}${result.stderr}${result.error?.message ?? ""}`.trim() };
+}
+
+function report(name: string, { ok, said }: { ok: boolean; said: string }): boolean {
+  if (ok) passed++;
+  else failed++;
+  console.log(`${ok ? "ok  " : "FAIL"} ${name}${said ? `: ${ok ? said.split("\n").at(-1) : said}` : ""}`);
+  return ok;
+}
+
+/** Whether the compiler's sanitizer links and runs here at all. */
+function sanitizerWorks(flags: string[]): boolean {
+  const probe = join(work, "probe");
+  const source = spawnSync("cc", [...flags, "-x", "c", "-", "-o", probe], { input: "int main(void) { return 0; }", cwd: work });
+  return source.status === 0 && run(probe, []).ok;
+}
+
+function source(name: string): string {
+  return join(ROOT, "tests/ffi", name);
+}
+
+function library(): void {
+  for (const compiler of ["gcc", "clang"]) {
+    if (!run(compiler, ["--version"]).ok) {
+      console.log(`skip the library with ${compiler}: not installed`);
+      skipped++;
+      continue;
+    }
+    const flags = "-std=gnu11 -O2 -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden -mgeneral-regs-only".split(" ");
+    const out = join(work, `libheaptap-${compiler}.so`);
+    if (!report(`the library with ${compiler}`, run(compiler, [...WARNINGS, ...flags, "-Wl,-Bsymbolic", "-o", out, join(ROOT, "ffi/all.c")]))) continue;
+    // Anything else imported could call back into the program or need a newer libc than it has.
+    const imports = run("nm", ["-D", "--undefined-only", "--format=just-symbols", out]).said.split("\n").map((l) => l.trim()).sort();
+    const meant = ["__libc_stack_end", "_dl_find_object", "dl_iterate_phdr", "environ"];
+    report(`its imports with ${compiler}`, { ok: imports.join() === meant.join(), said: imports.join(" ") });
+  }
+}
+
+function unwinding(): void {
+  for (const shape of ["-O0", "-O2", "-O0 -fno-omit-frame-pointer", "-O2 -fno-omit-frame-pointer", "-O1 -fomit-frame-pointer"]) {
+    const flags = shape.split(" ");
+    const object = join(work, "check.o");
+    const program = join(work, "walk");
+    const name = `stacks equal libgcc's ${shape}`;
+    const c = run("cc", [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
+    const cc = c.ok ? run("c++", ["-std=c++17", "-g", ...WARNINGS, ...flags, source("unwind_walk.cc"), object, "-lpthread", "-o", program]) : c;
+    if (!cc.ok) {
+      report(name, cc);
+      continue;
+    }
+    for (const depth of ["128", "1024"]) {
+      const env = { HEAPTAP_OUT: join(work, "walk.%p.heaptap"), HEAPTAP_DEPTH: depth, HEAPTAP_BUCKETS: "1048576" };
+      report(`${name}, depth ${depth}`, run(program, [seed, "400"], env));
+    }
+  }
+}
+
+function model(): void {
+  const variants: [string, Record<string, string>][] = [
+    ["", {}],
+    [", exact peak", { HEAPTAP_PEAK: "exact" }],
+    [", a table of 64", { HEAPTAP_BUCKETS: "64" }],
+    [", depth 4", { HEAPTAP_DEPTH: "4" }],
+  ];
+  for (const [kind, flags] of [["", []], ...SANITIZERS] as [string, string[]][]) {
+    if (kind && !sanitizerWorks(flags)) {
+      console.log(`skip the model under ${kind}: not installed`);
+      skipped++;
+      continue;
+    }
+    const program = join(work, "model");
+    const built = run("cc", [...TEST, ...WARNINGS, "-O2", ...flags, source("model_test.c"), "-lpthread", "-o", program]);
+    if (!built.ok) {
+      report(`model ${kind}`, built);
+      continue;
+    }
+    for (const [variant, env] of variants) {
+      report(`random operations equal the model${variant}${kind && ` (${kind})`}`, run(program, [seed, kind ? "4000" : "20000"], {
+        HEAPTAP_OUT: join(work, "model.%p.heaptap"),
+        ASAN_OPTIONS: "allocator_may_return_null=1",
+        ...env,
+      }));
+    }
+  }
+}
+
+library();
+unwinding();
+model();
+rmSync(work, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed === 0 ? 0 : 1;
