@@ -44,10 +44,23 @@ function wholeNumber(low: number, high: number): (text: string) => number {
 /** The options that `report` and `run` share. */
 function reportOptions<T extends Command>(command: T) {
   return command
-    .addOption(new Option("--format <format>", "text or json").choices(["text", "json"] as const).default("text" as const))
+    .addOption(
+      new Option("--format <format>", "text or json").choices(["text", "json"] as const).default("text" as const),
+    )
     .option("--limit <n>", "call paths in a section, 0 for all", wholeNumber(0, 1e9), 10)
-    .option("-v, --verbose", "exact bytes; -vv whole file names; -vvv whole stacks", (_, n) => Number(n) + 1, 0 as number)
-    .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(["llvm-symbolizer", "eu-addr2line", "addr2line"]));
+    .option(
+      "-v, --verbose",
+      "exact bytes; -vv whole file names; -vvv whole stacks",
+      (_, n) => Number(n) + 1,
+      0 as number,
+    )
+    .addOption(
+      new Option("--symboliser <tool>", "use this tool for names").choices([
+        "llvm-symbolizer",
+        "eu-addr2line",
+        "addr2line",
+      ]),
+    );
 }
 
 interface ReportOptions {
@@ -75,7 +88,11 @@ function progressBar(): { step: Progress; end: () => void } {
   };
 }
 
-async function render(recorded: Profile, options: ReportOptions, to: { isTTY?: boolean; columns?: number }): Promise<string> {
+async function render(
+  recorded: Profile,
+  options: ReportOptions,
+  to: { isTTY?: boolean; columns?: number },
+): Promise<string> {
   const { limit, format } = options;
   using symbols = new Symbols(recorded, { symboliser: options.symboliser });
   const bar = progressBar();
@@ -106,7 +123,10 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 1024))
   .addOption(new Option("--mode <mode>", "paths, or counters for totals only").choices(["paths", "counters"] as const))
   .option("--exact-peak", "an exact peak with several threads too; slower")
-  .addHelpText("after", "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080",
+  )
   .action(async (command, args, options) => {
     for (const problem of checkVariables(process.env)) say(problem);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
@@ -133,7 +153,10 @@ reportOptions(program.command("run").passThroughOptions())
 reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
   .argument("<recording>", "the file")
-  .addHelpText("after", "\nExamples:\n  heaptap report app.heaptap\n  heaptap report --format json --limit 0 app.heaptap")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  heaptap report app.heaptap\n  heaptap report --format json --limit 0 app.heaptap",
+  )
   .action(async (path, options) => {
     process.stdout.write(await render(Recording.open(path).profile(), options, process.stdout));
   });
@@ -154,7 +177,10 @@ program.command("doctor")
       ["kernel", found.kernel],
       ["compiler", found.compiler ?? "none"],
       ["library", found.library],
-      ["symboliser", found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils"],
+      [
+        "symboliser",
+        found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils",
+      ],
       ["cache", found.cache],
       ...Object.entries(found.limits),
     ];

@@ -189,6 +189,10 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
         ht_stack_enter(t, caller->sp);
         return 1;
     case HT_RULE_GUESS:
+        if (s->fp == 0) { /* how the ABI marks the outermost frame */
+            *root = HT_NODE_ROOT;
+            return 0;
+        }
         /* A frame record further away is none: the first function of a coroutine has no table
          * either, and fp is still that of whoever made it. */
         if (s->fp - s->sp > HT_GUESS_SPAN)

@@ -3,6 +3,7 @@
  * With `--check` it writes nothing and fails when a committed file differs.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import {
   ALIGNMENT,
@@ -132,9 +133,8 @@ ${
 }
 
 const outputs: [string, string][] = [["ffi/layout.h", header()], ["docs/FORMAT.md", document()]];
-const root = new URL("../", import.meta.url);
 for (const [path, text] of outputs) {
-  const url = new URL(path, root);
+  const url = join(import.meta.dirname ?? "", "..", path);
   if (!process.argv.includes("--check")) {
     writeFileSync(url, text);
   } else if (readFileSync(url, "utf8") !== text) {

@@ -7,9 +7,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const ROOT = join(import.meta.dirname ?? "", "../");
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
 // In a test the library's functions are static and not all of them are used.
 const TEST = ["-std=gnu11", "-g", "-DHT_TEST", "-fno-strict-aliasing", "-Wno-unused-function"];
@@ -25,7 +24,12 @@ let failed = 0;
 let skipped = 0;
 
 function run(command: string, args: string[], env: Record<string, string> = {}): { ok: boolean; said: string } {
-  const result = spawnSync(command, args, { cwd: work, encoding: "utf8", timeout: 300_000, env: { ...process.env, ...env } });
+  const result = spawnSync(command, args, {
+    cwd: work,
+    encoding: "utf8",
+    timeout: 300_000,
+    env: { ...process.env, ...env },
+  });
   return { ok: result.status === 0, said: `${result.stdout}${result.stderr}${result.error?.message ?? ""}`.trim() };
 }
 
@@ -39,7 +43,10 @@ function report(name: string, { ok, said }: { ok: boolean; said: string }): bool
 /** Whether the compiler's sanitizer links and runs here at all. */
 function sanitizerWorks(flags: string[]): boolean {
   const probe = join(work, "probe");
-  const source = spawnSync("cc", [...flags, "-x", "c", "-", "-o", probe], { input: "int main(void) { return 0; }", cwd: work });
+  const source = spawnSync("cc", [...flags, "-x", "c", "-", "-o", probe], {
+    input: "int main(void) { return 0; }",
+    cwd: work,
+  });
   return source.status === 0 && run(probe, []).ok;
 }
 
@@ -54,24 +61,53 @@ function library(): void {
       skipped++;
       continue;
     }
-    const flags = "-std=gnu11 -O2 -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden -mgeneral-regs-only".split(" ");
+    const flags =
+      "-std=gnu11 -O2 -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden -mgeneral-regs-only"
+        .split(" ");
     const out = join(work, `libheaptap-${compiler}.so`);
-    if (!report(`the library with ${compiler}`, run(compiler, [...WARNINGS, ...flags, "-Wl,-Bsymbolic", "-o", out, join(ROOT, "ffi/all.c")]))) continue;
+    if (
+      !report(
+        `the library with ${compiler}`,
+        run(compiler, [...WARNINGS, ...flags, "-Wl,-Bsymbolic", "-o", out, join(ROOT, "ffi/all.c")]),
+      )
+    ) continue;
     // Anything else imported could call back into the program or need a newer libc than it has.
-    const imports = run("nm", ["-D", "--undefined-only", "--format=just-symbols", out]).said.split("\n").map((l) => l.trim()).sort();
+    const imports = run("nm", ["-D", "--undefined-only", "--format=just-symbols", out]).said.split("\n").map((l) =>
+      l.trim()
+    ).sort();
     const meant = ["__libc_stack_end", "_dl_find_object", "dl_iterate_phdr", "environ"];
     report(`its imports with ${compiler}`, { ok: imports.join() === meant.join(), said: imports.join(" ") });
   }
 }
 
 function unwinding(): void {
-  for (const shape of ["-O0", "-O2", "-O0 -fno-omit-frame-pointer", "-O2 -fno-omit-frame-pointer", "-O1 -fomit-frame-pointer"]) {
+  for (
+    const shape of [
+      "-O0",
+      "-O2",
+      "-O0 -fno-omit-frame-pointer",
+      "-O2 -fno-omit-frame-pointer",
+      "-O1 -fomit-frame-pointer",
+    ]
+  ) {
     const flags = shape.split(" ");
     const object = join(work, "check.o");
     const program = join(work, "walk");
     const name = `stacks equal libgcc's ${shape}`;
     const c = run("cc", [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
-    const cc = c.ok ? run("c++", ["-std=c++17", "-g", ...WARNINGS, ...flags, source("unwind_walk.cc"), object, "-lpthread", "-o", program]) : c;
+    const cc = c.ok
+      ? run("c++", [
+        "-std=c++17",
+        "-g",
+        ...WARNINGS,
+        ...flags,
+        source("unwind_walk.cc"),
+        object,
+        "-lpthread",
+        "-o",
+        program,
+      ])
+      : c;
     if (!cc.ok) {
       report(name, cc);
       continue;
@@ -97,17 +133,29 @@ function model(): void {
       continue;
     }
     const program = join(work, "model");
-    const built = run("cc", [...TEST, ...WARNINGS, "-O2", ...flags, source("model_test.c"), "-lpthread", "-o", program]);
+    const built = run("cc", [
+      ...TEST,
+      ...WARNINGS,
+      "-O2",
+      ...flags,
+      source("model_test.c"),
+      "-lpthread",
+      "-o",
+      program,
+    ]);
     if (!built.ok) {
       report(`model ${kind}`, built);
       continue;
     }
     for (const [variant, env] of variants) {
-      report(`random operations equal the model${variant}${kind && ` (${kind})`}`, run(program, [seed, kind ? "4000" : "20000"], {
-        HEAPTAP_OUT: join(work, "model.%p.heaptap"),
-        ASAN_OPTIONS: "allocator_may_return_null=1",
-        ...env,
-      }));
+      report(
+        `random operations equal the model${variant}${kind && ` (${kind})`}`,
+        run(program, [seed, kind ? "4000" : "20000"], {
+          HEAPTAP_OUT: join(work, "model.%p.heaptap"),
+          ASAN_OPTIONS: "allocator_may_return_null=1",
+          ...env,
+        }),
+      );
     }
   }
 }

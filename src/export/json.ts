@@ -108,7 +108,12 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number) {
       freed_by_others_bytes: t.freedByOthersBytes,
       start_seconds: t.startSeconds,
     })),
-    timeline: profile.timeline.map((s) => ({ seconds: s.seconds, bytes: s.bytes, allocations: s.allocations, max_rss: s.maxRss })),
+    timeline: profile.timeline.map((s) => ({
+      seconds: s.seconds,
+      bytes: s.bytes,
+      allocations: s.allocations,
+      max_rss: s.maxRss,
+    })),
     allocations: jsonPaths(profile, limit).map((path) => pathJson(path, symbols.stack(path))),
   };
 }

@@ -5,11 +5,21 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 
 /** The library cannot be had; the message says why and what to do. */
 export class LibraryError extends Error {
@@ -28,7 +38,7 @@ const FLAGS = [
   "-Wl,-soname,libheaptap.so",
 ];
 
-const SOURCES = fileURLToPath(new URL("../../ffi/", import.meta.url));
+const SOURCES = join(import.meta.dirname ?? "", "../../ffi/");
 
 /** Where an executable file named `name` is on the PATH. */
 export function findInPath(name: string, path: string = process.env.PATH ?? ""): string | undefined {
@@ -82,14 +92,18 @@ function compile(compiler: string, folder: string, target: string): void {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
     const why = (cause as Error).message;
-    throw new LibraryError(`Cannot write the cache folder "${folder}": ${why}; set XDG_CACHE_HOME to one that can be written`, { cause });
+    throw new LibraryError(
+      `Cannot write the cache folder "${folder}": ${why}; set XDG_CACHE_HOME to one that can be written`,
+      { cause },
+    );
   }
   // Made under a name of its own and moved: two first uses at once both get a whole file.
   const made = `${target}.${process.pid}.${Date.now()}`;
   const result = spawnSync(compiler, [...FLAGS, "-o", made, join(SOURCES, "all.c")], { encoding: "utf8" });
   if (result.status !== 0) {
     rmSync(made, { force: true });
-    const said = result.error?.message ?? result.stderr.split("\n").find((line) => line.includes("error")) ?? result.stderr.trim();
+    const said = result.error?.message ?? result.stderr.split("\n").find((line) => line.includes("error")) ??
+      result.stderr.trim();
     throw new LibraryError(`Cannot compile the library with "${compiler}": ${said || `exit status ${result.status}`}`);
   }
   renameSync(made, target);

@@ -2,6 +2,7 @@
  * The profile: what a recording says, as plain immutable values. Names are not here; they are looked
  * up for what is shown (see `src/symbols`).
  */
+import { readlinkSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../recording/layout.ts";
 import { readSnapshot, text } from "../recording/reader.ts";
 import type { Snapshot, Table } from "../recording/reader.ts";
@@ -120,6 +121,8 @@ export interface Process {
   readonly allocator: string;
   /** Milliseconds since 1970. */
   readonly startTime: number;
+  /** Whether it still runs, on this machine. */
+  readonly running: boolean;
   /** How it ended; undefined when that was not seen (it runs, or was not started by heaptap). */
   readonly exit: { readonly code: number; readonly signal: number; readonly seconds: number } | undefined;
 }
@@ -211,7 +214,9 @@ function readPathSums(snapshot: Snapshot, paths: number, peakIsNow: boolean): Re
   const seen = records.column("peak_seen");
   const savedBytes = records.column("peak_bytes");
   const savedCount = records.column("peak_count");
-  const [allocations, frees, moved, live] = ["allocations", "frees", "moved", "live_bytes"].map((c) => records.column(c));
+  const [allocations, frees, moved, live] = ["allocations", "frees", "moved", "live_bytes"].map((c) =>
+    records.column(c)
+  );
   const peakBytes = sums.peak_bytes as Float64Array;
   const peakCount = sums.peak_count as Float64Array;
   const peakNumber = snapshot.header.number(0, "peak_number");
@@ -268,7 +273,11 @@ function frameReader(nodes: Table, modules: readonly Module[]): (node: number) =
 }
 
 /** The frames of a node outwards, and how they end. Parents have smaller numbers, so this ends. */
-function readStack(parentOf: (node: number) => number, frame: (node: number) => Frame, leaf: number): [Frame[], StackEnd] {
+function readStack(
+  parentOf: (node: number) => number,
+  frame: (node: number) => Frame,
+  leaf: number,
+): [Frame[], StackEnd] {
   const stack: Frame[] = [];
   let node = leaf;
   while (node >= CONSTANTS.NODE_FIRST && stack.length < 4096) {
@@ -332,6 +341,15 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
 }
 
+/** Whether a process of that number and program runs here. */
+function runs(pid: number, executable: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`) === executable;
+  } catch {
+    return false;
+  }
+}
+
 /** Reads a snapshot into a profile. */
 export function profileOf(snapshot: Snapshot): Profile {
   const h = (field: string) => snapshot.header.number(0, field);
@@ -359,6 +377,7 @@ export function profileOf(snapshot: Snapshot): Profile {
       executable: string("executable"),
       allocator: string("allocator"),
       startTime: h("start_time") / 1e6,
+      running: runs(h("pid"), string("executable")),
       exit: h("ended") === 1
         ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 }
         : undefined,

@@ -125,7 +125,10 @@ function open(path: string): number {
 function checkHeader(path: string, size: number, header: Table): void {
   if (new TextDecoder("latin1").decode(header.bytes(0, "magic")) !== MAGIC) {
     const empty = header.raw.every((byte) => byte === 0);
-    refuse(path, empty ? "it is empty; the program ended before its first allocation" : "it is not a heaptap recording");
+    refuse(
+      path,
+      empty ? "it is empty; the program ended before its first allocation" : "it is not a heaptap recording",
+    );
   }
   const version = header.number(0, "version");
   if (version !== VERSION) {

@@ -29,13 +29,29 @@ interface View {
 
 function views(profile: Profile): View[] {
   const { totals, process, limits } = profile;
-  const ended = process.exit !== undefined;
+  const ended = !process.running;
   const about = limits.peakError > 0 ? `, exact to ${bytes(limits.peakError)}` : "";
   return [
     { title: "allocated bytes", of: (p) => p.bytes, total: totals.bytes, count: (p) => p.allocations },
-    { title: `live at the peak (${bytes(totals.peakBytes)}${about})`, of: (p) => p.peakBytes, total: totals.peakBytes, count: (p) => p.peakCount },
-    { title: ended ? "live at the end (leaks)" : "live now", of: (p) => p.liveBytes, total: totals.liveBytes, count: (p) => p.liveCount },
-    { title: "temporary allocations", of: (p) => p.temporary, total: totals.temporary, count: (p) => p.temporary, blocks: true },
+    {
+      title: `live at the peak (${bytes(totals.peakBytes)}${about})`,
+      of: (p) => p.peakBytes,
+      total: totals.peakBytes,
+      count: (p) => p.peakCount,
+    },
+    {
+      title: ended ? "live at the end (leaks)" : "live now",
+      of: (p) => p.liveBytes,
+      total: totals.liveBytes,
+      count: (p) => p.liveCount,
+    },
+    {
+      title: "temporary allocations",
+      of: (p) => p.temporary,
+      total: totals.temporary,
+      count: (p) => p.temporary,
+      blocks: true,
+    },
   ];
 }
 
@@ -97,7 +113,20 @@ function place(frame: NamedFrame | undefined, verbosity: number): string {
 }
 
 function signalName(signal: number): string {
-  const names: Record<number, string> = { 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 14: "ALRM", 15: "TERM" };
+  const names: Record<number, string> = {
+    1: "HUP",
+    2: "INT",
+    3: "QUIT",
+    4: "ILL",
+    6: "ABRT",
+    7: "BUS",
+    8: "FPE",
+    9: "KILL",
+    11: "SEGV",
+    13: "PIPE",
+    14: "ALRM",
+    15: "TERM",
+  };
   return names[signal] ? `SIG${names[signal]}` : `signal ${signal}`;
 }
 
@@ -110,7 +139,11 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   const facts = [
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
     exit ? seconds(exit.seconds) : "",
-    exit ? (exit.signal ? `ended by ${signalName(exit.signal)}` : `exit ${exit.code}`) : "end not seen",
+    exit
+      ? (exit.signal ? `ended by ${signalName(exit.signal)}` : `exit ${exit.code}`)
+      : process.running
+      ? "running"
+      : "exit not seen",
     `pid ${process.pid}`,
     `${count(threadCount)} ${plural(threadCount, "thread")}`,
     limits.mode === "paths" ? `${count(profile.callPaths.length)} call paths` : "counters only",
@@ -118,17 +151,34 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   out.line(out.paint("dim", facts.filter(Boolean).join(" \u00b7 ")));
   out.line();
   const pairs: [string, string, string][] = [
-    ["allocations", count(totals.allocations), `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${share(totals.temporary, totals.allocations) || "0%"} temporary`],
-    ["allocated", out.bytes(totals.bytes), totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : ""],
+    [
+      "allocations",
+      count(totals.allocations),
+      `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${
+        share(totals.temporary, totals.allocations) || "0%"
+      } temporary`,
+    ],
+    [
+      "allocated",
+      out.bytes(totals.bytes),
+      totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : "",
+    ],
     ["peak", out.bytes(totals.peakBytes), limits.peakError > 0 ? `exact to ${bytes(limits.peakError)}` : ""],
-    [exit ? "live at the end" : "live now", out.bytes(totals.liveBytes), `in ${count(totals.liveCount)} ${plural(totals.liveCount, "block")}`],
+    [
+      process.running ? "live now" : "live at the end",
+      out.bytes(totals.liveBytes),
+      `in ${count(totals.liveCount)} ${plural(totals.liveCount, "block")}`,
+    ],
   ];
   const width = Math.max(...pairs.map(([, value]) => value.length));
   for (const [label, value, note] of pairs) {
     out.line(`  ${label.padEnd(16)} ${out.paint("bold", value.padStart(width))}  ${out.paint("dim", note)}`);
   }
   const unseen: [number, string][] = [
-    [totals.fallbackAllocations, "allocations known by their innermost frame only: the table was full, raise HEAPTAP_BUCKETS"],
+    [
+      totals.fallbackAllocations,
+      "allocations known by their innermost frame only: the table was full, raise HEAPTAP_BUCKETS",
+    ],
     [totals.overflowAllocations, "allocations without a call path: the table was full, raise HEAPTAP_BUCKETS"],
     [totals.untracked, "calls not counted (before the recording, or inside a signal handler)"],
     [totals.unknownFrees, "frees of blocks that were never seen"],
@@ -138,8 +188,14 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   const shown = unseen.filter(([n]) => limits.mode === "paths" ? n > 0 : n > 0 && !(n === totals.overflowAllocations));
   if (shown.length > 0) out.line();
   for (const [n, what] of shown) out.line(`  ${out.paint("yellow", count(n))} ${what}`);
-  if (limits.noSpace) out.line(`  ${out.paint("yellow", "The file system had no room for the whole recording: call paths are incomplete")}`);
-  for (const name of limits.rejected) out.line(`  ${out.paint("yellow", `${name} could not be read; the default was used`)}`);
+  if (limits.noSpace) {
+    out.line(
+      `  ${out.paint("yellow", "The file system had no room for the whole recording: call paths are incomplete")}`,
+    );
+  }
+  for (const name of limits.rejected) {
+    out.line(`  ${out.paint("yellow", `${name} could not be read; the default was used`)}`);
+  }
 }
 
 function row(out: Writer, options: TextOptions, view: View, path: CallPath, stack: readonly NamedFrame[]): void {
@@ -147,7 +203,9 @@ function row(out: Writer, options: TextOptions, view: View, path: CallPath, stac
   const frame = stack[at];
   const figure = view.blocks ? count(view.of(path)) : out.bytes(view.of(path));
   const wide = options.verbosity >= 1 ? 20 : 9;
-  const left = `${figure.padStart(wide)} ${share(view.of(path), view.total).padStart(6)} ${(view.blocks ? "" : count(view.count(path))).padStart(view.blocks ? 0 : 11)}  `;
+  const left = `${figure.padStart(wide)} ${share(view.of(path), view.total).padStart(6)} ${
+    (view.blocks ? "" : count(view.count(path))).padStart(view.blocks ? 0 : 11)
+  }  `;
   const room = Math.max(20, options.width - left.length);
   const where = printable(place(frame, options.verbosity));
   const name = printable(functionName(frame));
@@ -155,17 +213,24 @@ function row(out: Writer, options: TextOptions, view: View, path: CallPath, stac
   const fits = name.length + 2 + where.length <= space;
   const nameRoom = fits ? name.length : Math.max(Math.min(name.length, 16), room - where.length - 2);
   out.line(
-    left + out.paint("cyan", clip(name, nameRoom)) + (where ? "  " + out.paint("dim", clip(where, Math.max(0, space - nameRoom - 2))) : ""),
+    left + out.paint("cyan", clip(name, nameRoom)) +
+      (where ? "  " + out.paint("dim", clip(where, Math.max(0, space - nameRoom - 2))) : ""),
   );
   const indent = " ".repeat(Math.min(left.length, 30));
   if (options.verbosity >= 3) {
     for (const f of stack) {
       const location = printable(place(f, 2));
-      out.line(`${indent}${f === frame ? ">" : " "} ${printable(functionName(f))}${f.inlined ? " (inlined)" : ""}  ${out.paint("dim", location)}`);
+      out.line(
+        `${indent}${f === frame ? ">" : " "} ${printable(functionName(f))}${f.inlined ? " (inlined)" : ""}  ${
+          out.paint("dim", location)
+        }`,
+      );
     }
   } else {
     const callers = stack.slice(at + 1).map((f) => printable(functionName(f).replace(/\(.*$/, "")));
-    if (callers.length > 0) out.line(indent + out.paint("dim", clip(`from ${callers.join(" < ")}`, options.width - indent.length)));
+    if (callers.length > 0) {
+      out.line(indent + out.paint("dim", clip(`from ${callers.join(" < ")}`, options.width - indent.length)));
+    }
   }
   const note = END_NOTES[path.end];
   if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
@@ -182,7 +247,12 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
     out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
     const unit = view.blocks ? "blocks" : "bytes";
     const wide = options.verbosity >= 1 ? 20 : 9;
-    out.line(out.paint("dim", `${unit.padStart(wide)} ${"share".padStart(6)} ${view.blocks ? "" : "blocks".padStart(11)}  function`));
+    out.line(
+      out.paint(
+        "dim",
+        `${unit.padStart(wide)} ${"share".padStart(6)} ${view.blocks ? "" : "blocks".padStart(11)}  function`,
+      ),
+    );
     for (const path of paths) row(out, options, view, path, symbols.stack(path));
   }
   if (symbols.problem) {

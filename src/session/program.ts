@@ -32,7 +32,14 @@ export interface Program {
 }
 
 const X86_64 = 62;
-const MACHINES: Readonly<Record<number, string>> = { 3: "32-bit x86", 40: "32-bit ARM", 183: "AArch64", 243: "RISC-V", 21: "POWER", 22: "S/390" };
+const MACHINES: Readonly<Record<number, string>> = {
+  3: "32-bit x86",
+  40: "32-bit ARM",
+  183: "AArch64",
+  243: "RISC-V",
+  21: "POWER",
+  22: "S/390",
+};
 
 function locate(command: string, path: string | undefined, cwd: string): string {
   if (!command.includes("/")) {
@@ -99,7 +106,10 @@ function inspectElf(command: string, file: string, elf: Elf): string[] {
   }
   if (!elf.interpreter) {
     const kind = elf.dynamic ? "static-pie" : "statically linked";
-    refuse(command, `it is ${kind}, so no library can be preloaded into it; link it dynamically, or try valgrind --tool=dhat`);
+    refuse(
+      command,
+      `it is ${kind}, so no library can be preloaded into it; link it dynamically, or try valgrind --tool=dhat`,
+    );
   }
   if (elf.interpreter.includes("ld-musl")) {
     refuse(command, "it runs on musl, which heaptap does not support yet; try a build for glibc");
@@ -108,11 +118,18 @@ function inspectElf(command: string, file: string, elf: Elf): string[] {
   const changesUser = (stat.mode & 0o4000) !== 0 && stat.uid !== process.getuid?.();
   const changesGroup = (stat.mode & 0o2000) !== 0 && stat.gid !== process.getgid?.();
   if (changesUser || changesGroup) {
-    refuse(command, `it is ${changesUser ? "setuid" : "setgid"}, so the dynamic linker ignores preloaded libraries; run a copy without that bit, or as its owner`);
+    refuse(
+      command,
+      `it is ${
+        changesUser ? "setuid" : "setgid"
+      }, so the dynamic linker ignores preloaded libraries; run a copy without that bit, or as its owner`,
+    );
   }
   if (isGo) return [`"${command}" is a Go program: only what its C code allocates is seen, not Go's own heap`];
   const own = ownAllocator(file, elf);
-  return own ? [`"${command}" has ${own} linked in: only what its shared libraries allocate through malloc is seen`] : [];
+  return own
+    ? [`"${command}" has ${own} linked in: only what its shared libraries allocate through malloc is seen`]
+    : [];
 }
 
 /**
@@ -120,7 +137,11 @@ function inspectElf(command: string, file: string, elf: Elf): string[] {
  *
  * @throws {ProgramError} when it is not there, cannot be executed, or cannot be recorded.
  */
-export function inspectProgram(command: string, env: NodeJS.ProcessEnv = process.env, cwd: string = process.cwd()): Program {
+export function inspectProgram(
+  command: string,
+  env: NodeJS.ProcessEnv = process.env,
+  cwd: string = process.cwd(),
+): Program {
   let path = locate(command, env.PATH, cwd);
   const first = path;
   let interpreter: string | undefined;
@@ -138,7 +159,9 @@ export function inspectProgram(command: string, env: NodeJS.ProcessEnv = process
     const line = shebang(path);
     if (line === undefined) refuse(command, "it is neither an ELF program nor a script that begins with #!");
     const words = line.split(/\s+/);
-    const name = basename(words[0] ?? "") === "env" ? words.slice(1).find((w) => !w.startsWith("-") && !w.includes("=")) : words[0];
+    const name = basename(words[0] ?? "") === "env"
+      ? words.slice(1).find((w) => !w.startsWith("-") && !w.includes("="))
+      : words[0];
     if (!name) refuse(command, "its first line names no interpreter");
     interpreter = name;
     path = locate(name, env.PATH, cwd);

@@ -58,7 +58,9 @@ function prepareOutput(out: string): void {
   try {
     accessSync(folder, constants.W_OK);
   } catch {
-    throw new OutputError(`Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`);
+    throw new OutputError(
+      `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
+    );
   }
   let stat;
   try {
@@ -94,7 +96,9 @@ function findRecordings(pattern: string, pid: number, since: number): Recording[
       continue; // of another version, or half of one: not this run's
     }
   }
-  return found.sort((a, b) => b.allocations - a.allocations || Number(b.first) - Number(a.first)).map((f) => f.recording);
+  return found.sort((a, b) => b.allocations - a.allocations || Number(b.first) - Number(a.first)).map((f) =>
+    f.recording
+  );
 }
 
 function environment(options: ProfileOptions, library: string, out: string): NodeJS.ProcessEnv {
@@ -128,6 +132,15 @@ function passSignals(kill: (signal: NodeJS.Signals) => void): () => void {
   return () => handlers.forEach(([signal, handler]) => process.off(signal, handler));
 }
 
+/** Not `child.kill`: Deno would then report that signal as the end, whatever the program made of it. */
+function pass(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(pid, signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
 /**
  * Runs a program with heaptap's library preloaded.
  *
@@ -155,8 +168,13 @@ export async function profile(command: readonly string[], options: ProfileOption
 
   const since = Date.now();
   const begun = performance.now();
-  const child = spawn(program, args, { stdio: options.stdio ?? "inherit", cwd, env: environment(options, library, out) });
-  const stopPassing = options.forwardSignals ? passSignals((signal) => child.kill(signal)) : () => {};
+  // Before the program starts: a signal must find the handlers from its first moment on.
+  const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
+  const child = spawn(program, args, {
+    stdio: options.stdio ?? "inherit",
+    cwd,
+    env: environment(options, library, out),
+  });
   const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
     child.on("error", fail);
     child.on("exit", (...end) => done(end));
@@ -168,7 +186,9 @@ export async function profile(command: readonly string[], options: ProfileOption
   const pid = child.pid ?? 0;
   const recordings = findRecordings(out, pid, since);
   for (const recording of recordings) {
-    if (recording.profile().process.pid === pid) noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
+    if (recording.profile().process.pid === pid) {
+      noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
+    }
   }
   return { recording: recordings[0], others: recordings.slice(1), exitCode, signal, seconds, notes };
 }

@@ -82,7 +82,12 @@ function zeroTerminated(view: DataView, at: number): string {
 }
 
 function readSections(file: File, header: DataView): Section[] {
-  const [offset, size, count, names] = [u64(header, 40), header.getUint16(58, true), header.getUint16(60, true), header.getUint16(62, true)];
+  const [offset, size, count, names] = [
+    u64(header, 40),
+    header.getUint16(58, true),
+    header.getUint16(60, true),
+    header.getUint16(62, true),
+  ];
   if (size !== 64 || offset === 0) return [];
   const table = file.view(offset, size * count);
   const raw = Array.from({ length: Math.floor(table.byteLength / size) }, (_, i) => ({

@@ -92,7 +92,10 @@ export class Symbols {
       const names = cache[frame.address.toString(16)];
       if (!names) missing.push(frame);
       else {
-        this.#names.set(frame, names.map(([fn, file, line], i) => ({ function: fn, file, line, inlined: i < names.length - 1 })));
+        this.#names.set(
+          frame,
+          names.map(([fn, file, line], i) => ({ function: fn, file, line, inlined: i < names.length - 1 })),
+        );
       }
     }
     step(frames.length - missing.length);
@@ -131,7 +134,9 @@ export class Symbols {
     try {
       return await this.#backend.lookup(file, addresses);
     } catch (error) {
-      this.problem ||= `${this.#backend.name} failed (${(error as Error).message}): names come from symbol tables, without lines`;
+      this.problem ||= `${this.#backend.name} failed (${
+        (error as Error).message
+      }): names come from symbol tables, without lines`;
       this.#backend.close();
       this.#backend = new SymbolTables();
       return await this.#backend.lookup(file, addresses);

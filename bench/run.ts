@@ -1,0 +1,186 @@
+/**
+ * The benchmark: what recording costs, beside the plain run and heaptrack, in interleaved rounds. Prints
+ * the table of docs/PERFORMANCE.md. `--rounds N` (7), `--only TEXT`.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { libraryPath, readProfileOf } from "./support.ts";
+
+const { values: options } = parseArgs({
+  options: { rounds: { type: "string", default: "7" }, only: { type: "string", default: "" } },
+});
+const ROUNDS = Number(options.rounds);
+const HERE = import.meta.dirname ?? "";
+const work = mkdtempSync(join(tmpdir(), "heaptap-bench-"));
+const library = libraryPath();
+
+/** Ways to run a program. */
+type Way = "plain" | "counters" | "paths" | "heaptrack";
+
+interface Run {
+  readonly seconds: number;
+  readonly stdout: string;
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
+
+function clean(): void {
+  for (const name of readdirSync(work)) if (/^(out|ht)/.test(name)) rmSync(join(work, name));
+}
+
+function run(way: Way, command: readonly string[], env: Record<string, string>): Run {
+  clean();
+  const own: Record<string, string> = way === "counters" || way === "paths"
+    ? { LD_PRELOAD: library, HEAPTAP_OUT: join(work, "out.heaptap"), HEAPTAP_MODE: way }
+    : {};
+  const [program = "", ...args] = way === "heaptrack" ? ["heaptrack", "-o", join(work, "ht"), ...command] : command;
+  const begun = performance.now();
+  const result = spawnSync(program, args, {
+    encoding: "utf8",
+    env: { ...process.env, ...env, ...own },
+    stdio: ["ignore", "pipe", "ignore"],
+    maxBuffer: 1 << 28,
+  });
+  if (result.status !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${result.status}`);
+  return { seconds: (performance.now() - begun) / 1000, stdout: result.stdout };
+}
+
+/** Runs each way once a round, one after the other, and returns what each run gave. */
+function interleave(
+  ways: readonly Way[],
+  command: readonly string[],
+  env: Record<string, string> = {},
+): Map<Way, Run[]> {
+  const runs = new Map<Way, Run[]>(ways.map((way) => [way, []]));
+  for (const way of ways) run(way, command, env);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const way of ways) runs.get(way)?.push(run(way, command, env));
+  }
+  return runs;
+}
+
+function build(source: string): string {
+  const out = join(work, source.replace(/\.\w+$/, ""));
+  const compiler = source.endsWith(".cc") ? "c++" : "cc";
+  const built = spawnSync(compiler, ["-O2", "-o", out, join(HERE, "targets", source), "-lpthread"], {
+    encoding: "utf8",
+  });
+  if (built.status !== 0) throw new Error(built.stderr);
+  return out;
+}
+
+const withHeaptrack = spawnSync("heaptrack", ["--version"]).status === 0;
+const ways: Way[] = ["plain", "counters", "paths", ...(withHeaptrack ? ["heaptrack" as const] : [])];
+
+function row(...cells: (string | number)[]): void {
+  console.log(`| ${cells.join(" | ")} |`);
+}
+
+/** Nanoseconds that a pair of malloc and free takes, as the loop itself measures it. */
+function loops(): void {
+  console.log("\n## malloc and free in a loop, 18 frames deep\n");
+  row("threads", "plain ns", ...ways.slice(1).map((way) => `${way} adds ns`));
+  row("---:", "---:", ...ways.slice(1).map(() => "---:"));
+  const program = build("loop.c");
+  for (const threads of [1, 4]) {
+    const runs = interleave(ways, [program, String(threads), "5000000"]);
+    // Threads share the cores: a pair's time is of the machine, not of the wall.
+    const share = Math.max(1, threads / cpus().length);
+    const pairs = (way: Way) => (runs.get(way) ?? []).map((r) => Number(r.stdout.split("\n")[0] ?? NaN) / share);
+    const plain = pairs("plain");
+    const added = (way: Way) => median(pairs(way).map((ns, i) => ns - (plain[i] ?? NaN)));
+    row(threads, median(plain).toFixed(1), ...ways.slice(1).map((way) => added(way).toFixed(1)));
+  }
+}
+
+/** Wall time of whole programs. */
+function programs(): void {
+  console.log("\n## Real programs\n");
+  row("program", "plain s", ...ways.slice(1).map((way) => `${way} / plain`), "paths adds / heaptrack adds");
+  row("---", "---:", ...ways.slice(1).map(() => "---:"), "---:");
+  const compiler = spawnSync("gcc", ["-print-prog-name=cc1plus"], { encoding: "utf8" }).stdout.trim();
+  const preprocessed = join(work, "source.ii");
+  const source = join(work, "source.cc");
+  const headers = ["map", "regex", "vector", "algorithm", "functional", "iostream", "future"];
+  writeFileSync(
+    source,
+    headers.map((h) => `#include <${h}>\n`).join("") +
+      'int main() { return std::regex_match("aab", std::regex("a+b")); }\n',
+  );
+  spawnSync("g++", ["-E", source, "-o", preprocessed]);
+  const python = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
+  const cases: [string, string[], Record<string, string>][] = [
+    ["C++ map and strings", [build("strings.cc")], {}],
+    ["CPython, JSON (PYTHONMALLOC=malloc)", [python, join(HERE, "json.py")], { PYTHONMALLOC: "malloc" }],
+    ["cc1plus -O0", [compiler, "-quiet", "-O0", preprocessed, "-o", "/dev/null"], {}],
+    ["perl, hashes", ["perl", "-e", 'my %h; for (1..300000) { $h{"k$_"} = [1..3] }'], {}],
+  ];
+  for (const [name, command, env] of cases) {
+    if (!name.includes(options.only) || !command[0]) continue;
+    const runs = interleave(ways, command, env);
+    const seconds = (way: Way) => (runs.get(way) ?? []).map((r) => r.seconds);
+    const plain = seconds("plain");
+    const ratio = (way: Way) => median(seconds(way).map((s, i) => s / (plain[i] ?? NaN)));
+    const adds = (way: Way) => median(seconds(way).map((s, i) => s - (plain[i] ?? NaN)));
+    const against = withHeaptrack ? (adds("paths") / adds("heaptrack")).toFixed(2) : "";
+    row(name, median(plain).toFixed(2), ...ways.slice(1).map((way) => ratio(way).toFixed(2)), against);
+  }
+}
+
+/** Start-up, memory, size on disk, and reading. */
+function rest(): void {
+  console.log("\n## Start-up, memory, disk, reading\n");
+  row("what", "figure");
+  row("---", "---:");
+  const empty = join(work, "empty");
+  spawnSync("cc", ["-O2", "-x", "c", "-", "-o", empty], {
+    input: "#include <stdlib.h>\nint main(void) { free(malloc(1)); return 0; }",
+  });
+  const starts = interleave(["plain", "paths"], [empty]);
+  const plain = (starts.get("plain") ?? []).map((r) => r.seconds);
+  const adds = median((starts.get("paths") ?? []).map((r, i) => r.seconds - (plain[i] ?? NaN)));
+  row("start-up of an empty program adds", `${(adds * 1000).toFixed(2)} ms`);
+  const small = build("small.c");
+  const memory = interleave(["plain", "paths"], [small]);
+  const kb = (way: Way) => median((memory.get(way) ?? []).map((r) => Number(r.stdout)));
+  row("resident set of 4,000,000 blocks of 24 bytes", `${(kb("plain") / 1024).toFixed(1)} MiB`);
+  row(
+    "recorded, it adds",
+    `${((kb("paths") - kb("plain")) / 1024).toFixed(1)} MiB, ${
+      (100 * (kb("paths") - kb("plain")) / kb("plain")).toFixed(1)
+    } %`,
+  );
+  const python = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
+  if (!python) return;
+  run("paths", [python, join(HERE, "json.py")], { PYTHONMALLOC: "malloc" });
+  const out = join(work, "out.heaptap");
+  const { paths, milliseconds } = readProfileOf(out);
+  const stat = statSync(out);
+  row(`reading a recording of ${paths} call paths`, `${milliseconds.toFixed(0)} ms`);
+  row("its apparent size", `${(stat.size / 1e6).toFixed(1)} MB`);
+  row("its size on disk", `${(stat.blocks * 512 / 1e6).toFixed(1)} MB`);
+  const report = () => {
+    const begun = performance.now();
+    const args = "Deno" in globalThis ? ["run", "-A"] : [];
+    spawnSync(process.execPath, [...args, join(HERE, "../cli.ts"), "report", out], { stdio: "ignore" });
+    return performance.now() - begun;
+  };
+  report();
+  row("`heaptap report` of it, names cached", `${median(Array.from({ length: ROUNDS }, report)).toFixed(0)} ms`);
+}
+
+console.log(
+  `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}, ${ROUNDS} interleaved rounds, medians.`,
+);
+if (!existsSync(library)) throw new Error("no library");
+if ("loop".includes(options.only)) loops();
+programs();
+if ("rest".includes(options.only)) rest();
+rmSync(work, { recursive: true, force: true });

@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { before, test } from "node:test";
+import { jsonReport, profile, Recording, shownPaths, Symbols, textReport } from "../mod.ts";
+import { isAllocationFunction } from "../src/symbols/allocators.ts";
+import { openBackend, SymbolTables } from "../src/symbols/backend.ts";
+import { PerfMap } from "../src/symbols/perfmap.ts";
+import { bytes, clip, printable, seconds, share } from "../src/report/format.ts";
+import { CLI, heaptap, ROOT, scratch, target, without } from "./helpers.ts";
+
+const folder = scratch();
+const counts = join(folder, "counts.heaptap");
+const inlined = join(folder, "inlined.heaptap");
+
+before(async () => {
+  await profile([target(folder, "counts.c")], { out: counts, stdio: "ignore" });
+  await profile([target(folder, "inlined.cc", "-O2")], { out: inlined, stdio: "ignore" });
+});
+
+test("figures are readable", () => {
+  assert.equal(bytes(0), "0 B");
+  assert.equal(bytes(999), "999 B");
+  assert.equal(bytes(1000), "1.00 KB");
+  assert.equal(bytes(83_805_947), "83.8 MB");
+  assert.equal(bytes(-2500), "-2.50 KB");
+  assert.equal(bytes(999_600), "1.00 MB");
+  assert.equal(share(1, 3), "33.3%");
+  assert.equal(share(1, 0), "");
+  assert.equal(seconds(0.0123), "12 ms");
+  assert.equal(clip("abcdef", 4), "abc\u2026");
+  assert.equal(printable("a\x1b[31mb\n"), "a\ufffd[31mb\ufffd");
+});
+
+test("the text report says who allocated what", () => {
+  const { status, stdout } = heaptap(["report", counts]);
+  assert.equal(status, 0);
+  for (
+    const text of [
+      "1,111",
+      "121 KB",
+      "100 KB",
+      "3.00 KB",
+      "exit 7",
+      "keep_then_free",
+      "leak_every_tenth",
+      "grow",
+      "counts.c:",
+    ]
+  ) {
+    assert.ok(stdout.includes(text), `${text} in\n${stdout}`);
+  }
+  assert.ok(stdout.split("\n").every((line) => line.length <= 80), stdout);
+  assert.ok(!stdout.includes("\x1b"));
+  const leaks = stdout.slice(stdout.indexOf("leaks"));
+  assert.match(leaks, /2\.00 KB +66\.7% +10 +leak_every_tenth/);
+});
+
+test("empty sections are not printed, --limit and -v do what they say", () => {
+  const { stdout } = heaptap(["report", "--limit", "1", "-v", counts]);
+  assert.equal(stdout.match(/keep_then_free/g)?.length, 2, stdout);
+  assert.match(stdout, /121,000 B/);
+  const whole = heaptap(["report", "-vvv", inlined]).stdout;
+  assert.match(whole, /operator new/);
+  assert.ok(!whole.includes("Top call paths by temporary"), whole);
+});
+
+test("names, files, lines and inlined frames, by each symboliser that is there", async (t) => {
+  const source = readFileSync(join(ROOT, "tests/targets/inlined.cc"), "utf8");
+  const line = source.split("\n").findIndex((l) => l.includes("// the line")) + 1;
+  const recorded = Recording.open(inlined).profile();
+  const path = recorded.callPaths.find((c) => c.allocations === 100)!;
+  for (const symboliser of ["llvm-symbolizer", "eu-addr2line", "addr2line"]) {
+    await t.test(symboliser, { skip: without(symboliser) }, async () => {
+      using symbols = new Symbols(recorded, { symboliser, cache: false });
+      await symbols.resolve([path]);
+      const stack = symbols.stack(path);
+      assert.equal(symbols.problem, "");
+      const at = stack.findIndex((f) => f.file.endsWith("inlined.cc"));
+      assert.ok(at >= 0, JSON.stringify(stack));
+      assert.deepEqual([stack[at]!.line, stack[at]!.inlined], [line, true]);
+      // binutils 2.40 gives an inlined function the name of the one around it.
+      if (symboliser !== "addr2line") assert.match(stack[at]!.function, /^fill_inlined/);
+      assert.match(stack[at]!.file, /inlined\.cc$/);
+      assert.match(stack[at + 1]!.function, /^make_blocks/);
+      assert.equal(stack[at + 1]!.inlined, false);
+      assert.ok(isAllocationFunction(stack[0]!.function), stack[0]!.function);
+    });
+  }
+});
+
+test("the symbol tables alone give functions", async () => {
+  const backend = new SymbolTables();
+  const recorded = Recording.open(counts).profile();
+  const module = recorded.modules.findIndex((m) => m.path.endsWith("counts"));
+  const addresses = recorded.callPaths.flatMap((c) => c.stack).filter((f) => f.module === module).map((f) =>
+    f.address - 1
+  );
+  const names = (await backend.lookup(recorded.modules[module]!.path, addresses)).flat().map((n) => n.function);
+  assert.ok(names.includes("keep_then_free") && names.includes("main"), names.join());
+});
+
+test("a symboliser that dies mid-way is told, and names come from the symbol tables", () => {
+  const bin = join(folder, "bin");
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "llvm-symbolizer"), "#!/bin/sh\nread line\nexit 1\n", { mode: 0o755 });
+  const { status, stdout } = heaptap(["report", counts], {
+    env: { PATH: `${bin}:${process.env.PATH}`, XDG_CACHE_HOME: join(folder, "c1") },
+  });
+  assert.equal(status, 0);
+  assert.match(stdout, /failed .*symbol tables/);
+  assert.match(stdout, /keep_then_free/);
+});
+
+test("looked-up names are kept, and a changed program's are not shown", async () => {
+  const env = { XDG_CACHE_HOME: join(folder, "c2") };
+  assert.match(heaptap(["report", counts], { env }).stdout, /counts\.c:/);
+  // Without any tool the cache alone knows the lines.
+  assert.match(heaptap(["report", counts], { env: { ...env, PATH: "/nonexistent" } }).stdout, /counts\.c:/);
+  const program = join(folder, "changing");
+  assert.equal(spawnSync("cc", ["-g", "-o", program, join(ROOT, "tests/targets/counts.c")]).status, 0);
+  const out = join(folder, "changing.heaptap");
+  await profile([program], { out, stdio: "ignore" });
+  assert.equal(spawnSync("cc", ["-g", "-O2", "-o", program, join(ROOT, "tests/targets/ends.c")]).status, 0);
+  const { stdout } = heaptap(["report", out], { env: { XDG_CACHE_HOME: join(folder, "c3") } });
+  assert.match(stdout, /has changed since the recording/);
+  assert.ok(!stdout.includes("main  ends.c"));
+});
+
+test("perf maps: V8's and CPython's names, and stale maps", () => {
+  const map = new PerfMap(
+    "1000 100 JS:*render file:///app/view.js:12:7\n1100 80 py::load:/app/load.py\n1200 10 Builtin:Call\n1000 100 JS:~again /a.js:3:1\nbad line\n",
+  );
+  assert.deepEqual(map.lookup(0x1050), [{ function: "again", file: "/a.js", line: 3, inlined: false }]);
+  assert.deepEqual(map.lookup(0x1100), [{ function: "load", file: "/app/load.py", line: 0, inlined: false }]);
+  assert.deepEqual(map.lookup(0x1205)[0]?.function, "Builtin:Call");
+  assert.deepEqual(map.lookup(0x9999), []);
+});
+
+test("native allocations below JavaScript carry the function's name and line", { skip: without("node") }, async () => {
+  const script = join(folder, "buffers.js");
+  writeFileSync(
+    script,
+    "\nfunction makeBuffers() {\n  const kept = [];\n  for (let i = 0; i < 2000; i++) kept.push(Buffer.allocUnsafeSlow(9000));\n  return kept.length;\n}\nlet n = 0;\nfor (let i = 0; i < 20; i++) n += makeBuffers();\nconsole.log(n);\n",
+  );
+  const out = join(folder, "node.heaptap");
+  const { recording } = await profile(["node", "--perf-basic-prof", "--interpreted-frames-native-stack", script], {
+    out,
+    cwd: folder,
+    stdio: "ignore",
+  });
+  const recorded = recording!.profile();
+  const paths = recorded.callPaths.slice(0, 10);
+  using symbols = new Symbols(recorded, { cache: false });
+  await symbols.resolve(paths);
+  const frames = paths.flatMap((path) => symbols.stack(path));
+  const named = frames.find((f) => f.function === "makeBuffers");
+  assert.ok(named, frames.map((f) => f.function).join("\n"));
+  assert.deepEqual([named.file.endsWith("buffers.js"), named.line], [true, 2]);
+});
+
+test("JSON holds every documented key, sorted by bytes", () => {
+  const { status, stdout } = heaptap(["report", "--format", "json", "--limit", "0", counts]);
+  assert.equal(status, 0);
+  const json = JSON.parse(stdout);
+  assert.equal(json.version, 1);
+  const document = readFileSync(join(ROOT, "docs/JSON.md"), "utf8");
+  const keys = (value: unknown): string[] =>
+    Array.isArray(value)
+      ? value.slice(0, 1).flatMap(keys)
+      : value && typeof value === "object"
+      ? Object.entries(value).flatMap(([key, inner]) => [key, ...keys(inner)])
+      : [];
+  for (const key of new Set(keys(json))) {
+    assert.ok(document.includes(`\`${key}\``), `docs/JSON.md does not tell of ${key}`);
+  }
+  assert.deepEqual(
+    [
+      json.summary.total_allocations,
+      json.summary.total_deallocations,
+      json.summary.total_bytes_allocated,
+      json.summary.peak_memory,
+    ],
+    [1111, 1090, 121000, 100000],
+  );
+  assert.deepEqual([
+    json.summary.carried_bytes,
+    json.summary.current_memory,
+    json.summary.current_blocks,
+    json.summary.call_paths,
+  ], [4550, 3000, 11, 4]);
+  const sizes = json.allocations.map((a: { total_bytes: number }) => a.total_bytes);
+  assert.deepEqual(sizes, [...sizes].sort((a, b) => b - a));
+  assert.equal(json.allocations[0].function, "keep_then_free");
+  assert.ok(json.allocations[0].line > 0);
+  assert.equal(heaptap(["report", "--format", "json", "--limit", "2", counts]).stdout.match(/"stack"/g)?.length, 2);
+});
+
+test("functions of mod.ts give the same text and JSON as the command line", async () => {
+  const recorded = Recording.open(counts).profile();
+  using symbols = new Symbols(recorded);
+  await symbols.resolve(shownPaths(recorded, 10));
+  assert.equal(
+    textReport(recorded, symbols, { limit: 10, verbosity: 0, width: 80, color: false }),
+    heaptap(["report", counts]).stdout,
+  );
+  assert.ok(textReport(recorded, symbols, { limit: 1, verbosity: 0, width: 80, color: true }).includes("\x1b["));
+  assert.equal(jsonReport(recorded, symbols, 1).allocations.length, 1);
+});
+
+test("a name cannot reach the terminal's controls", async () => {
+  const source = join(folder, "esc.c");
+  writeFileSync(source, "#include <stdlib.h>\nvoid *p;\nint main(void) { p = malloc(5); return 0; }\n");
+  const program = join(folder, "evil\x1b[31mname");
+  assert.equal(spawnSync("cc", ["-o", program, source]).status, 0);
+  const out = join(folder, "esc.heaptap");
+  await profile([program], { out, stdio: "ignore" });
+  assert.ok(!heaptap(["report", "-vvv", out]).stdout.includes("\x1b"));
+});
+
+test("--report-file takes the report; a closed pipe is silent", () => {
+  const file = join(folder, "report.txt");
+  const { stderr } = heaptap([
+    "run",
+    "-o",
+    join(folder, "rf.heaptap"),
+    "--report-file",
+    file,
+    target(folder, "counts.c"),
+  ]);
+  assert.ok(existsSync(file) && readFileSync(file, "utf8").includes("keep_then_free"));
+  assert.ok(!stderr.includes("keep_then_free"));
+  const piped = spawnSync("sh", ["-c", `"$@" | head -c 10`, "sh", ...CLI, "report", "--format", "json", counts], {
+    encoding: "utf8",
+  });
+  assert.deepEqual([piped.stdout.length, piped.stderr], [10, ""]);
+});
+
+test("an unknown symboliser gives symbol tables", () => {
+  assert.equal(openBackend("no-such-tool").name, "the ELF symbol tables");
+});

@@ -1,0 +1,376 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { checkVariables, inspectProgram, libraryPath, profile, Recording } from "../mod.ts";
+import { CLI, heaptap, recordings, ROOT, scratch, target, without } from "./helpers.ts";
+
+const folder = scratch();
+const quiet = { stdio: "ignore" } as const;
+
+test("profile() gives the counts that stand in counts.c", async () => {
+  const out = join(folder, "counts.heaptap");
+  const result = await profile([target(folder, "counts.c")], { out, ...quiet });
+  assert.equal(result.exitCode, 7);
+  assert.equal(result.signal, 0);
+  const { totals, callPaths, process: p, threads } = result.recording!.profile();
+  assert.equal(totals.allocations, 1111);
+  assert.equal(totals.bytes, 121000);
+  assert.equal(totals.frees, 1090);
+  assert.equal(totals.reallocations, 10);
+  assert.equal(totals.carried, 4550);
+  assert.equal(totals.liveBytes, 3000);
+  assert.equal(totals.liveCount, 11);
+  assert.equal(totals.peakBytes, 100000);
+  assert.equal(totals.temporary, 91);
+  assert.equal(totals.failed + totals.unknownFrees + totals.untracked + totals.lostFrees, 0);
+  const sum = (of: (path: typeof callPaths[number]) => number) => callPaths.reduce((n, path) => n + of(path), 0);
+  assert.equal(sum((c) => c.allocations), totals.allocations);
+  assert.equal(sum((c) => c.bytes), totals.bytes);
+  assert.equal(sum((c) => c.liveBytes), totals.liveBytes);
+  assert.equal(sum((c) => c.liveCount), totals.liveCount);
+  assert.equal(sum((c) => c.peakBytes), totals.peakBytes);
+  assert.equal(callPaths.length, 4);
+  assert.ok(callPaths.every((c) => c.end === "root"));
+  assert.deepEqual(p.exit && [p.exit.code, p.exit.signal], [7, 0]);
+  assert.equal(threads.length, 1);
+});
+
+test("counters mode keeps the totals and no call paths", async () => {
+  const out = join(folder, "counters.heaptap");
+  const { recording } = await profile([target(folder, "counts.c")], { out, mode: "counters", ...quiet });
+  const { totals, callPaths, limits } = recording!.profile();
+  assert.equal(limits.mode, "counters");
+  assert.deepEqual([totals.allocations, totals.bytes, totals.peakBytes, totals.liveBytes], [
+    1111,
+    121000,
+    100000,
+    3000,
+  ]);
+  assert.equal(callPaths.length, 0);
+});
+
+test("threads have their own counts, and frees by others are told", async () => {
+  const out = join(folder, "threads.heaptap");
+  const { recording } = await profile([target(folder, "threads.c")], { out, ...quiet });
+  const { threads, totals, limits } = recording!.profile();
+  const makers = threads.filter((t) => t.name === "maker");
+  assert.equal(makers.length, 4);
+  for (const maker of makers) {
+    assert.deepEqual([maker.allocations, maker.bytes, maker.frees], [5000, 320000, 0]);
+    assert.deepEqual([maker.freedByOthers, maker.freedByOthersBytes], [5000, 320000]);
+  }
+  assert.equal(totals.frees - threads.filter((t) => t.name !== "maker").reduce((n, t) => n + t.frees, 0), 0);
+  const own = totals.bytes - 1280000;
+  assert.ok(limits.peakError > 0 && limits.peakError <= 8 * 32768);
+  assert.ok(
+    totals.peakBytes + limits.peakError >= 1280000 && totals.peakBytes <= 1280000 + own,
+    `peak ${totals.peakBytes}`,
+  );
+});
+
+test("the exact peak is exact with several threads", async () => {
+  const out = join(folder, "exact.heaptap");
+  const { recording } = await profile([target(folder, "threads.c")], { out, exactPeak: true, ...quiet });
+  const { totals, limits } = recording!.profile();
+  assert.equal(limits.peakError, 0);
+  // All makers' blocks are live together; the rest is the C library's own, which it does not free.
+  assert.ok(totals.peakBytes >= 1280000 && totals.peakBytes <= totals.bytes, `peak ${totals.peakBytes}`);
+});
+
+for (
+  const [how, status] of [["exit", 2], ["_exit", 3], ["_Exit", 4], ["quick_exit", 5], ["abort", 134], ["kill", 137], [
+    "segv",
+    139,
+  ]] as const
+) {
+  test(`nothing is lost when the program ends by ${how}`, () => {
+    const out = join(folder, `${how}.heaptap`);
+    const { status: got } = heaptap(["run", "--no-report", "-o", out, "--", target(folder, "ends.c"), how]);
+    assert.equal(got, status);
+    const { totals, process: p } = Recording.open(out).profile();
+    assert.deepEqual([totals.allocations, totals.liveBytes], [1000, 100000]);
+    assert.equal(p.exit?.signal ? 128 + p.exit.signal : p.exit?.code, status);
+  });
+}
+
+test("a program that closes every descriptor and forks loses nothing; its child has its own recording", () => {
+  const out = join(folder, "fds.heaptap");
+  const { status } = heaptap(["run", "--no-report", "-o", out, "--", target(folder, "fds.c")]);
+  assert.equal(status, 30);
+  assert.equal(Recording.open(out).profile().totals.allocations, 30);
+  const children = recordings(folder).filter((path) => /fds\.\d+\.heaptap$/.test(path));
+  assert.equal(children.length, 1);
+  assert.equal(Recording.open(children[0]!).profile().totals.allocations, 5);
+});
+
+test("a live recording can be read while the program runs", async () => {
+  const out = join(folder, "live.heaptap");
+  const env = { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out };
+  const child = spawn(target(folder, "ends.c"), ["wait"], { env, stdio: ["ignore", "pipe", "ignore"] });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  await new Promise<void>((resolve) => child.stdout.once("data", () => resolve()));
+  const { totals, process: p } = Recording.open(out).profile();
+  const { status, stdout } = heaptap(["report", out]);
+  child.kill("SIGKILL");
+  await ended;
+  assert.deepEqual([totals.allocations, totals.liveCount], [1001, 1001]);
+  assert.equal(p.exit, undefined);
+  assert.equal(status, 0);
+  assert.match(stdout, /live now/);
+});
+
+test("standard streams are the program's own", () => {
+  const { status, stdout, stderr } = heaptap([
+    "run",
+    "--no-report",
+    "-o",
+    join(folder, "cat.heaptap"),
+    "--",
+    "sh",
+    "-c",
+    "cat; echo err >&2",
+  ], {
+    input: "in\n",
+  });
+  assert.deepEqual([status, stdout], [0, "in\n"]);
+  assert.match(stderr, /^err\n/);
+});
+
+test("the program's own flags are left alone", () => {
+  const { stdout } = heaptap([
+    "run",
+    "--no-report",
+    "-o",
+    join(folder, "echo.heaptap"),
+    "/bin/echo",
+    "--limit",
+    "-v",
+    "--",
+    "x",
+  ]);
+  assert.equal(stdout, "--limit -v -- x\n");
+});
+
+test("a signal to the driver reaches the program, and the exit status says so", async () => {
+  const out = join(folder, "term.heaptap");
+  const [command = "", ...args] = CLI;
+  const child = spawn(command, [...args, "run", "--no-report", "-o", out, "--", target(folder, "ends.c"), "wait"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  await new Promise<void>((resolve) => child.stdout.once("data", () => resolve()));
+  process.kill(child.pid!, "SIGTERM"); // Deno's child.kill would hide the exit status
+  const code = await new Promise((resolve) => child.on("exit", resolve));
+  assert.equal(code, 143);
+  assert.equal(Recording.open(out).profile().process.exit?.signal, 15);
+});
+
+test("a program that handles the signal ends as it likes", async () => {
+  const [command = "", ...args] = CLI;
+  const script = "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done";
+  const child = spawn(command, [
+    ...args,
+    "run",
+    "--no-report",
+    "-o",
+    join(folder, "trap.heaptap"),
+    "--",
+    "sh",
+    "-c",
+    script,
+  ], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  await new Promise<void>((resolve) => child.stdout.once("data", () => resolve()));
+  process.kill(child.pid!, "SIGTERM");
+  assert.equal(await new Promise((resolve) => child.on("exit", resolve)), 9);
+});
+
+test("without -o the recording is named after program and process, in the current folder", () => {
+  const { status } = heaptap(["run", "--no-report", "true"], { cwd: folder });
+  assert.equal(status, 0);
+  // `true` may end without an allocation, and then there is none.
+  const { stderr } = heaptap(["run", "--no-report", target(folder, "counts.c")], { cwd: folder });
+  const name = /recorded in .*(heaptap\.counts\.\d+\.heaptap)/.exec(stderr)?.[1];
+  assert.ok(name && existsSync(join(folder, name)), stderr);
+  assert.equal(statSync(join(folder, name)).mode & 0o777, 0o600);
+});
+
+test("the library works without the driver", () => {
+  const { stdout } = heaptap(["lib"]);
+  const out = join(folder, "plain.%p.heaptap");
+  const result = spawnSync(target(folder, "counts.c"), [], { env: { LD_PRELOAD: stdout.trim(), HEAPTAP_OUT: out } });
+  assert.equal(result.status, 7);
+  const [path] = recordings(folder).filter((p) => /plain\.\d+\.heaptap$/.test(p));
+  assert.equal(Recording.open(path!).profile().totals.allocations, 1111);
+});
+
+test("a full table falls back to innermost frames, and the totals stay exact", async () => {
+  const out = join(folder, "full.heaptap");
+  const { recording } = await profile([
+    "perl",
+    "-e",
+    "my @a = map { [1..$_ % 7] } 1..20000; my %h = map { $_ => 1 } 1..999; print 1",
+  ], {
+    out,
+    buckets: 64,
+    ...quiet,
+  });
+  const { totals, callPaths, limits } = recording!.profile();
+  assert.equal(limits.buckets, 64);
+  assert.ok(totals.fallbackAllocations > 0);
+  assert.ok(callPaths.length <= 64);
+  assert.equal(callPaths.reduce((n, c) => n + c.allocations, 0), totals.allocations);
+  assert.equal(callPaths.reduce((n, c) => n + c.liveBytes, 0), totals.liveBytes);
+});
+
+test("the recording's size is bounded, and grows by use only", () => {
+  const stat = statSync(join(folder, "counts.heaptap"));
+  assert.ok(stat.size < 65536 * 1024, `apparent size ${stat.size}`);
+  assert.ok(stat.blocks * 512 < 2e6, `size on disk ${stat.blocks * 512}`);
+});
+
+test("a preloaded allocator keeps working below us", {
+  skip: existsSync("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2") ? false : "libjemalloc2 is not installed",
+}, async () => {
+  const out = join(folder, "jemalloc.heaptap");
+  const env = { ...process.env, LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2" };
+  const { recording, exitCode } = await profile([target(folder, "counts.c")], { out, env, ...quiet });
+  assert.equal(exitCode, 7);
+  const { totals, process: p } = recording!.profile();
+  assert.match(p.allocator, /jemalloc/);
+  assert.deepEqual([totals.allocations >= 1111, totals.unknownFrees, totals.lostFrees], [true, 0, 0]);
+});
+
+// Bad input.
+
+test("a program that is not there: 127, that is not executable: 126, as a shell", () => {
+  assert.equal(heaptap(["run", "no-such-program-anywhere"]).status, 127);
+  assert.equal(heaptap(["run", "./no-such-file"]).status, 127);
+  const file = join(folder, "notexec");
+  writeFileSync(file, "hello");
+  const { status, stderr } = heaptap(["run", file]);
+  assert.equal(status, 126);
+  assert.equal(stderr.trim().split("\n").length, 1);
+  assert.equal(heaptap(["run", folder]).status, 126);
+});
+
+test("a static program gets one line before anything starts", () => {
+  const other = join(folder, "static");
+  assert.equal(spawnSync("cc", ["-static", "-o", other, join(ROOT, "tests/targets/ends.c")]).status, 0);
+  const { status, stderr } = heaptap(["run", "--", other, "wait"]);
+  assert.equal(status, 2);
+  assert.match(stderr, /^heaptap: Cannot record .* statically linked.*valgrind/);
+  assert.equal(stderr.trim().split("\n").length, 1);
+});
+
+test("neither ELF nor script, and a script whose interpreter is missing", () => {
+  const text = join(folder, "text");
+  writeFileSync(text, "hello\n", { mode: 0o755 });
+  chmodSync(text, 0o755);
+  assert.match(heaptap(["run", text]).stderr, /neither an ELF program nor a script/);
+  const script = join(folder, "script");
+  writeFileSync(script, "#!/no/such/interpreter\n");
+  chmodSync(script, 0o755);
+  assert.match(heaptap(["run", script]).stderr, /interpreter.*there is no such file/);
+});
+
+test("a Go program is refused or noted", { skip: without("go") }, () => {
+  const source = join(folder, "hello.go");
+  writeFileSync(source, "package main\nfunc main() { println(1) }\n");
+  const program = join(folder, "gohello");
+  const built = spawnSync("go", ["build", "-o", program, source], {
+    env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=mod" },
+  });
+  assert.equal(built.status, 0, String(built.stderr));
+  assert.match(heaptap(["run", program]).stderr, /Go program.*runtime\/pprof/);
+});
+
+test("an allocator of the program's own is told", () => {
+  const program = join(folder, "own");
+  const source = join(folder, "own.c");
+  writeFileSync(
+    source,
+    "#include <stddef.h>\nstatic char room[1 << 20]; static size_t at;\nvoid *malloc(size_t n) { void *p = room + at; at += (n + 15) & ~15ul; return p; }\nvoid free(void *p) { (void)p; }\nint main(void) { return 0; }\n",
+  );
+  assert.equal(spawnSync("cc", ["-fno-builtin", "-rdynamic", "-o", program, source]).status, 0);
+  assert.match(inspectProgram(program).notes.join(), /an allocator linked in/);
+});
+
+test("-o never goes over a file that is not a recording, nor through a link", () => {
+  const precious = join(folder, "precious.txt");
+  writeFileSync(precious, "precious");
+  const { status, stderr } = heaptap(["run", "-o", precious, "true"]);
+  assert.equal(status, 2);
+  assert.match(stderr, /is not a recording/);
+  assert.equal(readFileSync(precious, "utf8"), "precious");
+  const link = join(folder, "link.heaptap");
+  symlinkSync(precious, link);
+  assert.equal(heaptap(["run", "-o", link, "true"]).status, 2);
+  assert.match(
+    heaptap(["run", "-o", join(folder, "no/such/folder/x.heaptap"), "true"]).stderr,
+    /no\/such\/folder.* -o/,
+  );
+});
+
+test("an older recording of that name is replaced", async () => {
+  const out = join(folder, "again.heaptap");
+  await profile([target(folder, "counts.c")], { out, ...quiet });
+  await profile([target(folder, "ends.c")], { out, ...quiet });
+  assert.equal(Recording.open(out).profile().totals.allocations, 1000);
+});
+
+test("a variable that cannot be read is told, and the default holds", () => {
+  assert.equal(checkVariables({ HEAPTAP_BUCKETS: "many", HEAPTAP_DEPTH: "64" }).length, 1);
+  const out = join(folder, "variables.heaptap");
+  const { status, stderr } = heaptap(["run", "-o", out, target(folder, "counts.c")], {
+    env: { HEAPTAP_BUCKETS: "-5", HEAPTAP_MODE: "x" },
+  });
+  assert.equal(status, 7);
+  assert.match(stderr, /HEAPTAP_BUCKETS=-5 cannot be read/);
+  const { limits } = Recording.open(out).profile();
+  assert.deepEqual(limits.rejected, ["HEAPTAP_BUCKETS", "HEAPTAP_MODE"]);
+  assert.equal(limits.buckets, 65536);
+});
+
+test("options that cannot be read: one line, status 2, a suggestion for a typo", () => {
+  const typo = heaptap(["run", "--limt", "3", "true"]);
+  assert.equal(typo.status, 2);
+  assert.match(typo.stderr, /--limit/);
+  assert.equal(heaptap(["report", "--limit", "-1", "x"]).status, 2);
+  assert.equal(heaptap(["run", "--buckets", "1e3", "true"]).status, 2);
+  assert.equal(heaptap(["reprot", "x"]).status, 2);
+  assert.equal(heaptap(["--help"]).status, 0);
+});
+
+test("doctor tells what there is", () => {
+  const { status, stdout } = heaptap(["doctor", "--json", "/bin/sh"]);
+  assert.equal(status, 0);
+  const found = JSON.parse(stdout);
+  for (const key of ["library", "compiler", "symboliser", "runtime"]) assert.ok(key in found, key);
+  assert.ok(existsSync(found.library));
+  assert.equal(found.program.recordable, true);
+  assert.match(heaptap(["doctor", "no-such-program-anywhere"]).stdout, /cannot be recorded/);
+});
+
+test("without a compiler: one line that names the package", () => {
+  const cache = join(folder, "empty-cache");
+  const { status, stderr } = heaptap(["lib"], { env: { PATH: "/nonexistent", CC: "", XDG_CACHE_HOME: cache } });
+  assert.equal(status, 2);
+  assert.match(stderr, /^heaptap: .*apt install gcc/);
+});
+
+test("two first uses at once both get a library", async () => {
+  const env = { ...process.env, XDG_CACHE_HOME: join(folder, "fresh-cache") };
+  const [command = "", ...args] = CLI;
+  const codes = await Promise.all(
+    Array.from(
+      { length: 4 },
+      () => new Promise((resolve) => spawn(command, [...args, "lib"], { env, stdio: "ignore" }).on("exit", resolve)),
+    ),
+  );
+  assert.deepEqual(codes, [0, 0, 0, 0]);
+  assert.equal(readdirSync(join(folder, "fresh-cache/heaptap")).filter((f) => f.endsWith(".so")).length, 1);
+});

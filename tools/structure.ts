@@ -1,0 +1,69 @@
+/**
+ * Checks the tree: imports go one way, mod.ts needs nothing but Node's built-in modules, and the top
+ * level holds what it should. Prints each breach and fails.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import process from "node:process";
+
+const ROOT = join(import.meta.dirname ?? "", "../");
+
+/** Each folder of src/ may import from itself and from those before it. report and export are peers. */
+const LAYERS = ["recording", "native", "profile", "symbols", "report", "export", "session"];
+const PEERS = new Set(["report", "export"]);
+
+const TOP_LEVEL = new Set(
+  "mod.ts cli.ts ffi src tests bench tools docs deno.json bunfig.toml package.json package-lock.json tsconfig.json README.md CHANGELOG.md LICENSE .ci .git .gitignore node_modules"
+    .split(" "),
+);
+
+const breaches: string[] = [];
+
+function files(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)));
+}
+
+function imports(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  return [...text.matchAll(/^(?:import|export)\b[^"';]*?from "([^"]+)"|import\("([^"]+)"\)/gm)].map((m) =>
+    m[1] ?? m[2] ?? ""
+  );
+}
+
+function layer(file: string): string {
+  return /^src\/([^/]+)\//.exec(file)?.[1] ?? "";
+}
+
+for (const file of [...files("src"), "mod.ts"]) {
+  for (const specifier of imports(file)) {
+    if (specifier.startsWith("node:")) continue;
+    if (!specifier.startsWith(".")) {
+      breaches.push(`${file} imports "${specifier}": mod.ts must work by path from any project, without packages`);
+      continue;
+    }
+    const target = relative(ROOT, resolve(ROOT, dirname(file), specifier));
+    const [from, to] = [LAYERS.indexOf(layer(file)), LAYERS.indexOf(layer(target))];
+    if (file === "mod.ts") continue;
+    if (to < 0) breaches.push(`${file} imports ${target}, which is outside src/`);
+    else if (to > from) breaches.push(`${file} imports ${target}: ${LAYERS[from]} comes before ${LAYERS[to]}`);
+    else if (to !== from && PEERS.has(layer(file)) && PEERS.has(layer(target))) {
+      breaches.push(`${file} imports ${target}: ${LAYERS[from]} and ${LAYERS[to]} do not know each other`);
+    }
+  }
+}
+for (const folder of new Set(files("src").map(layer))) {
+  if (!LAYERS.includes(folder)) breaches.push(`src/${folder} is no layer`);
+}
+for (const specifier of imports("cli.ts")) {
+  if (specifier.startsWith(".") && specifier !== "./mod.ts") {
+    breaches.push(`cli.ts imports ${specifier}: it works through mod.ts`);
+  }
+}
+for (const name of readdirSync(ROOT)) {
+  if (!TOP_LEVEL.has(name) && !name.endsWith(".heaptap")) breaches.push(`${name} does not belong at the top level`);
+}
+
+for (const breach of breaches) console.error(breach);
+process.exitCode = breaches.length === 0 ? 0 : 1;
