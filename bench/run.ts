@@ -93,7 +93,7 @@ function loops(): void {
     const runs = interleave(ways, [program, String(threads), "5000000"]);
     // Threads share the cores: a pair's time is of the machine, not of the wall.
     const share = Math.max(1, threads / cpus().length);
-    const pairs = (way: Way) => (runs.get(way) ?? []).map((r) => Number(r.stdout.split("\n")[0] ?? NaN) / share);
+    const pairs = (way: Way) => (runs.get(way) ?? []).map((r) => Number(/^[\d.]+$/m.exec(r.stdout)?.[0]) / share);
     const plain = pairs("plain");
     const added = (way: Way) => median(pairs(way).map((ns, i) => ns - (plain[i] ?? NaN)));
     row(threads, median(plain).toFixed(1), ...ways.slice(1).map((way) => added(way).toFixed(1)));
@@ -118,7 +118,7 @@ function programs(): void {
   const python = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
   const cases: [string, string[], Record<string, string>][] = [
     ["C++ map and strings", [build("strings.cc")], {}],
-    ["CPython, JSON (PYTHONMALLOC=malloc)", [python, join(HERE, "json.py")], { PYTHONMALLOC: "malloc" }],
+    ["CPython, JSON (PYTHONMALLOC=malloc)", [python, join(HERE, "targets/objects.py")], { PYTHONMALLOC: "malloc" }],
     ["cc1plus -O0", [compiler, "-quiet", "-O0", preprocessed, "-o", "/dev/null"], {}],
     ["perl, hashes", ["perl", "-e", 'my %h; for (1..300000) { $h{"k$_"} = [1..3] }'], {}],
   ];
@@ -140,7 +140,7 @@ function rest(): void {
   row("what", "figure");
   row("---", "---:");
   const empty = join(work, "empty");
-  spawnSync("cc", ["-O2", "-x", "c", "-", "-o", empty], {
+  spawnSync("cc", ["-fno-builtin", "-x", "c", "-", "-o", empty], {
     input: "#include <stdlib.h>\nint main(void) { free(malloc(1)); return 0; }",
   });
   const starts = interleave(["plain", "paths"], [empty]);
@@ -159,7 +159,7 @@ function rest(): void {
   );
   const python = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
   if (!python) return;
-  run("paths", [python, join(HERE, "json.py")], { PYTHONMALLOC: "malloc" });
+  run("paths", [python, join(HERE, "targets/objects.py")], { PYTHONMALLOC: "malloc" });
   const out = join(work, "out.heaptap");
   const { paths, milliseconds } = readProfileOf(out);
   const stat = statSync(out);

@@ -84,6 +84,10 @@ static uint64_t ht_module_base(uint32_t module);
 
 /* path.c */
 struct ht_thread;
+struct ht_node_memo {
+    uint64_t key;
+    uint32_t parent, node;
+};
 static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t key);
 static uint32_t ht_bucket_of(struct ht_thread *t, uint32_t node, uint64_t leaf_key);
 
@@ -137,6 +141,7 @@ struct ht_thread {
     struct ht_frame *frames; /* [0] is a sentinel no stack can match, then outermost first */
     struct ht_word *words;   /* [0] is a sentinel that never agrees, then outermost first */
     struct ht_step *steps;
+    struct ht_node_memo *memo; /* nodes that this thread looked up, see path.c */
     uint64_t stack_low, stack_high; /* pages known to be readable */
     uint32_t ready;     /* what idle is between hooks */
     uint32_t root;      /* node at which the kept stack ends */

@@ -115,6 +115,11 @@ static int ht_sample(struct ht_thread *t)
         return 0;
     struct ht_file_header *h = ht_p.header;
     uint32_t used = h->timeline_used;
+    int room = ht_file_reserve(HT_SECTION_TIMELINE, ht_min(used + 1ull, ht_p.capacity[HT_SECTION_TIMELINE]) * sizeof *ht_p.timeline);
+    if (!room) {
+        ht_unlock(&ht_p.timeline_lock);
+        return 0;
+    }
     if (used == ht_p.capacity[HT_SECTION_TIMELINE]) {
         for (uint32_t i = 0; 2 * i < used; i++)
             ht_p.timeline[i] = ht_p.timeline[2 * i];

@@ -6,6 +6,7 @@
 #define HT_MAP_PRIVATE 2
 #define HT_MAP_ANONYMOUS 0x20
 #define HT_MAP_NORESERVE 0x4000
+#define HT_MADV_RANDOM 1
 #define HT_MADV_DONTFORK 10
 #define HT_MADV_NOHUGEPAGE 15
 #define HT_MADV_DONTDUMP 16
@@ -157,7 +158,11 @@ static void ht_sys_unlink(const char *path) { ht_syscall(HT_SYS_UNLINK, (long)pa
 static void *ht_sys_map_file(long fd, uint64_t size)
 {
     long at = ht_syscall(HT_SYS_MMAP, 0, (long)size, HT_PROT_RW, HT_MAP_SHARED, fd, 0);
-    return HT_FAILED(at) ? NULL : (void *)at;
+    if (HT_FAILED(at))
+        return NULL;
+    /* No read-ahead: the file is holes, and each touched page would bring megabytes of zeros along. */
+    ht_syscall(HT_SYS_MADVISE, at, (long)size, HT_MADV_RANDOM, 0, 0, 0);
+    return (void *)at;
 }
 
 /* Makes the file system give room for a part of a mapped file now, so that no later store meets a

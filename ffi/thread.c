@@ -106,7 +106,8 @@ static struct ht_thread *ht_thread_map(void)
     size_t frames = pages + ht_bucket_pages() * sizeof(struct ht_file_paths *);
     size_t words = frames + ht_round_up((depth + 2) * sizeof(struct ht_frame), 16);
     size_t steps = words + (3 * (depth + 1) + 1) * sizeof(struct ht_word);
-    size_t size = ht_round_up(steps + depth * sizeof(struct ht_step), HT_PAGE);
+    size_t memo = ht_round_up(steps + depth * sizeof(struct ht_step), 64);
+    size_t size = ht_round_up(memo + HT_MEMO_ENTRIES * sizeof(struct ht_node_memo), HT_PAGE);
     char *at = ht_sys_map(size);
     if (!at)
         return NULL;
@@ -119,6 +120,7 @@ static struct ht_thread *ht_thread_map(void)
     t->frames = (struct ht_frame *)(at + frames);
     t->words = (struct ht_word *)(at + words);
     t->steps = (struct ht_step *)(at + steps);
+    t->memo = (struct ht_node_memo *)(at + memo);
     t->size = size;
     return t;
 }
