@@ -111,7 +111,8 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
     uint64_t carried = old.size - shrunk;
     struct ht_file_threads *c = t->counters;
     uint32_t bucket = ht_bucket_here(t, at);
-    ht_peak_fall(t, shrunk);
+    if (!grown)
+        ht_peak_fall(t, shrunk);
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *from = ht_record(t, &old.bucket);
         struct ht_file_paths *to = ht_record(t, &bucket);
@@ -268,7 +269,7 @@ HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word
     struct ht_file_paths *r = NULL;
     int64_t current = c->current - (int64_t)size;
     /* The tag of an unknown block is 0, which is nobody's. */
-    if (HT_UNLIKELY(ht_shadow_tag(value) != t->tag || current < t->low))
+    if (HT_UNLIKELY(ht_shadow_tag(value) != t->tag || current <= t->low))
         return ht_free_slow(block);
     if (mode == HT_IDLE_PATHS) {
         uint32_t bucket = ht_shadow_bucket(value);

@@ -87,7 +87,9 @@ static void ht_peak_under(struct ht_thread *t, int64_t before, int64_t after)
 static void ht_peak_fall(struct ht_thread *t, uint64_t bytes)
 {
     int64_t before = t->counters->current, after = before - (int64_t)bytes;
-    if (after < t->low)
+    /* "Not above" in place of "below": a reallocation that moves bytes to another path without
+     * changing their sum leaves the peak too, which is the first moment at that height. */
+    if (after <= t->low)
         ht_peak_under(t, before, after);
 }
 
