@@ -216,24 +216,25 @@ function row(out: Writer, options: TextOptions, view: View, path: CallPath, stac
     left + out.paint("cyan", clip(name, nameRoom)) +
       (where ? "  " + out.paint("dim", clip(where, Math.max(0, space - nameRoom - 2))) : ""),
   );
-  const indent = " ".repeat(Math.min(left.length, 30));
+  const indent = "    ";
   if (options.verbosity >= 3) {
     for (const f of stack) {
-      const location = printable(place(f, 2));
-      out.line(
-        `${indent}${f === frame ? ">" : " "} ${printable(functionName(f))}${f.inlined ? " (inlined)" : ""}  ${
-          out.paint("dim", location)
-        }`,
-      );
+      const name = `${f === frame ? ">" : " "} ${printable(functionName(f))}${f.inlined ? " (inlined)" : ""}`;
+      out.line(`${indent}${name}  ${out.paint("dim", printable(place(f, 2)))}`);
     }
   } else {
-    const callers = stack.slice(at + 1).map((f) => printable(functionName(f).replace(/\(.*$/, "")));
-    if (callers.length > 0) {
-      out.line(indent + out.paint("dim", clip(`from ${callers.join(" < ")}`, options.width - indent.length)));
-    }
+    const callers = callerNames(stack.slice(at), functionName(frame));
+    if (callers) out.line(indent + out.paint("dim", clip(`from ${callers}`, options.width - indent.length)));
   }
   const note = END_NOTES[path.end];
   if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
+}
+
+/** The callers of a function in one line, without arguments; one that calls itself stands once. */
+function callerNames(stack: readonly NamedFrame[], name: string): string {
+  const bare = (text: string) => text.replace(/\(.*$/, "");
+  const names = stack.map((f) => printable(bare(functionName(f))));
+  return names.filter((n, i) => n !== (i === 0 ? bare(name) : names[i - 1])).join(" < ");
 }
 
 /** Writes the report. The names of {@linkcode shownPaths} must have been resolved. */
