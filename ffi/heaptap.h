@@ -88,8 +88,6 @@ struct ht_node_memo {
     uint64_t key;
     uint32_t parent, node;
 };
-static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t key);
-static uint32_t ht_bucket_of(struct ht_thread *t, uint32_t node, uint64_t leaf_key);
 
 /* One stack word that a walk depended on. */
 struct ht_word {

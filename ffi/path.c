@@ -14,14 +14,17 @@
  * In front of the index each thread remembers the nodes that it looked up last, in a table of its own
  * that fits the processor's near cache. Nodes never go away, so what it remembers stays true.
  *
- * When nodes or buckets run out, a path falls back to its innermost frame alone (a child of
- * HT_NODE_FULL, for which an eighth of both is kept), and to HT_PATH_NONE when that is full too.
+ * When nodes or buckets run out, a path falls back to its innermost HT_FALLBACK_FRAMES frames (below
+ * HT_NODE_FULL, for which a sixteenth of both is kept back), then to its innermost frame (another
+ * sixteenth), and to HT_PATH_NONE when that is full too. The few frames matter: the innermost one is
+ * an allocating helper in many programs, the same for every path.
  */
 #include "heaptap.h"
 
 #define HT_INDEX_WINDOW 16u
 #define HT_INDEX_NODE_BITS 23
 #define HT_MEMO_ENTRIES 2048u
+#define HT_FALLBACK_FRAMES 4u
 
 static int ht_path_start(void)
 {
@@ -47,8 +50,9 @@ HT_INLINE uint32_t ht_mix(uint64_t key, uint32_t parent)
     return (uint32_t)(h >> 32);
 }
 
-/* How many of `capacity` a stack or, when it is full, an innermost frame may take. */
-HT_INLINE uint32_t ht_share(uint32_t capacity, int fallback) { return fallback ? capacity : capacity - capacity / 8; }
+/* What a node or bucket is for, and how many of `capacity` may be taken for that. */
+enum ht_use { HT_USE_STACK = 2, HT_USE_FEW = 1, HT_USE_ONE = 0 };
+HT_INLINE uint32_t ht_share(uint32_t capacity, enum ht_use use) { return capacity - capacity / 16 * (uint32_t)use; }
 
 /* Takes the next number of a counter that stops at a limit; 0 when it is there. */
 static uint32_t ht_take_next(uint32_t *counter, uint32_t limit)
@@ -60,13 +64,13 @@ static uint32_t ht_take_next(uint32_t *counter, uint32_t limit)
     return 0;
 }
 
-static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key)
+static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, enum ht_use use)
 {
     uint32_t n = t->spare_node;
     t->spare_node = 0;
     /* A parent has the smaller number: readers rely on it. */
     if (n <= parent) {
-        uint32_t limit = ht_share(ht_p.capacity[HT_SECTION_NODES], parent == HT_NODE_FULL);
+        uint32_t limit = ht_share(ht_p.capacity[HT_SECTION_NODES], use);
         uint64_t used = ht_peek(&ht_p.header->nodes_used);
         if (used >= limit || !ht_file_reserve(HT_SECTION_NODES, (used + 256) * sizeof *ht_p.nodes))
             return 0;
@@ -79,7 +83,7 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key)
     return n;
 }
 
-static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key, uint32_t hash)
+static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key, uint32_t hash, enum ht_use use)
 {
     uint32_t tag = hash & ~((1u << HT_INDEX_NODE_BITS) - 1);
     for (uint32_t level = 0; level < 2; level++) {
@@ -90,7 +94,7 @@ static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key,
             uint32_t *slot = &index[(start + i) & ht_p.index_mask[level]];
             uint32_t entry = ht_shared_get(slot);
             if (entry == 0) {
-                uint32_t fresh = ht_node_new(t, parent, key);
+                uint32_t fresh = ht_node_new(t, parent, key, use);
                 if (fresh == 0)
                     return 0;
                 if (ht_shared_swap(slot, &entry, fresh | tag))
@@ -106,20 +110,20 @@ static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key,
 }
 
 /* The node of a frame below its caller's, made when it is new; 0 when there is no room. */
-static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t key)
+static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t key, enum ht_use use)
 {
     uint32_t hash = ht_mix(key, parent);
     struct ht_node_memo *memo = &t->memo[hash % HT_MEMO_ENTRIES];
     if (memo->key == key && memo->parent == parent)
         return memo->node;
-    uint32_t node = ht_node_find(t, parent, key, hash);
+    uint32_t node = ht_node_find(t, parent, key, hash, use);
     if (node)
         *memo = (struct ht_node_memo){ key, parent, node };
     return node;
 }
 
 /* The bucket of a node, numbered now if it has none; 0 when there is no number left. */
-static uint32_t ht_node_bucket(struct ht_thread *t, uint32_t node, int fallback)
+static uint32_t ht_node_bucket(struct ht_thread *t, uint32_t node, enum ht_use use)
 {
     uint32_t bucket = ht_shared_get(&ht_p.nodes[node].bucket);
     if (bucket)
@@ -127,22 +131,11 @@ static uint32_t ht_node_bucket(struct ht_thread *t, uint32_t node, int fallback)
     uint32_t fresh = t->spare_bucket;
     t->spare_bucket = 0;
     if (!fresh)
-        fresh = ht_take_next(&ht_p.header->buckets_used, ht_share(ht_p.buckets, fallback));
+        fresh = ht_take_next(&ht_p.header->buckets_used, ht_share(ht_p.buckets, use));
     if (!fresh)
         return 0;
     if (ht_shared_swap(&ht_p.nodes[node].bucket, &bucket, fresh))
         return fresh;
     t->spare_bucket = fresh;
     return bucket;
-}
-
-/* The call path of a stack: its innermost node (0 when there was no room) and frame. */
-static uint32_t ht_bucket_of(struct ht_thread *t, uint32_t node, uint64_t leaf_key)
-{
-    uint32_t bucket = node ? ht_node_bucket(t, node, 0) : 0;
-    if (HT_LIKELY(bucket))
-        return bucket;
-    node = ht_node_intern(t, HT_NODE_FULL, leaf_key);
-    bucket = node ? ht_node_bucket(t, node, 1) : 0;
-    return bucket ? bucket : HT_PATH_NONE;
 }

@@ -333,6 +333,21 @@ static void ht_keep(struct ht_thread *t, const struct ht_step *s, uint32_t node)
     *f = (struct ht_frame){ s->pc, s->sp, s->fp, s->fp_matters, node, words };
 }
 
+/* The call path of the kept stack, or what is left of it when the table is full (path.c). */
+static uint32_t ht_kept_bucket(struct ht_thread *t)
+{
+    uint32_t node = t->top->node;
+    uint32_t bucket = node ? ht_node_bucket(t, node, HT_USE_STACK) : 0;
+    for (enum ht_use use = HT_USE_STACK; !bucket && use-- > HT_USE_ONE;) {
+        uint32_t frames = use == HT_USE_FEW ? (uint32_t)ht_min(HT_FALLBACK_FRAMES, ht_kept(t)) : 1;
+        node = HT_NODE_FULL;
+        for (uint32_t i = frames; node && i-- > 0;)
+            node = ht_node_intern(t, node, ht_frame_key(t->top - i), use);
+        bucket = node ? ht_node_bucket(t, node, use) : 0;
+    }
+    return bucket ? bucket : HT_PATH_NONE;
+}
+
 HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
 {
     uint32_t generation = ht_shared_get(&ht_p.generation);
@@ -356,10 +371,10 @@ HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint
     t->top = t->frames + kept;
     uint32_t node = kept ? t->top->node : t->root;
     for (uint32_t i = steps; i-- > 0;) {
-        node = node ? ht_node_intern(t, node, t->steps[i].key) : 0;
+        node = node ? ht_node_intern(t, node, t->steps[i].key, HT_USE_STACK) : 0;
         ht_keep(t, &t->steps[i], node);
     }
-    t->bucket = ht_bucket_of(t, node, ht_frame_key(t->top));
+    t->bucket = ht_kept_bucket(t);
     return t->bucket;
 }
 

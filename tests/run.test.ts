@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { checkVariables, inspectProgram, libraryPath, profile, Recording } from "../mod.ts";
+import { checkVariables, inspectProgram, libraryPath, profile, Recording, Symbols } from "../mod.ts";
 import { CLI, heaptap, recordings, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -242,6 +251,42 @@ test("a preloaded allocator keeps working below us", {
   const { totals, process: p } = recording!.profile();
   assert.match(p.allocator, /jemalloc/);
   assert.deepEqual([totals.allocations >= 1111, totals.unknownFrees, totals.lostFrees], [true, 0, 0]);
+});
+
+test("an address that another library took over never takes its names", async () => {
+  const libraries = [["first_plugin", 1000], ["second_plugin", 2000]] as const;
+  const paths = libraries.map(([name, size]) => {
+    const out = join(folder, `${name}.so`);
+    const source = join(ROOT, "tests/targets/plugin.c");
+    const flags = ["-shared", "-fPIC", "-g", "-O1", "-fno-builtin", `-DNAME=${name}`, `-DSIZE=${size}`];
+    assert.equal(spawnSync("cc", [...flags, "-o", out, source]).status, 0);
+    return out;
+  });
+  const out = join(folder, "plugins.heaptap");
+  const { recording, exitCode } = await profile([target(folder, "plugins.c", "-ldl"), ...paths], { out, ...quiet });
+  assert.equal(exitCode, 0);
+  const recorded = recording!.profile();
+  using symbols = new Symbols(recorded, { cache: false });
+  for (const [name, size] of libraries) {
+    const found = recorded.callPaths.filter((c) => c.bytes === size * 100 && c.allocations === 100);
+    assert.equal(found.length, 1, `${name}: one call path for all loads`);
+    await symbols.resolve(found);
+    const stack = symbols.stack(found[0]!);
+    assert.equal(stack[0]?.function, name);
+    assert.ok(stack[0]?.module.endsWith(`${name}.so`));
+    assert.equal(found[0]!.end, "root");
+  }
+});
+
+test("forks of a threaded program while others allocate", async () => {
+  const inside = join(folder, "forked");
+  mkdirSync(inside, { recursive: true });
+  const out = join(inside, "forks.heaptap");
+  const { exitCode, others } = await profile([target(folder, "forks.c")], { out, buckets: 64, ...quiet });
+  assert.equal(exitCode, 0);
+  assert.equal(others.length, 300);
+  for (const child of others) assert.equal(child.profile().totals.allocations, 10);
+  assert.equal(Recording.open(out).profile().totals.untracked, 0);
 });
 
 // Bad input.

@@ -123,7 +123,7 @@ ${
 - **Its stack**: the node whose \`bucket\` is the path's number, then \`parent\` by \`parent\` outwards, down to a node
   below ${CONSTANTS.NODE_FIRST}, which says how the stack ends: ${CONSTANTS.NODE_ROOT} at the thread's start,
   ${CONSTANTS.NODE_DEPTH} cut by the depth limit, ${CONSTANTS.NODE_LOST} no way on, ${CONSTANTS.NODE_FULL} the table was
-  full and only the innermost frame was kept. Path ${CONSTANTS.PATH_NONE} has no stack; in counters mode everything is its, and only the totals are kept.
+  full and only the innermost frames were kept. Path ${CONSTANTS.PATH_NONE} has no stack; in counters mode everything is its, and only the totals are kept.
 - **An address** in a key is a return address: the call is at least one byte before it. (For a frame that a signal
   interrupted, one is added, so that the same rule holds.)
 - **The peak** is the larger of \`peak\` and the present sum of the threads' current. **Live at the peak** of a path:

@@ -39,7 +39,7 @@ export interface Totals extends Counters {
   readonly lostFrees: number;
   /** Calls passed through uncounted: signal handlers inside a hook. */
   readonly untracked: number;
-  /** Allocations of which only the innermost frame was kept, because the table was full. */
+  /** Allocations of which only the innermost frames (four, or one) were kept, because the table was full. */
   readonly fallbackAllocations: number;
   /** Allocations of which no frame was kept, because the table was full. */
   readonly overflowAllocations: number;

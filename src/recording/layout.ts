@@ -55,7 +55,7 @@ export const CONSTANTS = {
   NODE_DEPTH: 2,
   /** Node: the walk found no way on (no unwind rule, unreadable memory). */
   NODE_LOST: 3,
-  /** Node: the table was full, callers of the innermost frame were not kept. */
+  /** Node: the table was full, only the innermost frames were kept. */
   NODE_FULL: 4,
   /** Node: nothing was kept, not even the innermost frame. */
   NODE_NONE: 5,

@@ -67,10 +67,10 @@ export function shownPaths(profile: Profile, limit: number): Set<CallPath> {
 
 const END_NOTES = {
   root: "",
-  depth: "(deeper frames cut off: HEAPTAP_DEPTH)",
+  depth: "(deeper frames cut off, see --depth)",
   lost: "(callers unknown: no unwind table)",
-  full: "(callers not kept: the table was full, HEAPTAP_BUCKETS)",
-  none: "(not kept: the table was full, HEAPTAP_BUCKETS)",
+  full: "(further callers not kept: the table was full, see --buckets)",
+  none: "(not kept: the table was full, see --buckets)",
 } as const;
 
 class Writer {
@@ -177,9 +177,9 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   const unseen: [number, string][] = [
     [
       totals.fallbackAllocations,
-      "allocations known by their innermost frame only: the table was full, raise HEAPTAP_BUCKETS",
+      "allocations known by their innermost frames only: the table was full, raise --buckets",
     ],
-    [totals.overflowAllocations, "allocations without a call path: the table was full, raise HEAPTAP_BUCKETS"],
+    [totals.overflowAllocations, "allocations without a call path: the table was full, raise --buckets"],
     [totals.untracked, "calls not counted (before the recording, or inside a signal handler)"],
     [totals.unknownFrees, "frees of blocks that were never seen"],
     [totals.lostFrees, "blocks whose free was not seen"],
