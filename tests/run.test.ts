@@ -148,6 +148,11 @@ test("standard streams are the program's own", () => {
   assert.match(stderr, /^err\n/);
 });
 
+test("the program is started under the name that was given", () => {
+  const { stdout } = heaptap(["run", "--no-report", "-o", join(folder, "name.heaptap"), "sh", "-c", "echo $0"]);
+  assert.equal(stdout, "sh\n");
+});
+
 test("the program's own flags are left alone", () => {
   const { stdout } = heaptap([
     "run",

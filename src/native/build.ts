@@ -23,6 +23,7 @@ import process from "node:process";
 
 /** The library cannot be had; the message says why and what to do. */
 export class LibraryError extends Error {
+  /** The class\'s name. */
   override name = "LibraryError";
 }
 

@@ -69,8 +69,11 @@ export interface Module {
   readonly buildId: string;
   /** Address in memory less address in the ELF file. */
   readonly base: number;
+  /** First executable segment: address in the ELF file. */
   readonly textStart: number;
+  /** Its bytes. */
   readonly textSize: number;
+  /** Its offset in the file. */
   readonly textOffset: number;
 }
 
@@ -105,6 +108,7 @@ export interface Sample {
   readonly seconds: number;
   /** Live bytes. */
   readonly bytes: number;
+  /** Allocations so far. */
   readonly allocations: number;
   /** Highest resident set so far, bytes. */
   readonly maxRss: number;
@@ -112,10 +116,13 @@ export interface Sample {
 
 /** What is known of the process. */
 export interface Process {
+  /** Process number. */
   readonly pid: number;
+  /** Its parent's. */
   readonly parentPid: number;
   /** Arguments, the program's name first. */
   readonly command: readonly string[];
+  /** Path of the program. */
   readonly executable: string;
   /** Object that the malloc underneath is from. */
   readonly allocator: string;
@@ -129,8 +136,11 @@ export interface Process {
 
 /** Limits that were in force. */
 export interface Limits {
+  /** Totals only, or call paths too. */
   readonly mode: "counters" | "paths";
+  /** Call paths that the table holds. */
   readonly buckets: number;
+  /** Frames kept of a stack. */
   readonly depth: number;
   /** Bytes by which the peak may be off: 0 when it is exact. */
   readonly peakError: number;
@@ -142,14 +152,21 @@ export interface Limits {
 
 /** A recording's contents at one moment. */
 export interface Profile {
+  /** The recording. */
   readonly path: string;
+  /** What is known of the process. */
   readonly process: Process;
+  /** Limits that were in force. */
   readonly limits: Limits;
+  /** The process's figures. */
   readonly totals: Totals;
+  /** Every thread that allocated or freed. */
   readonly threads: readonly Thread[];
+  /** Loaded objects whose code is on call paths. */
   readonly modules: readonly Module[];
   /** Sorted by bytes, largest first. */
   readonly callPaths: readonly CallPath[];
+  /** Samples over the whole run, oldest first. */
   readonly timeline: readonly Sample[];
 }
 

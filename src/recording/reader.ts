@@ -11,6 +11,7 @@ import type { RecordName, SectionName } from "./layout.ts";
 
 /** A file that is not a recording that this version reads; the message says why and what to do. */
 export class RecordingError extends Error {
+  /** The class\'s name. */
   override name = "RecordingError";
 }
 

@@ -11,10 +11,12 @@ import type { Elf } from "../symbols/elf.ts";
 
 /** A program that cannot be run or recorded. `status` is the exit status a shell would give, or 2. */
 export class ProgramError extends Error {
+  /** The class\'s name. */
   override name = "ProgramError";
   /** 127 not found, 126 cannot be executed, 2 cannot be recorded. */
   readonly status: number;
 
+  /** A message for the user and the exit status to end with. */
   constructor(message: string, status: number) {
     super(message);
     this.status = status;

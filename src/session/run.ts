@@ -11,6 +11,7 @@ import { inspectProgram } from "./program.ts";
 
 /** The recording cannot be made where it was asked for. */
 export class OutputError extends Error {
+  /** The class\'s name. */
   override name = "OutputError";
 }
 
@@ -161,7 +162,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const [program, ...args] = command;
   if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
   const cwd = options.cwd ?? process.cwd();
-  const { notes } = inspectProgram(program, options.env, cwd);
+  const { path, notes } = inspectProgram(program, options.env, cwd);
   const library = libraryPath();
   const out = resolve(options.out ?? `heaptap.${basename(program)}.%p.heaptap`);
   prepareOutput(out);
@@ -170,10 +171,11 @@ export async function profile(command: readonly string[], options: ProfileOption
   const begun = performance.now();
   // Before the program starts: a signal must find the handlers from its first moment on.
   const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
-  const child = spawn(program, args, {
+  const child = spawn(path, args, {
     stdio: options.stdio ?? "inherit",
     cwd,
     env: environment(options, library, out),
+    argv0: program, // by itself Deno gives a program the path that it found it at
   });
   const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
     child.on("error", fail);

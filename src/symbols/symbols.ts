@@ -48,6 +48,7 @@ export class Symbols {
   /** What went wrong, in words for the user; "" when nothing did. */
   problem = "";
 
+  /** Names for the frames of `profile`; nothing is looked up yet. */
   constructor(profile: Profile, options: SymbolOptions = {}) {
     this.#profile = profile;
     this.#options = options;
