@@ -34,13 +34,24 @@ static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
 
 static void ht_freed_by_other(uint32_t slot, uint64_t size)
 {
+    if (slot >= ht_p.capacity[HT_SECTION_THREADS])
+        return; /* a large block's second word went with an end that we did not see */
     ht_shared_add(&ht_p.threads[slot].freed_by_others, 1ull);
     ht_shared_add(&ht_p.threads[slot].freed_by_others_bytes, size);
+}
+
+/* Before the first change to a shared thread's counters, and after its walk: the walk may wait for
+ * the dynamic linker's lock, which a thread in one of our hooks may hold. */
+static void ht_hold_if_shared(struct ht_thread *t)
+{
+    if (t->ready == HT_IDLE_SHARED)
+        ht_shared_hold(t);
 }
 
 static void ht_count_free(struct ht_thread *t, struct ht_block block, int temporary)
 {
     struct ht_file_threads *c = t->counters;
+    ht_hold_if_shared(t);
     ht_peak_fall(t, block.size);
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *r = ht_record(t, &block.bucket);
@@ -68,6 +79,7 @@ static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, s
 {
     struct ht_file_threads *c = t->counters;
     if (!block) {
+        ht_hold_if_shared(t);
         ht_own_add(&c->failed, 1);
         return;
     }
@@ -76,9 +88,10 @@ static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, s
         ht_untracked();
         return;
     }
+    uint32_t bucket = ht_bucket_here(t, at);
+    ht_hold_if_shared(t);
     if (*word)
         ht_count_lost(t, *word, block);
-    uint32_t bucket = ht_bucket_here(t, at);
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *r = ht_record(t, &bucket);
         ht_peak_keep(r);
@@ -104,13 +117,14 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
         ht_count_free(t, old, 0);
         return;
     }
+    uint32_t bucket = ht_bucket_here(t, at);
+    ht_hold_if_shared(t);
     if (*word)
         ht_count_lost(t, *word, block);
     uint64_t grown = size > old.size ? size - old.size : 0;
     uint64_t shrunk = size < old.size ? old.size - size : 0;
     uint64_t carried = old.size - shrunk;
     struct ht_file_threads *c = t->counters;
-    uint32_t bucket = ht_bucket_here(t, at);
     if (!grown)
         ht_peak_fall(t, shrunk);
     if (ht_p.mode == HT_MODE_PATHS) {
@@ -156,6 +170,7 @@ static void ht_count_end(struct ht_thread *t, uint64_t value, const void *block)
         struct ht_block b = ht_shadow_block(value, block);
         ht_count_free(t, b, block == t->last && b.slot == t->slot);
     } else {
+        ht_hold_if_shared(t);
         ht_own_add(&t->counters->unknown_frees, 1);
     }
 }
@@ -170,13 +185,13 @@ static struct ht_thread *ht_begin(uint32_t *idle)
             return NULL;
     }
     *idle = ht_busy(t);
-    if (*idle == HT_IDLE_SHARED)
-        ht_shared_hold(t);
     return t;
 }
 
 static void ht_end(struct ht_thread *t, uint32_t idle)
 {
+    if (t->tid == 0)
+        return; /* a fork's child (ht_forked_away) */
     ht_shared_release(t);
     ht_idle(t, idle);
 }
@@ -217,19 +232,16 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
 HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block, size_t size, struct ht_regs at)
 {
     uint32_t bucket = HT_PATH_NONE;
-    struct ht_file_paths *r = NULL;
-    if (mode == HT_IDLE_PATHS) {
-        if (HT_UNLIKELY(!ht_stack_is_kept(t, at)))
-            return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
-        bucket = t->bucket;
-        struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
-        r = page + bucket % HT_PAGE_RECORDS;
-        if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
-            return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
-    }
     t->idle = HT_BUSY;
     ht_signal_fence();
     if (mode == HT_IDLE_PATHS) {
+        if (HT_UNLIKELY(!ht_stack_is_kept(t, at)))
+            goto slow;
+        bucket = t->bucket;
+        struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
+        struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
+        if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
+            goto slow;
         ht_own_add(&r->allocations, 1);
         ht_own_add(&r->bytes, size);
         ht_own_add(&r->live_bytes, (int64_t)size);
@@ -246,6 +258,9 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, ui
         return ht_note_rise(t, block, mode);
     ht_idle(t, mode);
     return block;
+slow:
+    ht_idle(t, mode);
+    return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
 
 /* After the real function has returned `block`; returns it. */
@@ -264,24 +279,21 @@ HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
 
 HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block)
 {
+    t->idle = HT_BUSY;
+    ht_signal_fence();
     uint64_t value = *word, size = ht_shadow_size(value);
     struct ht_file_threads *c = t->counters;
-    struct ht_file_paths *r = NULL;
     int64_t current = c->current - (int64_t)size;
     /* The tag of an unknown block is 0, which is nobody's. */
     if (HT_UNLIKELY(ht_shadow_tag(value) != t->tag || current <= t->low))
-        return ht_free_slow(block);
+        goto slow;
+    uint64_t temporary = block == t->last;
     if (mode == HT_IDLE_PATHS) {
         uint32_t bucket = ht_shadow_bucket(value);
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
-        r = page + bucket % HT_PAGE_RECORDS;
+        struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
         if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
-            return ht_free_slow(block);
-    }
-    t->idle = HT_BUSY;
-    ht_signal_fence();
-    uint64_t temporary = block == t->last;
-    if (mode == HT_IDLE_PATHS) {
+            goto slow;
         ht_own_add(&r->frees, 1);
         ht_own_add(&r->live_bytes, -(int64_t)size);
         ht_own_add(&r->temporary, temporary);
@@ -291,7 +303,10 @@ HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word
     ht_own_set(&c->current, current);
     ht_own_add(&c->temporary, temporary);
     ht_idle(t, mode);
-    ht_real.free(block);
+    return ht_real.free(block);
+slow:
+    ht_idle(t, mode);
+    ht_free_slow(block);
 }
 
 /* Counts the end of a block, then frees it. */

@@ -58,9 +58,13 @@ static uint32_t ht_object_build_id(const struct ht_object *object, uint8_t id[32
             const uint8_t *text = name + ((note->n_namesz + 3u) & ~3u);
             if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && ht_same_bytes(name, "GNU", 4)) {
                 uint32_t length = note->n_descsz < 32 ? note->n_descsz : 32;
+                if (text > end || length > (uint64_t)(end - text))
+                    break;
                 memcpy(id, text, length);
                 return length;
             }
+            if (text > end || note->n_descsz > (uint64_t)(end - text))
+                break;
             at = text + ((note->n_descsz + 3u) & ~3u);
         }
     }

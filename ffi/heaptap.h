@@ -107,6 +107,7 @@ struct ht_frame {
 struct ht_step {
     uint64_t pc, sp, fp, fp_matters, key;
     uint32_t word_count;
+    uint32_t guessed; /* the way out was a guess (HT_RULE_GUESS) */
     struct ht_word words[3];
 };
 
@@ -147,6 +148,8 @@ struct ht_thread {
     uint32_t cut_at_page; /* and whether the cut is at a page boundary */
     uint32_t spare_node, spare_bucket; /* taken in a race that another thread won */
     uint32_t tid;
+    uint32_t joined; /* the first thread: it flushes like the others */
+    struct ht_thread *next; /* of those without a record */
     size_t size; /* of this mapping */
 };
 static struct ht_thread *ht_enter_slow(void);
@@ -182,10 +185,16 @@ struct ht_process {
     struct ht_lock thread_lock; /* of starting and taking over threads */
     struct ht_file_paths **shared_pages;
     struct ht_thread *by_slot[HT_MAX_THREADS + 1];
+    struct ht_thread *shared_threads; /* those without a record, under thread_lock */
     uint32_t probe; /* where the next search for an ended thread begins */
     int64_t shared_flushed;
     /* module.c */
     struct ht_lock module_lock;
+    uint32_t known_count;
+    struct ht_known {
+        uint64_t low, high;
+        uint32_t module, generation;
+    } known[4096]; /* which module lies where, since the last unload */
     /* peak.c */
     struct ht_lock timeline_lock;
     uint64_t sample_due, sample_interval;

@@ -26,6 +26,10 @@ HT_EXPORT void HT_HOOK(free)(void *block)
         ht_free(block);
 }
 
+/* Whether a signal handler inside the real function forked, and this is the child: the kernel has
+ * zeroed the thread's state, and nothing of the call is counted. */
+HT_INLINE int ht_forked_away(const struct ht_thread *t) { return t->tid == 0; }
+
 /* Marks the thread busy around a real function; what it was before, HT_BUSY when nothing is to be
  * counted afterwards. */
 static uint32_t ht_around(struct ht_thread **t)
@@ -41,7 +45,7 @@ static uint32_t ht_around(struct ht_thread **t)
 
 HT_INLINE void ht_note_around(struct ht_thread *t, uint32_t idle, void *block, size_t size, struct ht_regs at)
 {
-    if (idle == HT_BUSY)
+    if (idle == HT_BUSY || HT_UNLIKELY(ht_forked_away(t)))
         return;
     ht_idle(t, idle);
     ht_note_allocation(block, size, at);
@@ -60,20 +64,26 @@ HT_EXPORT void *HT_HOOK(calloc)(size_t count, size_t size)
 static void *ht_reallocate(struct ht_thread *t, void *old, size_t size, struct ht_regs at)
 {
     uint64_t value = old ? ht_take_block(old) : 0;
+    struct ht_block known = { 0 };
+    if (value)
+        known = ht_shadow_block(value, old);
     void *block = ht_real.realloc(old, size);
-    if (t->ready == HT_IDLE_SHARED)
-        ht_shared_hold(t);
+    if (HT_UNLIKELY(ht_forked_away(t)))
+        return block;
     if (!block && old && size == 0) {
-        ht_count_end(t, value, old);
+        if (value)
+            ht_count_free(t, known, old == t->last && known.slot == t->slot);
+        else
+            ht_count_end(t, 0, old);
     } else if (!block) {
         if (value)
-            ht_own_set(ht_shadow_find(old), value);
-        ht_own_add(&t->counters->failed, 1);
+            ht_shadow_put(ht_shadow_find(old), old, known.bucket, known.slot + 1, known.size);
+        ht_count_allocation(t, NULL, size, at);
     } else if (value) {
-        ht_count_reallocation(t, ht_shadow_block(value, old), block, size, at);
+        ht_count_reallocation(t, known, block, size, at);
     } else {
         if (old)
-            ht_own_add(&t->counters->unknown_frees, 1);
+            ht_count_end(t, 0, old);
         ht_count_allocation(t, block, size, at);
     }
     return block;
@@ -101,9 +111,8 @@ HT_EXPORT void *HT_HOOK(reallocarray)(void *old, size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &bytes)) {
         /* The real function's to refuse, and to set errno. */
         block = ht_real.reallocarray(old, count, size);
-        if (idle == HT_IDLE_SHARED)
-            ht_shared_hold(t);
-        ht_own_add(&t->counters->failed, 1);
+        if (!ht_forked_away(t))
+            ht_count_allocation(t, NULL, 0, HT_CALLER());
     } else {
         block = ht_reallocate(t, old, bytes, HT_CALLER());
     }

@@ -7,7 +7,8 @@
  * library's names. Number 0 is code of no object (JIT), whose offset is the address.
  *
  * Module records are written under module_lock, `ready` last; they change only in `base`, when an
- * object comes back. `known` below is private, under the same lock, and forgets on every unload.
+ * object comes back. `known` is private, under the same lock, and forgets on every unload; it is part
+ * of ht_p, because a fork's child numbers its modules anew.
  */
 #include "heaptap.h"
 
@@ -62,9 +63,14 @@ static int ht_object_at(uint64_t pc, struct ht_object *object)
     if (object->name && !object->name[0] && ht_main_headers) {
         object->headers = ht_main_headers;
         object->header_count = ht_main_header_count;
-    } else if (ht_same_bytes(elf->e_ident, ELFMAG, SELFMAG)) {
-        object->headers = (const ElfW(Phdr) *)((const char *)elf + elf->e_phoff);
-        object->header_count = elf->e_phnum;
+    } else if (ht_sys_readable((uint64_t)elf) && ht_same_bytes(elf->e_ident, ELFMAG, SELFMAG)) {
+        /* Tools that rewrite objects may move the headers to where this does not find them. */
+        uint64_t span = (uint64_t)found.map_end - (uint64_t)elf, size = elf->e_phnum * sizeof(ElfW(Phdr));
+        if (elf->e_phoff < span && size <= span - elf->e_phoff && ht_sys_readable((uint64_t)elf + elf->e_phoff)
+            && ht_sys_readable((uint64_t)elf + elf->e_phoff + size - 8)) {
+            object->headers = (const ElfW(Phdr) *)((const char *)elf + elf->e_phoff);
+            object->header_count = elf->e_phnum;
+        }
     }
     ht_object_span(object);
     if (object->low >= object->high) {
@@ -90,14 +96,6 @@ static uint32_t ht_string_add(const char *text, uint64_t length, uint32_t *offse
     *offset = at;
     return (uint32_t)length;
 }
-
-/* Which module number was current for an address range, since the last unload. */
-static struct ht_known {
-    uint64_t low, high;
-    const void *eh_frame_hdr;
-    uint32_t module, generation;
-} ht_known[4096];
-static uint32_t ht_known_count;
 
 static int ht_module_is(const struct ht_file_modules *m, const char *path, uint64_t length, const uint8_t *id, uint32_t id_length)
 {
@@ -157,13 +155,13 @@ static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *l
     uint32_t generation = ht_peek(&ht_p.generation);
     ht_lock(&ht_p.module_lock);
     struct ht_known *known = NULL;
-    for (uint32_t i = 0; i < ht_known_count && !known; i++)
-        if (ht_known[i].low == object.low && ht_known[i].high == object.high)
-            known = &ht_known[i];
+    for (uint32_t i = 0; i < ht_p.known_count && !known; i++)
+        if (ht_p.known[i].low == object.low && ht_p.known[i].high == object.high)
+            known = &ht_p.known[i];
     if (!known)
-        known = &ht_known[ht_known_count < HT_COUNT(ht_known) ? ht_known_count++ : 0];
+        known = &ht_p.known[ht_p.known_count < HT_COUNT(ht_p.known) ? ht_p.known_count++ : 0];
     if (known->low != object.low || known->high != object.high || known->generation != generation) {
-        *known = (struct ht_known){ object.low, object.high, object.eh_frame_hdr, 0, generation };
+        *known = (struct ht_known){ object.low, object.high, 0, generation };
         known->module = ht_module_number(&object);
     }
     uint32_t module = known->module;

@@ -72,7 +72,7 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, 
     if (n <= parent) {
         uint32_t limit = ht_share(ht_p.capacity[HT_SECTION_NODES], use);
         uint64_t used = ht_peek(&ht_p.header->nodes_used);
-        if (used >= limit || !ht_file_reserve(HT_SECTION_NODES, (used + 256) * sizeof *ht_p.nodes))
+        if (used >= limit || !ht_file_reserve(HT_SECTION_NODES, ht_min(used + 256, ht_p.capacity[HT_SECTION_NODES]) * sizeof *ht_p.nodes))
             return 0;
         n = ht_take_next(&ht_p.header->nodes_used, limit);
         if (n == 0 || !ht_file_reserve(HT_SECTION_NODES, (n + 1ull) * sizeof *ht_p.nodes))

@@ -11,7 +11,8 @@
  * With several threads each adds its net change to the header's `current` when it has changed by
  * more than a batch. A sum above `peak` becomes the peak and takes the next number. The first
  * thread may be on its own rule still when the second comes; so every flush counts what the first
- * one has pending, whose counters it may read like any reader.
+ * one has pending, whose counters it may read like any reader, and sets the first one's range so
+ * that its next call comes in here, until it has (`joined`): its own store may undo that once.
  *
  * What was live at the peak: a path record that changes under a new peak number first saves its
  * live values (ht_peak_keep). One that never changed since then needs no saving. No table is copied.
@@ -37,9 +38,23 @@ static void ht_peak_keep(struct ht_file_paths *r)
         ht_peak_save(r, ht_peek(&ht_p.header->peak_number));
 }
 
+/* Makes the first thread's next rise or fall come here. */
+static void ht_peak_wake_first(void)
+{
+    struct ht_thread *first = ht_p.by_slot[HT_SLOT_FIRST];
+    if (!first || ht_peek(&first->joined))
+        return;
+    ht_own_set(&first->high, INT64_MIN);
+    ht_own_set(&first->low, INT64_MAX);
+}
+
 static void ht_peak_flush(struct ht_thread *t, int64_t net)
 {
     struct ht_file_header *h = ht_p.header;
+    if (t->slot == HT_SLOT_FIRST)
+        ht_own_set(&t->joined, 1u);
+    else
+        ht_peak_wake_first();
     int64_t *flushed = t->ready == HT_IDLE_SHARED ? &ht_p.shared_flushed : &t->flushed;
     int64_t change = net - *flushed;
     int64_t current = ht_shared_add(&h->current, change) + change;

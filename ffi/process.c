@@ -9,7 +9,7 @@
  * its parent's file; its first call finds NEW and starts a recording of its own. A vfork child
  * shares everything and counts as its parent.
  *
- * Outside that: the real functions (real.c), which are the same for every child.
+ * Outside that: the real functions (real.c) and the configuration, the same for every child.
  */
 #include "heaptap.h"
 
@@ -21,7 +21,6 @@ struct ht_start {
     char **arguments, **environment;
 };
 
-/* Read once, at the start: a program may write over its environment later. */
 static struct ht_start ht_start_of_program(void)
 {
     struct ht_start start = { NULL, &environ ? environ : NULL };
@@ -81,24 +80,6 @@ static uint32_t ht_word_choice(const char *text, const char *zero, const char *o
 }
 
 
-static void ht_command_note(char **arguments)
-{
-    if (!arguments || !arguments[0])
-        return;
-    /* The kernel lays the strings out one behind the other; a program may have changed that. */
-    uint32_t first = 0, total = 0;
-    for (char **a = arguments; *a && total < 32768; a++) {
-        uint32_t at, kept = ht_string_add(*a, ht_min(ht_length(*a) + 1, 16384), &at);
-        if (total == 0)
-            first = at;
-        if (!kept || at != first + total)
-            break;
-        total += kept;
-    }
-    ht_p.header->command = first;
-    ht_p.header->command_length = total ? total - 1 : 0;
-}
-
 static const char *ht_base_name(const char *path)
 {
     const char *base = path;
@@ -108,22 +89,58 @@ static const char *ht_base_name(const char *path)
     return base;
 }
 
+/* What the environment and the command line said at the first start. Kept for the children: a program
+ * may have written its title over both by the time it forks. */
+static struct ht_config {
+    int read;
+    uint32_t buckets, depth, mode, exact_peak, rejected;
+    int off, has_pattern;
+    char pattern[4096], program[256];
+    uint32_t command_length;
+    char command[16384]; /* arguments, separated by zero bytes */
+} ht_config;
+
+static uint32_t ht_copy(char *to, size_t size, const char *from)
+{
+    uint32_t length = (uint32_t)ht_min(ht_length(from), size - 1);
+    memcpy(to, from, length);
+    to[length] = 0;
+    return length;
+}
+
+static void ht_config_read(void)
+{
+    struct ht_config *c = &ht_config;
+    if (c->read)
+        return;
+    c->read = 1;
+    struct ht_start start = ht_start_of_program();
+    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 65536, &c->rejected, HT_REJECTED_BUCKETS);
+    for (c->buckets = 64; c->buckets < buckets;)
+        c->buckets *= 2;
+    c->depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &c->rejected, HT_REJECTED_DEPTH);
+    c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), "counters", "paths", HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
+    c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), "batched", "exact", 0, &c->rejected, HT_REJECTED_PEAK);
+    const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
+    c->off = pattern && !*pattern;
+    c->has_pattern = pattern != NULL;
+    ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");
+    ht_copy(c->program, sizeof c->program, start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program");
+    for (char **a = start.arguments; a && *a && c->command_length < sizeof c->command - 1; a++)
+        c->command_length += ht_copy(c->command + c->command_length, sizeof c->command - c->command_length, *a) + 1;
+}
+
 static int ht_process_open(void)
 {
-    struct ht_start start = ht_start_of_program();
-    uint32_t rejected = 0;
-    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 65536, &rejected, HT_REJECTED_BUCKETS);
-    ht_p.buckets = 64;
-    while (ht_p.buckets < buckets)
-        ht_p.buckets *= 2;
-    ht_p.depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &rejected, HT_REJECTED_DEPTH);
-    ht_p.mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), "counters", "paths", HT_MODE_PATHS, &rejected, HT_REJECTED_MODE);
-    ht_p.exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), "batched", "exact", 0, &rejected, HT_REJECTED_PEAK);
-    const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
-    if (pattern && !*pattern)
+    ht_config_read();
+    const struct ht_config *c = &ht_config;
+    if (c->off)
         return 0;
-    const char *program = start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program";
-    if (!ht_file_start(pattern, program) || !ht_path_start() || !ht_unwind_start())
+    ht_p.buckets = c->buckets;
+    ht_p.depth = c->depth;
+    ht_p.mode = c->mode;
+    ht_p.exact_peak = c->exact_peak;
+    if (!ht_file_start(c->has_pattern ? c->pattern : NULL, c->program) || !ht_path_start() || !ht_unwind_start())
         return 0;
 
     struct ht_file_header *h = ht_p.header;
@@ -141,7 +158,7 @@ static int ht_process_open(void)
     h->mode = ht_p.mode;
     h->buckets = ht_p.buckets;
     h->depth = ht_p.depth;
-    h->rejected = rejected;
+    h->rejected = c->rejected;
     h->peak_batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
     h->modules_used = 1;
     h->threads_used = HT_SLOT_FIRST;
@@ -159,7 +176,8 @@ static int ht_process_open(void)
     long length = ht_sys_readlink("/proc/self/exe", executable, sizeof executable);
     if (length > 0)
         h->executable_length = ht_string_add(executable, (uint64_t)length, &h->executable);
-    ht_command_note(start.arguments);
+    if (c->command_length > 0)
+        h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
     h->allocator_length = ht_string_add(ht_real_object, ht_length(ht_real_object), &h->allocator);
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;

@@ -129,7 +129,7 @@ static struct ht_thread *ht_thread_map(void)
 static struct ht_thread *ht_thread_ended(uint32_t tid)
 {
     uint32_t used = ht_p.header->threads_used;
-    if (used <= HT_SLOTS_FRESH)
+    if (used <= ht_min(HT_SLOTS_FRESH, ht_p.capacity[HT_SECTION_THREADS] - 1))
         return NULL;
     for (uint32_t i = 0; i < HT_PROBES; i++) {
         uint32_t slot = HT_SLOT_FIRST + ht_p.probe++ % (used - HT_SLOT_FIRST);
@@ -156,21 +156,31 @@ static struct ht_thread *ht_thread_fresh(void)
     t->counters = &ht_p.threads[slot];
     t->ready = ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
     ht_p.by_slot[slot] = t;
-    if (slot > HT_SLOT_FIRST)
+    if (slot > HT_SLOT_FIRST) {
         ht_shared_set(&h->multi, 1u);
+        ht_peak_wake_first();
+    }
     ht_shared_set(&h->threads_used, slot + 1);
     return t;
 }
 
-/* A thread without a record of its own. */
+/* A thread without a record of its own: the state of one that has ended, else a new one. */
 static struct ht_thread *ht_thread_shared(void)
 {
-    struct ht_thread *t = ht_thread_map();
+    struct ht_thread *t = ht_p.shared_threads;
+    for (uint32_t i = 0; t && i < HT_PROBES; i++, t = t->next)
+        if (ht_sys_thread_gone(t->tid))
+            return t;
+    t = ht_thread_map();
     if (!t)
         return NULL;
+    t->next = ht_p.shared_threads;
+    ht_p.shared_threads = t;
     t->slot = HT_THREAD_SHARED;
     t->counters = &ht_p.threads[HT_THREAD_SHARED];
     t->ready = HT_IDLE_SHARED;
+    ht_shared_set(&ht_p.header->multi, 1u);
+    ht_peak_wake_first();
     return t;
 }
 
@@ -184,6 +194,9 @@ static void ht_thread_rename(struct ht_thread *t)
 
 static struct ht_thread *ht_thread_start(void)
 {
+    /* A vfork's child in its parent's memory: it will be gone, and is none of this process's threads. */
+    if (ht_sys_pid() != ht_p.header->pid)
+        return NULL;
     uint32_t tid = ht_sys_tid();
     ht_lock(&ht_p.thread_lock);
     struct ht_thread *t = ht_thread_ended(tid);

@@ -152,6 +152,7 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
     s->key = ht_key(s->pc, rule);
     s->fp_matters = ~0ull;
     s->word_count = 0;
+    s->guessed = ht_rule_kind(rule) == HT_RULE_GUESS;
     *root = HT_NODE_LOST;
     switch (ht_rule_kind(rule)) {
     case HT_RULE_END:
@@ -235,6 +236,20 @@ HT_INLINE int ht_frame_is(const struct ht_frame *f, uint64_t pc, uint64_t sp, ui
     return f->sp == sp && f->pc == pc && ((f->fp ^ fp) & f->fp_matters) == 0;
 }
 
+/* A word that never agrees. Frames of a walk that got lost hold it in place of what they read, from the
+ * first guess on: that may be no stack at all, and must not be read again without asking the kernel. */
+static const uint64_t ht_disagree = 1;
+
+static void ht_forget_guesses(struct ht_thread *t, uint32_t first, uint32_t steps, uint64_t stack_high)
+{
+    for (uint32_t i = first; i < steps; i++) {
+        t->steps[i].words[0] = (struct ht_word){ &ht_disagree, 0 };
+        t->steps[i].word_count = 1;
+    }
+    if (t->stack_high > stack_high && stack_high > t->stack_low)
+        t->stack_high = stack_high;
+}
+
 static uint32_t ht_kept(const struct ht_thread *t) { return (uint32_t)(t->top - t->frames); }
 
 /* sp of the i-th frame from the inside, over fresh steps and then kept frames. */
@@ -283,6 +298,9 @@ static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct ht_ste
 static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *kept, uint32_t *root)
 {
     uint32_t steps = 0, depth = ht_p.depth, k = *kept;
+    /* The first step that was a guess, and how far the stack was known before it. */
+    uint32_t guess = depth;
+    uint64_t known = 0;
     while (steps < depth) {
         while (t->frames[k].sp < at.sp)
             k--;
@@ -303,7 +321,14 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
         s->pc = at.pc;
         s->sp = at.sp;
         s->fp = at.fp;
-        if (!ht_step(t, s, &at, root)) {
+        if (guess == depth)
+            known = t->stack_high;
+        int found = ht_step(t, s, &at, root);
+        if (s->guessed && guess == depth)
+            guess = steps - 1;
+        if (!found) {
+            if (*root == HT_NODE_LOST)
+                ht_forget_guesses(t, guess < steps ? guess : steps - 1, steps, known);
             *kept = 0;
             return steps;
         }

@@ -112,7 +112,10 @@ test("a program that closes every descriptor and forks loses nothing; its child 
   assert.equal(Recording.open(out).profile().totals.allocations, 30);
   const children = recordings(folder).filter((path) => /fds\.\d+\.heaptap$/.test(path));
   assert.equal(children.length, 1);
-  assert.equal(Recording.open(children[0]!).profile().totals.allocations, 5);
+  const child = Recording.open(children[0]!).profile();
+  assert.equal(child.totals.allocations, 5);
+  assert.ok(child.callPaths.every((c) => c.end === "root" && c.stack.every((f) => f.module >= 0)));
+  assert.ok(child.modules.some((m) => m.path.endsWith("/fds")));
 });
 
 test("a live recording can be read while the program runs", async () => {
@@ -292,6 +295,41 @@ test("forks of a threaded program while others allocate", async () => {
   assert.equal(others.length, 300);
   for (const child of others) assert.equal(child.profile().totals.allocations, 10);
   assert.equal(Recording.open(out).profile().totals.untracked, 0);
+});
+
+test("code without unwind tables that uses rbp for something else is left in peace", async () => {
+  const out = join(folder, "norules.heaptap");
+  const { recording, exitCode } = await profile([target(folder, "norules.c")], { out, ...quiet });
+  assert.equal(exitCode, 0);
+  const blocks = recording!.profile().callPaths.filter((c) => c.bytes === 100 * c.allocations && c.end === "lost");
+  assert.equal(blocks.reduce((n, c) => n + c.allocations, 0), 4);
+});
+
+test("a peak after the second thread's start is seen", async () => {
+  const out = join(folder, "latepeak.heaptap");
+  const { recording } = await profile([target(folder, "latepeak.c")], { out, ...quiet });
+  const { totals, limits } = recording!.profile();
+  assert.ok(totals.peakBytes + limits.peakError >= 140e6 && totals.peakBytes < 140.1e6, `peak ${totals.peakBytes}`);
+});
+
+test("a small table keeps no memory of threads that have ended, and its last nodes are used", async () => {
+  const out = join(folder, "churn.heaptap");
+  const script =
+    "import threading\nfor _ in range(1500):\n t = threading.Thread(target=lambda: [str(i) for i in range(9)])\n t.start(); t.join()\nprint(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])";
+  const options = { out, buckets: 64, env: { ...process.env, PYTHONMALLOC: "malloc" } };
+  const python = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
+  const plain = Number(spawnSync(python, ["-c", script], { encoding: "utf8" }).stdout);
+  const file = join(folder, "rss.txt");
+  const { recording } = await profile(["sh", "-c", `exec "$0" -c "$1" > "$2"`, python, script, file], {
+    ...options,
+    ...quiet,
+  });
+  const recorded = Number(readFileSync(file, "utf8"));
+  assert.ok(recorded - plain < 12_000, `${plain} KB, recorded ${recorded} KB`);
+  const { callPaths, threads, limits } = recording!.profile();
+  assert.equal(limits.buckets, 64);
+  assert.ok(threads.reduce((n, t) => n + t.merged, 0) > 1);
+  assert.ok(callPaths.length > 40, `${callPaths.length} call paths`);
 });
 
 // Bad input.
