@@ -12,7 +12,8 @@
  * A slot never changes once it is set.
  *
  * In front of the index each thread remembers the nodes that it looked up last, in a table of its own
- * that fits the processor's near cache. Nodes never go away, so what it remembers stays true.
+ * that fits the processor's near cache: also those that it did not find once the table was full.
+ * Nodes never go away, and a full table stays full, so what it remembers stays true.
  *
  * When nodes or buckets run out, a path falls back to its innermost HT_FALLBACK_FRAMES frames (below
  * HT_NODE_FULL, for which a sixteenth of both is kept back), then to its innermost frame (another
@@ -23,7 +24,7 @@
 
 #define HT_INDEX_WINDOW 16u
 #define HT_INDEX_NODE_BITS 23
-#define HT_MEMO_ENTRIES 2048u
+#define HT_MEMO_ENTRIES 4096u
 #define HT_FALLBACK_FRAMES 4u
 
 static int ht_path_start(void)
@@ -64,6 +65,13 @@ static uint32_t ht_take_next(uint32_t *counter, uint32_t limit)
     return 0;
 }
 
+/* Whether nothing more can be taken for a use. Once true it stays true. */
+static int ht_is_full(enum ht_use use)
+{
+    return ht_peek(&ht_p.header->nodes_used) >= ht_share(ht_p.capacity[HT_SECTION_NODES], use)
+        || ht_peek(&ht_p.header->buckets_used) >= ht_share(ht_p.buckets, use);
+}
+
 static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, enum ht_use use)
 {
     uint32_t n = t->spare_node;
@@ -72,7 +80,7 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, 
     if (n <= parent) {
         uint32_t limit = ht_share(ht_p.capacity[HT_SECTION_NODES], use);
         uint64_t used = ht_peek(&ht_p.header->nodes_used);
-        if (used >= limit || !ht_file_reserve(HT_SECTION_NODES, ht_min(used + 256, ht_p.capacity[HT_SECTION_NODES]) * sizeof *ht_p.nodes))
+        if (ht_is_full(use) || !ht_file_reserve(HT_SECTION_NODES, ht_min(used + 256, ht_p.capacity[HT_SECTION_NODES]) * sizeof *ht_p.nodes))
             return 0;
         n = ht_take_next(&ht_p.header->nodes_used, limit);
         if (n == 0 || !ht_file_reserve(HT_SECTION_NODES, (n + 1ull) * sizeof *ht_p.nodes))
@@ -86,9 +94,13 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, 
 static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key, uint32_t hash, enum ht_use use)
 {
     uint32_t tag = hash & ~((1u << HT_INDEX_NODE_BITS) - 1);
+    uint32_t starts[2] = { hash & ht_p.index_mask[0] & ~(HT_INDEX_WINDOW - 1),
+                           hash * 0x9e3779b1u >> 7 & ht_p.index_mask[1] & ~(HT_INDEX_WINDOW - 1) };
+    /* The large level is far from the processor: asked for now, it is there when the small one has failed. */
+    __builtin_prefetch(&ht_p.index[1][starts[1]]);
     for (uint32_t level = 0; level < 2; level++) {
         uint32_t *index = ht_p.index[level];
-        uint32_t start = (level ? hash * 0x9e3779b1u >> 7 : hash) & ht_p.index_mask[level] & ~(HT_INDEX_WINDOW - 1);
+        uint32_t start = starts[level];
         uint32_t probes = level ? 8 * HT_INDEX_WINDOW : HT_INDEX_WINDOW;
         for (uint32_t i = 0; i < probes; i++) {
             uint32_t *slot = &index[(start + i) & ht_p.index_mask[level]];
@@ -114,10 +126,11 @@ static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t ke
 {
     uint32_t hash = ht_mix(key, parent);
     struct ht_node_memo *memo = &t->memo[hash % HT_MEMO_ENTRIES];
-    if (memo->key == key && memo->parent == parent)
+    /* "Not found" may be remembered from another use, which was full; the last one looks itself. */
+    if (memo->key == key && memo->parent == parent && (memo->node || use != HT_USE_ONE))
         return memo->node;
     uint32_t node = ht_node_find(t, parent, key, hash, use);
-    if (node)
+    if (node || ht_is_full(use))
         *memo = (struct ht_node_memo){ key, parent, node };
     return node;
 }
