@@ -10,7 +10,6 @@
 
 /* Pointer encodings (DW_EH_PE_*). */
 #define HT_PE_OMIT 0xff
-#define HT_PE_INDIRECT 0x80
 #define HT_PE_PCREL 0x10
 #define HT_PE_DATAREL 0x30
 
@@ -76,7 +75,7 @@ static uint64_t ht_take_encoded(struct ht_cursor *c, uint8_t encoding, uint64_t 
         value += here;
     if (value && (encoding & 0x70) == HT_PE_DATAREL)
         value += data;
-    return value; /* HT_PE_INDIRECT is for personality routines, whose value nobody wants */
+    return value; /* DW_EH_PE_indirect is for personality routines, whose value nobody wants */
 }
 
 /* What the rows of the table say at one place in the code. */

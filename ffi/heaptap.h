@@ -150,7 +150,6 @@ struct ht_thread {
     uint32_t tid;
     uint32_t joined; /* the first thread: it flushes like the others */
     struct ht_thread *next; /* of those without a record */
-    size_t size; /* of this mapping */
 };
 static struct ht_thread *ht_enter_slow(void);
 

@@ -121,7 +121,6 @@ static struct ht_thread *ht_thread_map(void)
     t->words = (struct ht_word *)(at + words);
     t->steps = (struct ht_step *)(at + steps);
     t->memo = (struct ht_node_memo *)(at + memo);
-    t->size = size;
     return t;
 }
 

@@ -17,7 +17,6 @@
 /* DWARF register numbers, from the psABI. */
 #define HT_DWARF_FP 6
 #define HT_DWARF_SP 7
-#define HT_DWARF_RA 16
 
 /* The caller's state at the call of a hook. Read from the hook's own frame record, which the
  * builtin makes the compiler set up whatever its flags are: saved rbp, then the return address. */
@@ -57,7 +56,6 @@ static inline long ht_syscall(long n, long a, long b, long c, long d, long e, lo
 #define HT_VDSO_CLOCK "__vdso_clock_gettime"
 
 enum ht_syscall_number {
-    HT_SYS_READ = 0,
     HT_SYS_CLOSE = 3,
     HT_SYS_MMAP = 9,
     HT_SYS_MUNMAP = 11,

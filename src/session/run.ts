@@ -75,14 +75,21 @@ function prepareOutput(out: string): void {
   unlinkSync(out);
 }
 
+/** A recording of this run; `own` when its process is the program's, not a child's. */
+interface Found {
+  readonly recording: Recording;
+  readonly allocations: number;
+  readonly own: boolean;
+}
+
 /** The recordings whose names come from a pattern (see ffi/file.c) and that began after `since`. */
-function findRecordings(pattern: string, pid: number, since: number): Recording[] {
+function findRecordings(pattern: string, pid: number, since: number): Found[] {
   const [before = "", after = ""] = basename(pattern).replace(/\.heaptap$/, "").split("%p");
   const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const own = basename(pattern).includes("%p") ? `${escape(before)}\\d+${escape(after)}` : escape(before);
   const suffix = pattern.endsWith(".heaptap") ? "\\.heaptap" : "";
   const name = new RegExp(`^${own}(\\.\\d+){0,2}${suffix}$`);
-  const found: { recording: Recording; allocations: number; first: boolean }[] = [];
+  const found: Found[] = [];
   for (const entry of readdirSync(dirname(pattern))) {
     if (!name.test(entry)) continue;
     const path = join(dirname(pattern), entry);
@@ -92,14 +99,12 @@ function findRecordings(pattern: string, pid: number, since: number): Recording[
       const profile = recording.profile();
       // Half a second for clocks that differ in their resolution.
       if (profile.process.startTime < since - 500) continue;
-      found.push({ recording, allocations: profile.totals.allocations, first: profile.process.pid === pid });
+      found.push({ recording, allocations: profile.totals.allocations, own: profile.process.pid === pid });
     } catch {
       continue; // of another version, or half of one: not this run's
     }
   }
-  return found.sort((a, b) => b.allocations - a.allocations || Number(b.first) - Number(a.first)).map((f) =>
-    f.recording
-  );
+  return found.sort((a, b) => b.allocations - a.allocations || Number(b.own) - Number(a.own));
 }
 
 function environment(options: ProfileOptions, library: string, out: string): NodeJS.ProcessEnv {
@@ -186,11 +191,10 @@ export async function profile(command: readonly string[], options: ProfileOption
   const signal = signalName ? osConstants.signals[signalName] : 0;
   const exitCode = signal ? 128 + signal : code ?? 1;
   const pid = child.pid ?? 0;
-  const recordings = findRecordings(out, pid, since);
-  for (const recording of recordings) {
-    if (recording.profile().process.pid === pid) {
-      noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
-    }
+  const found = findRecordings(out, pid, since);
+  for (const { recording, own } of found) {
+    if (own) noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
   }
+  const recordings = found.map((f) => f.recording);
   return { recording: recordings[0], others: recordings.slice(1), exitCode, signal, seconds, notes };
 }
