@@ -10,7 +10,7 @@ static struct ht_real ht_real;
 
 static int ht_file_reserve(uint32_t section, uint64_t bytes);
 static size_t ht_round_up(size_t n, size_t to);
-static void ht_process_start(void);
+static int ht_process_start(void);
 static void ht_untracked(void);
 
 #include "sys.c"
@@ -27,6 +27,8 @@ static void ht_untracked(void);
 #include "process.c"
 #include "count.c"
 #include "hooks.c"
+#include "got.c"
+#include "api.c"
 #ifdef HT_TEST
 #include "check.c"
 #endif

@@ -21,6 +21,8 @@
 #define ht_shared_get(place) __atomic_load_n((place), __ATOMIC_ACQUIRE)
 #define ht_shared_set(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
 #define ht_shared_add(place, n) __atomic_fetch_add((place), (n), __ATOMIC_ACQ_REL)
+#define ht_shared_or(place, bits) __atomic_fetch_or((place), (bits), __ATOMIC_ACQ_REL)
+#define ht_shared_and(place, bits) __atomic_fetch_and((place), (bits), __ATOMIC_ACQ_REL)
 #define ht_shared_swap(place, expected, value)                                                     \
     __atomic_compare_exchange_n((place), (expected), (value), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 

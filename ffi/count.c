@@ -8,8 +8,25 @@
  * totals. The general forms are tail calls, so that the hot path has no registers to save.
  *
  * A thread is marked busy while it counts, so that a signal handler's allocations pass through.
+ *
+ * What is allocated while the process is paused, or by heaptap's own part of a script, is not
+ * counted: an unknown block from then on. Known blocks that end meanwhile are counted as ever.
  */
 #include "heaptap.h"
+
+/* What `idle` must be for the hot path, by mode; HT_IDLE_NEVER while the process is paused. Not in
+ * ht_p: in a fork's child that would be 0, and so is `idle`. */
+static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
+static uint32_t ht_paused;
+
+static void ht_pause(int pause)
+{
+    ht_own_set(&ht_paused, (uint32_t)pause);
+    ht_own_set(&ht_hot[HT_MODE_COUNTERS], pause ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
+    ht_own_set(&ht_hot[HT_MODE_PATHS], pause ? HT_IDLE_NEVER : HT_IDLE_PATHS);
+}
+
+static int ht_is_counted(uint32_t idle) { return idle != HT_IDLE_OWN && !ht_peek(&ht_paused); }
 
 HT_INLINE uint32_t ht_busy(struct ht_thread *t)
 {
@@ -32,10 +49,13 @@ static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
     return ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp);
 }
 
-static void ht_freed_by_other(uint32_t slot, uint64_t size)
+/* The thread frees or takes over a block of another's. */
+static void ht_freed_of_other(struct ht_thread *t, uint32_t slot, uint64_t size)
 {
     if (slot >= ht_p.capacity[HT_SECTION_THREADS])
         return; /* a large block's second word went with an end that we did not see */
+    ht_own_add(&t->counters->freed_of_others, 1);
+    ht_own_add(&t->counters->freed_of_others_bytes, size);
     ht_shared_add(&ht_p.threads[slot].freed_by_others, 1ull);
     ht_shared_add(&ht_p.threads[slot].freed_by_others_bytes, size);
 }
@@ -64,7 +84,7 @@ static void ht_count_free(struct ht_thread *t, struct ht_block block, int tempor
     ht_own_add(&c->current, -(int64_t)block.size);
     ht_own_add(&c->temporary, (uint64_t)temporary);
     if (block.slot != t->slot)
-        ht_freed_by_other(block.slot, block.size);
+        ht_freed_of_other(t, block.slot, block.size);
 }
 
 /* The allocator has given out an address whose block never ended as far as we saw: it was freed in
@@ -108,6 +128,16 @@ static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, s
     ht_tick_if_due(t);
 }
 
+/* A block that is not to be counted. */
+static void ht_count_nothing(struct ht_thread *t, void *block)
+{
+    uint64_t *word = block ? ht_shadow_find(block) : NULL;
+    if (!word || !*word)
+        return;
+    ht_count_lost(t, *word, block);
+    ht_own_set(word, 0);
+}
+
 /* A known block became `block`: its path gives it up, the reallocating path takes it whole. */
 static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void *block, size_t size, struct ht_regs at)
 {
@@ -147,7 +177,7 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
     ht_own_add(&c->current, (int64_t)(grown - shrunk));
     ht_own_add(&c->carried, carried);
     if (old.slot != t->slot)
-        ht_freed_by_other(old.slot, old.size);
+        ht_freed_of_other(t, old.slot, old.size);
     ht_peak_rise(t);
     ht_shadow_put(word, block, bucket, t->tag, size);
     t->last = block;
@@ -201,7 +231,10 @@ HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc,
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     if (t) {
-        ht_count_allocation(t, block, size, (struct ht_regs){ pc, sp, fp });
+        if (ht_is_counted(idle))
+            ht_count_allocation(t, block, size, (struct ht_regs){ pc, sp, fp });
+        else
+            ht_count_nothing(t, block);
         ht_end(t, idle);
     }
     return block;
@@ -269,9 +302,9 @@ HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
     struct ht_thread *t = ht_self;
     uint64_t *word = ht_shadow_find(block);
     if (HT_LIKELY(word && !*word && size < HT_SIZE_LARGE)) {
-        if (t->idle == HT_IDLE_PATHS)
+        if (t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]))
             return ht_note_allocation_as(HT_IDLE_PATHS, t, word, block, size, at);
-        if (t->idle == HT_IDLE_COUNTERS)
+        if (t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS]))
             return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, block, size, at);
     }
     return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);

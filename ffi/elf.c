@@ -2,8 +2,8 @@
  * elf.c: what loaded objects say of themselves: program headers, build ids, dynamic symbols.
  *
  * Everything read here is mapped memory of objects that the dynamic linker has accepted and that
- * stay loaded while they are looked at: all at start-up, later only those whose code is on the
- * calling thread's stack.
+ * stay loaded while they are looked at: all at start-up and while the dynamic linker's list is held
+ * (dl_iterate_phdr), otherwise only those whose code is on the calling thread's stack.
  */
 #include "heaptap.h"
 #include <elf.h>
@@ -71,7 +71,7 @@ static uint32_t ht_object_build_id(const struct ht_object *object, uint8_t id[32
     return 0;
 }
 
-/* The dynamic symbol table of an object. */
+/* What an object's dynamic section says: its symbols, and where their addresses went. */
 struct ht_symbols {
     const ElfW(Sym) *symbols;
     const char *strings;
@@ -79,6 +79,9 @@ struct ht_symbols {
     const uint32_t *gnu_hash;
     const uint32_t *sysv_hash;
     uint64_t base;
+    const ElfW(Rela) *relocations[2]; /* the general ones, and those of calls */
+    uint64_t relocation_bytes[2];
+    uint64_t relative_count; /* how many at the head of the general ones name no symbol */
 };
 
 static struct ht_symbols ht_object_symbols(const struct ht_object *object)
@@ -97,19 +100,26 @@ static struct ht_symbols ht_object_symbols(const struct ht_object *object)
         case DT_VERSYM: s.versions = (const uint16_t *)at; break;
         case DT_GNU_HASH: s.gnu_hash = (const uint32_t *)at; break;
         case DT_HASH: s.sysv_hash = (const uint32_t *)at; break;
+        case DT_RELA: s.relocations[0] = (const ElfW(Rela) *)at; break;
+        case DT_RELASZ: s.relocation_bytes[0] = d->d_un.d_val; break;
+        case DT_RELACOUNT: s.relative_count = d->d_un.d_val; break;
+        case DT_JMPREL: s.relocations[1] = (const ElfW(Rela) *)at; break;
+        case DT_PLTRELSZ: s.relocation_bytes[1] = d->d_un.d_val; break;
         }
     }
     return s;
 }
 
-/* Defined, a function, and the default version of its name. An undefined symbol with a value is a
- * canonical PLT entry of a fixed-position program: calling that would come back to us. */
+static int ht_symbol_is_hidden(const struct ht_symbols *s, uint32_t i) { return s->versions && (s->versions[i] & 0x8000); }
+
+/* Defined, and a function. An undefined symbol with a value is a canonical PLT entry of a
+ * fixed-position program: calling that would come back to us. */
 static int ht_symbol_fits(const struct ht_symbols *s, uint32_t i, const char *name)
 {
     const ElfW(Sym) *symbol = &s->symbols[i];
     uint32_t type = symbol->st_info & 15u;
     return symbol->st_shndx != 0 && symbol->st_value != 0 && (type == STT_FUNC || type == STT_GNU_IFUNC)
-        && !(s->versions && (s->versions[i] & 0x8000)) && ht_same_text(s->strings + symbol->st_name, name);
+        && ht_same_text(s->strings + symbol->st_name, name);
 }
 
 static void *ht_symbol_address(const struct ht_symbols *s, uint32_t i)
@@ -120,30 +130,41 @@ static void *ht_symbol_address(const struct ht_symbols *s, uint32_t i)
     return (void *)at;
 }
 
-static void *ht_object_symbol(const struct ht_object *object, const char *name)
+/* The next symbol of a name behind number `after` (0 to begin with), whatever its version; 0 when
+ * there is none. */
+static uint32_t ht_symbol_next(const struct ht_symbols *s, const char *name, uint32_t after)
 {
-    struct ht_symbols s = ht_object_symbols(object);
-    if (!s.symbols || !s.strings)
-        return NULL;
-    if (s.gnu_hash) {
+    if (!s->symbols || !s->strings)
+        return 0;
+    if (s->gnu_hash) {
         uint32_t hash = 5381;
         for (const char *c = name; *c; c++)
             hash = hash * 33 + (uint8_t)*c;
-        uint32_t bucket_count = s.gnu_hash[0], first = s.gnu_hash[1], bloom = s.gnu_hash[2];
-        const uint32_t *buckets = s.gnu_hash + 4 + bloom * (sizeof(ElfW(Addr)) / 4);
+        uint32_t bucket_count = s->gnu_hash[0], first = s->gnu_hash[1], bloom = s->gnu_hash[2];
+        const uint32_t *buckets = s->gnu_hash + 4 + bloom * (sizeof(ElfW(Addr)) / 4);
         const uint32_t *chain = buckets + bucket_count;
         uint32_t i = bucket_count ? buckets[hash % bucket_count] : 0;
         if (i < first)
-            return NULL;
+            return 0;
         for (;; i++) {
-            if ((chain[i - first] | 1) == (hash | 1) && ht_symbol_fits(&s, i, name))
-                return ht_symbol_address(&s, i);
+            if (i > after && (chain[i - first] | 1) == (hash | 1) && ht_symbol_fits(s, i, name))
+                return i;
             if (chain[i - first] & 1)
-                return NULL;
+                return 0;
         }
     }
-    for (uint32_t i = 1; s.sysv_hash && i < s.sysv_hash[1]; i++)
-        if (ht_symbol_fits(&s, i, name))
+    for (uint32_t i = after + 1; s->sysv_hash && i < s->sysv_hash[1]; i++)
+        if (ht_symbol_fits(s, i, name))
+            return i;
+    return 0;
+}
+
+/* The default version of a function that the object defines. */
+static void *ht_object_symbol(const struct ht_object *object, const char *name)
+{
+    struct ht_symbols s = ht_object_symbols(object);
+    for (uint32_t i = 0; (i = ht_symbol_next(&s, name, i)) != 0;)
+        if (!ht_symbol_is_hidden(&s, i))
             return ht_symbol_address(&s, i);
     return NULL;
 }

@@ -13,6 +13,7 @@
 
 static uint64_t ht_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t ht_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static int64_t ht_max_signed(int64_t a, int64_t b) { return a > b ? a : b; }
 static uint64_t ht_clamp(uint64_t n, uint64_t low, uint64_t high) { return ht_min(ht_max(n, low), high); }
 
 HT_NOINLINE int ht_file_reserve_slow(uint32_t section, uint64_t bytes)
@@ -96,8 +97,29 @@ static void ht_file_name(char path[4096], const char *pattern, const char *progr
     *at = 0;
 }
 
-/* Creates and maps the file. It never replaces one, nor follows a symbolic link. */
-static int ht_file_start(const char *pattern, const char *program)
+/* Creates and maps a file of `size` bytes at ht_p.path: a new one, never through a symbolic link.
+ * Returns 0 or an errno. */
+static int ht_file_create(const char *pattern, const char *program, uint64_t size)
+{
+    if (size > ht_sys_file_limit())
+        return HT_EFBIG;
+    long fd = -HT_EEXIST;
+    for (uint32_t attempt = 0; fd == -HT_EEXIST && attempt < 1000; attempt++) {
+        ht_file_name(ht_p.path, pattern, program, attempt);
+        fd = ht_sys_create(ht_p.path);
+    }
+    if (HT_FAILED(fd)) {
+        ht_p.path[0] = 0;
+        return (int)-fd;
+    }
+    ht_p.file = ht_sys_truncate(fd, size) == 0 ? ht_sys_map_file(fd, size) : NULL;
+    ht_sys_close(fd);
+    return ht_p.file ? 0 : HT_ENOMEM;
+}
+
+/* Lays the recording out, in a file or, for a script that reads it in place, in memory. Returns 0
+ * or an errno. */
+static int ht_file_start(const char *pattern, const char *program, int in_memory)
 {
     uint32_t b = ht_p.buckets;
     uint32_t threads = (uint32_t)ht_clamp(b / 16, 64, HT_MAX_THREADS);
@@ -117,22 +139,21 @@ static int ht_file_start(const char *pattern, const char *program)
         ht_p.capacity[i] = sections[i].capacity;
         size += ht_round_up((uint64_t)sections[i].capacity * sections[i].record_size, HT_ALIGNMENT);
     }
-    if (size > ht_sys_file_limit())
-        return 0;
-    long fd = -HT_EEXIST;
-    for (uint32_t attempt = 0; fd == -HT_EEXIST && attempt < 1000; attempt++) {
-        ht_file_name(ht_p.path, pattern, program, attempt);
-        fd = ht_sys_create(ht_p.path);
-    }
-    if (HT_FAILED(fd))
-        return 0;
-    ht_p.file = ht_sys_truncate(fd, size) == 0 ? ht_sys_map_file(fd, size) : NULL;
-    ht_sys_close(fd);
-    if (!ht_p.file || !ht_sys_not_inherited(ht_p.file, size) || !ht_sys_reserve(ht_p.file, HT_CHUNK_MIN, ht_p.path, 0)) {
+    int problem = 0;
+    if (in_memory)
+        ht_p.file = ht_sys_map(size);
+    else
+        problem = ht_file_create(pattern, program, size);
+    if (!problem && (!ht_p.file || !ht_sys_not_inherited(ht_p.file, size)))
+        problem = HT_ENOMEM;
+    if (!problem && !ht_sys_reserve(ht_p.file, HT_CHUNK_MIN, ht_p.path, 0))
+        problem = HT_ENOSPC;
+    if (problem) {
         if (ht_p.file)
             ht_sys_unmap(ht_p.file, size);
-        ht_sys_unlink(ht_p.path);
-        return 0;
+        if (ht_p.path[0])
+            ht_sys_unlink(ht_p.path);
+        return problem;
     }
     struct ht_file_section *table = (struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE);
     for (uint32_t i = 0; i < HT_SECTION_COUNT; i++)
@@ -146,5 +167,5 @@ static int ht_file_start(const char *pattern, const char *program)
     ht_p.owners = (struct ht_file_owners *)(ht_p.file + ht_p.offset[HT_SECTION_OWNERS]);
     ht_p.paths = (struct ht_file_paths *)(ht_p.file + ht_p.offset[HT_SECTION_PATHS]);
     ht_p.timeline = (struct ht_file_timeline *)(ht_p.file + ht_p.offset[HT_SECTION_TIMELINE]);
-    return 1;
+    return 0;
 }

@@ -3,7 +3,8 @@
  *
  * Data flows  hooks.c -> thread.c -> unwind.c -> path.c -> (the mapped recording)
  *                     -> shadow.c, peak.c
- * and everything stands on sys.c and process.c. The library uses no C library: raw system calls,
+ * and everything stands on sys.c and process.c. A script in the same process comes in through api.c,
+ * which puts the hooks in (got.c) and reads counters. The library uses no C library: raw system calls,
  * its own look-up of the functions that it wraps, and three weak imports (process.c, module.c).
  *
  * Rules for everything reachable from a hook: it allocates nothing, takes no lock that the program
@@ -117,6 +118,8 @@ enum ht_idle {
     HT_IDLE_COUNTERS = 1, /* to count totals only */
     HT_IDLE_PATHS = 2,    /* to count totals and call paths */
     HT_IDLE_SHARED = 3,   /* to count in the shared records */
+    HT_IDLE_OWN = 4,      /* to count frees only: what it allocates is heaptap's own (api.c) */
+    HT_IDLE_NEVER = 5,    /* no thread is ever that */
 };
 
 /*
@@ -130,6 +133,9 @@ struct ht_thread {
     struct ht_file_paths **pages; /* by call path / HT_PAGE_RECORDS; NULL where it has none yet */
     const void *last;   /* the block that it allocated last */
     int64_t high, low;  /* levels of its net bytes outside which peak.c wants to know */
+    int64_t rise;       /* the level above which the process wants to know */
+    int64_t window;     /* the highest net of its own window, INT64_MAX when it has none */
+    int64_t highest;    /* the highest net of all its windows */
     int64_t flushed;    /* how much of its net is in the header's current */
     uint64_t tick_mask; /* the next look at clock and name is due when these bits of its allocations are 0 */
     uint64_t tag;       /* its number as it stands in shadow words */
@@ -149,9 +155,19 @@ struct ht_thread {
     uint32_t spare_node, spare_bucket; /* taken in a race that another thread won */
     uint32_t tid;
     uint32_t joined; /* the first thread: it flushes like the others */
+    uint32_t ended;  /* among the ended ones in `order`, under thread_lock */
+    uint32_t holds_window, window_slot; /* of the process's windows */
+    uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
+    struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */
 };
 static struct ht_thread *ht_enter_slow(void);
+
+/* The first line of a thread record, and sums of such lines. */
+struct ht_totals {
+    uint64_t allocations, bytes, frees, current, reallocations, carried, temporary, failed;
+};
+_Static_assert(offsetof(struct ht_file_threads, failed) == offsetof(struct ht_totals, failed), "the same fields in the same order");
 
 /* process.c: the process-wide state, zeroed by the kernel in a fork's child. */
 enum ht_state { HT_STATE_NEW = 0, HT_STATE_STARTING, HT_STATE_ON, HT_STATE_OFF };
@@ -184,8 +200,14 @@ struct ht_process {
     struct ht_lock thread_lock; /* of starting and taking over threads */
     struct ht_file_paths **shared_pages;
     struct ht_thread *by_slot[HT_MAX_THREADS + 1];
+    /* Slots of the threads with a record: first those that may change it still, then those that
+     * have ended, whose counters are summed in `ended`. Under thread_lock. */
+    uint16_t order[HT_MAX_THREADS];
+    uint32_t live_count, thread_count;
+    struct ht_totals ended;
     struct ht_thread *shared_threads; /* those without a record, under thread_lock */
     uint32_t probe; /* where the next search for an ended thread begins */
+    uint32_t looks; /* at the process's figures */
     int64_t shared_flushed;
     /* module.c */
     struct ht_lock module_lock;
@@ -195,6 +217,8 @@ struct ht_process {
         uint32_t module, generation;
     } known[4096]; /* which module lies where, since the last unload */
     /* peak.c */
+    uint64_t windows_open;
+    int64_t windows[64];
     struct ht_lock timeline_lock;
     uint64_t sample_due, sample_interval;
     char path[4096]; /* of the recording */

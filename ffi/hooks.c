@@ -8,19 +8,23 @@
  */
 #include "heaptap.h"
 
+/* Weak, because Valgrind puts its own functions in the place of every other `malloc`, whoever defines
+ * it, and would be called in place of the hooks. The dynamic linker takes them like any other. */
+#define HT_INTERPOSE HT_EXPORT __attribute__((weak))
+
 #ifdef HT_TEST
 #define HT_HOOK(name) ht_hook_##name
 #else
 #define HT_HOOK(name) name
 #endif
 
-HT_EXPORT void *HT_HOOK(malloc)(size_t size)
+HT_INTERPOSE void *HT_HOOK(malloc)(size_t size)
 {
     void *block = ht_real.malloc(size);
     return ht_note_allocation(block, size, HT_CALLER());
 }
 
-HT_EXPORT void HT_HOOK(free)(void *block)
+HT_INTERPOSE void HT_HOOK(free)(void *block)
 {
     if (HT_LIKELY(block))
         ht_free(block);
@@ -51,7 +55,7 @@ HT_INLINE void ht_note_around(struct ht_thread *t, uint32_t idle, void *block, s
     ht_note_allocation(block, size, at);
 }
 
-HT_EXPORT void *HT_HOOK(calloc)(size_t count, size_t size)
+HT_INTERPOSE void *HT_HOOK(calloc)(size_t count, size_t size)
 {
     struct ht_thread *t;
     uint32_t idle = ht_around(&t);
@@ -61,8 +65,9 @@ HT_EXPORT void *HT_HOOK(calloc)(size_t count, size_t size)
 }
 
 /* realloc once the thread is marked. Zero stays zero: what that means is the C library's to say. */
-static void *ht_reallocate(struct ht_thread *t, void *old, size_t size, struct ht_regs at)
+static void *ht_reallocate(struct ht_thread *t, uint32_t idle, void *old, size_t size, struct ht_regs at)
 {
+    int counted = ht_is_counted(idle);
     uint64_t value = old ? ht_take_block(old) : 0;
     struct ht_block known = { 0 };
     if (value)
@@ -78,7 +83,12 @@ static void *ht_reallocate(struct ht_thread *t, void *old, size_t size, struct h
     } else if (!block) {
         if (value)
             ht_shadow_put(ht_shadow_find(old), old, known.bucket, known.slot + 1, known.size);
-        ht_count_allocation(t, NULL, size, at);
+        if (counted)
+            ht_count_allocation(t, NULL, size, at);
+    } else if (!counted) {
+        if (value)
+            ht_count_free(t, known, 0);
+        ht_count_nothing(t, block);
     } else if (value) {
         ht_count_reallocation(t, known, block, size, at);
     } else {
@@ -89,18 +99,18 @@ static void *ht_reallocate(struct ht_thread *t, void *old, size_t size, struct h
     return block;
 }
 
-HT_EXPORT void *HT_HOOK(realloc)(void *old, size_t size)
+HT_INTERPOSE void *HT_HOOK(realloc)(void *old, size_t size)
 {
     struct ht_thread *t;
     uint32_t idle = ht_around(&t);
     if (idle == HT_BUSY)
         return ht_real.realloc(old, size);
-    void *block = ht_reallocate(t, old, size, HT_CALLER());
+    void *block = ht_reallocate(t, idle, old, size, HT_CALLER());
     ht_end(t, idle);
     return block;
 }
 
-HT_EXPORT void *HT_HOOK(reallocarray)(void *old, size_t count, size_t size)
+HT_INTERPOSE void *HT_HOOK(reallocarray)(void *old, size_t count, size_t size)
 {
     struct ht_thread *t;
     size_t bytes;
@@ -111,16 +121,16 @@ HT_EXPORT void *HT_HOOK(reallocarray)(void *old, size_t count, size_t size)
     if (__builtin_mul_overflow(count, size, &bytes)) {
         /* The real function's to refuse, and to set errno. */
         block = ht_real.reallocarray(old, count, size);
-        if (!ht_forked_away(t))
+        if (!ht_forked_away(t) && ht_is_counted(idle))
             ht_count_allocation(t, NULL, 0, HT_CALLER());
     } else {
-        block = ht_reallocate(t, old, bytes, HT_CALLER());
+        block = ht_reallocate(t, idle, old, bytes, HT_CALLER());
     }
     ht_end(t, idle);
     return block;
 }
 
-HT_EXPORT int HT_HOOK(posix_memalign)(void **to, size_t alignment, size_t size)
+HT_INTERPOSE int HT_HOOK(posix_memalign)(void **to, size_t alignment, size_t size)
 {
     struct ht_thread *t;
     uint32_t idle = ht_around(&t);
@@ -130,7 +140,7 @@ HT_EXPORT int HT_HOOK(posix_memalign)(void **to, size_t alignment, size_t size)
 }
 
 #define HT_ALLOCATING_HOOK(name, parameters, arguments)                                            \
-    HT_EXPORT void *HT_HOOK(name) parameters                                                       \
+    HT_INTERPOSE void *HT_HOOK(name) parameters                                                       \
     {                                                                                              \
         struct ht_thread *t;                                                                       \
         uint32_t idle = ht_around(&t);                                                             \
@@ -144,13 +154,13 @@ HT_ALLOCATING_HOOK(valloc, (size_t size), (size))
 HT_ALLOCATING_HOOK(pvalloc, (size_t size), (size))
 
 /* C23. A C library without them has a free that does the same. */
-HT_EXPORT void HT_HOOK(free_sized)(void *block, size_t size)
+HT_INTERPOSE void HT_HOOK(free_sized)(void *block, size_t size)
 {
     (void)size;
     HT_HOOK(free)(block);
 }
 
-HT_EXPORT void HT_HOOK(free_aligned_sized)(void *block, size_t alignment, size_t size)
+HT_INTERPOSE void HT_HOOK(free_aligned_sized)(void *block, size_t alignment, size_t size)
 {
     (void)alignment;
     (void)size;
@@ -158,7 +168,7 @@ HT_EXPORT void HT_HOOK(free_aligned_sized)(void *block, size_t alignment, size_t
 }
 
 /* Code that goes away takes its unwind rules with it. */
-HT_EXPORT int HT_HOOK(dlclose)(void *handle)
+HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
 {
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
         return ht_real.dlclose(handle);

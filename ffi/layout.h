@@ -39,7 +39,7 @@ struct ht_file_section {
     uint32_t capacity;
     uint32_t record_size;
 };
-_Static_assert(sizeof(struct ht_file_section) == 16, "section");
+_Static_assert(sizeof(struct ht_file_section) == 16, "file_section");
 
 struct ht_file_header {
     uint8_t magic[8];
@@ -89,12 +89,12 @@ struct ht_file_header {
     uint64_t image;
     uint8_t pad4[32];
 };
-_Static_assert(sizeof(struct ht_file_header) == 384, "header");
+_Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
 
 struct ht_file_strings {
     uint8_t byte;
 };
-_Static_assert(sizeof(struct ht_file_strings) == 1, "strings");
+_Static_assert(sizeof(struct ht_file_strings) == 1, "file_strings");
 
 struct ht_file_modules {
     uint64_t base;
@@ -107,7 +107,7 @@ struct ht_file_modules {
     uint32_t ready;
     uint8_t build_id[32];
 };
-_Static_assert(sizeof(struct ht_file_modules) == 80, "modules");
+_Static_assert(sizeof(struct ht_file_modules) == 80, "file_modules");
 
 struct ht_file_threads {
     uint64_t allocations;
@@ -120,29 +120,31 @@ struct ht_file_threads {
     uint64_t failed;
     uint64_t unknown_frees;
     uint64_t lost_frees;
+    uint64_t freed_of_others;
+    uint64_t freed_of_others_bytes;
     uint64_t start_time;
     uint32_t tid;
     uint32_t merged;
     uint8_t name[16];
-    uint8_t pad0[16];
     uint64_t freed_by_others;
     uint64_t freed_by_others_bytes;
-    uint8_t pad1[48];
+    uint32_t ended;
+    uint8_t pad0[44];
 };
-_Static_assert(sizeof(struct ht_file_threads) == 192, "threads");
+_Static_assert(sizeof(struct ht_file_threads) == 192, "file_threads");
 
 struct ht_file_nodes {
     uint64_t key;
     uint32_t parent;
     uint32_t bucket;
 };
-_Static_assert(sizeof(struct ht_file_nodes) == 16, "nodes");
+_Static_assert(sizeof(struct ht_file_nodes) == 16, "file_nodes");
 
 struct ht_file_owners {
     uint32_t thread;
     uint32_t first;
 };
-_Static_assert(sizeof(struct ht_file_owners) == 8, "owners");
+_Static_assert(sizeof(struct ht_file_owners) == 8, "file_owners");
 
 struct ht_file_paths {
     uint64_t allocations;
@@ -158,7 +160,7 @@ struct ht_file_paths {
     uint64_t moved;
     uint64_t moved_bytes;
 };
-_Static_assert(sizeof(struct ht_file_paths) == 96, "paths");
+_Static_assert(sizeof(struct ht_file_paths) == 96, "file_paths");
 
 struct ht_file_timeline {
     uint64_t time;
@@ -166,6 +168,23 @@ struct ht_file_timeline {
     uint64_t allocations;
     uint64_t max_rss;
 };
-_Static_assert(sizeof(struct ht_file_timeline) == 32, "timeline");
+_Static_assert(sizeof(struct ht_file_timeline) == 32, "file_timeline");
+
+struct ht_figures {
+    uint64_t slot;
+    uint64_t watch;
+    uint64_t allocations;
+    uint64_t bytes;
+    uint64_t frees;
+    int64_t current;
+    uint64_t reallocations;
+    uint64_t carried;
+    uint64_t temporary;
+    uint64_t failed;
+    int64_t level;
+    int64_t window;
+    int64_t peak;
+};
+_Static_assert(sizeof(struct ht_figures) == 104, "figures");
 
 #endif

@@ -1,8 +1,11 @@
 /*
- * peak.c: the process's current and peak, what every call path had live at the peak, the timeline.
+ * peak.c: the process's current and peak, what every call path had live at the peak, the timeline,
+ * and the windows in which scripts ask for a peak of their own.
  *
  * Each thread keeps its own net bytes in its counters (`current`). It calls in here only when they
- * leave [low, high], a range that it keeps for itself, so the hot path is one compare.
+ * leave [low, high], a range that it keeps for itself, so the hot path is one compare. `high` is the
+ * lower of two levels: `rise`, beyond which the process wants to know, and `window`, the highest net
+ * since the thread's own window began (INT64_MAX when nobody asked for one).
  *
  * While only one thread has ever allocated, the range follows it exactly. While it rises above the
  * old peak nothing is stored; the first fall after a rise stores the peak and its number, so a
@@ -16,6 +19,12 @@
  *
  * What was live at the peak: a path record that changes under a new peak number first saves its
  * live values (ht_peak_keep). One that never changed since then needs no saving. No table is copied.
+ *
+ * A window of the process (api.c) is one of 64 numbered slots, held by a thread while it has one open:
+ * its bit in `windows_open` and its highest sum in `windows`. Every flush raises those that are open;
+ * only the holder sets one back, at the window's start, and a flush that was under way then may
+ * still raise it to a sum of just before. The holder flushes as soon as its own rise could pass
+ * the window's highest, so a window is exact while no other thread allocates.
  */
 #include "heaptap.h"
 
@@ -48,6 +57,37 @@ static void ht_peak_wake_first(void)
     ht_own_set(&first->low, INT64_MAX);
 }
 
+/* After a change of `rise` or `window`. */
+static void ht_peak_range(struct ht_thread *t) { ht_own_set(&t->high, t->rise < t->window ? t->rise : t->window); }
+
+/* What the first thread has not flushed, as seen by another. */
+static int64_t ht_peak_pending(const struct ht_thread *t)
+{
+    const struct ht_thread *first = ht_p.by_slot[HT_SLOT_FIRST];
+    return first && first != t ? ht_peek(&first->counters->current) - ht_peek(&first->flushed) : 0;
+}
+
+static void ht_raise(int64_t *highest, int64_t level)
+{
+    int64_t seen = ht_peek(highest);
+    while (level > seen && !ht_shared_swap(highest, &seen, level)) { }
+}
+
+/* After a flush: at which net bytes the next one is due. */
+static void ht_peak_next(struct ht_thread *t, int64_t net, int64_t level)
+{
+    if (t->ready == HT_IDLE_SHARED)
+        return;
+    int64_t batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH, room = batch;
+    if (t->holds_window) {
+        int64_t below = ht_peek(&ht_p.windows[t->window_slot]) - level;
+        room = below < 0 ? 0 : below < batch ? below : batch;
+    }
+    t->rise = net + room;
+    t->low = net - batch;
+    ht_peak_range(t);
+}
+
 static void ht_peak_flush(struct ht_thread *t, int64_t net)
 {
     struct ht_file_header *h = ht_p.header;
@@ -57,29 +97,24 @@ static void ht_peak_flush(struct ht_thread *t, int64_t net)
         ht_peak_wake_first();
     int64_t *flushed = t->ready == HT_IDLE_SHARED ? &ht_p.shared_flushed : &t->flushed;
     int64_t change = net - *flushed;
-    int64_t current = ht_shared_add(&h->current, change) + change;
+    int64_t level = ht_shared_add(&h->current, change) + change + ht_peak_pending(t), peak = ht_peek(&h->peak);
     *flushed = net;
-    if (t->ready != HT_IDLE_SHARED) {
-        int64_t batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
-        t->high = net + batch;
-        t->low = net - batch;
-    }
-    struct ht_thread *first = ht_p.by_slot[HT_SLOT_FIRST];
-    if (first && first != t)
-        current += ht_peek(&first->counters->current) - ht_peek(&first->flushed);
-    int64_t peak = ht_peek(&h->peak);
-    while (current > peak)
-        if (ht_shared_swap(&h->peak, &peak, current)) {
+    while (level > peak)
+        if (ht_shared_swap(&h->peak, &peak, level)) {
             ht_shared_add(&h->peak_number, 1u);
             break;
         }
+    for (uint64_t open = ht_peek(&ht_p.windows_open); HT_UNLIKELY(open); open &= open - 1)
+        ht_raise(&ht_p.windows[__builtin_ctzll(open)], level);
+    ht_peak_next(t, net, level);
 }
 
 static void ht_peak_over(struct ht_thread *t, int64_t net)
 {
     if (!ht_peek(&ht_p.header->multi)) {
-        t->high = net;
+        t->rise = net;
         t->low = net;
+        ht_peak_range(t);
     } else {
         ht_peak_flush(t, net);
     }
@@ -88,7 +123,7 @@ static void ht_peak_over(struct ht_thread *t, int64_t net)
 static void ht_peak_under(struct ht_thread *t, int64_t before, int64_t after)
 {
     if (!ht_peek(&ht_p.header->multi)) {
-        ht_own_set(&ht_p.header->peak, t->high);
+        ht_own_set(&ht_p.header->peak, t->rise);
         ht_own_add(&ht_p.header->peak_number, 1u);
         t->low = INT64_MIN;
     } else {
@@ -112,7 +147,14 @@ static void ht_peak_fall(struct ht_thread *t, uint64_t bytes)
 static void ht_peak_rise(struct ht_thread *t)
 {
     int64_t net = t->counters->current;
-    if (net > t->high)
+    if (net <= t->high)
+        return;
+    if (net > t->window) {
+        t->window = net;
+        ht_peak_range(t);
+    }
+    /* The first thread's high may say that it is to join the others. */
+    if (net > t->rise || (t->slot == HT_SLOT_FIRST && !t->joined && ht_peek(&ht_p.header->multi)))
         ht_peak_over(t, net);
 }
 

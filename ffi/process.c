@@ -16,6 +16,19 @@
 extern void *__libc_stack_end __attribute__((weak)); /* where the kernel put argc, argv, environment */
 extern char **environ __attribute__((weak));
 
+/* What the environment and the command line said at the first start. Kept for the children: a program
+ * may have written its title over both by the time it forks. */
+static struct ht_config {
+    int read;
+    uint32_t buckets, depth, mode, exact_peak, rejected;
+    int off, has_pattern;
+    int installed; /* by a script, for this process and none of its children */
+    int used;      /* a recording was made or tried */
+    char pattern[4096], program[256];
+    uint32_t command_length;
+    char command[16384]; /* arguments, separated by zero bytes */
+} ht_config;
+
 /* The program's command line and environment, as the kernel laid them out. */
 struct ht_start {
     char **arguments, **environment;
@@ -27,8 +40,10 @@ static struct ht_start ht_start_of_program(void)
     if (&__libc_stack_end && __libc_stack_end) {
         long count = *(long *)__libc_stack_end;
         start.arguments = (char **)__libc_stack_end + 1;
-        start.environment = start.arguments + count + 1;
-        char **end = start.environment;
+        char **end = start.arguments + count + 1;
+        /* Before the C library has started `environ` may be anything; a script may have changed it. */
+        if (!ht_config.installed || !start.environment)
+            start.environment = end;
         while (*end)
             end++;
         for (const ElfW(auxv_t) *a = (const ElfW(auxv_t) *)(end + 1); a->a_type != AT_NULL; a++) {
@@ -89,17 +104,6 @@ static const char *ht_base_name(const char *path)
     return base;
 }
 
-/* What the environment and the command line said at the first start. Kept for the children: a program
- * may have written its title over both by the time it forks. */
-static struct ht_config {
-    int read;
-    uint32_t buckets, depth, mode, exact_peak, rejected;
-    int off, has_pattern;
-    char pattern[4096], program[256];
-    uint32_t command_length;
-    char command[16384]; /* arguments, separated by zero bytes */
-} ht_config;
-
 static uint32_t ht_copy(char *to, size_t size, const char *from)
 {
     uint32_t length = (uint32_t)ht_min(ht_length(from), size - 1);
@@ -130,18 +134,25 @@ static void ht_config_read(void)
         c->command_length += ht_copy(c->command + c->command_length, sizeof c->command - c->command_length, *a) + 1;
 }
 
+/* Makes the recording. Returns 0, or what ht_file_start said. */
 static int ht_process_open(void)
 {
     ht_config_read();
     const struct ht_config *c = &ht_config;
-    if (c->off)
-        return 0;
+    /* `used`: this is a fork's child of a process whose script installed the hooks. */
+    if (c->off || (c->installed && c->used))
+        return -1;
+    ht_config.used = 1;
     ht_p.buckets = c->buckets;
     ht_p.depth = c->depth;
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
-    if (!ht_file_start(c->has_pattern ? c->pattern : NULL, c->program) || !ht_path_start() || !ht_unwind_start())
-        return 0;
+    int in_memory = c->installed && !c->pattern[0];
+    int problem = ht_file_start(c->has_pattern ? c->pattern : NULL, c->program, in_memory);
+    if (problem)
+        return problem;
+    if (!ht_path_start() || !ht_unwind_start())
+        return HT_ENOMEM;
 
     struct ht_file_header *h = ht_p.header;
     ht_p.start = ht_sys_now(HT_CLOCK_MONOTONIC);
@@ -167,10 +178,10 @@ static int ht_process_open(void)
     if (!ht_p.shared_pages || !ht_sys_not_inherited(ht_p.shared_pages, shared)
         || !ht_file_reserve(HT_SECTION_THREADS, sizeof *ht_p.threads) || !ht_file_reserve(HT_SECTION_MODULES, sizeof *ht_p.modules)
         || !ht_file_reserve(HT_SECTION_NODES, HT_NODE_FIRST * sizeof *ht_p.nodes))
-        return 0;
+        return HT_ENOSPC;
     ht_p.shared_pages[0] = ht_page_take(HT_THREAD_SHARED, 0);
     if (!ht_p.shared_pages[0])
-        return 0;
+        return HT_ENOSPC;
     h->threads_used = HT_SLOT_FIRST;
     char executable[4096];
     long length = ht_sys_readlink("/proc/self/exe", executable, sizeof executable);
@@ -183,16 +194,20 @@ static int ht_process_open(void)
     uint64_t word;
     memcpy(&word, magic, sizeof word);
     ht_shared_set((uint64_t *)(void *)h->magic, word);
-    return 1;
+    return 0;
 }
 
-/* Starts recording, or decides that this process is not recorded. Called by one thread. */
-static void ht_process_start(void)
+/* Starts recording, or decides that this process is not recorded. Called by one thread; returns why
+ * not: an errno, or -1 when nobody wants it. */
+static int ht_process_start(void)
 {
     uint32_t state = HT_STATE_NEW;
     if (!ht_shared_swap(&ht_p.state, &state, HT_STATE_STARTING))
-        return;
+        return -1;
     ht_real_find();
-    int on = ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves) && ht_process_open();
-    ht_shared_set(&ht_p.state, on ? HT_STATE_ON : HT_STATE_OFF);
+    int problem = HT_ENOSYS; /* a kernel without MADV_WIPEONFORK */
+    if (ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves))
+        problem = ht_process_open();
+    ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
+    return problem;
 }

@@ -61,7 +61,7 @@ static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context
 }
 
 #define HT_SPAN 32
-static struct ht_real ht_exact; /* what the rounding functions call */
+static struct ht_real ht_exact; /* as they were found; what the rounding functions call */
 static size_t ht_request(size_t size) { return size < HT_SPAN ? HT_SPAN : size; }
 static void *ht_round_malloc(size_t size) { return ht_exact.malloc(ht_request(size)); }
 static void *ht_round_calloc(size_t count, size_t size)
@@ -88,8 +88,8 @@ static void ht_real_find(void)
         real.name = lookup.found[0].name;
 #include "hooks.def"
 #undef HT_FUNCTION
+    ht_exact = real;
     if (!ht_object_symbol(&lookup.owner, "gnu_get_libc_version")) {
-        ht_exact = real;
         real.malloc = ht_round_malloc;
         real.calloc = ht_round_calloc;
         real.realloc = ht_round_realloc;

@@ -1,12 +1,16 @@
 /* sys.c: every system call of the library, and the few memory functions that compilers expect. */
 #include "heaptap.h"
 
-#define HT_PROT_RW 3
+#define HT_PROT_READ 1
+#define HT_PROT_WRITE 2
+#define HT_PROT_EXEC 4
+#define HT_PROT_RW (HT_PROT_READ | HT_PROT_WRITE)
 #define HT_MAP_SHARED 1
 #define HT_MAP_PRIVATE 2
 #define HT_MAP_ANONYMOUS 0x20
 #define HT_MAP_NORESERVE 0x4000
 #define HT_MADV_RANDOM 1
+#define HT_MADV_DONTNEED 4
 #define HT_MADV_DONTFORK 10
 #define HT_MADV_NOHUGEPAGE 15
 #define HT_MADV_DONTDUMP 16
@@ -19,8 +23,14 @@
 #define HT_O_NOFOLLOW 0400000
 #define HT_O_CLOEXEC 02000000
 #define HT_EEXIST 17
+#define HT_EFBIG 27
+#define HT_ENOSPC 28
+#define HT_ENOSYS 38
+#define HT_ENOMEM 12
 #define HT_EINVAL 22
 #define HT_ESRCH 3
+#define HT_FUTEX_WAKE_OP_PRIVATE (5 | 128)
+#define HT_FUTEX_OP_ADD_0 (1 << 28)
 #define HT_RLIMIT_FSIZE 1
 #define HT_CLOCK_REALTIME 0
 #define HT_CLOCK_MONOTONIC 1
@@ -96,6 +106,24 @@ static int ht_sys_readable(uint64_t address)
     return ht_syscall(HT_SYS_RT_SIGPROCMASK, -1, (long)address, 0, 8, 0, 0) == -HT_EINVAL;
 }
 
+/* Whether a word can be stored to: the kernel adds 0 to it, atomically, or says that it may not.
+ * Nobody waits at either address. */
+static int ht_sys_writable(uint64_t *at)
+{
+    uint32_t nobody = 0;
+    return ht_syscall(HT_SYS_FUTEX, (long)&nobody, HT_FUTEX_WAKE_OP_PRIVATE, 0, 0, (long)at, HT_FUTEX_OP_ADD_0) >= 0;
+}
+
+/* Sets the protection of the page of an address. */
+static int ht_sys_protect(const void *at, long protection)
+{
+    uint64_t page = (uint64_t)at / HT_PAGE * HT_PAGE;
+    return ht_syscall(HT_SYS_MPROTECT, (long)page, HT_PAGE, protection, 0, 0, 0) == 0;
+}
+
+/* Gives pages of private memory back; they read as zeros. */
+static void ht_sys_discard(void *at, size_t size) { ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_DONTNEED, 0, 0, 0); }
+
 /* The clock without a system call, when the kernel offers one (real.c finds it). A call into the
  * kernel costs a hot loop far more than its own time: predictors start anew. */
 static int (*ht_vdso_clock)(int, int64_t[2]);
@@ -166,9 +194,12 @@ static void *ht_sys_map_file(long fd, uint64_t size)
 }
 
 /* Makes the file system give room for a part of a mapped file now, so that no later store meets a
- * full disk, which would be a SIGBUS in the program. Returns 1 when the room is there. */
+ * full disk, which would be a SIGBUS in the program. Returns 1 when the room is there. Without a
+ * path it is private memory, which needs no asking. */
 static int ht_sys_reserve(uint8_t *at, size_t size, const char *path, uint64_t offset)
 {
+    if (!*path)
+        return 1;
     long result = ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_POPULATE_WRITE, 0, 0, 0);
     if (result != -HT_EINVAL)
         return result == 0;

@@ -6,9 +6,9 @@
  * the freeing thread's records; one atomic add on the allocator's record notes it.
  *
  * Records outlive their thread. The first HT_SLOTS_FRESH threads each get their own; after that a
- * new thread takes over those of one that the kernel says is gone, and the counters go on as sums:
- * a program that starts threads for ever does not make the recording grow. Only then come further
- * records, up to the section's capacity.
+ * new thread takes over those of one of its name that the kernel says is gone, from HT_SLOTS_BY_NAME
+ * on those of any, and the counters go on as sums: a program that starts threads for ever does not
+ * make the recording grow. Only then come further records, up to the section's capacity.
  *
  * A thread that finds no record, and a path that finds no page, use the shared ones: record
  * HT_THREAD_SHARED and one page per HT_PAGE_RECORDS paths, kept back for that, under shared_lock,
@@ -17,6 +17,8 @@
 #include "heaptap.h"
 
 #define HT_SLOTS_FRESH 64u
+#define HT_SLOTS_BY_NAME 128u
+#define HT_NAMES_COMPARED 64u
 #define HT_PROBES 16u
 #define HT_TICK_MASK 1023u
 
@@ -124,18 +126,72 @@ static struct ht_thread *ht_thread_map(void)
     return t;
 }
 
-/* Finds a thread record whose thread has ended, under thread_lock. */
-static struct ht_thread *ht_thread_ended(uint32_t tid)
+static void ht_totals_add(struct ht_totals *to, const struct ht_file_threads *c, int64_t sign)
 {
-    uint32_t used = ht_p.header->threads_used;
-    if (used <= ht_min(HT_SLOTS_FRESH, ht_p.capacity[HT_SECTION_THREADS] - 1))
-        return NULL;
-    for (uint32_t i = 0; i < HT_PROBES; i++) {
-        uint32_t slot = HT_SLOT_FIRST + ht_p.probe++ % (used - HT_SLOT_FIRST);
-        struct ht_thread *t = ht_p.by_slot[slot];
-        /* The kernel gives numbers out again: an own number in an old record is an ended thread's. */
-        if (t && (t->tid == tid || ht_sys_thread_gone(t->tid)))
+    const uint64_t *from = &c->allocations;
+    for (uint32_t i = 0; i < sizeof *to / sizeof *from; i++)
+        ((uint64_t *)to)[i] += (uint64_t)sign * ht_peek(&from[i]);
+}
+
+static struct ht_thread *ht_thread_in_order(uint32_t i) { return ht_p.by_slot[ht_p.order[i]]; }
+
+static void ht_order_swap(uint32_t i, uint32_t j)
+{
+    uint16_t slot = ht_p.order[i];
+    ht_p.order[i] = ht_p.order[j];
+    ht_p.order[j] = slot;
+}
+
+/* Moves the i-th of the live threads to the ended ones: nobody writes its record any more. */
+static void ht_thread_retire(uint32_t i)
+{
+    struct ht_thread *t = ht_thread_in_order(i);
+    ht_order_swap(i, --ht_p.live_count);
+    ht_totals_add(&ht_p.ended, t->counters, 1);
+    t->ended = 1;
+    ht_own_set(&t->counters->ended, 1u);
+    if (t->holds_window)
+        ht_shared_and(&ht_p.windows_open, ~(1ull << t->window_slot));
+    t->holds_window = 0;
+    /* Its successor, if it gets one, starts to remember anew. */
+    uint64_t from = ht_round_up((uint64_t)t->memo, HT_PAGE), to = (uint64_t)(t->memo + HT_MEMO_ENTRIES) / HT_PAGE * HT_PAGE;
+    ht_sys_discard((void *)from, to - from);
+}
+
+/* Moves the i-th thread back among the live ones. */
+static void ht_thread_revive(uint32_t i)
+{
+    struct ht_thread *t = ht_thread_in_order(i);
+    ht_order_swap(i, ht_p.live_count++);
+    ht_totals_add(&ht_p.ended, t->counters, -1);
+    t->ended = 0;
+    ht_own_set(&t->counters->ended, 0u);
+}
+
+/* Asks the kernel whether some of the live threads have ended, under thread_lock. The kernel gives
+ * numbers out again: `tid`, the number of a thread that starts, is an ended thread's in any record. */
+static void ht_threads_look(uint32_t probes, uint32_t tid)
+{
+    probes = (uint32_t)ht_min(probes, ht_p.live_count);
+    for (uint32_t n = 0; n < probes && ht_p.live_count > 0; n++) {
+        uint32_t i = ht_p.probe++ % ht_p.live_count;
+        struct ht_thread *t = ht_thread_in_order(i);
+        if (t->tid == tid || ht_sys_thread_gone(t->tid))
+            ht_thread_retire(i);
+    }
+}
+
+/* An ended thread's record for a new thread of that name, under thread_lock: first of one that had the
+ * same name, so that the figures of unlike threads stay apart; of any when no fresh one is left. */
+static struct ht_thread *ht_thread_ended(const char name[16], int any)
+{
+    uint32_t last = (uint32_t)ht_min(ht_p.live_count + HT_NAMES_COMPARED, ht_p.thread_count);
+    for (uint32_t i = ht_p.live_count; i < last; i++) {
+        struct ht_thread *t = ht_thread_in_order(i);
+        if (any || ht_same_bytes(t->counters->name, name, 16)) {
+            ht_thread_revive(i);
             return t;
+        }
     }
     return NULL;
 }
@@ -155,6 +211,8 @@ static struct ht_thread *ht_thread_fresh(void)
     t->counters = &ht_p.threads[slot];
     t->ready = ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
     ht_p.by_slot[slot] = t;
+    ht_p.order[ht_p.thread_count] = (uint16_t)slot;
+    ht_order_swap(ht_p.thread_count++, ht_p.live_count++);
     if (slot > HT_SLOT_FIRST) {
         ht_shared_set(&h->multi, 1u);
         ht_peak_wake_first();
@@ -183,12 +241,46 @@ static struct ht_thread *ht_thread_shared(void)
     return t;
 }
 
+/* Gives the record the name that its thread has by now. A record of several threads keeps what their
+ * names begin with in common, and a star. */
 static void ht_thread_rename(struct ht_thread *t)
+{
+    char name[16] = { 0 }, *own = (char *)t->counters->name;
+    ht_sys_thread_name(name);
+    if (ht_same_bytes(own, name, sizeof name))
+        return;
+    if (t->counters->merged > 1) {
+        uint32_t same = 0;
+        while (same < sizeof name - 2 && own[same] && own[same] == name[same])
+            same++;
+        if (own[same] == '*' && !own[same + 1])
+            return;
+        memset(name + same, 0, sizeof name - same);
+        name[same] = '*';
+    }
+    memcpy(own, name, sizeof name);
+}
+
+/* A state for the calling thread: with an ended thread's record, a fresh one, or none of its own. */
+static struct ht_thread *ht_thread_take(uint32_t tid)
 {
     char name[16] = { 0 };
     ht_sys_thread_name(name);
-    if (!ht_same_bytes(t->counters->name, name, sizeof name))
-        memcpy(t->counters->name, name, sizeof name);
+    ht_lock(&ht_p.thread_lock);
+    struct ht_thread *t = NULL;
+    ht_threads_look(HT_PROBES, tid);
+    if (ht_p.thread_count >= ht_min(HT_SLOTS_FRESH, ht_p.capacity[HT_SECTION_THREADS] - 1))
+        t = ht_thread_ended(name, ht_p.thread_count >= HT_SLOTS_BY_NAME);
+    if (!t)
+        t = ht_thread_fresh();
+    if (!t)
+        t = ht_thread_ended(name, 1);
+    if (!t)
+        t = ht_thread_shared();
+    if (t)
+        t->tid = tid;
+    ht_unlock(&ht_p.thread_lock);
+    return t;
 }
 
 static struct ht_thread *ht_thread_start(void)
@@ -197,15 +289,7 @@ static struct ht_thread *ht_thread_start(void)
     if (ht_sys_pid() != ht_p.header->pid)
         return NULL;
     uint32_t tid = ht_sys_tid();
-    ht_lock(&ht_p.thread_lock);
-    struct ht_thread *t = ht_thread_ended(tid);
-    if (!t)
-        t = ht_thread_fresh();
-    if (!t)
-        t = ht_thread_shared();
-    if (t)
-        t->tid = tid;
-    ht_unlock(&ht_p.thread_lock);
+    struct ht_thread *t = ht_thread_take(tid);
     if (!t)
         return NULL;
     t->last = NULL;
@@ -217,9 +301,12 @@ static struct ht_thread *ht_thread_start(void)
     t->bucket = HT_PATH_NONE;
     t->tick_mask = 15;
     t->tag = t->slot + 1;
+    t->own_depth = 0;
+    t->window = INT64_MAX;
+    t->highest = INT64_MIN;
     t->idle = t->ready;
     if (t->ready == HT_IDLE_SHARED) {
-        t->high = INT64_MIN;
+        t->high = t->rise = INT64_MIN;
         t->low = INT64_MAX;
         return t;
     }

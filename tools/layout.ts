@@ -10,16 +10,16 @@ import {
   BYTE_ORDER,
   CAPACITY,
   CONSTANTS,
+  FIGURES_LAYOUT,
   HEADER_SIZE,
   LAYOUT,
   MAGIC,
-  RECORDS,
   SECTION_TABLE,
   SECTIONS,
   VARIABLES,
   VERSION,
 } from "../src/recording/layout.ts";
-import type { PlacedField, RecordName } from "../src/recording/layout.ts";
+import type { PlacedField, PlacedRecord, RecordName } from "../src/recording/layout.ts";
 
 const C_TYPE = { u8: "uint8_t", u16: "uint16_t", u32: "uint32_t", u64: "uint64_t", i64: "int64_t" } as const;
 
@@ -27,22 +27,22 @@ function fieldsOf(name: RecordName): [string, PlacedField][] {
   return Object.entries(LAYOUT[name].fields);
 }
 
-function cStruct(name: RecordName): string {
-  const lines = [`struct ht_file_${name} {`];
+function cStruct(name: string, record: PlacedRecord): string {
+  const lines = [`struct ht_${name} {`];
   let at = 0;
   let pads = 0;
   const pad = (to: number) => {
     if (to > at) lines.push(`    uint8_t pad${pads++}[${to - at}];`);
     at = to;
   };
-  for (const [field, placed] of fieldsOf(name)) {
+  for (const [field, placed] of Object.entries(record.fields)) {
     pad(placed.offset);
     const array = placed.count === undefined ? "" : `[${placed.count}]`;
     lines.push(`    ${C_TYPE[placed.type]} ${field}${array};`);
     at = placed.offset + placed.size;
   }
-  pad(LAYOUT[name].size);
-  lines.push("};", `_Static_assert(sizeof(struct ht_file_${name}) == ${LAYOUT[name].size}, "${name}");`);
+  pad(record.size);
+  lines.push("};", `_Static_assert(sizeof(struct ht_${name}) == ${record.size}, "${name}");`);
   return lines.join("\n");
 }
 
@@ -68,7 +68,9 @@ function header(): string {
     ...constants,
     ...variables,
     "",
-    ...(Object.keys(RECORDS) as RecordName[]).map((name) => cStruct(name) + "\n"),
+    ...Object.entries({ ...LAYOUT, figures: FIGURES_LAYOUT }).map(([name, record]) =>
+      cStruct(name === "figures" ? name : `file_${name}`, record) + "\n"
+    ),
     "#endif",
     "",
   ].join("\n");

@@ -8,9 +8,10 @@ import process from "node:process";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 
-/** Each folder of src/ may import from itself and from those before it. report and export are peers. */
-const LAYERS = ["recording", "native", "profile", "symbols", "report", "export", "session"];
-const PEERS = new Set(["report", "export"]);
+/** Each folder of src/ may import from itself and from those before it. report and export
+ * do not know each other, nor do session (programs that are run) and scope (the process that a script is in). */
+const LAYERS = ["recording", "native", "profile", "symbols", "report", "export", "session", "scope"];
+const PEERS = [new Set(["report", "export"]), new Set(["session", "scope"])];
 
 const TOP_LEVEL = new Set(
   "mod.ts cli.ts ffi src tests bench tools docs deno.json bunfig.toml package.json package-lock.json tsconfig.json README.md CHANGELOG.md LICENSE .ci .git .gitignore node_modules"
@@ -48,7 +49,7 @@ for (const file of [...files("src"), "mod.ts"]) {
     if (file === "mod.ts") continue;
     if (to < 0) breaches.push(`${file} imports ${target}, which is outside src/`);
     else if (to > from) breaches.push(`${file} imports ${target}: ${LAYERS[from]} comes before ${LAYERS[to]}`);
-    else if (to !== from && PEERS.has(layer(file)) && PEERS.has(layer(target))) {
+    else if (to !== from && PEERS.some((peers) => peers.has(layer(file)) && peers.has(layer(target)))) {
       breaches.push(`${file} imports ${target}: ${LAYERS[from]} and ${LAYERS[to]} do not know each other`);
     }
   }

@@ -32,6 +32,9 @@ struct ht_regs {
         (struct ht_regs){ frame_[1], (uint64_t)(frame_ + 2), frame_[0] };                          \
     })
 
+/* Relocations that store a symbol's address: a pointer in data, the two kinds of table slots. */
+#define HT_RELOCATION_IS_POINTER(type) ((type) == 1 || (type) == 6 || (type) == 7)
+
 /* Below the CFA lies the return address. */
 #define HT_RA_SLOT(cfa) ((cfa) - 8)
 
@@ -58,6 +61,7 @@ static inline long ht_syscall(long n, long a, long b, long c, long d, long e, lo
 enum ht_syscall_number {
     HT_SYS_CLOSE = 3,
     HT_SYS_MMAP = 9,
+    HT_SYS_MPROTECT = 10,
     HT_SYS_MUNMAP = 11,
     HT_SYS_RT_SIGPROCMASK = 14,
     HT_SYS_SCHED_YIELD = 24,
@@ -70,6 +74,7 @@ enum ht_syscall_number {
     HT_SYS_GETPPID = 110,
     HT_SYS_PRCTL = 157,
     HT_SYS_GETTID = 186,
+    HT_SYS_FUTEX = 202,
     HT_SYS_CLOCK_GETTIME = 228,
     HT_SYS_TGKILL = 234,
     HT_SYS_OPENAT = 257,

@@ -5,18 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
@@ -25,6 +14,18 @@ import process from "node:process";
 export class LibraryError extends Error {
   /** The class\'s name. */
   override name = "LibraryError";
+}
+
+/** What Deno says when a permission is missing, in our words; undefined when that is not what went wrong. */
+export function missingPermission(error: unknown): string | undefined {
+  const { name, message } = error as Error;
+  if (name !== "NotCapable" && name !== "PermissionDenied") return undefined;
+  const [, what, flag] = /^Requires (.*), (?:run again with|specify) (?:the )?(--[\w-]+)/.exec(message) ?? [];
+  if (!flag) return message;
+  // Counters are read through pointers, for which Deno wants the permission without a list of libraries.
+  return flag === "--allow-ffi"
+    ? "Deno needs --allow-ffi (without a list of libraries)"
+    : `Deno needs ${flag} (${what})`;
 }
 
 /**
@@ -46,9 +47,11 @@ export function findInPath(name: string, path: string = process.env.PATH ?? ""):
   for (const folder of path.split(delimiter)) {
     const candidate = join(folder || ".", name);
     try {
-      accessSync(candidate, constants.X_OK);
-      if (statSync(candidate).isFile()) return candidate;
-    } catch {
+      // Not accessSync, for which Deno wants to be allowed to ask for the user's number.
+      const stat = statSync(candidate);
+      if (stat.isFile() && (stat.mode & 0o111) !== 0) return candidate;
+    } catch (error) {
+      if (missingPermission(error)) throw error;
       // Not here; look on.
     }
   }
@@ -68,7 +71,7 @@ export function findCompiler(): string | undefined {
 /** The user's cache folder for heaptap, after the XDG base directory specification. */
 export function cacheFolder(): string {
   const xdg = process.env.XDG_CACHE_HOME;
-  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "heaptap");
+  return join(xdg && isAbsolute(xdg) ? xdg : join(process.env.HOME || homedir(), ".cache"), "heaptap");
 }
 
 function sourceFiles(): string[] {
@@ -92,19 +95,18 @@ function compile(compiler: string, folder: string, target: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    const why = (cause as Error).message;
-    throw new LibraryError(
-      `Cannot write the cache folder "${folder}": ${why}; set XDG_CACHE_HOME to one that can be written`,
-      { cause },
-    );
+    const why = missingPermission(cause) ??
+      `${(cause as Error).message}; set XDG_CACHE_HOME to one that can be written`;
+    throw new LibraryError(`Cannot write the cache folder "${folder}": ${why}`, { cause });
   }
   // Made under a name of its own and moved: two first uses at once both get a whole file.
   const made = `${target}.${process.pid}.${Date.now()}`;
   const result = spawnSync(compiler, [...FLAGS, "-o", made, join(SOURCES, "all.c")], { encoding: "utf8" });
   if (result.status !== 0) {
     rmSync(made, { force: true });
-    const said = result.error?.message ?? result.stderr.split("\n").find((line) => line.includes("error")) ??
-      result.stderr.trim();
+    // Deno without --allow-run gives an empty result.
+    const stderr = result.stderr ?? "Deno needs --allow-run for it";
+    const said = result.error?.message ?? stderr.split("\n").find((line) => line.includes("error")) ?? stderr.trim();
     throw new LibraryError(`Cannot compile the library with "${compiler}": ${said || `exit status ${result.status}`}`);
   }
   renameSync(made, target);

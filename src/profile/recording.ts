@@ -1,7 +1,7 @@
 /** A recording on disk, finished or growing. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { LAYOUT, MAGIC } from "../recording/layout.ts";
-import { readProfile } from "./profile.ts";
+import { readProfile } from "./read.ts";
 import type { Profile } from "./profile.ts";
 
 /**

@@ -213,17 +213,25 @@ export const RECORDS = {
       writer: "owner",
       doc: "Known blocks whose end was not seen (the address came back from the allocator); counted as freed then",
     },
+    freed_of_others: { type: "u64", writer: "owner", doc: "Blocks of other threads that this one freed or took over" },
+    freed_of_others_bytes: { type: "u64", writer: "owner", doc: "Their bytes" },
     start_time: { type: "u64", writer: "owner", doc: "Nanoseconds since recording began at the first call" },
     tid: { type: "u32", writer: "owner", doc: "Kernel's number of the (last) thread" },
     merged: { type: "u32", writer: "owner", doc: "Threads that used this record one after the other" },
-    name: { type: "u8", count: 16, writer: "owner", doc: "Name as the kernel has it, zero padded" },
+    name: {
+      type: "u8",
+      count: 16,
+      writer: "owner",
+      doc: "Name as the kernel has it, zero padded; with several threads what their names begin with, and a star",
+    },
     freed_by_others: {
       type: "u64",
       line: true,
       writer: "any thread",
-      doc: "Blocks of this thread that other threads freed",
+      doc: "Blocks of this thread that other threads freed or took over by reallocation",
     },
     freed_by_others_bytes: { type: "u64", writer: "any thread", doc: "Their bytes" },
+    ended: { type: "u32", writer: "any thread", doc: "1 once the thread was seen to have ended" },
   },
   nodes: {
     key: {
@@ -285,6 +293,26 @@ export const RECORDS = {
   },
 } as const satisfies Readonly<Record<string, RecordLayout>>;
 
+/**
+ * What a call of the library tells the thread that made it (`ffi/api.c`), in that thread's own
+ * memory, not in the file.
+ */
+export const FIGURES = {
+  slot: { type: "u64", writer: "owner", doc: "Number of the calling thread's record" },
+  watch: { type: "u64", writer: "driver", doc: "Set before a call: 1 to have a window follow, 0 to end it" },
+  allocations: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  bytes: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  frees: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  current: { type: "i64", writer: "owner", doc: "As in a thread record" },
+  reallocations: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  carried: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  temporary: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  failed: { type: "u64", writer: "owner", doc: "As in a thread record" },
+  level: { type: "i64", writer: "owner", doc: "The current that windows go by, now" },
+  window: { type: "i64", writer: "owner", doc: "The highest level since the call before; `level` when none followed" },
+  peak: { type: "i64", writer: "owner", doc: "The process's peak, or the thread's since it first asked" },
+} as const satisfies RecordLayout;
+
 /** The name of a record layout. */
 export type RecordName = keyof typeof RECORDS;
 
@@ -328,6 +356,9 @@ export const HEADER_SIZE: number = SECTION_TABLE + SECTIONS.length * sectionSize
 export const LAYOUT: Readonly<Record<RecordName, PlacedRecord>> = Object.fromEntries(
   Object.entries(RECORDS).map(([name, record]) => [name, place(record)]),
 ) as unknown as Record<RecordName, PlacedRecord>;
+
+/** The figures with their offsets. */
+export const FIGURES_LAYOUT: PlacedRecord = place(FIGURES);
 
 /** How many records a section holds, from the number of buckets. Floors keep tiny tables usable. */
 export const CAPACITY: Readonly<Record<SectionName, string>> = {

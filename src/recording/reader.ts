@@ -75,6 +75,7 @@ export class Table {
 
 /** A recording as it was at one moment. */
 export interface Snapshot {
+  /** The file, "" for a recording in this process's own memory. */
   readonly path: string;
   readonly header: Table;
   readonly sections: Readonly<Record<SectionName, Table>>;
@@ -165,6 +166,26 @@ function usedBytes(path: string, size: number, header: Table, descriptors: Table
   return [offset, used * recordSize];
 }
 
+/** The parts of a recording, from whatever gives its bytes: a copy of `length` bytes at `offset`. */
+function takeSnapshot(
+  path: string,
+  size: number,
+  read: (offset: number, length: number) => Uint8Array,
+  wanted: readonly SectionName[] = SECTIONS,
+): Snapshot {
+  if (size > MAX_SIZE) refuse(path, `it has ${size} bytes, more than any recording`);
+  if (size < HEADER_SIZE) refuse(path, size === 0 ? "it is empty" : "it is not a heaptap recording");
+  const bytes = read(0, HEADER_SIZE);
+  const header = new Table("header", bytes.subarray(0, SECTION_TABLE));
+  checkHeader(path, size, header);
+  const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
+  const section = (name: SectionName) => {
+    const [offset, length] = usedBytes(path, size, header, descriptors, name);
+    return new Table(name, wanted.includes(name) ? read(offset, length) : new Uint8Array());
+  };
+  return { path, header, sections: Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"] };
+}
+
 /**
  * Takes a snapshot of a recording.
  *
@@ -175,21 +196,20 @@ export function readSnapshot(path: string): Snapshot {
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) refuse(path, "it is not a regular file");
-    const size = stat.size;
-    if (size > MAX_SIZE) refuse(path, `it has ${size} bytes, more than any recording`);
-    if (size < HEADER_SIZE) refuse(path, size === 0 ? "it is empty" : "it is not a heaptap recording");
-    const bytes = readAt(fd, 0, HEADER_SIZE);
-    const header = new Table("header", bytes.subarray(0, SECTION_TABLE));
-    checkHeader(path, size, header);
-    const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
-    const section = (name: SectionName) => {
-      const [offset, length] = usedBytes(path, size, header, descriptors, name);
-      return new Table(name, readAt(fd, offset, length));
-    };
-    return { path, header, sections: Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"] };
+    return takeSnapshot(path, stat.size, (offset, length) => readAt(fd, offset, length));
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * Takes a snapshot of the recording of this process, where the library has it mapped; sections that are
+ * not wanted stay empty.
+ *
+ * @throws {RecordingError} when it is of another version.
+ */
+export function readMemory(memory: Uint8Array, wanted?: readonly SectionName[]): Snapshot {
+  return takeSnapshot("", memory.length, (offset, length) => memory.slice(offset, offset + length), wanted);
 }
 
 /** Text of the strings section. Out of range reads as "". */

@@ -9,7 +9,7 @@ export function bytes(n: number): string {
     value /= 1000;
     unit++;
   }
-  const digits = unit === 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  const digits = unit === 0 ? (Number.isInteger(value) ? 0 : 1) : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
   return `${n < 0 ? "-" : ""}${value.toFixed(digits)} ${units[unit]}`;
 }
 

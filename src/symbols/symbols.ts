@@ -4,7 +4,8 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cacheFolder } from "../native/build.ts";
+import process from "node:process";
+import { cacheFolder, missingPermission } from "../native/build.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
@@ -78,15 +79,19 @@ export class Symbols {
 
   #resolveJit(frames: readonly Frame[], step: (count: number) => void): void {
     const { pid, startTime } = this.#profile.process;
-    if (this.#perfMap === null) this.#perfMap = findPerfMap(pid, startTime);
+    // This process may have run, and written its map, long before it was recorded.
+    const since = this.#profile.path ? startTime : Date.now() - process.uptime() * 1000;
+    if (this.#perfMap === null) this.#perfMap = findPerfMap(pid, since);
     for (const frame of frames) this.#names.set(frame, this.#perfMap?.lookup(frame.address - 1) ?? []);
+    if (!this.#perfMap && /\/deno$/.test(this.#profile.process.executable)) {
+      this.problem ||=
+        "JavaScript functions are shown as addresses: start Deno with --v8-flags=--perf-basic-prof,--interpreted-frames-native-stack to see their names";
+    }
     step(frames.length);
   }
 
   async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
-    const cachePath = module.buildId && this.#options.cache !== false
-      ? join(cacheFolder(), "names", `${module.buildId}.json`)
-      : "";
+    const cachePath = module.buildId && this.#options.cache !== false ? namesFile(module.buildId) : "";
     const cache = readCache(cachePath);
     const missing: Frame[] = [];
     for (const frame of frames) {
@@ -122,8 +127,11 @@ export class Symbols {
       const elf = readElf(module.path);
       if (elf && elf.buildId === module.buildId) return true;
       this.problem ||= `"${module.path}" has changed since the recording: its functions are shown as addresses`;
-    } catch {
-      if (module.path.startsWith("/")) {
+    } catch (error) {
+      const missing = missingPermission(error);
+      if (missing) {
+        this.problem ||= `Functions of "${module.path}" are shown as addresses: ${missing}`;
+      } else if (module.path.startsWith("/")) {
         this.problem ||= `"${module.path}" is not on this machine: its functions are shown as addresses`;
       }
     }
@@ -131,14 +139,15 @@ export class Symbols {
   }
 
   async #ask(file: string, addresses: readonly number[]): Promise<Name[][]> {
-    this.#backend ??= openBackend(this.#options.symboliser);
     try {
+      this.#backend ??= openBackend(this.#options.symboliser);
       return await this.#backend.lookup(file, addresses);
     } catch (error) {
-      this.problem ||= `${this.#backend.name} failed (${
-        (error as Error).message
-      }): names come from symbol tables, without lines`;
-      this.#backend.close();
+      const why = missingPermission(error) ?? (error as Error).message;
+      this.problem ||= `${
+        this.#backend?.name ?? "The symboliser"
+      } failed (${why}): names come from symbol tables, without lines`;
+      this.#backend?.close();
       this.#backend = new SymbolTables();
       return await this.#backend.lookup(file, addresses);
     }
@@ -158,6 +167,15 @@ export class Symbols {
   [Symbol.dispose](): void {
     this.#backend?.close();
     this.#backend = undefined;
+  }
+}
+
+/** The file of cached names for a build id; "" when it cannot even be told where that is. */
+function namesFile(buildId: string): string {
+  try {
+    return join(cacheFolder(), "names", `${buildId}.json`);
+  } catch {
+    return ""; // Deno without --allow-env
   }
 }
 

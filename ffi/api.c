@@ -1,0 +1,219 @@
+/*
+ * api.c: what a script in the same process calls, through its runtime's foreign function interface.
+ *
+ * Integers and buffers in, integers out. Figures come back in the calling thread's own `ht_figures`,
+ * whose address it asks for once: a call without arguments is one that the runtimes compile to a
+ * bare call, which allocates nothing. Only the calling thread reads and writes its figures.
+ *
+ * A call marks its thread busy as a hook does, so that a signal handler that allocates meanwhile
+ * passes through and never waits for a lock that its own thread holds.
+ */
+#include "heaptap.h"
+
+#define HT_UNSET (~0u)
+#define HT_LOOK_EVERY 64u
+
+enum ht_installed { HT_INSTALLED = 0, HT_JOINED = 1, HT_SWITCHED_OFF = 2 };
+
+/*
+ * Starts recording in this process and puts the hooks in. `out` names the recording as HEAPTAP_OUT
+ * does; when both are empty it is kept in memory. Numbers are as their variables say, HT_UNSET for
+ * what those or the defaults say. `slots` gets how many slots lead to a hook: of the program itself,
+ * of other objects. Returns ht_installed, or -errno.
+ */
+static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t slots[2])
+{
+    uint32_t state = ht_shared_get(&ht_p.state);
+    if (state == HT_STATE_ON) {
+        ht_got_patch(ht_config.installed, slots);
+        return HT_JOINED;
+    }
+    if (state != HT_STATE_NEW)
+        return HT_SWITCHED_OFF;
+    struct ht_config *c = &ht_config;
+    c->installed = 1;
+    ht_config_read();
+    c->off = 0;
+    if (buckets != HT_UNSET)
+        c->buckets = buckets;
+    if (depth != HT_UNSET)
+        c->depth = depth;
+    if (mode != HT_UNSET)
+        c->mode = mode;
+    if (exact_peak != HT_UNSET)
+        c->exact_peak = exact_peak;
+    if (out[0])
+        ht_copy(c->pattern, sizeof c->pattern, out);
+    c->has_pattern = c->pattern[0] != 0;
+    int problem = ht_process_start();
+    if (problem) {
+        /* No hook has been called yet: the next attempt begins anew. */
+        memset(&ht_config, 0, sizeof ht_config);
+        memset(&ht_p, 0, sizeof ht_p);
+        return -problem;
+    }
+    ht_got_patch(1, slots);
+    return HT_INSTALLED;
+}
+
+HT_EXPORT int heaptap_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t slots[2])
+{
+    static struct ht_lock lock; /* two threads of the runtime may come at once */
+    slots[0] = slots[1] = 0;
+    ht_lock(&lock);
+    int result = ht_install(out, buckets, depth, mode, exact_peak, slots);
+    ht_unlock(&lock);
+    return result;
+}
+
+/* The recording where it is mapped; its header says how large it is. NULL when there is none. */
+HT_EXPORT void *heaptap_recording(void) { return ht_shared_get(&ht_p.state) == HT_STATE_ON ? ht_p.file : NULL; }
+
+/* Where the calling thread's figures stand from now on; NULL when it cannot be counted. */
+HT_EXPORT struct ht_figures *heaptap_figures(void)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return NULL;
+    t->figures.slot = t->slot;
+    ht_end(t, idle);
+    return &t->figures;
+}
+
+static void ht_figures_put(struct ht_figures *f, const struct ht_totals *totals)
+{
+    f->allocations = totals->allocations;
+    f->bytes = totals->bytes;
+    f->frees = totals->frees;
+    f->current = (int64_t)totals->current;
+    f->reallocations = totals->reallocations;
+    f->carried = totals->carried;
+    f->temporary = totals->temporary;
+    f->failed = totals->failed;
+}
+
+/*
+ * The calling thread's own figures. Ends its window and begins the next: at the present level when
+ * `watch` says so, else at the thread's peak, which is then all that there is to follow. Returns 0
+ * when the thread shares its record.
+ */
+HT_EXPORT uint32_t heaptap_thread(void)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return 0;
+    uint32_t has_own = t->ready != HT_IDLE_SHARED;
+    if (has_own) {
+        struct ht_figures *f = &t->figures;
+        struct ht_totals totals = { 0 };
+        ht_totals_add(&totals, t->counters, 1);
+        ht_figures_put(f, &totals);
+        f->level = f->current;
+        f->window = t->window == INT64_MAX ? f->level : t->window;
+        f->peak = t->highest = ht_max_signed(t->highest, f->window);
+        t->window = f->watch ? f->level : t->highest;
+        ht_peak_range(t);
+    }
+    ht_end(t, idle);
+    return has_own;
+}
+
+/* Takes or gives back a slot of the process's windows; 0 when none is free. */
+static int ht_window_hold(struct ht_thread *t, int hold)
+{
+    if (hold && !t->holds_window) {
+        uint64_t open = ht_peek(&ht_p.windows_open);
+        if (!~open)
+            return 0;
+        t->window_slot = (uint32_t)__builtin_ctzll(~open);
+        t->holds_window = 1;
+        ht_own_set(&ht_p.windows[t->window_slot], INT64_MIN);
+        ht_shared_or(&ht_p.windows_open, 1ull << t->window_slot);
+    } else if (!hold && t->holds_window) {
+        t->holds_window = 0;
+        ht_shared_and(&ht_p.windows_open, ~(1ull << t->window_slot));
+    }
+    return 1;
+}
+
+/*
+ * The process's figures: ended threads stand in one sum, so that the cost is by threads that run.
+ * Ends the calling thread's window of the process, and begins the next when `watch` says so.
+ * Returns 0 when all 64 windows are taken.
+ */
+HT_EXPORT uint32_t heaptap_process(void)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return 0;
+    struct ht_figures *f = &t->figures;
+    struct ht_file_header *h = ht_p.header;
+    /* Windows go by what threads flush, which the first one does not while it is alone. */
+    ht_shared_set(&h->multi, 1u);
+    ht_hold_if_shared(t);
+    ht_peak_flush(t, t->counters->current);
+    ht_lock(&ht_p.thread_lock);
+    if (ht_p.looks++ % HT_LOOK_EVERY == 0)
+        ht_threads_look(HT_PROBES, 0);
+    struct ht_totals totals = ht_p.ended;
+    ht_totals_add(&totals, &ht_p.threads[HT_THREAD_SHARED], 1);
+    for (uint32_t i = 0; i < ht_p.live_count; i++)
+        ht_totals_add(&totals, &ht_p.threads[ht_p.order[i]], 1);
+    int64_t level = ht_peek(&h->current) + ht_peak_pending(t), window = level;
+    if (t->holds_window)
+        window = ht_max_signed(level, ht_peek(&ht_p.windows[t->window_slot]));
+    uint32_t held = (uint32_t)ht_window_hold(t, f->watch != 0);
+    ht_unlock(&ht_p.thread_lock);
+    if (t->holds_window)
+        ht_own_set(&ht_p.windows[t->window_slot], level);
+    ht_peak_next(t, t->counters->current, level);
+    ht_figures_put(f, &totals);
+    f->level = level;
+    f->window = window;
+    f->peak = ht_max_signed(ht_peek(&h->peak), f->current);
+    ht_end(t, idle);
+    return held;
+}
+
+/* Looks which threads have ended, all of them, and notes it in their records. */
+HT_EXPORT void heaptap_threads(void)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return;
+    ht_lock(&ht_p.thread_lock);
+    for (uint32_t i = ht_p.live_count; i-- > 0;)
+        if (ht_sys_thread_gone(ht_thread_in_order(i)->tid))
+            ht_thread_retire(i);
+    ht_unlock(&ht_p.thread_lock);
+    ht_end(t, idle);
+}
+
+/* Allocations of the whole process are not counted from here on, or are again. */
+HT_EXPORT void heaptap_pause(uint32_t pause) { ht_pause(pause != 0); }
+
+/* Between these two the calling thread's allocations are heaptap's own: not counted. They nest. */
+HT_EXPORT void heaptap_own_begin(void)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return;
+    t->own_depth++;
+    ht_end(t, HT_IDLE_OWN);
+}
+
+HT_EXPORT void heaptap_own_end(void)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return;
+    if (t->own_depth > 0)
+        t->own_depth--;
+    ht_end(t, t->own_depth > 0 ? HT_IDLE_OWN : t->ready);
+}

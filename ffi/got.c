@@ -1,0 +1,132 @@
+/*
+ * got.c: putting the hooks into a process that runs already, when the library came by dlopen.
+ *
+ * Objects that are loaded have resolved `malloc` to an address in a slot of their own (the global
+ * offset table, or a pointer in their data that names the symbol). Each slot that holds the address
+ * of a real function gets the hook's. What is compared is the address, not the name: an object that
+ * was bound to an allocator of its own stays bound to it.
+ *
+ * Objects that come later, and slots that are not bound yet, look the symbol up. So the symbol
+ * tables in which the real functions were found are changed too, to say that `malloc` lies where
+ * the hook is (symbol values are relative to their object and wrap around). That serves dlopen by
+ * anyone, with the caller's own search path and name space, where wrapping dlopen would not.
+ *
+ * Both happen under the dynamic linker's lock of its list (dl_iterate_phdr): no object comes or goes
+ * meanwhile. One may be half way through another thread's dlopen; its pages are writable still, and
+ * stay as they are. Everything is stored as whole words, and either value of a word is right at any
+ * time: other threads go on calling. Nothing is ever put back, and the library is never unloaded.
+ *
+ * Not reached: pointers that a program copied before (a table of allocator functions), and the
+ * dynamic linker's own.
+ */
+#include "heaptap.h"
+
+struct ht_redirect {
+    const char *name;
+    uint64_t real, hook;
+};
+
+struct ht_patch {
+    const struct ht_redirect *redirects;
+    uint32_t redirect_count;
+    uint32_t slots[2]; /* that lead to a hook: in the program itself, in other objects */
+    int write;
+};
+
+/* What the page of an address is to be protected as, from the headers of its object. */
+static long ht_protection(const struct ht_object *object, uint64_t at)
+{
+    long protection = 0;
+    for (uint32_t i = 0; i < object->header_count; i++) {
+        const ElfW(Phdr) *h = &object->headers[i];
+        uint64_t start = object->base + h->p_vaddr, end = start + h->p_memsz;
+        if (h->p_type == PT_LOAD && at >= start && at < end)
+            protection |= (h->p_flags & PF_R ? HT_PROT_READ : 0) | (h->p_flags & PF_W ? HT_PROT_WRITE : 0)
+                | (h->p_flags & PF_X ? HT_PROT_EXEC : 0);
+    }
+    for (uint32_t i = 0; i < object->header_count; i++) {
+        const ElfW(Phdr) *h = &object->headers[i];
+        uint64_t start = object->base + h->p_vaddr;
+        if (h->p_type == PT_GNU_RELRO && at >= start / HT_PAGE * HT_PAGE && at < (start + h->p_memsz) / HT_PAGE * HT_PAGE)
+            protection = HT_PROT_READ;
+    }
+    return protection;
+}
+
+/* Stores a word that may lie in a read-only page. */
+static int ht_patch_word(const struct ht_object *object, uint64_t *at, uint64_t value)
+{
+    int writable = ht_sys_writable(at);
+    if (!writable && !ht_sys_protect(at, ht_protection(object, (uint64_t)at) | HT_PROT_WRITE))
+        return 0;
+    ht_shared_set(at, value);
+    if (!writable)
+        ht_sys_protect(at, ht_protection(object, (uint64_t)at));
+    return 1;
+}
+
+static void ht_patch_symbols(const struct ht_patch *patch, const struct ht_object *object, const struct ht_symbols *s)
+{
+    for (uint32_t r = 0; r < patch->redirect_count; r++) {
+        const struct ht_redirect *redirect = &patch->redirects[r];
+        for (uint32_t i = 0; (i = ht_symbol_next(s, redirect->name, i)) != 0;)
+            if (s->base + s->symbols[i].st_value == redirect->real)
+                ht_patch_word(object, (uint64_t *)(uint64_t)&s->symbols[i].st_value, redirect->hook - s->base);
+    }
+}
+
+static void ht_patch_slots(struct ht_patch *patch, const struct ht_object *object, const struct ht_symbols *s)
+{
+    for (uint32_t table = 0; table < 2; table++) {
+        uint64_t count = s->relocations[table] ? s->relocation_bytes[table] / sizeof(ElfW(Rela)) : 0;
+        for (uint64_t i = table == 0 ? s->relative_count : 0; i < count; i++) {
+            const ElfW(Rela) *relocation = &s->relocations[table][i];
+            if (!HT_RELOCATION_IS_POINTER(ELF64_R_TYPE(relocation->r_info)) || ELF64_R_SYM(relocation->r_info) == 0
+                || (s->base + relocation->r_offset) % sizeof(uint64_t))
+                continue;
+            uint64_t *slot = (uint64_t *)(s->base + relocation->r_offset);
+            uint64_t value = ht_peek(slot);
+            for (uint32_t r = 0; r < patch->redirect_count; r++) {
+                const struct ht_redirect *redirect = &patch->redirects[r];
+                if (patch->write && value == redirect->real && ht_patch_word(object, slot, redirect->hook))
+                    value = redirect->hook;
+                if (value == redirect->hook && !ht_same_text(redirect->name, "dlclose"))
+                    patch->slots[object->name[0] != 0]++;
+            }
+        }
+    }
+}
+
+static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct ht_patch *patch = context;
+    struct ht_object object = ht_object_from(info);
+    uint64_t here = (uint64_t)(void *)ht_patch_visit;
+    if (here >= object.low && here < object.high)
+        return 0;
+    struct ht_symbols s = ht_object_symbols(&object);
+    /* Names first: a slot that is bound between the two passes is bound to the hook. */
+    if (patch->write)
+        ht_patch_symbols(patch, &object, &s);
+    ht_patch_slots(patch, &object, &s);
+    return 0;
+}
+
+/*
+ * Puts the hooks in (`write`), or looks where they are. Says how many slots lead to a hook of an
+ * allocation function now: in the program itself, and in other objects.
+ */
+static void ht_got_patch(int write, uint32_t slots[2])
+{
+    struct ht_redirect redirects[16];
+    struct ht_patch patch = { .redirects = redirects, .write = write };
+#define HT_FUNCTION(result, name, parameters, arguments)                                           \
+    if (ht_exact.name)                                                                             \
+        redirects[patch.redirect_count++] = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name) };
+#include "hooks.def"
+#undef HT_FUNCTION
+    dl_iterate_phdr(ht_patch_visit, &patch);
+    slots[0] = patch.slots[0];
+    slots[1] = patch.slots[1];
+}

@@ -1,0 +1,68 @@
+/** The foreign function interfaces of Deno and Bun behind one shape: open, call, look at memory. */
+import { createRequire } from "node:module";
+
+/** What a C parameter or result is. `buffer` is a typed array whose memory the function sees; `pointer` only a result. */
+export type NativeType = "u32" | "i32" | "buffer" | "pointer" | "void";
+
+/** The functions that are wanted of a library: parameters, then the result. */
+export type Signatures = Readonly<Record<string, readonly [parameters: readonly NativeType[], result: NativeType]>>;
+
+/** A function of a library. A pointer comes back as a value of the runtime's own, for {@linkcode NativeLibrary.view}. */
+export type NativeFunction = (...values: (number | Uint8Array | Uint32Array)[]) => unknown;
+
+/** An open library. It stays open: the process may be inside it at any time. */
+export interface NativeLibrary<Names extends string> {
+  readonly functions: Readonly<Record<Names, NativeFunction>>;
+  /** Memory at a pointer, not a copy. Undefined for a null pointer. */
+  view(pointer: unknown, size: number): ArrayBuffer | undefined;
+}
+
+/** What we use of Deno, and of Bun: said here, so that either runtime's project needs no types of the other's. */
+interface DenoNamespace {
+  readonly version: { readonly deno: string };
+  dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
+  readonly UnsafePointerView: { getArrayBuffer(pointer: unknown, size: number): ArrayBuffer };
+}
+interface BunFfi {
+  dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
+  toArrayBuffer(pointer: unknown, offset: number, size: number): ArrayBuffer;
+}
+const { Deno: deno, Bun: bun } = globalThis as {
+  readonly Deno?: DenoNamespace;
+  readonly Bun?: { readonly version: string };
+};
+
+function openDeno(deno: DenoNamespace, path: string, signatures: Signatures): NativeLibrary<string> {
+  const definitions = Object.fromEntries(
+    Object.entries(signatures).map(([name, [parameters, result]]) => [name, { parameters, result }]),
+  );
+  return {
+    functions: deno.dlopen(path, definitions).symbols as Record<string, NativeFunction>,
+    view: (pointer, size) => pointer === null ? undefined : deno.UnsafePointerView.getArrayBuffer(pointer, size),
+  };
+}
+
+function openBun(path: string, signatures: Signatures): NativeLibrary<string> {
+  const ffi = createRequire(import.meta.url)("bun:ffi") as BunFfi;
+  const type = { u32: "u32", i32: "i32", buffer: "ptr", pointer: "ptr", void: "void" } as const;
+  const definitions = Object.fromEntries(
+    Object.entries(signatures).map(([name, [parameters, result]]) => [
+      name,
+      { args: parameters.map((p) => type[p]), returns: type[result] },
+    ]),
+  );
+  return {
+    functions: ffi.dlopen(path, definitions).symbols as Record<string, NativeFunction>,
+    view: (pointer, size) => pointer ? ffi.toArrayBuffer(pointer, 0, size) : undefined,
+  };
+}
+
+/** The runtime that this is, with its version: `Deno 2.9.5`. Empty when it has no FFI that we know. */
+export function runtimeName(): string {
+  return deno ? `Deno ${deno.version.deno}` : bun ? `Bun ${bun.version}` : "";
+}
+
+/** Opens a library. Throws what the runtime throws when it may not or cannot. */
+export function openLibrary<S extends Signatures>(path: string, signatures: S): NativeLibrary<keyof S & string> {
+  return deno ? openDeno(deno, path, signatures) : openBun(path, signatures);
+}

@@ -1,0 +1,54 @@
+/** The C library inside this process: what it exports (`ffi/api.c`), opened. */
+import { basename } from "node:path";
+import process from "node:process";
+import { LibraryError, libraryPath, missingPermission } from "./build.ts";
+import { openLibrary, runtimeName } from "./ffi.ts";
+import type { NativeLibrary } from "./ffi.ts";
+
+const SIGNATURES = {
+  /** out, buckets, depth, mode, exact peak, slots[2] */
+  heaptap_install: [["buffer", "u32", "u32", "u32", "u32", "buffer"], "i32"],
+  heaptap_recording: [[], "pointer"],
+  heaptap_figures: [[], "pointer"],
+  heaptap_thread: [[], "u32"],
+  heaptap_process: [[], "u32"],
+  heaptap_threads: [[], "void"],
+  /** on */
+  heaptap_pause: [["u32"], "void"],
+  heaptap_own_begin: [[], "void"],
+  heaptap_own_end: [[], "void"],
+} as const;
+
+/** The library's functions, and a way to look at the memory that they point to. */
+export type Library = NativeLibrary<keyof typeof SIGNATURES>;
+
+/** Stands for "not said" where the library takes a number. */
+export const UNSET = 0xffffffff;
+
+/** The library that `heaptap run` preloaded into this process, when it did: its recording is the one to join. */
+function preloaded(): string | undefined {
+  const entries = (process.env.LD_PRELOAD ?? "").split(/[\s:]+/);
+  return entries.find((entry) => /^libheaptap-[0-9a-f]+\.so$/.test(basename(entry)));
+}
+
+/**
+ * Opens the library in this process: the file named, the one that is preloaded already, or the one in
+ * the cache, which is compiled on first use.
+ *
+ * @throws {LibraryError} when it cannot be had or opened.
+ */
+export function openOwnLibrary(path?: string): Library {
+  if (!runtimeName()) {
+    throw new LibraryError("Cannot load the library: only Deno and Bun can open libraries; on Node use heaptap run");
+  }
+  let file = path ?? "the library";
+  try {
+    file = path ?? preloaded() ?? libraryPath();
+    return openLibrary(file, SIGNATURES);
+  } catch (cause) {
+    if (cause instanceof LibraryError) throw cause;
+    const why = missingPermission(cause);
+    if (why) throw new LibraryError(`Cannot load "${file}": ${why}`, { cause });
+    throw new LibraryError(`Cannot load "${file}": ${(cause as Error).message.split("\n")[0]}`, { cause });
+  }
+}

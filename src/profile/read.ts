@@ -1,0 +1,269 @@
+/** Reads a snapshot of a recording into a profile. */
+import { readlinkSync } from "node:fs";
+import { CONSTANTS, VARIABLES } from "../recording/layout.ts";
+import { readMemory, readSnapshot, text } from "../recording/reader.ts";
+import type { Snapshot, Table } from "../recording/reader.ts";
+import { PathSums } from "./path_sums.ts";
+import type { CallPath, Frame, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+
+const decoder = new TextDecoder();
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+function readModules(snapshot: Snapshot): Module[] {
+  const t = snapshot.sections.modules;
+  const modules: Module[] = [];
+  for (let i = 1; i < t.length; i++) {
+    const n = (field: string) => t.number(i, field);
+    modules.push({
+      path: text(snapshot, n("path"), n("path_length")),
+      buildId: hex(t.bytes(i, "build_id").subarray(0, n("build_id_length"))),
+      base: n("base"),
+      textStart: n("text_start"),
+      textSize: n("text_size"),
+      textOffset: n("text_offset"),
+    });
+  }
+  return modules;
+}
+
+function readThreads(snapshot: Snapshot): Thread[] {
+  const t = snapshot.sections.threads;
+  const threads: Thread[] = [];
+  for (let i = 0; i < t.length; i++) {
+    const n = (field: string) => t.number(i, field);
+    const shared = i === CONSTANTS.THREAD_SHARED;
+    if (shared && n("allocations") + n("frees") + n("unknown_frees") === 0) continue;
+    threads.push({
+      id: i,
+      name: shared ? "(other threads)" : decoder.decode(t.bytes(i, "name")).replace(/\0.*$/s, ""),
+      tid: n("tid"),
+      merged: n("merged"),
+      ended: n("ended") === 1,
+      allocations: n("allocations"),
+      bytes: n("bytes"),
+      frees: n("frees"),
+      freedBytes: n("bytes") - n("current"),
+      reallocations: n("reallocations"),
+      carried: n("carried"),
+      temporary: n("temporary"),
+      liveBytes: n("current"),
+      liveCount: n("allocations") - n("frees") - n("reallocations"),
+      freedByOthers: n("freed_by_others"),
+      freedByOthersBytes: n("freed_by_others_bytes"),
+      freedOfOthers: n("freed_of_others"),
+      freedOfOthersBytes: n("freed_of_others_bytes"),
+      startSeconds: n("start_time") / 1e9,
+    });
+  }
+  return threads;
+}
+
+const ENDS: Readonly<Record<number, StackEnd>> = {
+  [CONSTANTS.NODE_ROOT]: "root",
+  [CONSTANTS.NODE_DEPTH]: "depth",
+  [CONSTANTS.NODE_LOST]: "lost",
+  [CONSTANTS.NODE_FULL]: "full",
+};
+
+const OFFSET_SPAN = 2 ** CONSTANTS.KEY_OFFSET_BITS;
+
+/** Frames by node, each made once, so that equal places are the same object. */
+function frameReader(nodes: Table, modules: readonly Module[]): (node: number) => Frame {
+  const made: (Frame | undefined)[] = [];
+  const places = new Map<string, Frame>();
+  // A key has 64 bits: the two halves are taken apart before either passes 2^53.
+  const bytes = nodes.raw;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return (node) => {
+    const known = made[node];
+    if (known) return known;
+    const at = node * 16;
+    const number = view.getUint16(at + 6, true);
+    const offset = view.getUint32(at, true) + view.getUint16(at + 4, true) * 4294967296;
+    const module = number > 0 && number <= modules.length ? number - 1 : -1;
+    // An address below its module's base wrapped around: it is not one.
+    const key = `${module}:${offset % OFFSET_SPAN}`;
+    let frame = places.get(key);
+    if (!frame) places.set(key, frame = { module, address: offset });
+    return made[node] = frame;
+  };
+}
+
+/** The frames of a node outwards, and how they end. Parents have smaller numbers, so this ends. */
+function readStack(
+  parentOf: (node: number) => number,
+  frame: (node: number) => Frame,
+  leaf: number,
+): [Frame[], StackEnd] {
+  const stack: Frame[] = [];
+  let node = leaf;
+  while (node >= CONSTANTS.NODE_FIRST && stack.length < 4096) {
+    stack.push(frame(node));
+    const parent = parentOf(node);
+    if (parent >= node) return [stack, "lost"];
+    node = parent;
+  }
+  return [stack, ENDS[node] ?? "lost"];
+}
+
+function readCallPaths(snapshot: Snapshot, modules: readonly Module[], sums: PathSums): CallPath[] {
+  const { nodes } = snapshot.sections;
+  const leaves = new Uint32Array(sums.count);
+  const bucketOf = nodes.column("bucket");
+  for (let node = CONSTANTS.NODE_FIRST; node < nodes.length; node++) {
+    const bucket = bucketOf(node);
+    if (bucket > 0 && bucket < sums.count) leaves[bucket] = node;
+  }
+  const frame = frameReader(nodes, modules);
+  const parentOf = nodes.column("parent");
+  const callPaths: CallPath[] = [];
+  for (let id = 0; id < sums.count; id++) {
+    const figures = sums.figures(id);
+    if (figures.allocations === 0 && figures.frees === 0) continue;
+    const leaf = leaves[id] ?? 0;
+    const [stack, end] = leaf === 0 ? [[], "none" as const] : readStack(parentOf, frame, leaf);
+    callPaths.push({ id, ...figures, end, stack });
+  }
+  return callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
+}
+
+function readTimeline(snapshot: Snapshot): Sample[] {
+  const t = snapshot.sections.timeline;
+  return Array.from({ length: t.length }, (_, i) => ({
+    seconds: t.number(i, "time") / 1e9,
+    bytes: t.number(i, "current"),
+    allocations: t.number(i, "allocations"),
+    maxRss: t.number(i, "max_rss"),
+  }));
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}
+
+/** Whether a process of that number and program runs here. */
+function runs(pid: number, executable: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`) === executable;
+  } catch {
+    return false;
+  }
+}
+
+/** The process's figures, but for those that only call paths tell. */
+function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotals {
+  const h = (field: string) => snapshot.header.number(0, field);
+  const records = snapshot.sections.threads;
+  const column = (name: string) => {
+    const value = records.column(name);
+    let total = 0;
+    for (let i = 0; i < records.length; i++) total += value(i);
+    return total;
+  };
+  const liveBytes = sum(threads, (t) => t.liveBytes);
+  return {
+    allocations: sum(threads, (t) => t.allocations),
+    bytes: sum(threads, (t) => t.bytes),
+    frees: sum(threads, (t) => t.frees),
+    freedBytes: sum(threads, (t) => t.freedBytes),
+    reallocations: sum(threads, (t) => t.reallocations),
+    carried: sum(threads, (t) => t.carried),
+    temporary: sum(threads, (t) => t.temporary),
+    liveBytes,
+    liveCount: sum(threads, (t) => t.liveCount),
+    peakBytes: Math.max(h("peak"), liveBytes),
+    failed: column("failed"),
+    unknownFrees: column("unknown_frees"),
+    lostFrees: column("lost_frees"),
+    untracked: h("untracked"),
+  };
+}
+
+/** Whether the peak is now: what is live is more than any thread has told so far. */
+function isPeakNow(snapshot: Snapshot, totals: MomentTotals): boolean {
+  return totals.liveBytes > snapshot.header.number(0, "peak");
+}
+
+/** Reads a snapshot into a profile. */
+function profileOf(snapshot: Snapshot, thread?: number): Profile {
+  const h = (field: string) => snapshot.header.number(0, field);
+  const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
+  const threads = readThreads(snapshot);
+  const totals = readTotals(snapshot, threads);
+  const modules = readModules(snapshot);
+  const mode = h("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths";
+  const callPaths = mode === "paths"
+    ? readCallPaths(snapshot, modules, new PathSums(snapshot, isPeakNow(snapshot, totals), thread))
+    : [];
+  const ending = (end: StackEnd) => sum(callPaths, (p) => p.end === end ? p.allocations : 0);
+  return {
+    path: snapshot.path,
+    process: {
+      pid: h("pid"),
+      parentPid: h("parent_pid"),
+      command: string("command").split("\0"),
+      executable: string("executable"),
+      allocator: string("allocator"),
+      startTime: h("start_time") / 1e6,
+      running: snapshot.path === "" || runs(h("pid"), string("executable")),
+      exit: h("ended") === 1
+        ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 }
+        : undefined,
+    },
+    limits: {
+      mode,
+      buckets: h("buckets"),
+      depth: h("depth"),
+      peakError: h("multi") ? h("peak_batch") * sum(threads, () => 1) : 0,
+      rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
+      noSpace: h("no_space") !== 0,
+    },
+    totals: { ...totals, fallbackAllocations: ending("full"), overflowAllocations: ending("none") },
+    threads,
+    modules,
+    callPaths,
+    timeline: readTimeline(snapshot),
+  };
+}
+
+/**
+ * Reads a recording, finished or live, as it is at this moment.
+ *
+ * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
+ */
+export function readProfile(path: string): Profile {
+  return profileOf(readSnapshot(path));
+}
+
+/**
+ * Reads the recording of this process where the library has it mapped, as it is at this moment: the call
+ * paths of all threads, or of the one with that record number alone.
+ *
+ * @throws {RecordingError} when it is of another version.
+ */
+export function readOwnProfile(memory: Uint8Array, thread?: number): Profile {
+  return profileOf(readMemory(memory), thread);
+}
+
+/** What {@linkcode profileSince} needs of an earlier moment: figures, no stacks. */
+export interface Moment {
+  /** The process's figures. */
+  readonly totals: MomentTotals;
+  /** Every thread's. */
+  readonly threads: readonly Thread[];
+  /** Every call path's. */
+  readonly paths: PathSums;
+}
+
+type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
+
+/** Reads the figures of this process's recording, without its stacks, as they are at this moment. */
+export function readOwnMoment(memory: Uint8Array, thread?: number): Moment {
+  const snapshot = readMemory(memory, ["threads", "owners", "paths"]);
+  const threads = readThreads(snapshot);
+  const totals = readTotals(snapshot, threads);
+  return { totals, threads, paths: new PathSums(snapshot, isPeakNow(snapshot, totals), thread) };
+}

@@ -1,0 +1,71 @@
+/** What came after a moment: the difference between a profile and an earlier moment of its recording. */
+import type { CallPath, Counters, Profile } from "./profile.ts";
+import type { Moment } from "./read.ts";
+
+const NOTHING: Counters = {
+  allocations: 0,
+  bytes: 0,
+  frees: 0,
+  freedBytes: 0,
+  reallocations: 0,
+  carried: 0,
+  temporary: 0,
+  liveBytes: 0,
+  liveCount: 0,
+};
+
+function less(now: Counters, then: Counters = NOTHING): Counters {
+  return {
+    allocations: now.allocations - then.allocations,
+    bytes: now.bytes - then.bytes,
+    frees: now.frees - then.frees,
+    freedBytes: now.freedBytes - then.freedBytes,
+    reallocations: now.reallocations - then.reallocations,
+    carried: now.carried - then.carried,
+    temporary: now.temporary - then.temporary,
+    liveBytes: now.liveBytes - then.liveBytes,
+    liveCount: now.liveCount - then.liveCount,
+  };
+}
+
+function changed(figures: Counters): boolean {
+  return figures.allocations !== 0 || figures.frees !== 0 || figures.liveBytes !== 0;
+}
+
+/**
+ * What a recording says of the time between an earlier moment and a profile of it. Counts and bytes are differences; what
+ * is live may be negative, where more of a path was freed than allocated. The peak is the process's:
+ * of a path, what it had live at the peak above what it had live at the earlier moment when the
+ * peak is a later one, else 0.
+ */
+export function profileSince(now: Profile, then: Moment): Profile {
+  const threads = new Map(then.threads.map((thread) => [thread.id, thread]));
+  const newPeak = now.totals.peakBytes > then.totals.peakBytes;
+  const difference = (path: CallPath): CallPath => {
+    const before = then.paths.figures(path.id);
+    return {
+      ...path,
+      ...less(path, before),
+      peakBytes: newPeak ? path.peakBytes - before.liveBytes : 0,
+      peakCount: newPeak ? path.peakCount - before.liveCount : 0,
+    };
+  };
+  const { totals } = now;
+  const callPaths = now.callPaths.map(difference).filter(changed).sort((a, b) => b.bytes - a.bytes || a.id - b.id);
+  const ending = (end: string) => callPaths.reduce((n, path) => path.end === end ? n + path.allocations : n, 0);
+  return {
+    ...now,
+    totals: {
+      ...less(totals, then.totals),
+      peakBytes: newPeak ? totals.peakBytes - then.totals.liveBytes : 0,
+      failed: totals.failed - then.totals.failed,
+      unknownFrees: totals.unknownFrees - then.totals.unknownFrees,
+      lostFrees: totals.lostFrees - then.totals.lostFrees,
+      untracked: totals.untracked - then.totals.untracked,
+      fallbackAllocations: ending("full"),
+      overflowAllocations: ending("none"),
+    },
+    threads: now.threads.map((thread) => ({ ...thread, ...less(thread, threads.get(thread.id)) })).filter(changed),
+    callPaths,
+  };
+}

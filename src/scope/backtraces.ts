@@ -1,0 +1,150 @@
+/** What each call path of this process allocated, freed and has in use, with its backtrace. */
+import { basename } from "node:path";
+import type { CallPath, Profile } from "../profile/profile.ts";
+import { checkLimit, selectPaths } from "../profile/select.ts";
+import { bytes, count, plural, printable } from "../report/format.ts";
+import { shortStack } from "../symbols/trim.ts";
+import type { NamedFrame } from "../symbols/symbols.ts";
+import { own } from "./install.ts";
+import { nameSites, profileNow } from "./sites.ts";
+import type { SiteOptions } from "./sites.ts";
+
+/** How much of a backtrace to give; see {@linkcode backtraceReport}. */
+export type BacktraceMode = "none" | "short" | "full";
+
+/** Options of {@linkcode backtraceReport}. */
+export interface BacktraceOptions extends SiteOptions {
+  /** `short` when left out. */
+  readonly mode?: BacktraceMode | undefined;
+}
+
+/** A call path in a {@linkcode BacktraceReport}. */
+export interface BacktraceRow {
+  /** Bytes allocated. */
+  readonly allocatedBytes: number;
+  /** Bytes freed. */
+  readonly freedBytes: number;
+  /** Allocations. */
+  readonly allocations: number;
+  /** Bytes per allocation; 0 without any. */
+  readonly averageBytes: number;
+  /** Bytes in use. */
+  readonly inUseBytes: number;
+  /** Blocks in use. */
+  readonly inUseCount: number;
+  /** Where it is: the innermost frame of `backtrace`, or module and address without a look-up. */
+  readonly place: string;
+  /** Frames from the innermost outwards; empty with mode `none`. */
+  readonly backtrace: readonly NamedFrame[];
+}
+
+function row(path: Omit<CallPath, "stack">, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
+  return {
+    allocatedBytes: path.bytes,
+    freedBytes: path.freedBytes,
+    allocations: path.allocations,
+    averageBytes: path.allocations > 0 ? path.bytes / path.allocations : 0,
+    inUseBytes: path.liveBytes,
+    inUseCount: path.liveCount,
+    place,
+    backtrace,
+  };
+}
+
+/** A frame in one line. */
+function frameText(frame: NamedFrame | undefined): string {
+  if (!frame) return "(unknown)";
+  const name = frame.function ||
+    `${frame.module ? basename(frame.module) : "JIT code"}+0x${frame.address.toString(16)}`;
+  const where = frame.file ? `  ${frame.file}${frame.line > 0 ? `:${frame.line}` : ""}` : "";
+  return printable(name + where);
+}
+
+function addressText(profile: Profile, path: CallPath): string {
+  const frame = path.stack[0];
+  if (!frame) return "(unknown)";
+  const module = profile.modules[frame.module]?.path;
+  return printable(`${module ? basename(module) : "JIT code"}+0x${frame.address.toString(16)}`);
+}
+
+/** Call paths of this process with their figures and backtraces. */
+export class BacktraceReport {
+  /** The selected call paths. */
+  readonly rows: readonly BacktraceRow[];
+  /** Call paths that the filter left, shown or not. */
+  readonly matching: number;
+  /** Why names are missing, "" when none are. */
+  readonly problem: string;
+
+  /** A report of these rows. */
+  constructor(rows: readonly BacktraceRow[], matching: number, problem: string) {
+    this.rows = rows;
+    this.matching = matching;
+    this.problem = problem;
+  }
+
+  /** The report as text: a line of figures for each call path, its backtrace below. */
+  toString(): string {
+    return own(() => {
+      const lines = [
+        "allocated       freed  allocations     average      in use  call path",
+        ...this.rows.flatMap((r) => [
+          `${bytes(r.allocatedBytes).padStart(9)} ${bytes(r.freedBytes).padStart(11)} ${
+            count(r.allocations).padStart(12)
+          } ${bytes(r.averageBytes).padStart(11)} ${bytes(r.inUseBytes).padStart(11)}  ${r.place}`,
+          ...r.backtrace.slice(1).map((frame) => `${" ".repeat(62)}${frameText(frame)}`),
+        ]),
+      ];
+      const hidden = this.matching - this.rows.length;
+      if (hidden > 0) lines.push(`and ${count(hidden)} more ${plural(hidden, "call path")}`);
+      if (this.problem) lines.push(printable(this.problem));
+      return lines.join("\n") + "\n";
+    });
+  }
+}
+
+/**
+ * What each call path allocated and has in use, the largest first, as rows and as text.
+ *
+ * - `none`: figures and the address that called the allocator; no name is looked up
+ * - `short`: backtraces without the runtime's and the allocator's own frames
+ * - `full`: whole backtraces
+ *
+ * A `filter` is asked for each call path before names are looked up, so that a report on demand costs
+ * what it shows.
+ *
+ * @throws {LibraryError} when the library cannot be installed.
+ * @throws {RangeError} when the limit is negative.
+ * @throws {TypeError} when the mode is none of the three.
+ *
+ * @example
+ * ```ts
+ * import { backtraceReport } from "./mod.ts";
+ *
+ * const report = await backtraceReport({ limit: 5, sortBy: "live", filter: (path) => path.liveBytes > 1000 });
+ * console.log(String(report), report.rows.length);
+ * ```
+ */
+export async function backtraceReport(options: BacktraceOptions = {}): Promise<BacktraceReport> {
+  const { mode = "short", limit } = options;
+  if (!["none", "short", "full"].includes(mode)) {
+    throw new TypeError(`Cannot make a backtrace report in mode "${mode}": it takes none, short or full`);
+  }
+  checkLimit("limit", limit);
+  const profile = profileNow(options.since);
+  const matching = own(() => selectPaths(profile, { ...options, limit: 0 }));
+  const paths = own(() => limit ? matching.slice(0, limit) : matching);
+  if (mode === "none") {
+    return own(() => new BacktraceReport(paths.map((p) => row(p, addressText(profile, p), [])), matching.length, ""));
+  }
+  const { sites, problem } = await nameSites(profile, paths);
+  const trim = (stack: readonly NamedFrame[]) =>
+    mode === "full" ? stack : shortStack(stack, profile.process.executable);
+  return own(() => {
+    const rows = sites.map((site) => {
+      const backtrace = trim(site.stack);
+      return row(site, frameText(backtrace[0]), backtrace);
+    });
+    return new BacktraceReport(rows, matching.length, problem);
+  });
+}

@@ -1,0 +1,124 @@
+/** Counters of this process and of this thread, and the difference between two moments. */
+import { attach, own } from "./install.ts";
+import { Window } from "./meter.ts";
+import type { Figures, Meter } from "./meter.ts";
+
+/**
+ * The figures of the process since `install()`: the sums over all its threads.
+ *
+ * @throws {LibraryError} when the library cannot be installed.
+ *
+ * @example
+ * ```ts
+ * import { counters } from "./mod.ts";
+ *
+ * const { allocCount, currentBytes, peakBytes } = counters();
+ * console.log(allocCount, currentBytes, peakBytes);
+ * ```
+ */
+export function counters(): Figures {
+  return attach().process.now();
+}
+
+/**
+ * The figures of the calling thread since `install()`. What it freed of other threads' blocks is in
+ * its frees, so what is in use may be negative; its peak is since it first asked.
+ *
+ * @throws {LibraryError} when the library cannot be installed.
+ *
+ * @example
+ * ```ts
+ * import { threadCounters } from "./mod.ts";
+ *
+ * const before = threadCounters().totalBytes;
+ * const block = new Uint8Array(10_000); // on Deno
+ * console.log(threadCounters().totalBytes - before, block.length);
+ * ```
+ */
+export function threadCounters(): Figures {
+  return attach().thread.now();
+}
+
+/** Options of {@linkcode Profiler}. */
+export interface ProfilerOptions {
+  /** Whether to count the calling thread alone; the whole process when left out. */
+  readonly thread?: boolean | undefined;
+}
+
+/**
+ * The difference between two moments. Any number of profilers may run at a time, in any order.
+ *
+ * @example
+ * ```ts
+ * import { Profiler } from "./mod.ts";
+ *
+ * const profiler = Profiler.start();
+ * const blocks = Array.from({ length: 100 }, () => new Uint8Array(1000));
+ * const { allocCount, peakBytes } = profiler.stop();
+ * console.log(blocks.length, allocCount, peakBytes);
+ * ```
+ */
+export class Profiler {
+  readonly #meter: Meter;
+  #window: Window | undefined;
+  #result: Figures | undefined;
+
+  /**
+   * A profiler that has not started.
+   *
+   * @throws {LibraryError} when the library cannot be installed.
+   */
+  constructor(options: ProfilerOptions = {}) {
+    const { thread, process } = attach();
+    this.#meter = options.thread ? thread : process;
+  }
+
+  /**
+   * A profiler that runs from now on.
+   *
+   * @throws {LibraryError} when the library cannot be installed.
+   */
+  static start(options: ProfilerOptions = {}): Profiler {
+    const profiler = new Profiler(options);
+    profiler.start();
+    return profiler;
+  }
+
+  /** Begins at this moment; does nothing when it runs already. */
+  start(): void {
+    if (this.#window) return;
+    const window = new Window();
+    this.#window = window;
+    this.#meter.open(window);
+  }
+
+  /** The difference between the start and now; it goes on. After {@linkcode Profiler.stop} what that gave. */
+  read(): Figures {
+    if (this.#window) return this.#meter.look(this.#window);
+    if (this.#result) return this.#result;
+    throw new Error("Cannot read the profiler: it has not been started");
+  }
+
+  /** Ends, and gives the difference between the start and now. A second call gives the same again. */
+  stop(): Figures {
+    if (!this.#window) return this.read();
+    const result = this.#meter.close(this.#window);
+    this.#window = undefined;
+    this.#result = result;
+    return result;
+  }
+
+  /** Begins anew at this moment, whether it runs or not. Nothing else notices. */
+  reset(): void {
+    own(() => {
+      if (this.#window) this.#meter.close(this.#window);
+      this.#window = this.#result = undefined;
+    });
+    this.start();
+  }
+
+  /** Ends it, for `using`. */
+  [Symbol.dispose](): void {
+    if (this.#window) this.stop();
+  }
+}

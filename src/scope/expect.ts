@@ -1,0 +1,130 @@
+/** Allocation limits in tests. */
+import type { Profile } from "../profile/profile.ts";
+import { selectPaths } from "../profile/select.ts";
+import { profileSince } from "../profile/since.ts";
+import { bytes, count } from "../report/format.ts";
+import { shortStack } from "../symbols/trim.ts";
+import { attach, own, ownMoment, ownProfile } from "./install.ts";
+import { Window } from "./meter.ts";
+import type { Figures } from "./meter.ts";
+import { nameSites } from "./sites.ts";
+
+/** What a function may allocate. */
+export interface AllocationLimits {
+  /** Allocations at most. */
+  readonly maxCount?: number | undefined;
+  /** Bytes allocated at most. */
+  readonly maxBytes?: number | undefined;
+  /** Bytes at most by which the bytes in use may rise above their level at the start. */
+  readonly maxPeak?: number | undefined;
+  /** Bytes at most by which the bytes in use may have grown at the end. */
+  readonly maxLive?: number | undefined;
+  /** Whether to count all threads of the process, the runtime's own too; the calling thread alone when left out. */
+  readonly process?: boolean | undefined;
+  /** Rounds that run before the one that counts, to leave out what a runtime does once; 0 when left out. */
+  readonly warmUp?: number | undefined;
+}
+
+type LimitName = "maxCount" | "maxBytes" | "maxPeak" | "maxLive";
+
+const LIMITS: Readonly<
+  Record<LimitName, readonly [what: string, of: (f: Figures) => number, show: (n: number) => string]>
+> = {
+  maxCount: ["allocations", (f) => f.allocCount, count],
+  maxBytes: ["bytes allocated", (f) => f.totalBytes, (n) => `${count(n)} (${bytes(n)})`],
+  maxPeak: ["bytes at the peak above the start", (f) => f.peakBytes, (n) => `${count(n)} (${bytes(n)})`],
+  maxLive: ["bytes more in use at the end", (f) => f.currentBytes, (n) => `${count(n)} (${bytes(n)})`],
+};
+
+/** A function allocated more than it may; the message names limit, figure and the top call paths. */
+export class AllocationLimitError extends Error {
+  /** The class's name. */
+  override name = "AllocationLimitError";
+  /** Which limit: `maxCount`, `maxBytes`, `maxPeak` or `maxLive`. */
+  readonly limit: string;
+  /** All figures of the function. */
+  readonly figures: Figures;
+
+  /** For {@linkcode expectAllocations}. */
+  constructor(message: string, limit: string, figures: Figures) {
+    super(message);
+    this.limit = limit;
+    this.figures = figures;
+  }
+}
+
+const SHOWN = 3;
+
+async function topPaths(profile: Profile, limit: LimitName): Promise<string> {
+  const sortBy = limit === "maxCount" ? "count" : limit === "maxLive" ? "live" : "size";
+  const paths = selectPaths(profile, { sortBy, limit: SHOWN, filter: (path) => path.allocations > 0 });
+  const { sites } = await nameSites(profile, paths);
+  return sites.map((site) => {
+    const [frame, ...callers] = shortStack(site.stack, profile.process.executable);
+    const name = (f: typeof frame) => f?.function.replace(/\(.*$/, "") || f?.module.replace(/^.*\//, "") || "JIT code";
+    const place = frame?.file ? ` (${frame.file.replace(/^.*\//, "")}:${frame.line})` : "";
+    const from = callers.slice(0, 4).map(name).join(" < ");
+    const figures = `${count(site.allocations)} allocations, ${bytes(site.bytes)}, ${bytes(site.liveBytes)} in use`;
+    return `\n  ${figures}: ${name(frame)}${place}${from && ` < ${from}`}`;
+  }).join("");
+}
+
+/**
+ * Runs a function and fails when it allocates more than it may. For `Deno.test`, `bun:test` and
+ * `node:test` alike; await it.
+ *
+ * The calling thread is counted, so that what the runtime does beside it is left out; work that a
+ * library or an asynchronous operation does in other threads needs `process: true`. On Deno the
+ * runtime's own allocations in the thread count: ArrayBuffers, and what the engine does when it compiles
+ * a function, which some rounds of `warmUp` leave out.
+ *
+ * @param run The function; what it returns is awaited.
+ * @returns The figures of the round that counted.
+ * @throws {AllocationLimitError} when a limit is passed. What the function throws goes through.
+ * @throws {RangeError} when a limit is negative.
+ * @throws {LibraryError} when the library cannot be installed.
+ *
+ * @example
+ * ```ts
+ * import { expectAllocations } from "./mod.ts";
+ *
+ * const { allocCount } = await expectAllocations(() => JSON.parse('{"a": [1, 2, 3]}'), {
+ *   maxBytes: 1_000_000,
+ *   warmUp: 3,
+ * });
+ * console.log(allocCount);
+ * ```
+ */
+export async function expectAllocations(run: () => unknown, limits: AllocationLimits): Promise<Figures> {
+  const names = Object.keys(LIMITS) as LimitName[];
+  for (const name of [...names, "warmUp"] as const) {
+    const limit = limits[name];
+    if (limit !== undefined && !(limit >= 0)) {
+      throw new RangeError(`Cannot expect ${name} ${limit}: it takes 0 or more`);
+    }
+  }
+  const { thread, process } = attach();
+  const meter = limits.process ? process : thread;
+  for (let round = 0; round < (limits.warmUp ?? 0); round++) await run();
+  const before = ownMoment(!limits.process);
+  const window = new Window();
+  let figures: Figures;
+  meter.open(window);
+  try {
+    const result = run();
+    // An await takes turns of the event loop, which allocate: only where there is something to wait for.
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
+  } finally {
+    figures = meter.close(window);
+  }
+  const passed = names.find((name) => LIMITS[name][1](figures) > (limits[name] ?? Infinity));
+  if (!passed) return figures;
+  const profile = own(() => profileSince(ownProfile(!limits.process), before));
+  const [what, of, show] = LIMITS[passed];
+  const text = `${show(of(figures))} ${what}, where ${passed} allows ${show(limits[passed] ?? 0)}`;
+  throw new AllocationLimitError(
+    `Expected fewer allocations: ${text}${await topPaths(profile, passed)}`,
+    passed,
+    figures,
+  );
+}

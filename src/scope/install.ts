@@ -1,0 +1,240 @@
+/** The library in this process: put in once, and joined by everything else in this folder. */
+import { LAYOUT } from "../recording/layout.ts";
+import { LibraryError } from "../native/build.ts";
+import { runtimeName } from "../native/ffi.ts";
+import { openOwnLibrary, UNSET } from "../native/library.ts";
+import type { Library } from "../native/library.ts";
+import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
+import type { Moment } from "../profile/read.ts";
+import type { Profile } from "../profile/profile.ts";
+import { FIGURES_LAYOUT, HEADER_SIZE } from "../recording/layout.ts";
+import { Meter, Window } from "./meter.ts";
+
+/** Options of {@linkcode install}. What is left out is as the environment variable of that name says. */
+export interface InstallOptions {
+  /** File for the recording, which other processes can then read; `%p` becomes the process's number. `HEAPTAP_OUT`, else the recording is kept in memory. */
+  readonly out?: string | undefined;
+  /** Call paths that the table holds, 64 to 1,048,576; `HEAPTAP_BUCKETS`, else 65,536. */
+  readonly buckets?: number | undefined;
+  /** Frames kept of a stack, 4 to 1,024; `HEAPTAP_DEPTH`, else 128. */
+  readonly depth?: number | undefined;
+  /** `counters` keeps totals only; `HEAPTAP_MODE`, else `paths`: call paths too. */
+  readonly mode?: "counters" | "paths" | undefined;
+  /** Whether the process's peak is exact with several threads too, at some cost an allocation; `HEAPTAP_PEAK`. */
+  readonly exactPeak?: boolean | undefined;
+  /** A compiled library, as `heaptap lib` prints; the one in the cache, compiled on first use, when left out. */
+  readonly library?: string | undefined;
+}
+
+/** What {@linkcode install} did, and what can be seen from now on. */
+export interface Installation {
+  /** Whether this process was being recorded already: preloaded by `heaptap run`, or installed by another worker. */
+  readonly joined: boolean;
+  /** Deno or Bun, with its version. */
+  readonly runtime: string;
+  /** Whether the runtime's own allocations are seen, not those of libraries alone. */
+  readonly seesRuntime: boolean;
+  /** The same in words. */
+  readonly sees: string;
+  /** Slots of loaded objects that lead to heaptap now: of the program itself, and of libraries. */
+  readonly slots: { readonly program: number; readonly libraries: number };
+}
+
+/** The library as it stands in this thread. */
+export interface Attached {
+  readonly installation: Installation;
+  /** Figures of the calling thread. */
+  readonly thread: Meter;
+  /** Figures of the process. */
+  readonly process: Meter;
+  readonly library: Library;
+  /** The recording where the library has it mapped. */
+  readonly memory: Uint8Array;
+  /** Number of the calling thread's record in it. */
+  readonly slot: number;
+}
+
+let attached: Attached | undefined;
+
+function number(name: string, value: number | undefined, low: number, high: number): number {
+  if (value === undefined) return UNSET;
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw new RangeError(`Cannot install with ${name} ${value}: it takes a whole number from ${low} to ${high}`);
+  }
+  // The table's size is a power of two.
+  return name === "buckets" ? 2 ** Math.ceil(Math.log2(value)) : value;
+}
+
+const ERRORS: Readonly<Record<number, string>> = {
+  2: "the folder is not there",
+  13: "permission denied",
+  12: "there is not enough memory for the recording's table; use fewer buckets",
+  17: "a thousand recordings of that name are there",
+  20: "a part of the path is not a folder",
+  27: "the file size limit (ulimit -f) is below the recording's size; use fewer buckets",
+  28: "the file system has no room for the recording",
+  30: "the file system is read-only",
+  38: "the kernel is too old (MADV_WIPEONFORK came with Linux 4.14)",
+};
+
+function start(library: Library, options: InstallOptions): Installation {
+  const slots = new Uint32Array(2);
+  const mode = options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1;
+  const exact = options.exactPeak === undefined ? UNSET : Number(options.exactPeak);
+  const result = library.functions.heaptap_install(
+    new TextEncoder().encode(`${options.out ?? ""}\0`),
+    number("buckets", options.buckets, 64, 1048576),
+    number("depth", options.depth, 4, 1024),
+    mode,
+    exact,
+    slots,
+  ) as number;
+  if (result === 2) {
+    throw new LibraryError(
+      "Cannot install: this process is not to be recorded (HEAPTAP_OUT was empty, or an earlier attempt failed)",
+    );
+  }
+  if (result < 0) {
+    const why = ERRORS[-result] ?? `error ${-result}`;
+    throw new LibraryError(
+      `Cannot install: the recording ${options.out ? `"${options.out}" ` : ""}cannot be made: ${why}`,
+    );
+  }
+  const [program = 0, libraries = 0] = slots;
+  const runtime = runtimeName();
+  return {
+    joined: result === 1,
+    runtime,
+    seesRuntime: program > 0,
+    sees: program > 0
+      ? `${runtime} allocates through the C library: ArrayBuffers, the runtime's own and every native library's allocations are seen`
+      : `${runtime} has an allocator of its own linked in: only what native libraries allocate is seen, not ArrayBuffers or the runtime`,
+    slots: { program, libraries },
+  };
+}
+
+/** Opens the library and has it record, once a thread. */
+export function attach(options: InstallOptions = {}): Attached {
+  if (attached) return attached;
+  const library = openOwnLibrary(options.library);
+  const installation = start(library, options);
+  const view = (pointer: unknown, size: number): ArrayBuffer => {
+    const memory = library.view(pointer, size);
+    if (!memory) throw new LibraryError("Cannot install: this thread cannot be counted");
+    return memory;
+  };
+  const recording = library.functions.heaptap_recording();
+  const header = new DataView(view(recording, HEADER_SIZE));
+  const size = Number(header.getBigUint64(LAYOUT.header.fields.file_size?.offset ?? 0, true));
+  const words = new Uint32Array(view(library.functions.heaptap_figures(), FIGURES_LAYOUT.size));
+  const { heaptap_thread, heaptap_process } = library.functions;
+  attached = {
+    installation,
+    library,
+    memory: new Uint8Array(view(recording, size)),
+    slot: words[(FIGURES_LAYOUT.fields.slot?.offset ?? 0) >>> 2] ?? 0,
+    thread: new Meter(
+      () => heaptap_thread(),
+      words,
+      "Cannot measure this thread: more than 4,094 threads are recorded",
+    ),
+    process: new Meter(() => heaptap_process(), words, "Cannot measure: 64 threads have spans of the process open"),
+  };
+  own(({ thread, process }) => warmUp([thread, process]));
+  return attached;
+}
+
+/** Has the runtime compile what spans run, which allocates, before the first span does. */
+function warmUp(meters: readonly Meter[]): void {
+  for (let round = 0; round < 100; round++) {
+    for (const meter of meters) {
+      const [outer, inner] = [new Window(), new Window()];
+      meter.open(outer);
+      meter.open(inner);
+      meter.close(inner);
+      meter.close(outer);
+    }
+  }
+}
+
+/**
+ * Loads heaptap's library into this process and puts its hooks in: `malloc` and the rest lead through
+ * it in every loaded object, and in those that are loaded later. Blocks from before are unknown and
+ * stay as they are. It is done by the first profiler when a script did not do it; a second call only
+ * says what the first one did. It cannot be taken back; see {@linkcode pause}.
+ *
+ * @throws {LibraryError} when the library cannot be had, opened or started: no compiler, no permission
+ * (Deno needs `--allow-ffi`, and to find or compile the library `--allow-env --allow-read --allow-run
+ * --allow-write --allow-sys`), a platform that is not supported, a recording that cannot be made.
+ * @throws {RangeError} when a number is out of range.
+ *
+ * @example
+ * ```ts
+ * import { install } from "./mod.ts";
+ *
+ * const { sees, slots } = install({ buckets: 4096 });
+ * console.log(sees, slots.libraries > 0);
+ * ```
+ */
+export function install(options: InstallOptions = {}): Installation {
+  return attach(options).installation;
+}
+
+/**
+ * Stops counting allocations, in all threads, until {@linkcode resume}. Frees of known blocks go on
+ * being counted, so that what is in use stays right; blocks allocated meanwhile stay unknown.
+ *
+ * @example
+ * ```ts
+ * import { counters, pause, resume } from "./mod.ts";
+ *
+ * pause();
+ * const before = counters().allocCount;
+ * new Uint8Array(1000);
+ * console.log(counters().allocCount - before); // 0
+ * resume();
+ * ```
+ */
+export function pause(): void {
+  attach().library.functions.heaptap_pause(1);
+}
+
+/**
+ * Counts allocations again after {@linkcode pause}.
+ *
+ * @example
+ * ```ts
+ * import { pause, resume } from "./mod.ts";
+ *
+ * pause();
+ * resume();
+ * ```
+ */
+export function resume(): void {
+  attach().library.functions.heaptap_pause(0);
+}
+
+/** Runs a part of heaptap whose allocations, made by this thread, are not the script's. */
+export function own<T>(part: (library: Attached) => T): T {
+  const here = attach();
+  const { heaptap_own_begin, heaptap_own_end } = here.library.functions;
+  heaptap_own_begin();
+  try {
+    return part(here);
+  } finally {
+    heaptap_own_end();
+  }
+}
+
+/** This process's profile at this moment; `thread` gives the call paths of the calling thread alone. */
+export function ownProfile(thread = false): Profile {
+  return own(({ memory, library, slot }) => {
+    library.functions.heaptap_threads();
+    return readOwnProfile(memory, thread ? slot : undefined);
+  });
+}
+
+/** This process's figures at this moment, without stacks; `thread` as above. */
+export function ownMoment(thread = false): Moment {
+  return own(({ memory, slot }) => readOwnMoment(memory, thread ? slot : undefined));
+}

@@ -1,0 +1,194 @@
+/** Sessions: what named operations of a script allocate, span by span. */
+import process from "node:process";
+import { attach, own } from "./install.ts";
+import { Window } from "./meter.ts";
+import type { Figures, Meter } from "./meter.ts";
+import { OperationTally, SessionReport } from "./session_report.ts";
+
+/** A span was used in a way that it cannot be: ended twice, or for a number of rounds that is none. */
+export class SpanError extends Error {
+  /** The class's name. */
+  override name = "SpanError";
+}
+
+/** What the runtime says of its own memory, bytes, from `process.memoryUsage()`. */
+export interface RuntimeMemory {
+  /** In use on the JavaScript heap. */
+  readonly heapUsed: number;
+  /** Outside of it, held by its objects, as the runtime accounts for it. */
+  readonly external: number;
+  /** Resident set of the process. */
+  readonly rss: number;
+}
+
+/** What a span counted. */
+export interface SpanFigures extends Figures {
+  /** Rounds that it stands for. */
+  readonly iterations: number;
+  /** The runtime's own view before and after, when the span was to give it. */
+  readonly runtime: { readonly before: RuntimeMemory; readonly after: RuntimeMemory } | undefined;
+}
+
+/** Options of a span. */
+export interface SpanOptions {
+  /** Whether to take the runtime's own view of its memory too, to see which side grew; costs some microseconds. */
+  readonly runtime?: boolean | undefined;
+}
+
+function runtimeMemory(): RuntimeMemory {
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { heapUsed, external, rss };
+}
+
+/**
+ * A span of an operation, from `measureThread()` or `measureProcess()` to its end: `using`,
+ * {@linkcode Span.end} or {@linkcode Span.iterations}.
+ */
+export class Span {
+  readonly #meter: Meter;
+  readonly #tally: OperationTally;
+  readonly #window = new Window();
+  readonly #before: RuntimeMemory | undefined;
+  #open = true;
+
+  /** For {@linkcode Operation}. */
+  constructor(meter: Meter, tally: OperationTally, before: RuntimeMemory | undefined) {
+    this.#meter = meter;
+    this.#tally = tally;
+    this.#before = before;
+    meter.open(this.#window);
+  }
+
+  /**
+   * Ends the span; it stands for one round.
+   *
+   * @throws {SpanError} when it has ended already.
+   */
+  end(): SpanFigures {
+    return this.iterations(1);
+  }
+
+  /**
+   * Ends the span; it stands for `rounds` rounds, over which the report takes its means.
+   *
+   * @throws {SpanError} when it has ended already, or `rounds` is not a whole number above 0; it goes on then.
+   */
+  iterations(rounds: number): SpanFigures {
+    if (!this.#open) throw new SpanError(`Cannot end the span of "${this.#tally.name}" twice: it has ended already`);
+    if (!(rounds >= 1) || !Number.isInteger(rounds)) {
+      throw new SpanError(
+        `Cannot end the span of "${this.#tally.name}" with ${rounds} iterations: it takes a whole number, 1 or more`,
+      );
+    }
+    this.#open = false;
+    const figures = this.#meter.close(this.#window);
+    const before = this.#before;
+    const runtime = before && { before, after: runtimeMemory() };
+    this.#tally.add(figures, rounds, runtime);
+    return { ...figures, iterations: rounds, runtime };
+  }
+
+  /** Ends the span, for `using`; does nothing when it has ended. */
+  [Symbol.dispose](): void {
+    if (this.#open) this.iterations(1);
+  }
+}
+
+/** A named operation of a session. */
+export class Operation {
+  readonly #tally: OperationTally;
+
+  /** For {@linkcode Session}. */
+  constructor(tally: OperationTally) {
+    this.#tally = tally;
+  }
+
+  /** Its name. */
+  get name(): string {
+    return this.#tally.name;
+  }
+
+  /** Begins a span that counts the calling thread. */
+  measureThread(options?: SpanOptions): Span {
+    return new Span(attach().thread, this.#tally, options?.runtime ? runtimeMemory() : undefined);
+  }
+
+  /** Begins a span that counts all threads of the process. */
+  measureProcess(options?: SpanOptions): Span {
+    return new Span(attach().process, this.#tally, options?.runtime ? runtimeMemory() : undefined);
+  }
+}
+
+const NAME_LIMIT = 200;
+
+let warm = false;
+
+/** Has the runtime compile what a span runs, which allocates, before the first one does. */
+function warmUp(): void {
+  if (warm) return;
+  warm = true;
+  own(() => {
+    const operation = new Operation(new OperationTally("warm-up"));
+    for (let round = 0; round < 20; round++) {
+      operation.measureThread().end();
+      operation.measureProcess().iterations(2);
+      operation.measureThread()[Symbol.dispose]();
+    }
+  });
+}
+
+/**
+ * Measures what named operations allocate, as often as they run.
+ *
+ * @example
+ * ```ts
+ * import { Session } from "./mod.ts";
+ *
+ * const session = new Session();
+ * const scan = session.operation("scan");
+ * for (let round = 0; round < 10; round++) {
+ *   using _span = scan.measureThread();
+ *   new Uint8Array(10_000).fill(round);
+ * }
+ * session.toReport().print();
+ * ```
+ */
+export class Session {
+  readonly #operations = new Map<string, { operation: Operation; tally: OperationTally }>();
+
+  /**
+   * A session without operations yet. Installs the library when the script did not.
+   *
+   * @throws {LibraryError} when the library cannot be installed.
+   */
+  constructor() {
+    attach();
+    warmUp();
+  }
+
+  /**
+   * The operation of a name: a new one, or the one that has it.
+   *
+   * @throws {TypeError} when the name is empty or no text.
+   * @throws {RangeError} when it has more than 200 characters.
+   */
+  operation(name: string): Operation {
+    if (typeof name !== "string" || name.trim() === "") {
+      throw new TypeError("Cannot make an operation without a name: reports list operations by it");
+    }
+    if (name.length > NAME_LIMIT) {
+      throw new RangeError(`Cannot make an operation with a name of ${name.length} characters: at most ${NAME_LIMIT}`);
+    }
+    const known = this.#operations.get(name);
+    if (known) return known.operation;
+    const tally = new OperationTally(name);
+    const operation = new Operation(tally);
+    this.#operations.set(name, { operation, tally });
+    return operation;
+  }
+
+  /** What the spans that have ended so far say. */
+  toReport(): SessionReport {
+    return own(() => new SessionReport([...this.#operations.values()].map(({ tally }) => tally.toReport())));
+  }
+}

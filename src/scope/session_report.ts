@@ -1,0 +1,233 @@
+/** What a session's operations allocated: figures, and the table of them. */
+import process from "node:process";
+import { bytes, count, printable } from "../report/format.ts";
+import { markdownTable } from "../report/table.ts";
+import type { Column } from "../report/table.ts";
+import { own } from "./install.ts";
+import type { Figures } from "./meter.ts";
+import type { RuntimeMemory } from "./session.ts";
+import { Tally } from "./statistics.ts";
+import type { Spread, TallyData } from "./statistics.ts";
+
+/** An operation in a {@linkcode SessionReport}, and in its JSON. */
+export interface OperationReport {
+  /** Its name. */
+  readonly name: string;
+  /** Spans that have ended. */
+  readonly spans: number;
+  /** Rounds that they stand for. */
+  readonly iterations: number;
+  /** Bytes allocated. */
+  readonly totalBytes: number;
+  /** Allocations. */
+  readonly totalCount: number;
+  /** Bytes allocated per iteration. */
+  readonly meanBytes: number;
+  /** Allocations per iteration. */
+  readonly meanCount: number;
+  /** Highest rise of the bytes in use above a span's start. */
+  readonly peakBytes: number;
+  /** By how much the bytes in use grew from the starts of the spans to their ends, in all. */
+  readonly grownBytes: number;
+  /** How bytes and allocations per iteration spread over the spans. */
+  readonly spread: { readonly bytes: Spread; readonly count: Spread };
+  /** Growth of the runtime's own figures over the spans that took them; undefined when none did. */
+  readonly runtime: RuntimeMemory | undefined;
+  /** What `merge` needs. */
+  readonly tallies: { readonly bytes: TallyData; readonly count: TallyData };
+}
+
+/** The JSON of a {@linkcode SessionReport}. */
+export interface SessionReportJson {
+  /** Operations in the order in which they were named. */
+  readonly operations: readonly OperationReport[];
+}
+
+/** What is known of an operation so far. */
+export class OperationTally {
+  readonly name: string;
+  #spans = 0;
+  #iterations = 0;
+  #peakBytes = 0;
+  #grownBytes = 0;
+  readonly #bytes = new Tally();
+  readonly #count = new Tally();
+  #runtime: RuntimeMemory | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** Adds a span. */
+  add(
+    figures: Figures,
+    iterations: number,
+    runtime: { before: RuntimeMemory; after: RuntimeMemory } | undefined,
+  ): void {
+    this.#spans++;
+    this.#iterations += iterations;
+    this.#bytes.add(figures.totalBytes, iterations);
+    this.#count.add(figures.allocCount, iterations);
+    this.#grownBytes += figures.currentBytes;
+    if (figures.peakBytes > this.#peakBytes) this.#peakBytes = figures.peakBytes;
+    if (runtime) {
+      const { before, after } = runtime;
+      this.#runtime = addMemory(this.#runtime, {
+        heapUsed: after.heapUsed - before.heapUsed,
+        external: after.external - before.external,
+        rss: after.rss - before.rss,
+      });
+    }
+  }
+
+  /** The figures so far. */
+  toReport(): OperationReport {
+    return operationReport(this.name, this.#spans, this.#iterations, this.#bytes, this.#count, {
+      peakBytes: this.#peakBytes,
+      grownBytes: this.#grownBytes,
+      runtime: this.#runtime,
+    });
+  }
+}
+
+function addMemory(a: RuntimeMemory | undefined, b: RuntimeMemory | undefined): RuntimeMemory | undefined {
+  if (!a || !b) return a ?? b;
+  return { heapUsed: a.heapUsed + b.heapUsed, external: a.external + b.external, rss: a.rss + b.rss };
+}
+
+function operationReport(
+  name: string,
+  spans: number,
+  iterations: number,
+  bytes: Tally,
+  count: Tally,
+  rest: Pick<OperationReport, "peakBytes" | "grownBytes" | "runtime">,
+): OperationReport {
+  return {
+    name,
+    spans,
+    iterations,
+    totalBytes: bytes.total,
+    totalCount: count.total,
+    meanBytes: bytes.mean,
+    meanCount: count.mean,
+    ...rest,
+    spread: { bytes: bytes.spread(), count: count.spread() },
+    tallies: { bytes: bytes.toJSON(), count: count.toJSON() },
+  };
+}
+
+function mergeOperations(a: OperationReport, b: OperationReport): OperationReport {
+  const merge = (x: TallyData, y: TallyData) => new Tally(x).merge(new Tally(y));
+  return operationReport(
+    a.name,
+    a.spans + b.spans,
+    a.iterations + b.iterations,
+    merge(a.tallies.bytes, b.tallies.bytes),
+    merge(a.tallies.count, b.tallies.count),
+    {
+      peakBytes: Math.max(a.peakBytes, b.peakBytes),
+      grownBytes: a.grownBytes + b.grownBytes,
+      runtime: addMemory(a.runtime, b.runtime),
+    },
+  );
+}
+
+/** A mean or median, with as many digits as tell something. */
+function figure(n: number): string {
+  return Number.isInteger(n) ? count(n) : n.toLocaleString("en-US", { maximumFractionDigits: n < 100 ? 2 : 0 });
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: "Operation", figures: false },
+  { title: "Mean bytes", figures: true },
+  { title: "Mean count", figures: true },
+  { title: "Peak", figures: true },
+  { title: "Growth", figures: true },
+  { title: "Spans", figures: true },
+  { title: "Iterations", figures: true },
+  { title: "Min", figures: true },
+  { title: "Median", figures: true },
+  { title: "Max", figures: true },
+  { title: "95 %", figures: true },
+];
+
+const RUNTIME_COLUMNS: readonly Column[] = [
+  { title: "JS heap", figures: true },
+  { title: "External", figures: true },
+  { title: "RSS", figures: true },
+];
+
+/**
+ * What the operations of a session allocated. Reports of several workers come together with
+ * {@linkcode SessionReport.merge}; they travel as JSON.
+ *
+ * @example
+ * ```ts
+ * import { Session, SessionReport } from "./mod.ts";
+ *
+ * const session = new Session();
+ * session.operation("nothing").measureThread().end();
+ * const report = session.toReport();
+ * const both = report.merge(SessionReport.fromJSON(JSON.parse(JSON.stringify(report))));
+ * console.log(both.operations[0]?.spans); // 2
+ * ```
+ */
+export class SessionReport {
+  /** Operations in the order in which they were named. */
+  readonly operations: readonly OperationReport[];
+
+  /** A report of these operations. */
+  constructor(operations: readonly OperationReport[]) {
+    this.operations = operations;
+  }
+
+  /** The report of which {@linkcode SessionReport.toJSON} gave the value. */
+  static fromJSON(json: SessionReportJson): SessionReport {
+    return new SessionReport(json.operations.map((o) => ({ ...o, runtime: o.runtime ?? undefined })));
+  }
+
+  /** This report and another's spans together: operations of one name become one. */
+  merge(other: SessionReport): SessionReport {
+    const merged = new Map(this.operations.map((operation) => [operation.name, operation]));
+    for (const operation of other.operations) {
+      const known = merged.get(operation.name);
+      merged.set(operation.name, known ? mergeOperations(known, operation) : operation);
+    }
+    return new SessionReport([...merged.values()]);
+  }
+
+  /**
+   * A table of the operations, in the form that Markdown reads too. Min, median, max and the 95 %
+   * interval are of the mean bytes.
+   */
+  toString(): string {
+    return own(() => {
+      const runtime = this.operations.some((o) => o.runtime);
+      const rows = this.operations.map((o) => {
+        const { min, median, max, interval } = o.spread.bytes;
+        const memory = o.runtime ? [o.runtime.heapUsed, o.runtime.external, o.runtime.rss].map(bytes) : [];
+        return [
+          printable(o.name),
+          ...[o.meanBytes, o.meanCount].map(figure),
+          ...[o.peakBytes, o.grownBytes].map(bytes),
+          ...[o.spans, o.iterations].map(count),
+          ...[min, median, max].map(bytes),
+          interval ? `\u00b1 ${bytes((interval[1] - interval[0]) / 2)}` : "",
+          ...memory,
+        ];
+      });
+      return markdownTable(runtime ? [...COLUMNS, ...RUNTIME_COLUMNS] : COLUMNS, rows);
+    });
+  }
+
+  /** Writes the table to stderr: stdout is the script's. */
+  print(): void {
+    own(() => process.stderr.write(this.toString()));
+  }
+
+  /** The report as a plain value. */
+  toJSON(): SessionReportJson {
+    return { operations: this.operations };
+  }
+}

@@ -1,0 +1,163 @@
+/** What each thread of this process allocated and freed. */
+import type { Thread } from "../profile/profile.ts";
+import { checkLimit } from "../profile/select.ts";
+import { bytes, count, printable } from "../report/format.ts";
+import { markdownTable } from "../report/table.ts";
+import { own, ownProfile } from "./install.ts";
+
+/** Options of {@linkcode threadReport}. */
+export interface ThreadOptions {
+  /** Rows at most; what is beyond is merged by name. 64 when left out, 0 for all. */
+  readonly limit?: number | undefined;
+}
+
+/** A thread in a {@linkcode ThreadReport}, or several that were merged. */
+export interface ThreadRow {
+  /** Name as the kernel has it; of merged threads what their names begin with, and a star. */
+  readonly name: string;
+  /** Kernel's number; 0 when several were merged. */
+  readonly tid: number;
+  /** Threads that the row stands for. */
+  readonly threads: number;
+  /** Whether all of them have ended. */
+  readonly ended: boolean;
+  /** Allocations. */
+  readonly allocations: number;
+  /** Bytes allocated. */
+  readonly allocatedBytes: number;
+  /** Blocks freed, whoever had allocated them. */
+  readonly frees: number;
+  /** Bytes freed, whoever had allocated them. */
+  readonly freedBytes: number;
+  /** Blocks of its own that other threads freed. */
+  readonly freedByOthers: number;
+  /** Bytes of its own blocks that other threads freed. */
+  readonly freedByOthersBytes: number;
+  /** Blocks of its own that are in use. */
+  readonly inUseCount: number;
+  /** Bytes of its own blocks that are in use. */
+  readonly inUseBytes: number;
+}
+
+function row(t: Thread): ThreadRow {
+  return {
+    name: t.name,
+    tid: t.merged > 1 ? 0 : t.tid,
+    threads: Math.max(1, t.merged),
+    ended: t.ended,
+    allocations: t.allocations,
+    allocatedBytes: t.bytes,
+    frees: t.frees,
+    freedBytes: t.freedBytes,
+    freedByOthers: t.freedByOthers,
+    freedByOthersBytes: t.freedByOthersBytes,
+    // Its net, less what others took of its blocks, and with what it took of theirs put back.
+    inUseCount: t.liveCount + t.freedOfOthers - t.freedByOthers,
+    inUseBytes: t.liveBytes + t.freedOfOthersBytes - t.freedByOthersBytes,
+  };
+}
+
+function merge(rows: readonly ThreadRow[], name: string): ThreadRow {
+  const [only] = rows;
+  if (only && rows.length === 1) return only;
+  const sum = (of: (row: ThreadRow) => number) => rows.reduce((total, r) => total + of(r), 0);
+  return {
+    name,
+    tid: 0,
+    threads: sum((r) => r.threads),
+    ended: rows.every((r) => r.ended),
+    allocations: sum((r) => r.allocations),
+    allocatedBytes: sum((r) => r.allocatedBytes),
+    frees: sum((r) => r.frees),
+    freedBytes: sum((r) => r.freedBytes),
+    freedByOthers: sum((r) => r.freedByOthers),
+    freedByOthersBytes: sum((r) => r.freedByOthersBytes),
+    inUseCount: sum((r) => r.inUseCount),
+    inUseBytes: sum((r) => r.inUseBytes),
+  };
+}
+
+function mergeBy(rows: readonly ThreadRow[], nameOf: (row: ThreadRow) => string): ThreadRow[] {
+  const groups = new Map<string, ThreadRow[]>();
+  for (const row of rows) {
+    const name = nameOf(row);
+    const group = groups.get(name);
+    if (group) group.push(row);
+    else groups.set(name, [row]);
+  }
+  return [...groups].map(([name, group]) => merge(group, name));
+}
+
+/** At most `limit` rows: merged by name, then by what names begin with, then what is left in one. None is lost. */
+export function limitRows(rows: readonly ThreadRow[], limit: number): ThreadRow[] {
+  const bySize = (a: ThreadRow, b: ThreadRow) => b.allocatedBytes - a.allocatedBytes || a.tid - b.tid;
+  let merged = [...rows].sort(bySize);
+  const steps = [
+    (r: ThreadRow) => r.name,
+    (r: ThreadRow) => r.name.replace(/[\d*]+$/, "") + "*",
+    () => "(other threads)",
+  ];
+  for (const nameOf of steps) {
+    if (limit === 0 || merged.length <= limit) return merged;
+    // The largest stay for themselves, half of the rows; the rest is what is merged.
+    const kept = Math.max(limit >> 1, nameOf === steps[2] ? limit - 1 : 0);
+    merged = [...merged.slice(0, kept), ...mergeBy(merged.slice(kept), nameOf)].sort(bySize);
+  }
+  return merged;
+}
+
+/** The threads of this process with their figures. */
+export class ThreadReport {
+  /** The largest by bytes allocated first. */
+  readonly rows: readonly ThreadRow[];
+
+  /** A report of these rows. */
+  constructor(rows: readonly ThreadRow[]) {
+    this.rows = rows;
+  }
+
+  /** A table of the threads, in the form that Markdown reads too. */
+  toString(): string {
+    return own(() =>
+      markdownTable(
+        [
+          { title: "Thread", figures: false },
+          { title: "Id", figures: true },
+          { title: "State", figures: false },
+          ...["Allocations", "Allocated", "Freed", "Freed by others", "In use"].map((title) => ({
+            title,
+            figures: true,
+          })),
+        ],
+        this.rows.map((r) => [
+          printable(r.name) || "(no name)",
+          r.threads > 1 ? `${count(r.threads)} threads` : String(r.tid),
+          r.ended ? "ended" : "running",
+          count(r.allocations),
+          ...[r.allocatedBytes, r.freedBytes, r.freedByOthersBytes, r.inUseBytes].map(bytes),
+        ]),
+      )
+    );
+  }
+}
+
+/**
+ * What each thread allocated, what it freed, what others freed of it, and what of it is in use. Threads
+ * that have ended stay; past the limit rows are merged by name, and none is lost.
+ *
+ * @throws {LibraryError} when the library cannot be installed.
+ * @throws {RangeError} when the limit is negative.
+ *
+ * @example
+ * ```ts
+ * import { threadReport } from "./mod.ts";
+ *
+ * const report = threadReport({ limit: 10 });
+ * console.log(String(report), report.rows.length <= 10);
+ * ```
+ */
+export function threadReport({ limit = 64 }: ThreadOptions = {}): ThreadReport {
+  checkLimit("limit", limit);
+  const { threads } = ownProfile();
+  return own(() => new ThreadReport(limitRows(threads.map(row), limit)));
+}
