@@ -5,13 +5,14 @@
 #define _GNU_SOURCE
 #include "heaptap.h"
 
-static struct ht_process ht_p __attribute__((aligned(65536)));
+static struct ht_process ht_p;
 static struct ht_real ht_real;
 
 static int ht_file_reserve(uint32_t section, uint64_t bytes);
 static size_t ht_round_up(size_t n, size_t to);
 static int ht_process_start(void);
 static void ht_untracked(void);
+static void ht_pause(int pause);
 
 #include "sys.c"
 #include "elf.c"

@@ -11,9 +11,15 @@
 #include "heaptap.h"
 
 #define HT_UNSET (~0u)
-#define HT_LOOK_EVERY 64u
+/* How often heaptap_process asks the kernel for ended threads: seldom while there are few to add up. */
+#define HT_FEW_THREADS 16u
+#define HT_LOOK_EVERY(live) ((live) <= HT_FEW_THREADS ? 512u : 16u)
 
 enum ht_installed { HT_INSTALLED = 0, HT_JOINED = 1, HT_SWITCHED_OFF = 2 };
+
+/* Not in ht_p, which a failed attempt zeroes while it holds this. A child that was forked meanwhile is
+ * about to exec, or does without. */
+static struct ht_lock ht_install_lock;
 
 /*
  * Starts recording in this process and puts the hooks in. `out` names the recording as HEAPTAP_OUT
@@ -46,10 +52,13 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
         ht_copy(c->pattern, sizeof c->pattern, out);
     c->has_pattern = c->pattern[0] != 0;
     int problem = ht_process_start();
+    /* A fork's child of a process that had installed already: its hooks are in, and pass through. */
+    if (problem < 0)
+        return HT_SWITCHED_OFF;
     if (problem) {
         /* No hook has been called yet: the next attempt begins anew. */
+        ht_process_undo();
         memset(&ht_config, 0, sizeof ht_config);
-        memset(&ht_p, 0, sizeof ht_p);
         return -problem;
     }
     ht_got_patch(1, slots);
@@ -58,11 +67,10 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
 
 HT_EXPORT int heaptap_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t slots[2])
 {
-    static struct ht_lock lock; /* two threads of the runtime may come at once */
     slots[0] = slots[1] = 0;
-    ht_lock(&lock);
+    ht_lock(&ht_install_lock); /* two threads of the runtime may come at once */
     int result = ht_install(out, buckets, depth, mode, exact_peak, slots);
-    ht_unlock(&lock);
+    ht_unlock(&ht_install_lock);
     return result;
 }
 
@@ -81,16 +89,19 @@ HT_EXPORT struct ht_figures *heaptap_figures(void)
     return &t->figures;
 }
 
-static void ht_figures_put(struct ht_figures *f, const struct ht_totals *totals)
+static void ht_put(struct ht_double *to, int64_t n) { to->bits = ht_arch_double(n); }
+
+static void ht_figures_put(struct ht_figures *f, const struct ht_totals *totals, int64_t level, int64_t window, int64_t peak)
 {
-    f->allocations = totals->allocations;
-    f->bytes = totals->bytes;
-    f->frees = totals->frees;
-    f->current = (int64_t)totals->current;
-    f->reallocations = totals->reallocations;
-    f->carried = totals->carried;
-    f->temporary = totals->temporary;
-    f->failed = totals->failed;
+    ht_put(&f->allocations, (int64_t)totals->allocations);
+    ht_put(&f->bytes, (int64_t)totals->bytes);
+    ht_put(&f->frees, (int64_t)totals->frees);
+    ht_put(&f->current, (int64_t)totals->current);
+    ht_put(&f->reallocations, (int64_t)totals->reallocations);
+    ht_put(&f->temporary, (int64_t)totals->temporary);
+    ht_put(&f->level, level);
+    ht_put(&f->window, window);
+    ht_put(&f->peak, peak);
 }
 
 /*
@@ -106,35 +117,28 @@ HT_EXPORT uint32_t heaptap_thread(void)
         return 0;
     uint32_t has_own = t->ready != HT_IDLE_SHARED;
     if (has_own) {
-        struct ht_figures *f = &t->figures;
-        struct ht_totals totals = { 0 };
-        ht_totals_add(&totals, t->counters, 1);
-        ht_figures_put(f, &totals);
-        f->level = f->current;
-        f->window = t->window == INT64_MAX ? f->level : t->window;
-        f->peak = t->highest = ht_max_signed(t->highest, f->window);
-        t->window = f->watch ? f->level : t->highest;
+        int64_t level = t->counters->current, window = t->window == INT64_MAX ? level : t->window;
+        t->highest = ht_max_signed(t->highest, window);
+        ht_figures_put(&t->figures, (const struct ht_totals *)t->counters, level, window, t->highest);
+        t->window = t->figures.watch ? level : t->highest;
         ht_peak_range(t);
     }
     ht_end(t, idle);
     return has_own;
 }
 
-/* Takes or gives back a slot of the process's windows; 0 when none is free. */
-static int ht_window_hold(struct ht_thread *t, int hold)
+/* Takes a slot of the process's windows, under thread_lock; 0 when none is free. */
+static int ht_window_hold(struct ht_thread *t, int64_t level)
 {
-    if (hold && !t->holds_window) {
-        uint64_t open = ht_peek(&ht_p.windows_open);
-        if (!~open)
-            return 0;
-        t->window_slot = (uint32_t)__builtin_ctzll(~open);
-        t->holds_window = 1;
-        ht_own_set(&ht_p.windows[t->window_slot], INT64_MIN);
-        ht_shared_or(&ht_p.windows_open, 1ull << t->window_slot);
-    } else if (!hold && t->holds_window) {
-        t->holds_window = 0;
-        ht_shared_and(&ht_p.windows_open, ~(1ull << t->window_slot));
-    }
+    if (!~ht_peek(&ht_p.windows_open))
+        ht_threads_look_all();
+    uint64_t open = ht_peek(&ht_p.windows_open);
+    if (!~open)
+        return 0;
+    t->window_slot = (uint32_t)__builtin_ctzll(~open);
+    t->holds_window = 1;
+    ht_own_set(&ht_p.windows[t->window_slot], level);
+    ht_shared_or(&ht_p.windows_open, 1ull << t->window_slot);
     return 1;
 }
 
@@ -156,24 +160,24 @@ HT_EXPORT uint32_t heaptap_process(void)
     ht_hold_if_shared(t);
     ht_peak_flush(t, t->counters->current);
     ht_lock(&ht_p.thread_lock);
-    if (ht_p.looks++ % HT_LOOK_EVERY == 0)
+    if (ht_p.looks++ % HT_LOOK_EVERY(ht_p.live_count) == 0)
         ht_threads_look(HT_PROBES, 0);
     struct ht_totals totals = ht_p.ended;
     ht_totals_add(&totals, &ht_p.threads[HT_THREAD_SHARED], 1);
     for (uint32_t i = 0; i < ht_p.live_count; i++)
         ht_totals_add(&totals, &ht_p.threads[ht_p.order[i]], 1);
     int64_t level = ht_peek(&h->current) + ht_peak_pending(t), window = level;
+    uint32_t held = 1;
     if (t->holds_window)
-        window = ht_max_signed(level, ht_peek(&ht_p.windows[t->window_slot]));
-    uint32_t held = (uint32_t)ht_window_hold(t, f->watch != 0);
+        window = ht_max_signed(level, ht_shared_exchange(&ht_p.windows[t->window_slot], level));
+    else if (f->watch)
+        held = (uint32_t)ht_window_hold(t, level);
+    if (!f->watch)
+        ht_window_release(t);
     ht_unlock(&ht_p.thread_lock);
-    if (t->holds_window)
-        ht_own_set(&ht_p.windows[t->window_slot], level);
     ht_peak_next(t, t->counters->current, level);
-    ht_figures_put(f, &totals);
-    f->level = level;
-    f->window = window;
-    f->peak = ht_max_signed(ht_peek(&h->peak), f->current);
+    ht_peak_raise((int64_t)totals.current);
+    ht_figures_put(f, &totals, level, window, ht_peek(&h->peak));
     ht_end(t, idle);
     return held;
 }
@@ -186,9 +190,7 @@ HT_EXPORT void heaptap_threads(void)
     if (!t)
         return;
     ht_lock(&ht_p.thread_lock);
-    for (uint32_t i = ht_p.live_count; i-- > 0;)
-        if (ht_sys_thread_gone(ht_thread_in_order(i)->tid))
-            ht_thread_retire(i);
+    ht_threads_look_all();
     ht_unlock(&ht_p.thread_lock);
     ht_end(t, idle);
 }

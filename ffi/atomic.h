@@ -23,6 +23,7 @@
 #define ht_shared_add(place, n) __atomic_fetch_add((place), (n), __ATOMIC_ACQ_REL)
 #define ht_shared_or(place, bits) __atomic_fetch_or((place), (bits), __ATOMIC_ACQ_REL)
 #define ht_shared_and(place, bits) __atomic_fetch_and((place), (bits), __ATOMIC_ACQ_REL)
+#define ht_shared_exchange(place, value) __atomic_exchange_n((place), (value), __ATOMIC_ACQ_REL)
 #define ht_shared_swap(place, expected, value)                                                     \
     __atomic_compare_exchange_n((place), (expected), (value), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 

@@ -50,10 +50,10 @@ struct ht_sums {
     int64_t live_bytes, live_count;
 };
 
-static struct ht_sums ht_thread_sums(void)
+static struct ht_sums ht_sums_of(uint32_t from, uint32_t to)
 {
     struct ht_sums s = { 0 };
-    for (uint32_t i = 0; i < ht_p.header->threads_used; i++) {
+    for (uint32_t i = from; i < to; i++) {
         const struct ht_file_threads *c = &ht_p.threads[i];
         s.allocations += c->allocations;
         s.bytes += c->bytes;
@@ -66,6 +66,8 @@ static struct ht_sums ht_thread_sums(void)
     }
     return s;
 }
+
+static struct ht_sums ht_thread_sums(void) { return ht_sums_of(0, ht_p.header->threads_used); }
 
 static struct ht_sums ht_path_sums(void)
 {

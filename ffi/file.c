@@ -153,8 +153,10 @@ static int ht_file_start(const char *pattern, const char *program, int in_memory
             ht_sys_unmap(ht_p.file, size);
         if (ht_p.path[0])
             ht_sys_unlink(ht_p.path);
+        ht_p.file = NULL;
         return problem;
     }
+    ht_p.file_size = size;
     struct ht_file_section *table = (struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE);
     for (uint32_t i = 0; i < HT_SECTION_COUNT; i++)
         table[i] = (struct ht_file_section){ ht_p.offset[i], sections[i].capacity, sections[i].record_size };

@@ -177,6 +177,7 @@ struct ht_process {
     uint32_t generation; /* counts up when code was unloaded */
     /* The mapped recording. Written at the start, constant from then on. */
     uint8_t *file;
+    uint64_t file_size;
     struct ht_file_header *header;
     uint8_t *strings;
     struct ht_file_modules *modules;
@@ -221,8 +222,8 @@ struct ht_process {
     int64_t windows[64];
     struct ht_lock timeline_lock;
     uint64_t sample_due, sample_interval;
-    char path[4096]; /* of the recording */
-};
+    char path[4096]; /* of the recording, "" when it is in memory alone */
+} __attribute__((aligned(65536))); /* the kernel zeroes whole pages: nothing else may lie there */
 
 /* real.c: the functions underneath. */
 struct ht_real {

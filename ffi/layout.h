@@ -3,6 +3,10 @@
 #define HT_LAYOUT_H
 #include <stdint.h>
 
+struct ht_double {
+    uint64_t bits;
+};
+
 #define HT_MAGIC { 0x68, 0x65, 0x61, 0x70, 0x74, 0x61, 0x70, 0x00 }
 #define HT_VERSION 1u
 #define HT_BYTE_ORDER 0x01020304u
@@ -173,18 +177,16 @@ _Static_assert(sizeof(struct ht_file_timeline) == 32, "file_timeline");
 struct ht_figures {
     uint64_t slot;
     uint64_t watch;
-    uint64_t allocations;
-    uint64_t bytes;
-    uint64_t frees;
-    int64_t current;
-    uint64_t reallocations;
-    uint64_t carried;
-    uint64_t temporary;
-    uint64_t failed;
-    int64_t level;
-    int64_t window;
-    int64_t peak;
+    struct ht_double allocations;
+    struct ht_double bytes;
+    struct ht_double frees;
+    struct ht_double current;
+    struct ht_double reallocations;
+    struct ht_double temporary;
+    struct ht_double level;
+    struct ht_double window;
+    struct ht_double peak;
 };
-_Static_assert(sizeof(struct ht_figures) == 104, "figures");
+_Static_assert(sizeof(struct ht_figures) == 88, "figures");
 
 #endif

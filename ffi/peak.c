@@ -13,17 +13,18 @@
  *
  * With several threads each adds its net change to the header's `current` when it has changed by
  * more than a batch. A sum above `peak` becomes the peak and takes the next number. The first
- * thread may be on its own rule still when the second comes; so every flush counts what the first
- * one has pending, whose counters it may read like any reader, and sets the first one's range so
- * that its next call comes in here, until it has (`joined`): its own store may undo that once.
+ * thread may be on its own rule still when the second comes; so until it has flushed for the first
+ * time (`joined`, stored before that), every flush counts what it has pending, whose counters it may
+ * read like any reader, and sets its range so that its next call comes in here: its own store may
+ * undo that once.
  *
  * What was live at the peak: a path record that changes under a new peak number first saves its
  * live values (ht_peak_keep). One that never changed since then needs no saving. No table is copied.
  *
  * A window of the process (api.c) is one of 64 numbered slots, held by a thread while it has one open:
  * its bit in `windows_open` and its highest sum in `windows`. Every flush raises those that are open;
- * only the holder sets one back, at the window's start, and a flush that was under way then may
- * still raise it to a sum of just before. The holder flushes as soon as its own rise could pass
+ * only the holder sets one back, at the window's start, by an exchange that loses no raise; a flush
+ * that was under way then may still raise it to a sum of just before. The holder flushes as soon as its own rise could pass
  * the window's highest, so a window is exact while no other thread allocates.
  */
 #include "heaptap.h"
@@ -60,17 +61,32 @@ static void ht_peak_wake_first(void)
 /* After a change of `rise` or `window`. */
 static void ht_peak_range(struct ht_thread *t) { ht_own_set(&t->high, t->rise < t->window ? t->rise : t->window); }
 
-/* What the first thread has not flushed, as seen by another. */
+/* What the first thread has not flushed, as seen by another, until it flushes by itself. From then on
+ * its flush may be half done: in the header's current, and in what it has flushed not yet. */
 static int64_t ht_peak_pending(const struct ht_thread *t)
 {
     const struct ht_thread *first = ht_p.by_slot[HT_SLOT_FIRST];
-    return first && first != t ? ht_peek(&first->counters->current) - ht_peek(&first->flushed) : 0;
+    if (!first || first == t || ht_shared_get(&first->joined))
+        return 0;
+    return ht_peek(&first->counters->current) - ht_peek(&first->flushed);
 }
 
 static void ht_raise(int64_t *highest, int64_t level)
 {
     int64_t seen = ht_peek(highest);
     while (level > seen && !ht_shared_swap(highest, &seen, level)) { }
+}
+
+/* A level of the process that may be its highest. */
+static void ht_peak_raise(int64_t level)
+{
+    struct ht_file_header *h = ht_p.header;
+    int64_t peak = ht_peek(&h->peak);
+    while (level > peak)
+        if (ht_shared_swap(&h->peak, &peak, level)) {
+            ht_shared_add(&h->peak_number, 1u);
+            break;
+        }
 }
 
 /* After a flush: at which net bytes the next one is due. */
@@ -92,18 +108,14 @@ static void ht_peak_flush(struct ht_thread *t, int64_t net)
 {
     struct ht_file_header *h = ht_p.header;
     if (t->slot == HT_SLOT_FIRST)
-        ht_own_set(&t->joined, 1u);
+        ht_shared_set(&t->joined, 1u);
     else
         ht_peak_wake_first();
     int64_t *flushed = t->ready == HT_IDLE_SHARED ? &ht_p.shared_flushed : &t->flushed;
     int64_t change = net - *flushed;
-    int64_t level = ht_shared_add(&h->current, change) + change + ht_peak_pending(t), peak = ht_peek(&h->peak);
+    int64_t level = ht_shared_add(&h->current, change) + change + ht_peak_pending(t);
     *flushed = net;
-    while (level > peak)
-        if (ht_shared_swap(&h->peak, &peak, level)) {
-            ht_shared_add(&h->peak_number, 1u);
-            break;
-        }
+    ht_peak_raise(level);
     for (uint64_t open = ht_peek(&ht_p.windows_open); HT_UNLIKELY(open); open &= open - 1)
         ht_raise(&ht_p.windows[__builtin_ctzll(open)], level);
     ht_peak_next(t, net, level);
@@ -128,7 +140,7 @@ static void ht_peak_under(struct ht_thread *t, int64_t before, int64_t after)
         t->low = INT64_MIN;
     } else {
         ht_peak_flush(t, before);
-        if (t->ready != HT_IDLE_SHARED && after < t->low)
+        if (t->ready == HT_IDLE_SHARED || after < t->low)
             ht_peak_flush(t, after);
     }
 }

@@ -205,9 +205,28 @@ static int ht_process_start(void)
     if (!ht_shared_swap(&ht_p.state, &state, HT_STATE_STARTING))
         return -1;
     ht_real_find();
+    ht_pause(0); /* a fork's child begins by itself */
     int problem = HT_ENOSYS; /* a kernel without MADV_WIPEONFORK */
     if (ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves))
         problem = ht_process_open();
     ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
     return problem;
+}
+
+/* Takes back what a failed start has made, before any hook is called: the next one finds all as new. */
+static void ht_process_undo(void)
+{
+    if (ht_p.file) {
+        ht_sys_unmap(ht_p.file, ht_p.file_size);
+        if (ht_p.path[0])
+            ht_sys_unlink(ht_p.path);
+    }
+    for (uint32_t level = 0; level < 2; level++)
+        if (ht_p.index[level])
+            ht_sys_unmap(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t));
+    if (ht_p.rules)
+        ht_sys_unmap(ht_p.rules, HT_RULES_SIZE);
+    if (ht_p.shared_pages)
+        ht_sys_unmap(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages);
+    memset(&ht_p, 0, sizeof ht_p);
 }

@@ -32,6 +32,9 @@ HT_NOINLINE uint64_t *ht_leaf_map(uint64_t number)
         return NULL;
     uint64_t *expected = NULL;
     ht_sys_not_inherited(leaf, HT_LEAF_SIZE);
+    /* NULL lies in the first one, and is never a block: it must not look like a free place. */
+    if (number == 0)
+        leaf[0] = 1;
     if (ht_shared_swap(&ht_leaves[number], &expected, leaf))
         return leaf;
     ht_sys_unmap(leaf, HT_LEAF_SIZE);

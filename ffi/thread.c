@@ -126,11 +126,19 @@ static struct ht_thread *ht_thread_map(void)
     return t;
 }
 
-static void ht_totals_add(struct ht_totals *to, const struct ht_file_threads *c, int64_t sign)
+/* Written out, so that sums over many threads stay in registers. */
+HT_INLINE void ht_totals_add(struct ht_totals *to, const struct ht_file_threads *c, int64_t sign)
 {
-    const uint64_t *from = &c->allocations;
-    for (uint32_t i = 0; i < sizeof *to / sizeof *from; i++)
-        ((uint64_t *)to)[i] += (uint64_t)sign * ht_peek(&from[i]);
+#define HT_ADD(field) to->field += (uint64_t)sign * (uint64_t)ht_peek(&c->field)
+    HT_ADD(allocations);
+    HT_ADD(bytes);
+    HT_ADD(frees);
+    HT_ADD(current);
+    HT_ADD(reallocations);
+    HT_ADD(carried);
+    HT_ADD(temporary);
+    HT_ADD(failed);
+#undef HT_ADD
 }
 
 static struct ht_thread *ht_thread_in_order(uint32_t i) { return ht_p.by_slot[ht_p.order[i]]; }
@@ -142,6 +150,13 @@ static void ht_order_swap(uint32_t i, uint32_t j)
     ht_p.order[j] = slot;
 }
 
+static void ht_window_release(struct ht_thread *t)
+{
+    if (t->holds_window)
+        ht_shared_and(&ht_p.windows_open, ~(1ull << t->window_slot));
+    t->holds_window = 0;
+}
+
 /* Moves the i-th of the live threads to the ended ones: nobody writes its record any more. */
 static void ht_thread_retire(uint32_t i)
 {
@@ -150,9 +165,14 @@ static void ht_thread_retire(uint32_t i)
     ht_totals_add(&ht_p.ended, t->counters, 1);
     t->ended = 1;
     ht_own_set(&t->counters->ended, 1u);
-    if (t->holds_window)
-        ht_shared_and(&ht_p.windows_open, ~(1ull << t->window_slot));
-    t->holds_window = 0;
+    ht_window_release(t);
+    /* What it has not told would be missing from levels for ever. */
+    if (ht_peek(&ht_p.header->multi)) {
+        int64_t net = t->counters->current;
+        ht_shared_set(&t->joined, 1u);
+        ht_shared_add(&ht_p.header->current, net - t->flushed);
+        t->flushed = net;
+    }
     /* Its successor, if it gets one, starts to remember anew. */
     uint64_t from = ht_round_up((uint64_t)t->memo, HT_PAGE), to = (uint64_t)(t->memo + HT_MEMO_ENTRIES) / HT_PAGE * HT_PAGE;
     ht_sys_discard((void *)from, to - from);
@@ -169,7 +189,8 @@ static void ht_thread_revive(uint32_t i)
 }
 
 /* Asks the kernel whether some of the live threads have ended, under thread_lock. The kernel gives
- * numbers out again: `tid`, the number of a thread that starts, is an ended thread's in any record. */
+ * numbers out again: `tid`, the number of a thread that starts, is an ended thread's in any record that
+ * it is met in. */
 static void ht_threads_look(uint32_t probes, uint32_t tid)
 {
     probes = (uint32_t)ht_min(probes, ht_p.live_count);
@@ -179,6 +200,17 @@ static void ht_threads_look(uint32_t probes, uint32_t tid)
         if (t->tid == tid || ht_sys_thread_gone(t->tid))
             ht_thread_retire(i);
     }
+}
+
+/* The same for all threads, those without a record too. */
+static void ht_threads_look_all(void)
+{
+    for (uint32_t i = ht_p.live_count; i-- > 0;)
+        if (ht_sys_thread_gone(ht_thread_in_order(i)->tid))
+            ht_thread_retire(i);
+    for (struct ht_thread *t = ht_p.shared_threads; t; t = t->next)
+        if (t->holds_window && ht_sys_thread_gone(t->tid))
+            ht_window_release(t);
 }
 
 /* An ended thread's record for a new thread of that name, under thread_lock: first of one that had the
@@ -226,8 +258,10 @@ static struct ht_thread *ht_thread_shared(void)
 {
     struct ht_thread *t = ht_p.shared_threads;
     for (uint32_t i = 0; t && i < HT_PROBES; i++, t = t->next)
-        if (ht_sys_thread_gone(t->tid))
+        if (ht_sys_thread_gone(t->tid)) {
+            ht_window_release(t);
             return t;
+        }
     t = ht_thread_map();
     if (!t)
         return NULL;

@@ -37,11 +37,12 @@ struct ht_rule_slot {
     uint64_t rule;
 };
 
+#define HT_RULES_SIZE (HT_RULE_SETS * HT_RULE_WAYS * sizeof(struct ht_rule_slot))
+
 static int ht_unwind_start(void)
 {
-    size_t size = HT_RULE_SETS * HT_RULE_WAYS * sizeof(struct ht_rule_slot);
-    ht_p.rules = ht_sys_map(size);
-    return ht_p.rules && ht_sys_not_inherited(ht_p.rules, size);
+    ht_p.rules = ht_sys_map(HT_RULES_SIZE);
+    return ht_p.rules && ht_sys_not_inherited(ht_p.rules, HT_RULES_SIZE);
 }
 
 HT_NOINLINE uint64_t ht_rule_make(uint64_t pc)

@@ -21,7 +21,15 @@ import {
 } from "../src/recording/layout.ts";
 import type { PlacedField, PlacedRecord, RecordName } from "../src/recording/layout.ts";
 
-const C_TYPE = { u8: "uint8_t", u16: "uint16_t", u32: "uint32_t", u64: "uint64_t", i64: "int64_t" } as const;
+// The library uses no floating point registers: it stores doubles as what they are in memory.
+const C_TYPE = {
+  u8: "uint8_t",
+  u16: "uint16_t",
+  u32: "uint32_t",
+  u64: "uint64_t",
+  i64: "int64_t",
+  f64: "struct ht_double",
+} as const;
 
 function fieldsOf(name: RecordName): [string, PlacedField][] {
   return Object.entries(LAYOUT[name].fields);
@@ -56,6 +64,10 @@ function header(): string {
     "#ifndef HT_LAYOUT_H",
     "#define HT_LAYOUT_H",
     "#include <stdint.h>",
+    "",
+    "struct ht_double {",
+    "    uint64_t bits;",
+    "};",
     "",
     `#define HT_MAGIC { ${magic} }`,
     `#define HT_VERSION ${VERSION}u`,

@@ -10,10 +10,17 @@
  */
 
 /** The scalar types that a field may have. */
-export type Scalar = "u8" | "u16" | "u32" | "u64" | "i64";
+export type Scalar = "u8" | "u16" | "u32" | "u64" | "i64" | "f64";
 
 /** Bytes that a scalar takes. */
-export const SCALAR_SIZE: Readonly<Record<Scalar, number>> = { u8: 1, u16: 2, u32: 4, u64: 8, i64: 8 };
+export const SCALAR_SIZE: Readonly<Record<Scalar, number>> = {
+  u8: 1,
+  u16: 2,
+  u32: 4,
+  u64: 8,
+  i64: 8,
+  f64: 8,
+};
 
 /** One field of a record: its type, how often it stands, who writes it, what it means. */
 export interface Field {
@@ -295,22 +302,20 @@ export const RECORDS = {
 
 /**
  * What a call of the library tells the thread that made it (`ffi/api.c`), in that thread's own
- * memory, not in the file.
+ * memory, not in the file. Doubles, so that JavaScript takes each with one load; exact up to 2^53.
  */
 export const FIGURES = {
   slot: { type: "u64", writer: "owner", doc: "Number of the calling thread's record" },
   watch: { type: "u64", writer: "driver", doc: "Set before a call: 1 to have a window follow, 0 to end it" },
-  allocations: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  bytes: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  frees: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  current: { type: "i64", writer: "owner", doc: "As in a thread record" },
-  reallocations: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  carried: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  temporary: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  failed: { type: "u64", writer: "owner", doc: "As in a thread record" },
-  level: { type: "i64", writer: "owner", doc: "The current that windows go by, now" },
-  window: { type: "i64", writer: "owner", doc: "The highest level since the call before; `level` when none followed" },
-  peak: { type: "i64", writer: "owner", doc: "The process's peak, or the thread's since it first asked" },
+  allocations: { type: "f64", writer: "owner", doc: "As in a thread record" },
+  bytes: { type: "f64", writer: "owner", doc: "As in a thread record" },
+  frees: { type: "f64", writer: "owner", doc: "As in a thread record" },
+  current: { type: "f64", writer: "owner", doc: "As in a thread record" },
+  reallocations: { type: "f64", writer: "owner", doc: "As in a thread record" },
+  temporary: { type: "f64", writer: "owner", doc: "As in a thread record" },
+  level: { type: "f64", writer: "owner", doc: "The current that windows go by, now" },
+  window: { type: "f64", writer: "owner", doc: "The highest level since the call before; `level` when none followed" },
+  peak: { type: "f64", writer: "owner", doc: "The process's peak, or the thread's since it first asked" },
 } as const satisfies RecordLayout;
 
 /** The name of a record layout. */

@@ -17,7 +17,9 @@ import type { Figures, Meter } from "./meter.ts";
  * ```
  */
 export function counters(): Figures {
-  return attach().process.now();
+  const { process } = attach();
+  process.now();
+  return { ...process.figures };
 }
 
 /**
@@ -36,7 +38,9 @@ export function counters(): Figures {
  * ```
  */
 export function threadCounters(): Figures {
-  return attach().thread.now();
+  const { thread } = attach();
+  thread.now();
+  return { ...thread.figures };
 }
 
 /** Options of {@linkcode Profiler}. */
@@ -94,7 +98,10 @@ export class Profiler {
 
   /** The difference between the start and now; it goes on. After {@linkcode Profiler.stop} what that gave. */
   read(): Figures {
-    if (this.#window) return this.#meter.look(this.#window);
+    if (this.#window) {
+      this.#meter.look(this.#window);
+      return { ...this.#meter.figures };
+    }
     if (this.#result) return this.#result;
     throw new Error("Cannot read the profiler: it has not been started");
   }
@@ -102,10 +109,9 @@ export class Profiler {
   /** Ends, and gives the difference between the start and now. A second call gives the same again. */
   stop(): Figures {
     if (!this.#window) return this.read();
-    const result = this.#meter.close(this.#window);
+    this.#meter.close(this.#window);
     this.#window = undefined;
-    this.#result = result;
-    return result;
+    return this.#result = { ...this.#meter.figures };
   }
 
   /** Begins anew at this moment, whether it runs or not. Nothing else notices. */

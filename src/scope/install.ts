@@ -126,13 +126,14 @@ export function attach(options: InstallOptions = {}): Attached {
   const recording = library.functions.heaptap_recording();
   const header = new DataView(view(recording, HEADER_SIZE));
   const size = Number(header.getBigUint64(LAYOUT.header.fields.file_size?.offset ?? 0, true));
-  const words = new Uint32Array(view(library.functions.heaptap_figures(), FIGURES_LAYOUT.size));
+  const figures = view(library.functions.heaptap_figures(), FIGURES_LAYOUT.size);
+  const words = new Float64Array(figures);
   const { heaptap_thread, heaptap_process } = library.functions;
   attached = {
     installation,
     library,
     memory: new Uint8Array(view(recording, size)),
-    slot: words[(FIGURES_LAYOUT.fields.slot?.offset ?? 0) >>> 2] ?? 0,
+    slot: new DataView(figures).getUint32(FIGURES_LAYOUT.fields.slot?.offset ?? 0, true),
     thread: new Meter(
       () => heaptap_thread(),
       words,

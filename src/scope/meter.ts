@@ -57,7 +57,7 @@ export class Window {
   temporary = 0;
 }
 
-const word = (field: string) => (FIGURES_LAYOUT.fields[field]?.offset ?? 0) >>> 2;
+const word = (field: string) => (FIGURES_LAYOUT.fields[field]?.offset ?? 0) >>> 3;
 const WATCH = word("watch");
 const ALLOCATIONS = word("allocations");
 const BYTES = word("bytes");
@@ -68,23 +68,27 @@ const TEMPORARY = word("temporary");
 const LEVEL = word("level");
 const WINDOW = word("window");
 const PEAK = word("peak");
-const HIGH = 4294967296;
-
-/** The whole number at a place, exact up to 2^53. All figures read right as signed ones. */
-function at(words: Uint32Array, i: number): number {
-  return (words[i] as number) + ((words[i + 1] as number) | 0) * HIGH;
-}
-
 /** Reads figures, of the calling thread or of the process. */
 export class Meter {
+  /** What the last call said. Only until the next one: who keeps it copies it. */
+  readonly figures: { -readonly [Name in keyof Figures]: number } = {
+    allocCount: 0,
+    totalBytes: 0,
+    freeCount: 0,
+    freedBytes: 0,
+    currentBytes: 0,
+    currentCount: 0,
+    peakBytes: 0,
+    temporaryCount: 0,
+  };
   readonly #ask: () => unknown;
-  readonly #words: Uint32Array;
+  readonly #words: Float64Array;
   readonly #refused: string;
   /** Opened last, and open still. */
   #last: Window | undefined = undefined;
 
   /** `ask` has the library answer into `words`; `refused` says what it means when it will not. */
-  constructor(ask: () => unknown, words: Uint32Array, refused: string) {
+  constructor(ask: () => unknown, words: Float64Array, refused: string) {
     this.#ask = ask;
     this.#words = words;
     this.#refused = refused;
@@ -96,7 +100,7 @@ export class Meter {
     if (this.#ask() === 0) throw new Error(this.#refused);
     const last = this.#last;
     if (last !== undefined) {
-      const highest = at(words, WINDOW);
+      const highest = words[WINDOW] as number;
       if (highest > last.highest) last.highest = highest;
     }
   }
@@ -105,13 +109,13 @@ export class Meter {
   open(window: Window): void {
     this.#answer(1);
     const words = this.#words;
-    window.level = window.highest = at(words, LEVEL);
-    window.allocations = at(words, ALLOCATIONS);
-    window.bytes = at(words, BYTES);
-    window.frees = at(words, FREES);
-    window.current = at(words, CURRENT);
-    window.reallocations = at(words, REALLOCATIONS);
-    window.temporary = at(words, TEMPORARY);
+    window.level = window.highest = words[LEVEL] as number;
+    window.allocations = words[ALLOCATIONS] as number;
+    window.bytes = words[BYTES] as number;
+    window.frees = words[FREES] as number;
+    window.current = words[CURRENT] as number;
+    window.reallocations = words[REALLOCATIONS] as number;
+    window.temporary = words[TEMPORARY] as number;
     const last = this.#last;
     window.before = last;
     window.after = undefined;
@@ -119,17 +123,17 @@ export class Meter {
     this.#last = window;
   }
 
-  /** The difference between a window's start and now. */
-  look(window: Window): Figures {
+  /** Has `figures` say the difference between a window's start and now. */
+  look(window: Window): void {
     this.#answer(1);
-    return this.#since(window);
+    this.#since(window);
   }
 
-  /** Closes a window, and gives the difference between its start and now. */
-  close(window: Window): Figures {
+  /** Closes a window, and has `figures` say the difference between its start and now. */
+  close(window: Window): void {
     const { before, after } = window;
     this.#answer(before === undefined && after === undefined ? 0 : 1);
-    const figures = this.#since(window);
+    this.#since(window);
     if (before !== undefined) {
       before.after = after;
       if (window.highest > before.highest) before.highest = window.highest;
@@ -137,50 +141,43 @@ export class Meter {
     if (after !== undefined) after.before = before;
     else this.#last = before;
     window.before = window.after = undefined;
-    return figures;
   }
 
-  #since(window: Window): Figures {
+  #since(window: Window): void {
     const words = this.#words;
+    const f = this.figures;
     let highest = window.highest;
     for (let next = window.after; next !== undefined; next = next.after) {
       if (next.highest > highest) highest = next.highest;
     }
-    const allocCount = at(words, ALLOCATIONS) - window.allocations;
-    const totalBytes = at(words, BYTES) - window.bytes;
-    const freeCount = at(words, FREES) - window.frees;
-    const currentBytes = at(words, CURRENT) - window.current;
+    const allocCount = (words[ALLOCATIONS] as number) - window.allocations;
+    const totalBytes = (words[BYTES] as number) - window.bytes;
+    const freeCount = (words[FREES] as number) - window.frees;
+    const currentBytes = (words[CURRENT] as number) - window.current;
     const rise = highest - window.level;
-    return {
-      allocCount,
-      totalBytes,
-      freeCount,
-      freedBytes: totalBytes - currentBytes,
-      currentBytes,
-      currentCount: allocCount - freeCount - (at(words, REALLOCATIONS) - window.reallocations),
-      // Levels of the process go by what threads have told so far; the ends are exact.
-      peakBytes: rise > currentBytes ? rise : currentBytes > 0 ? currentBytes : 0,
-      temporaryCount: at(words, TEMPORARY) - window.temporary,
-    };
+    f.allocCount = allocCount;
+    f.totalBytes = totalBytes;
+    f.freeCount = freeCount;
+    f.freedBytes = totalBytes - currentBytes;
+    f.currentBytes = currentBytes;
+    f.currentCount = allocCount - freeCount - ((words[REALLOCATIONS] as number) - window.reallocations);
+    // Levels of the process go by what threads have told so far; the ends are exact.
+    f.peakBytes = rise > currentBytes ? rise : currentBytes > 0 ? currentBytes : 0;
+    f.temporaryCount = (words[TEMPORARY] as number) - window.temporary;
   }
 
-  /** The figures since `install()`; a thread's peak is since the thread first asked. */
-  now(): Figures {
+  /** Has `figures` say what was counted since `install()`; a thread's peak is since the thread first asked. */
+  now(): void {
     this.#answer(this.#last === undefined ? 0 : 1);
     const words = this.#words;
-    const allocCount = at(words, ALLOCATIONS);
-    const totalBytes = at(words, BYTES);
-    const freeCount = at(words, FREES);
-    const currentBytes = at(words, CURRENT);
-    return {
-      allocCount,
-      totalBytes,
-      freeCount,
-      freedBytes: totalBytes - currentBytes,
-      currentBytes,
-      currentCount: allocCount - freeCount - at(words, REALLOCATIONS),
-      peakBytes: at(words, PEAK),
-      temporaryCount: at(words, TEMPORARY),
-    };
+    const f = this.figures;
+    f.allocCount = words[ALLOCATIONS] as number;
+    f.totalBytes = words[BYTES] as number;
+    f.freeCount = words[FREES] as number;
+    f.currentBytes = words[CURRENT] as number;
+    f.freedBytes = f.totalBytes - f.currentBytes;
+    f.currentCount = f.allocCount - f.freeCount - (words[REALLOCATIONS] as number);
+    f.peakBytes = words[PEAK] as number;
+    f.temporaryCount = words[TEMPORARY] as number;
   }
 }

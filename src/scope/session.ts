@@ -81,11 +81,23 @@ export class Span {
       );
     }
     this.#open = false;
-    const figures = this.#meter.close(this.#window);
+    this.#meter.close(this.#window);
+    const { figures } = this.#meter;
     const before = this.#before;
     const runtime = before && { before, after: runtimeMemory() };
     this.#tally.add(figures, rounds, runtime);
-    return { ...figures, iterations: rounds, runtime };
+    return {
+      allocCount: figures.allocCount,
+      totalBytes: figures.totalBytes,
+      freeCount: figures.freeCount,
+      freedBytes: figures.freedBytes,
+      currentBytes: figures.currentBytes,
+      currentCount: figures.currentCount,
+      peakBytes: figures.peakBytes,
+      temporaryCount: figures.temporaryCount,
+      iterations: rounds,
+      runtime,
+    };
   }
 
   /** Ends the span, for `using`; does nothing when it has ended. */

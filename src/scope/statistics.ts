@@ -48,6 +48,9 @@ function thin(values: readonly number[], count: number): number[] {
 export class Tally {
   readonly #data: TallyData;
   #random = 1;
+  /** The span that goes into the sample next, and the chance that one has by now. */
+  #next = 0;
+  #keep = 1;
 
   /** With the values of an earlier one, or empty. */
   constructor(data?: TallyData) {
@@ -69,14 +72,26 @@ export class Tally {
     const each = value / iterations;
     if (d.min === null || each < d.min) d.min = each;
     if (d.max === null || each > d.max) d.max = each;
-    if (d.samples.length < SAMPLES) {
-      d.samples.push(each);
-      return;
-    }
-    // Each span so far stays in the sample with the same chance (Vitter's algorithm R).
+    if (d.spans >= this.#next) this.#sample(each);
+  }
+
+  /**
+   * Each span so far is in the sample with the same chance. Which span is the next to go in is drawn in
+   * advance (Li's algorithm L), so that one that does not costs nothing.
+   */
+  #sample(each: number): void {
+    const { samples, spans } = this.#data;
+    if (samples.length < SAMPLES) samples.push(each);
+    else samples[Math.floor(this.#draw() * SAMPLES)] = each;
+    if (samples.length < SAMPLES) return;
+    this.#keep *= this.#draw() ** (1 / SAMPLES);
+    this.#next = spans + 1 + Math.floor(Math.log(this.#draw()) / Math.log(1 - this.#keep));
+  }
+
+  /** A number between 0 and 1, the same ones in each run. */
+  #draw(): number {
     this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;
-    const place = Math.floor(this.#random / 4294967296 * d.spans);
-    if (place < SAMPLES) d.samples[place] = each;
+    return (this.#random + 0.5) / 4294967296;
   }
 
   /** Sum over all spans. */

@@ -4,7 +4,8 @@
  * One thread first: after every step the library's totals, the live bytes of each call path, the peak
  * and what each call path had live at it equal the model's, which keeps a list of blocks and copies
  * everything at each new peak. Then several threads that also free each other's blocks: the sums over
- * call paths equal the totals, and the totals equal what the threads did.
+ * call paths equal the totals, and the totals equal what the threads did. Last, what scripts ask for
+ * (api.c): figures and windows of the thread and of the process, own sections and pauses.
  *
  * model_test SEED STEPS
  */
@@ -119,6 +120,12 @@ static size_t random_size(void)
     }
 }
 
+static void *refuse(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
 static void one_thread(long steps)
 {
     for (long i = 0; i < steps; i++) {
@@ -160,6 +167,27 @@ static void one_thread(long steps)
     }
     /* Odds and ends with known outcomes. */
     uint64_t failed = ht_self->counters->failed;
+    CHECK(ht_shadow_word((void *)4096), "a place low in memory"); /* as of a program that is not position-independent */
+    void *(*real)(size_t) = ht_real.malloc;
+    for (volatile int i = 0; i < 4; i++) { /* from the second on with a kept stack */
+        void *block = ht_hook_malloc(100);
+        CHECK(i == 0 ? block != NULL : block == NULL, "a refused request");
+        if (block) {
+            model.allocations++;
+            model.bytes += 100;
+            model.frees++;
+            model.temporary++;
+            grow((int)ht_shadow_bucket(*ht_shadow_find(block)), 100);
+            new_peak();
+            grow((int)ht_shadow_bucket(*ht_shadow_find(block)), -100);
+            ht_hook_free(block);
+        }
+        ht_real.malloc = refuse;
+    }
+    ht_real.malloc = real;
+    CHECK(ht_self->counters->failed == failed + 3, "a refused request is counted as one");
+    compare(steps);
+    failed += 3;
     CHECK(!ht_hook_malloc(SIZE_MAX / 2) && !ht_hook_calloc(SIZE_MAX / 2, 3) && !ht_hook_reallocarray(NULL, SIZE_MAX / 2, 3), "impossible sizes");
     CHECK(ht_self->counters->failed == failed + 3, "failed requests");
     ht_hook_free(NULL);
@@ -273,6 +301,179 @@ static void many_threads(void)
     CHECK(ht_sums_are_valid(), "short threads: call paths and totals differ");
 }
 
+static double number(struct ht_double d)
+{
+    double n;
+    memcpy(&n, &d, sizeof n);
+    return n;
+}
+
+/* What a window's holder is told: the highest level since it last asked, when it had asked to be told. */
+struct window {
+    uint32_t (*ask)(void);
+    const char *name;
+    int watched;
+    double highest;
+};
+
+static void look(struct window *w, double live, long step)
+{
+    struct ht_figures *f = heaptap_figures();
+    int watch = pick(4) != 0;
+    f->watch = (uint64_t)watch;
+    CHECK(w->ask(), "step %ld: the %s refuses", step, w->name);
+    struct ht_sums s = ht_sums_of(w->ask == heaptap_thread ? ht_self->slot : 0, w->ask == heaptap_thread ? ht_self->slot + 1 : ht_p.header->threads_used);
+    CHECK(number(f->current) == live, "step %ld: the %s has %.0f, not %.0f", step, w->name, number(f->current), live);
+    CHECK(number(f->allocations) == (double)s.allocations && number(f->bytes) == (double)s.bytes && number(f->frees) == (double)s.frees
+              && number(f->reallocations) == (double)s.reallocations && number(f->temporary) == (double)s.temporary,
+          "step %ld: the %s's figures", step, w->name);
+    if (w->watched)
+        CHECK(number(f->window) == w->highest, "step %ld: the %s's highest is %.0f, not %.0f", step, w->name, number(f->window), w->highest);
+    CHECK(number(f->peak) >= number(f->window), "step %ld: the %s's peak is below its window", step, w->name);
+    w->watched = watch;
+    w->highest = live;
+}
+
+/* While one thread allocates, both kinds of windows are exact. */
+static void windows(long steps)
+{
+    struct window of[2] = { { heaptap_thread, "thread", 0, 0 }, { heaptap_process, "process", 0, 0 } };
+    static struct block blocks[BLOCKS];
+    /* The thread's own net is less: it has freed what others allocated. */
+    double live = (double)ht_thread_sums().live_bytes, others = live - (double)ht_self->counters->current;
+    for (long i = 0; i < steps; i++) {
+        struct block *b = &blocks[pick(BLOCKS)];
+        /* Now and then all at once, for levels that fall and rise by more than a batch. */
+        if (pick(200) == 0) {
+            for (int j = 0; j < BLOCKS; j++) {
+                live -= (double)blocks[j].size;
+                ht_hook_free(blocks[j].at);
+                blocks[j] = (struct block){ 0 };
+            }
+        } else if (b->at && pick(3) == 0) {
+            size_t size = random_size() + 1;
+            live += (double)size - (double)b->size;
+            b->at = ht_hook_realloc(b->at, size);
+            b->size = size;
+        } else if (b->at) {
+            live -= (double)b->size;
+            ht_hook_free(b->at);
+            *b = (struct block){ 0 };
+        } else {
+            *b = (struct block){ NULL, random_size(), 0 };
+            b->at = allocate[pick(SITES)]((int)pick(9), b->size);
+            live += (double)b->size;
+        }
+        double levels[2] = { live - others, live };
+        for (int k = 0; k < 2; k++)
+            if (levels[k] > of[k].highest)
+                of[k].highest = levels[k];
+        while (pick(3) == 0) {
+            uint32_t k = pick(2);
+            look(&of[k], levels[k], i);
+        }
+        if (pick(50) == 0) {
+            /* Neither is counted but for the end of a known block. */
+            int pause = (int)pick(2);
+            if (pause)
+                heaptap_pause(1);
+            else
+                heaptap_own_begin();
+            void *unknown = allocate[pick(SITES)]((int)pick(9), 100);
+            unknown = ht_hook_realloc(unknown, 5000);
+            if (b->at) {
+                live -= (double)b->size;
+                b->at = ht_hook_realloc(b->at, 77);
+                ht_hook_free(b->at);
+                *b = (struct block){ 0 };
+            }
+            if (pause)
+                heaptap_pause(0);
+            else
+                heaptap_own_end();
+            ht_hook_free(unknown);
+        }
+        CHECK(ht_thread_is_valid(ht_self) && ht_sums_are_valid(), "step %ld: not valid", i);
+    }
+    for (int j = 0; j < BLOCKS; j++)
+        ht_hook_free(blocks[j].at);
+    heaptap_figures()->watch = 0;
+    heaptap_process();
+    CHECK(ht_p.windows_open == 0, "a window is open that nobody holds");
+}
+
+/* The process's figures are the sums over all threads, those that have ended among them. */
+static void process_figures(void)
+{
+    struct ht_figures *f = heaptap_figures();
+    /* A thread that has been joined is on its way out of the kernel still. */
+    for (int i = 0; i < 10000 && (i == 0 || ht_p.live_count > 1); i++)
+        heaptap_threads();
+    CHECK(ht_p.live_count == 1, "%u threads have not ended", ht_p.live_count);
+    f->watch = 0;
+    CHECK(heaptap_process(), "refused");
+    struct ht_sums s = ht_thread_sums();
+    CHECK(number(f->allocations) == (double)s.allocations && number(f->bytes) == (double)s.bytes && number(f->frees) == (double)s.frees
+              && number(f->current) == (double)s.live_bytes,
+          "the process's figures are not the sums over its threads");
+    CHECK(number(f->level) == (double)s.live_bytes, "level %.0f, live %ld: an ended thread has told nothing", number(f->level), s.live_bytes);
+}
+
+/* More threads than there are windows, which end with theirs open, some without a record of their own. */
+static void *window_worker(void *argument)
+{
+    heaptap_figures()->watch = 1;
+    uint32_t *held = argument;
+    __atomic_fetch_add(held, heaptap_process(), __ATOMIC_RELAXED);
+    pthread_barrier_wait(&barrier);
+    return NULL;
+}
+
+static void windows_of_ended_threads(void)
+{
+    enum { AT_ONCE = 70 };
+    static pthread_t threads[AT_ONCE];
+    for (int round = 0; round < 3; round++) {
+        uint32_t held = 0;
+        pthread_barrier_init(&barrier, NULL, AT_ONCE);
+        for (int i = 0; i < AT_ONCE; i++)
+            pthread_create(&threads[i], NULL, window_worker, &held);
+        for (int i = 0; i < AT_ONCE; i++)
+            pthread_join(threads[i], NULL);
+        CHECK(held == 64, "round %d: %u windows, not 64", round, held);
+    }
+}
+
+/* Another thread's short rise stands in this window or in the next, whenever it comes. */
+static int spikes_done;
+static void *spike_worker(void *argument)
+{
+    for (long i = 0; i < (long)argument; i++)
+        ht_hook_free(ht_hook_malloc((size_t)1 << 24));
+    __atomic_store_n(&spikes_done, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void spikes(long steps)
+{
+    struct ht_figures *f = heaptap_figures();
+    f->watch = 1;
+    heaptap_process();
+    double start = number(f->level), highest = 0;
+    pthread_t thread;
+    spikes_done = 0;
+    pthread_create(&thread, NULL, spike_worker, (void *)steps);
+    while (!__atomic_load_n(&spikes_done, __ATOMIC_ACQUIRE)) {
+        ht_hook_free(ht_hook_malloc((size_t)1 << 22));
+        heaptap_process();
+        if (number(f->window) > highest)
+            highest = number(f->window);
+        CHECK(number(f->window) - start < 1.5 * (1 << 24), "a rise was counted twice: %.0f", number(f->window) - start);
+    }
+    pthread_join(thread, NULL);
+    CHECK(highest - start >= (1 << 24) - HT_PEAK_BATCH * 2.0, "the highest was %.0f", highest - start);
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? (unsigned)atol(argv[1]) : 1;
@@ -281,6 +482,11 @@ int main(int argc, char **argv)
     one_thread(steps);
     several_threads(steps);
     many_threads();
+    process_figures();
+    windows(steps);
+    windows_of_ended_threads();
+    spikes(steps);
+    process_figures();
     static uint8_t seen[HT_MAX_BUCKETS];
     CHECK(ht_nodes_are_valid(seen, sizeof seen), "the nodes are not valid");
     printf("seed %u: %u call paths, %u thread records\n", seed, ht_p.header->buckets_used, ht_p.header->threads_used);
