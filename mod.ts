@@ -1,6 +1,7 @@
 /**
  * heaptap, the allocation profiler you script: runs any dynamically linked Linux program with its
- * allocation functions intercepted, and reads what it recorded.
+ * allocation functions intercepted and reads what it recorded, or puts the same hooks into the Deno or
+ * Bun process that a script runs in.
  *
  * @example Fail when a program's peak grows
  * ```ts
@@ -9,6 +10,19 @@
  * const { recording } = await profile(["sort", "-n", "numbers.txt"], { stdio: "ignore" });
  * const peak = recording?.profile().totals.peakBytes ?? 0;
  * if (peak > 100e6) throw new Error(`sort needs ${peak} bytes`);
+ * ```
+ *
+ * @example See what an operation of this script allocates
+ * ```ts
+ * import { Session } from "./mod.ts";
+ *
+ * const session = new Session();
+ * const parse = session.operation("parse");
+ * for (let round = 0; round < 100; round++) {
+ *   using _span = parse.measureThread();
+ *   JSON.parse("[1, 2, 3]");
+ * }
+ * session.toReport().print();
  * ```
  *
  * @module
@@ -21,6 +35,7 @@ export type {
   Frame,
   Limits,
   Module,
+  PathCounters,
   Process,
   Profile,
   Sample,
@@ -35,6 +50,7 @@ export type { Name } from "./src/symbols/backend.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { TextOptions } from "./src/report/text.ts";
 export { JSON_VERSION, jsonPaths, jsonReport } from "./src/export/json.ts";
+export type { JsonRecord, JsonReport } from "./src/export/json.ts";
 export { inspectProgram, ProgramError } from "./src/session/program.ts";
 export type { Program } from "./src/session/program.ts";
 export { OutputError, profile } from "./src/session/run.ts";

@@ -52,11 +52,10 @@ HT_NOINLINE uint64_t ht_rule_make(uint64_t pc)
     /* The call may be a function's last instruction: look up an address inside it. */
     uint32_t module = ht_module_at(pc - 1, &table, &low, &high);
     uint64_t rule = table ? ht_eh_frame_rule(table, pc - 1, low, high) : ht_rule(HT_RULE_GUESS, 0, 0);
-    if (ht_rule_kind(rule) == HT_RULE_GUESS && ht_sys_readable(pc)) {
-        int saves_fp;
-        uint64_t distance = ht_arch_epilogue((const uint8_t *)pc, &saves_fp);
-        if (distance)
-            rule = ht_rule(HT_RULE_SP, (int64_t)distance, saves_fp ? 2 : 0);
+    if (ht_rule_kind(rule) == HT_RULE_GUESS && ht_sys_readable(pc) && ht_sys_readable(pc + 8)) {
+        struct ht_epilogue way = ht_arch_epilogue((const uint8_t *)pc);
+        if (way.distance)
+            rule = ht_rule(way.from_fp ? HT_RULE_FP : HT_RULE_SP, way.distance, way.fp_slot);
     }
     return ht_rule_with_module(rule, module);
 }
@@ -214,6 +213,9 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
         return 0;
     if (fp_slot && !through_fp)
         s->fp_matters = 0;
+    /* A guess that gives a place on the stack for code was a wrong one. */
+    if (s->guessed && caller->pc >= t->stack_low && caller->pc < t->stack_high)
+        return 0;
     if (caller->pc < HT_PAGE || caller->pc >> HT_ADDRESS_BITS) {
         *root = caller->pc == 0 ? HT_NODE_ROOT : HT_NODE_LOST;
         return 0;

@@ -220,8 +220,9 @@ test("profilers nest and overlap, and a reset spoils nothing else", () => {
     const ended = inner.stop();
     add(30);
     blocks.release();
+    const last = reset.stop();
     const all = outer.stop();
-    return { outer: all, inner: ended, reset: reset.stop(), allocCount: all.allocCount, freeCount: all.freeCount };
+    return { outer: all, inner: ended, reset: last, allocCount: all.allocCount, freeCount: all.freeCount };
   };
   const { outer, inner, reset } = until(102, 102, round);
   assert.deepEqual([outer.allocCount, outer.peakBytes, outer.currentBytes], [102, 72_000, 0]);
@@ -424,6 +425,8 @@ test("call sites have names, lines, figures and an order", async () => {
     ["keep", 3, 1500, 1500, 3],
     ["blocks", 10, 200, 0, 0],
   ]);
+  // Through the foreign call, the engine's code and the runtime, out to where the thread began.
+  assert.deepEqual(bySize.map((s) => s.end), ["root", "root"]);
   assert.match(bySize[0]?.file ?? "", /blocks\.c$/);
   assert.ok((bySize[0]?.line ?? 0) > 40);
   const [most] = await callSites({ since, filter, sortBy: "count", limit: 1 });

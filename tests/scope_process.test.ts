@@ -1,13 +1,13 @@
 /** Scoped profilers in processes of their own: workers, joining, a recording on disk, a server, permissions. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, Recording } from "../mod.ts";
 import { compileBlocks, runScript } from "./blocks.ts";
-import { heaptap, ROOT, scratch } from "./helpers.ts";
+import { heaptap, ROOT, scratch, target } from "./helpers.ts";
 
 const folder = scratch();
 const library = compileBlocks(folder);
@@ -42,6 +42,15 @@ test("a script under heaptap run joins the recording", () => {
   assert.deepEqual(said.sites, [["keep", 10, 1000]]);
   const keep = Recording.open(out).profile().callPaths.find((path) => path.liveBytes === 1000 && path.liveCount === 10);
   assert.ok(keep, "what the script kept is in the recording of the run");
+});
+
+test("a Node-API addon that comes later is seen, and a library that it opens", () => {
+  const built = target(folder, "addon.c", "-shared", "-fPIC");
+  const addon = join(folder, "addon.node");
+  copyFileSync(built, addon);
+  const { status, stdout, stderr } = runScript(script("addon.ts"), [addon, library]);
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { addon: [["make", 25, 1600, 25]], library: [["blocks", 10, 1000, 10]] });
 });
 
 test("another process reads the recording of a script while it runs, and afterwards", async () => {

@@ -98,21 +98,30 @@ enum ht_syscall_number {
 };
 
 /*
- * How far the stack pointer is from the frame's CFA in code that has no unwind table, where the
- * instructions behind the call tell: the call is followed by the function's epilogue. CPython's
- * perf trampolines are such code. Returns the distance, 0 when the instructions say nothing, and
- * in *saves_fp whether rbp was pushed (right below the return address).
+ * The way out of a frame in code that has no unwind table, where the instructions behind the call tell:
+ * the call is followed by the function's epilogue. CPython's perf trampolines are such code, and
+ * libffi's calls where its tables were stripped (Deno). `code` has 16 bytes.
  */
-static inline uint64_t ht_arch_epilogue(const uint8_t *code, int *saves_fp)
+struct ht_epilogue {
+    uint32_t distance; /* to the CFA, from the stack pointer or from rbp; 0 when the instructions say nothing */
+    uint32_t from_fp;
+    uint32_t fp_slot; /* where rbp was saved: 8-byte units below the CFA, 0 when it was not */
+};
+
+static inline struct ht_epilogue ht_arch_epilogue(const uint8_t *code)
 {
-    *saves_fp = 0;
+    /* lea 0x18(%rbp),%rsp; mov (%rbp),%rcx; mov 8(%rbp),%rdi; mov 0x10(%rbp),%rbp */
+    static const uint8_t libffi[16] = { 0x48, 0x8d, 0x65, 0x18, 0x48, 0x8b, 0x4d, 0, 0x48, 0x8b, 0x7d, 8, 0x48, 0x8b, 0x6d, 0x10 };
+    uint32_t same = 0;
+    while (same < sizeof libffi && code[same] == libffi[same])
+        same++;
+    if (same == sizeof libffi)
+        return (struct ht_epilogue){ 0x18 + 8, 1, 2 };
     if (code[0] == 0x48 && code[1] == 0x83 && code[2] == 0xc4 && code[4] == 0xc3) /* add $n,%rsp; ret */
-        return (uint64_t)code[3] + 8;
-    if (code[0] == 0x5d && code[1] == 0xc3) { /* pop %rbp; ret */
-        *saves_fp = 1;
-        return 16;
-    }
-    return 0;
+        return (struct ht_epilogue){ code[3] + 8u, 0, 0 };
+    if (code[0] == 0x5d && code[1] == 0xc3) /* pop %rbp; ret */
+        return (struct ht_epilogue){ 16, 0, 2 };
+    return (struct ht_epilogue){ 0, 0, 0 };
 }
 
 #endif

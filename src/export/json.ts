@@ -59,8 +59,42 @@ export function jsonPaths(profile: Profile, limit: number): readonly CallPath[] 
   return limit > 0 ? profile.callPaths.slice(0, limit) : profile.callPaths;
 }
 
-/** The report as a value. The names of {@linkcode jsonPaths} must have been resolved. */
-export function jsonReport(profile: Profile, symbols: Symbols, limit: number) {
+/** A flat object of the report. */
+export type JsonRecord = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+
+/** The report: what its keys mean stands in docs/JSON.md. */
+export interface JsonReport {
+  /** {@linkcode JSON_VERSION}. */
+  readonly version: number;
+  /** What was recorded. */
+  readonly process: JsonRecord;
+  /** Limits that were in force. */
+  readonly limits: JsonRecord;
+  /** The process's totals. */
+  readonly summary: Readonly<Record<string, number>>;
+  /** Threads. */
+  readonly threads: readonly JsonRecord[];
+  /** Samples of the run. */
+  readonly timeline: readonly Readonly<Record<string, number>>[];
+  /** Call paths. */
+  readonly allocations: readonly Readonly<Record<string, string | number | readonly JsonRecord[]>>[];
+}
+
+/**
+ * The report as a value. The names of {@linkcode jsonPaths} must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { JSON_VERSION, jsonPaths, jsonReport, Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(jsonPaths(profile, 10));
+ * const report = jsonReport(profile, symbols, 10);
+ * console.log(report.version === JSON_VERSION, report.allocations.length);
+ * ```
+ */
+export function jsonReport(profile: Profile, symbols: Symbols, limit: number): JsonReport {
   const { process, limits, totals } = profile;
   return {
     version: JSON_VERSION,

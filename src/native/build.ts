@@ -10,7 +10,21 @@ import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
 
-/** The library cannot be had; the message says why and what to do. */
+/**
+ * The library cannot be had; the message says why and what to do.
+ *
+ * @example
+ * ```ts
+ * import { install, LibraryError } from "./mod.ts";
+ *
+ * try {
+ *   install({ library: "/nowhere/libheaptap.so" });
+ * } catch (error) {
+ *   if (!(error instanceof LibraryError)) throw error;
+ *   console.log(error.message); // and the script goes on without
+ * }
+ * ```
+ */
 export class LibraryError extends Error {
   /** The class\'s name. */
   override name = "LibraryError";
@@ -117,6 +131,13 @@ function compile(compiler: string, folder: string, target: string): void {
  *
  * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache
  * folder cannot be written.
+ *
+ * @example
+ * ```ts
+ * import { libraryPath } from "./mod.ts";
+ *
+ * console.log(`LD_PRELOAD=${libraryPath()} HEAPTAP_OUT=app.%p.heaptap ./app`);
+ * ```
  */
 export function libraryPath(): string {
   if (process.platform !== "linux" || process.arch !== "x64") {

@@ -237,7 +237,19 @@ function callerNames(stack: readonly NamedFrame[], name: string): string {
   return names.filter((n, i) => n !== (i === 0 ? bare(name) : names[i - 1])).join(" < ");
 }
 
-/** Writes the report. The names of {@linkcode shownPaths} must have been resolved. */
+/**
+ * Writes the report. The names of {@linkcode shownPaths} must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { Recording, shownPaths, Symbols, textReport } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(shownPaths(profile, 3));
+ * console.log(textReport(profile, symbols, { limit: 3, verbosity: 0, width: 100, color: false }));
+ * ```
+ */
 export function textReport(profile: Profile, symbols: Symbols, options: TextOptions): string {
   const out = new Writer(options);
   header(profile, out, options);

@@ -67,7 +67,17 @@ function addressText(profile: Profile, path: CallPath): string {
   return printable(`${module ? basename(module) : "JIT code"}+0x${frame.address.toString(16)}`);
 }
 
-/** Call paths of this process with their figures and backtraces. */
+/**
+ * Call paths of this process with their figures and backtraces.
+ *
+ * @example
+ * ```ts
+ * import { type BacktraceReport, backtraceReport } from "./mod.ts";
+ *
+ * const report: BacktraceReport = await backtraceReport({ mode: "none", limit: 3 });
+ * for (const { place, allocatedBytes, freedBytes } of report.rows) console.log(place, allocatedBytes, freedBytes);
+ * ```
+ */
 export class BacktraceReport {
   /** The selected call paths. */
   readonly rows: readonly BacktraceRow[];
@@ -134,8 +144,11 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
   const profile = profileNow(options.since);
   const matching = own(() => selectPaths(profile, { ...options, limit: 0 }));
   const paths = own(() => limit ? matching.slice(0, limit) : matching);
+  const unseen = profile.limits.mode === "counters" ? "Call paths are not recorded: the mode is counters" : "";
   if (mode === "none") {
-    return own(() => new BacktraceReport(paths.map((p) => row(p, addressText(profile, p), [])), matching.length, ""));
+    return own(() =>
+      new BacktraceReport(paths.map((p) => row(p, addressText(profile, p), [])), matching.length, unseen)
+    );
   }
   const { sites, problem } = await nameSites(profile, paths);
   const trim = (stack: readonly NamedFrame[]) =>
@@ -145,6 +158,6 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
       const backtrace = trim(site.stack);
       return row(site, frameText(backtrace[0]), backtrace);
     });
-    return new BacktraceReport(rows, matching.length, problem);
+    return new BacktraceReport(rows, matching.length, unseen || problem);
   });
 }

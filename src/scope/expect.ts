@@ -36,7 +36,21 @@ const LIMITS: Readonly<
   maxLive: ["bytes more in use at the end", (f) => f.currentBytes, (n) => `${count(n)} (${bytes(n)})`],
 };
 
-/** A function allocated more than it may; the message names limit, figure and the top call paths. */
+/**
+ * A function allocated more than it may; the message names limit, figure and the top call paths.
+ *
+ * @example
+ * ```ts
+ * import { AllocationLimitError, expectAllocations } from "./mod.ts";
+ *
+ * try {
+ *   await expectAllocations(() => new Uint8Array(1_000_000), { maxBytes: 1000 });
+ * } catch (error) {
+ *   if (!(error instanceof AllocationLimitError)) throw error;
+ *   console.log(error.limit, error.figures.totalBytes, error.message); // on Deno
+ * }
+ * ```
+ */
 export class AllocationLimitError extends Error {
   /** The class's name. */
   override name = "AllocationLimitError";

@@ -1,5 +1,4 @@
 /** The library in this process: put in once, and joined by everything else in this folder. */
-import { LAYOUT } from "../recording/layout.ts";
 import { LibraryError } from "../native/build.ts";
 import { runtimeName } from "../native/ffi.ts";
 import { openOwnLibrary, UNSET } from "../native/library.ts";
@@ -7,7 +6,7 @@ import type { Library } from "../native/library.ts";
 import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
 import type { Moment } from "../profile/read.ts";
 import type { Profile } from "../profile/profile.ts";
-import { FIGURES_LAYOUT, HEADER_SIZE } from "../recording/layout.ts";
+import { FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../recording/layout.ts";
 import { Meter, Window } from "./meter.ts";
 
 /** Options of {@linkcode install}. What is left out is as the environment variable of that name says. */
@@ -36,6 +35,8 @@ export interface Installation {
   readonly seesRuntime: boolean;
   /** The same in words. */
   readonly sees: string;
+  /** What is not as it was asked for: environment variables that could not be read. */
+  readonly notes: readonly string[];
   /** Slots of loaded objects that lead to heaptap now: of the program itself, and of libraries. */
   readonly slots: { readonly program: number; readonly libraries: number };
 }
@@ -77,7 +78,7 @@ const ERRORS: Readonly<Record<number, string>> = {
   38: "the kernel is too old (MADV_WIPEONFORK came with Linux 4.14)",
 };
 
-function start(library: Library, options: InstallOptions): Installation {
+function start(library: Library, options: InstallOptions): Omit<Installation, "notes"> {
   const slots = new Uint32Array(2);
   const mode = options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1;
   const exact = options.exactPeak === undefined ? UNSET : Number(options.exactPeak);
@@ -117,7 +118,7 @@ function start(library: Library, options: InstallOptions): Installation {
 export function attach(options: InstallOptions = {}): Attached {
   if (attached) return attached;
   const library = openOwnLibrary(options.library);
-  const installation = start(library, options);
+  const started = start(library, options);
   const view = (pointer: unknown, size: number): ArrayBuffer => {
     const memory = library.view(pointer, size);
     if (!memory) throw new LibraryError("Cannot install: this thread cannot be counted");
@@ -129,8 +130,12 @@ export function attach(options: InstallOptions = {}): Attached {
   const figures = view(library.functions.heaptap_figures(), FIGURES_LAYOUT.size);
   const words = new Float64Array(figures);
   const { heaptap_thread, heaptap_process } = library.functions;
+  const rejected = header.getUint32(LAYOUT.header.fields.rejected?.offset ?? 0, true);
+  const notes = VARIABLES.filter((_, i) => rejected & (1 << i)).map((name) =>
+    `${name} could not be read; the default was used`
+  );
   attached = {
-    installation,
+    installation: { ...started, notes },
     library,
     memory: new Uint8Array(view(recording, size)),
     slot: new DataView(figures).getUint32(FIGURES_LAYOUT.fields.slot?.offset ?? 0, true),

@@ -5,7 +5,22 @@ import { Window } from "./meter.ts";
 import type { Figures, Meter } from "./meter.ts";
 import { OperationTally, SessionReport } from "./session_report.ts";
 
-/** A span was used in a way that it cannot be: ended twice, or for a number of rounds that is none. */
+/**
+ * A span was used in a way that it cannot be: ended twice, or for a number of rounds that is none.
+ *
+ * @example
+ * ```ts
+ * import { Session, SpanError } from "./mod.ts";
+ *
+ * const span = new Session().operation("once").measureThread();
+ * span.end();
+ * try {
+ *   span.end();
+ * } catch (error) {
+ *   console.log(error instanceof SpanError, String(error));
+ * }
+ * ```
+ */
 export class SpanError extends Error {
   /** The class's name. */
   override name = "SpanError";
@@ -42,7 +57,19 @@ function runtimeMemory(): RuntimeMemory {
 
 /**
  * A span of an operation, from `measureThread()` or `measureProcess()` to its end: `using`,
- * {@linkcode Span.end} or {@linkcode Span.iterations}.
+ * {@linkcode Span.end} or {@linkcode Span.iterations}. Spans may nest and overlap, those of one operation
+ * too, and an `await` inside is fine: what other tasks of the thread allocate meanwhile counts as well.
+ *
+ * @example
+ * ```ts
+ * import { Session, type Span } from "./mod.ts";
+ *
+ * const operation = new Session().operation("fill");
+ * const span: Span = operation.measureProcess({ runtime: true });
+ * for (let round = 0; round < 50; round++) new Uint8Array(10_000).fill(round);
+ * const { totalBytes, peakBytes, runtime } = span.iterations(50);
+ * console.log(totalBytes / 50, peakBytes, runtime?.after.external);
+ * ```
  */
 export class Span {
   readonly #meter: Meter;
@@ -106,7 +133,19 @@ export class Span {
   }
 }
 
-/** A named operation of a session. */
+/**
+ * A named operation of a session.
+ *
+ * @example
+ * ```ts
+ * import { type Operation, Session } from "./mod.ts";
+ *
+ * const session = new Session();
+ * const operation: Operation = session.operation("decode");
+ * operation.measureThread().end();
+ * console.log(operation.name, session.toReport().operations[0]?.spans); // decode 1
+ * ```
+ */
 export class Operation {
   readonly #tally: OperationTally;
 

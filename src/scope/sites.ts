@@ -9,14 +9,34 @@ import { Symbols } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own, ownMoment, ownProfile } from "./install.ts";
 
-/** A moment, from {@linkcode mark}: what reports with `since` leave out is what came before it. */
-export class Mark {
-  /** What the recording said then. */
-  readonly moment: Moment;
+let momentOf: (mark: Mark) => Moment;
 
-  /** For {@linkcode mark}. */
-  constructor(moment: Moment) {
-    this.moment = moment;
+/**
+ * A moment, from {@linkcode mark}: what reports with `since` leave out is what came before it.
+ *
+ * @example
+ * ```ts
+ * import { backtraceReport, Mark } from "./mod.ts";
+ *
+ * const start = Mark.now();
+ * const block = new Uint8Array(100_000);
+ * console.log(block.length, String(await backtraceReport({ since: start, limit: 1 })));
+ * ```
+ */
+export class Mark {
+  readonly #moment: Moment;
+
+  static {
+    momentOf = (mark) => mark.#moment;
+  }
+
+  private constructor(moment: Moment) {
+    this.#moment = moment;
+  }
+
+  /** This moment; the same as {@linkcode mark}. */
+  static now(): Mark {
+    return own(() => new Mark(ownMoment()));
   }
 }
 
@@ -37,13 +57,13 @@ export class Mark {
  * ```
  */
 export function mark(): Mark {
-  return own(() => new Mark(ownMoment()));
+  return Mark.now();
 }
 
 /** This process's profile, of what came after a mark when one is given. */
 export function profileNow(since: Mark | undefined): Profile {
   const now = ownProfile();
-  return since ? own(() => profileSince(now, since.moment)) : now;
+  return since ? own(() => profileSince(now, momentOf(since))) : now;
 }
 
 /** What to show of the call paths. */

@@ -14,17 +14,21 @@ export interface Spread {
 
 /** What a {@linkcode Tally} consists of, as plain values. */
 export interface TallyData {
-  /** Spans, and the rounds that they stand for. */
+  /** Spans. */
   spans: number;
+  /** Rounds that they stand for. */
   iterations: number;
   /** Sum of the figure. */
   total: number;
-  /** Lowest and highest figure per round of a span; null without spans. */
+  /** Lowest figure per round of a span; null without spans. */
   min: number | null;
+  /** Highest figure per round of a span; null without spans. */
   max: number | null;
-  /** Sums of squares and products, for the interval. */
+  /** Sum of the squares of the spans' rounds. */
   iterationsSquared: number;
+  /** Sum of the squares of the spans' figures. */
   totalSquared: number;
+  /** Sum of the products of the two. */
   product: number;
   /** Figures per round of up to 1,024 spans. */
   samples: number[];

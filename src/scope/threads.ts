@@ -106,7 +106,17 @@ export function limitRows(rows: readonly ThreadRow[], limit: number): ThreadRow[
   return merged;
 }
 
-/** The threads of this process with their figures. */
+/**
+ * The threads of this process with their figures.
+ *
+ * @example
+ * ```ts
+ * import { type ThreadReport, threadReport } from "./mod.ts";
+ *
+ * const report: ThreadReport = threadReport();
+ * for (const { name, ended, inUseBytes } of report.rows) console.log(name, ended, inUseBytes);
+ * ```
+ */
 export class ThreadReport {
   /** The largest by bytes allocated first. */
   readonly rows: readonly ThreadRow[];

@@ -58,7 +58,17 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Examines this machine and, when one is named, a program. Compiles the library when it has to. */
+/**
+ * Examines this machine and, when one is named, a program. Compiles the library when it has to.
+ *
+ * @example
+ * ```ts
+ * import { examine } from "./mod.ts";
+ *
+ * const { compiler, symboliser, runtime } = examine();
+ * console.log(compiler, symboliser, runtime);
+ * ```
+ */
 export function examine(command?: string): Diagnosis {
   const problems = checkVariables(process.env);
   let library = "";

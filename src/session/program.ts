@@ -9,7 +9,22 @@ import { findInPath } from "../native/build.ts";
 import { readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 
-/** A program that cannot be run or recorded. `status` is the exit status a shell would give, or 2. */
+/**
+ * A program that cannot be run or recorded. `status` is the exit status a shell would give, or 2.
+ *
+ * @example
+ * ```ts
+ * import { inspectProgram, ProgramError } from "./mod.ts";
+ *
+ * console.log(inspectProgram("sort").path);
+ * try {
+ *   inspectProgram("no-such-program");
+ * } catch (error) {
+ *   if (!(error instanceof ProgramError)) throw error;
+ *   console.log(error.status, error.message); // 127
+ * }
+ * ```
+ */
 export class ProgramError extends Error {
   /** The class\'s name. */
   override name = "ProgramError";

@@ -9,7 +9,20 @@ import { libraryPath } from "../native/build.ts";
 import { isRecording, noteExit, Recording } from "../profile/recording.ts";
 import { inspectProgram } from "./program.ts";
 
-/** The recording cannot be made where it was asked for. */
+/**
+ * The recording cannot be made where it was asked for.
+ *
+ * @example
+ * ```ts
+ * import { OutputError, profile } from "./mod.ts";
+ *
+ * try {
+ *   await profile(["true"], { out: "/nowhere/true.heaptap" });
+ * } catch (error) {
+ *   console.log(error instanceof OutputError, String(error));
+ * }
+ * ```
+ */
 export class OutputError extends Error {
   /** The class\'s name. */
   override name = "OutputError";

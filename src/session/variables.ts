@@ -12,7 +12,16 @@ function inRange(text: string, low: number, high: number): boolean {
   return /^\d+$/.test(text) && Number(text) >= low && Number(text) <= high;
 }
 
-/** A line for each variable whose value the library will not be able to read. */
+/**
+ * A line for each variable whose value the library will not be able to read.
+ *
+ * @example
+ * ```ts
+ * import { checkVariables } from "./mod.ts";
+ *
+ * console.log(checkVariables({ HEAPTAP_BUCKETS: "many" }).length); // 1
+ * ```
+ */
 export function checkVariables(env: NodeJS.ProcessEnv): string[] {
   return Object.entries(VARIABLES).flatMap(([name, [meaning, fits]]) => {
     const value = env[name];

@@ -39,7 +39,22 @@ const CHUNK = 1024;
 /** A cache file is started anew when it holds more. */
 const CACHE_LIMIT = 200_000;
 
-/** Looks names up and keeps them. */
+/**
+ * Looks names up and keeps them.
+ *
+ * @example
+ * ```ts
+ * import { Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * const [largest] = profile.callPaths;
+ * if (largest) {
+ *   using symbols = new Symbols(profile);
+ *   await symbols.resolve([largest]);
+ *   console.log(symbols.stack(largest).map((frame) => frame.function).join(" < "), symbols.problem);
+ * }
+ * ```
+ */
 export class Symbols {
   readonly #profile: Profile;
   readonly #names = new Map<Frame, readonly Name[]>();
