@@ -4,25 +4,38 @@
  * writes to the terminal and ends the process.
  */
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import {
+  annotations,
+  breachesText,
   checkVariables,
+  compare,
+  compareText,
+  comparisonJson,
   examine,
-  jsonPaths,
-  jsonReport,
+  exportProfile,
+  filterByFigures,
+  filterByName,
+  FORMAT_NAMES,
+  judge,
+  junitReport,
   LibraryError,
   libraryPath,
   OutputError,
+  parseBudget,
+  parseBytes,
   profile,
   ProgramError,
+  readComparable,
   Recording,
   RecordingError,
+  selectPaths,
   shownPaths,
   Symbols,
   textReport,
 } from "./mod.ts";
-import type { Profile, Progress } from "./mod.ts";
+import type { Budget, FormatName, LimitName, Progress, ViewName } from "./mod.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
 const USAGE = 2;
@@ -41,31 +54,113 @@ function wholeNumber(low: number, high: number): (text: string) => number {
   };
 }
 
-/** The options that `report` and `run` share. */
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/^Invalid regular expression: /, "");
+    throw new InvalidArgumentError(`It takes a regular expression: ${why}.`);
+  }
+}
+
+function size(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError("It takes a size: 1500, 64KB, 1.5MiB.");
+  return bytes;
+}
+
+const SYMBOLISERS = ["llvm-symbolizer", "eu-addr2line", "addr2line"] as const;
+const VIEWS = ["allocated", "live", "peak", "temporary"] as const;
+const GROWTH = {
+  size: "bytes",
+  count: "allocations",
+  peak: "peakBytes",
+  live: "liveBytes",
+  temporary: "temporary",
+} as const;
+const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
+
+/** The options that `report` and `run` share: what to show and how, and limits to keep. */
 function reportOptions<T extends Command>(command: T) {
   return command
     .addOption(
-      new Option("--format <format>", "text or json").choices(["text", "json"] as const).default("text" as const),
+      new Option("--format <format>", "how to write it").choices(["text", ...FORMAT_NAMES] as const)
+        .default("text" as const),
     )
-    .option("--limit <n>", "call paths in a section, 0 for all", wholeNumber(0, 1e9), 10)
+    .option("-f, --filter <regex>", "keep call paths with a function, module or file that matches", pattern)
+    .option("--exclude <regex>", "drop call paths with one that matches", pattern)
+    .option("--thread <regex>", "count in call paths what threads with such a name did, alone", pattern)
+    .option("--min-count <n>", "keep call paths with at least so many blocks", wholeNumber(0, 1e15))
+    .option("--threshold-bytes <size>", "keep call paths with at least so many bytes", size)
+    .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
+    .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
+    .option("--since <copy>", "leave out what came before: a copy of the recording, made while it grew")
+    .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
     .option(
       "-v, --verbose",
       "exact bytes; -vv whole file names; -vvv whole stacks",
       (_, n) => Number(n) + 1,
       0 as number,
     )
-    .addOption(
-      new Option("--symboliser <tool>", "use this tool for names").choices([
-        "llvm-symbolizer",
-        "eu-addr2line",
-        "addr2line",
-      ]),
+    .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS))
+    // Limits, for CI.
+    .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
+    .option("--max-bytes <size>", "fail above so many bytes allocated", size)
+    .option("--max-peak <size>", "fail above so many bytes live at the peak", size)
+    .option("--max-live <size>", "fail above so many bytes live at the end", size)
+    .option("--max-temporary <n>", "fail above so many temporary blocks", wholeNumber(0, 1e15))
+    .option("--budget <regex:limit=size>", "the same for call paths with a function that matches", budget, [])
+    .option("--compare <file>", "compare with an earlier recording or saved report")
+    .option("--max-growth <percent>", "with --compare: fail when allocations, bytes or peak grew by more", percent)
+    .option("--junit <file>", "write the budgets as a JUnit file");
+}
+
+interface BudgetOptions {
+  maxAllocations?: number | undefined;
+  maxBytes?: number | undefined;
+  maxPeak?: number | undefined;
+  maxLive?: number | undefined;
+  maxTemporary?: number | undefined;
+  budget: Budget[];
+  compare?: string | undefined;
+  maxGrowth?: number | undefined;
+  junit?: string | undefined;
+}
+
+function budget(text: string, before: Budget[]): Budget[] {
+  let parsed: Budget | undefined;
+  try {
+    parsed = parseBudget(text, parseBytes);
+  } catch (error) {
+    throw new InvalidArgumentError(`Its regular expression does not parse: ${(error as Error).message}.`);
+  }
+  if (!parsed) {
+    throw new InvalidArgumentError(
+      "It takes REGEX:LIMIT=SIZE, where LIMIT is max-allocations, max-bytes, max-peak, max-live or max-temporary.",
     );
+  }
+  return [...before, parsed];
+}
+
+function percent(text: string): number {
+  const n = Number(text.replace(/%$/, ""));
+  if (!/^\d+(\.\d+)?%?$/.test(text)) {
+    throw new InvalidArgumentError("It takes a number of percent, 0 or more: 5, 2.5%.");
+  }
+  return n;
 }
 
 interface ReportOptions {
-  format: "text" | "json";
-  limit: number;
+  format: "text" | FormatName;
+  filter?: RegExp | undefined;
+  exclude?: RegExp | undefined;
+  thread?: RegExp | undefined;
+  minCount?: number | undefined;
+  thresholdBytes?: number | undefined;
+  view?: ViewName | undefined;
+  sortBy?: typeof SORTS[number] | undefined;
+  since?: string | undefined;
+  limit?: number | undefined;
   verbose: number | true;
   symboliser?: string | undefined;
 }
@@ -88,20 +183,76 @@ function progressBar(): { step: Progress; end: () => void } {
   };
 }
 
+/** The options of a report without what leaves call paths out. */
+function all(options: ReportOptions): ReportOptions {
+  return { format: options.format, verbose: 0 as number, symboliser: options.symboliser, limit: 0 };
+}
+
 async function render(
-  recorded: Profile,
+  recording: Recording,
   options: ReportOptions,
   to: { isTTY?: boolean; columns?: number },
-): Promise<string> {
-  const { limit, format } = options;
+): Promise<string | Uint8Array> {
+  const { format, view, minCount, thresholdBytes, sortBy } = options;
+  const recorded = filterByFigures(recording.profile(options), { view, minCount, minBytes: thresholdBytes });
+  const limit = options.limit ?? (format === "text" ? 10 : 0);
   using symbols = new Symbols(recorded, { symboliser: options.symboliser });
   const bar = progressBar();
-  await symbols.resolve(format === "json" ? jsonPaths(recorded, limit) : shownPaths(recorded, limit), bar.step);
+  const byName = options.filter !== undefined || options.exclude !== undefined;
+  if (byName) await symbols.resolve(recorded.callPaths, bar.step);
+  const selected = filterByName(recorded, symbols, options);
+  if (format === "text") {
+    const shown = { limit, view, sortBy };
+    await symbols.resolve(shownPaths(selected, shown), bar.step);
+    bar.end();
+    return textReport(selected, symbols, { ...shown, verbosity: Number(options.verbose), ...looks(to) });
+  }
+  const figure = sortBy === "name" ? undefined : sortBy;
+  const limited = { ...selected, callPaths: selectPaths(selected, { limit, sortBy: figure }) };
+  await symbols.resolve(limited.callPaths, bar.step);
   bar.end();
-  if (format === "json") return JSON.stringify(jsonReport(recorded, symbols, limit), null, 2) + "\n";
+  return exportProfile(limited, symbols, format, view);
+}
+
+/** Exit status when a budget was not kept and nothing else failed. */
+const OVER_BUDGET = 3;
+
+/** Compares and judges a recording as the options say; whether all budgets were kept. */
+async function judged(path: string, options: BudgetOptions & ReportOptions): Promise<boolean> {
+  const { maxAllocations, maxBytes, maxPeak, maxLive, maxTemporary } = options;
+  const limits: [LimitName, number | undefined][] = [
+    ["max-allocations", maxAllocations],
+    ["max-bytes", maxBytes],
+    ["max-peak", maxPeak],
+    ["max-live", maxLive],
+    ["max-temporary", maxTemporary],
+  ];
+  const budgets = limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]);
+  budgets.push(...options.budget);
+  if (options.maxGrowth !== undefined && options.compare === undefined) {
+    throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
+  }
+  if (budgets.length === 0 && options.compare === undefined) return true;
+  const run = await readComparable(path, { symboliser: options.symboliser });
+  const before = options.compare === undefined
+    ? undefined
+    : await readComparable(options.compare, { symboliser: options.symboliser });
+  if (before) {
+    const limit = options.limit ?? 10;
+    show(process.stderr, compareText(compare(before, run), { limit, ...looks(process.stderr) }), "");
+  }
+  const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
+  const verdicts = judge(run, budgets, growth);
+  if (options.junit !== undefined) write(options.junit, junitReport(run.title, verdicts));
+  process.stderr.write(breachesText(verdicts));
+  // Workflow commands are read from what a step prints; the program's own output is on stdout.
+  if (process.env.GITHUB_ACTIONS) process.stderr.write(annotations(verdicts));
+  return verdicts.every((verdict) => verdict.kept);
+}
+
+function looks(to: { isTTY?: boolean; columns?: number }): { width: number; color: boolean } {
   const color = to.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
-  const width = Math.max(60, to.columns ?? 80);
-  return textReport(recorded, symbols, { limit, verbosity: Number(options.verbose), width, color });
+  return { width: Math.max(60, to.columns ?? 80), color };
 }
 
 const program = new Command("heaptap")
@@ -119,6 +270,7 @@ reportOptions(program.command("run").passThroughOptions())
   .option("-o, --out <file>", "the recording; %p becomes the process's number (default: heaptap.PROGRAM.PID.heaptap)")
   .option("--no-report", "record only")
   .option("--report-file <file>", "write the report there, not to stderr")
+  .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
   .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
   .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 1024))
   .addOption(new Option("--mode <mode>", "paths, or counters for totals only").choices(["paths", "counters"] as const))
@@ -138,10 +290,16 @@ reportOptions(program.command("run").passThroughOptions())
       return;
     }
     if (options.report) {
-      const text = await render(recording.profile(), options, options.reportFile === undefined ? process.stderr : {});
-      if (options.reportFile === undefined) process.stderr.write(text);
+      const toTerminal = options.reportFile === undefined;
+      const text = await render(recording, options, toTerminal ? process.stderr : {});
+      if (options.reportFile === undefined) show(process.stderr, text, "--report-file");
       else write(options.reportFile, text);
     }
+    if (options.save !== undefined) {
+      write(options.save, await render(recording, { ...all(options), format: "json" }, {}));
+    }
+    const kept = await judged(recording.path, options);
+    if (!kept && result.exitCode === 0) process.exitCode = OVER_BUDGET;
     for (const other of result.others.slice(0, 5)) {
       const { process: p, totals } = other.profile();
       say(`also recorded: ${totals.allocations} allocations of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
@@ -153,12 +311,55 @@ reportOptions(program.command("run").passThroughOptions())
 reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
   .argument("<recording>", "the file")
+  .option("-o, --output <file>", "write the report there, - for stdout", "-")
   .addHelpText(
     "after",
-    "\nExamples:\n  heaptap report app.heaptap\n  heaptap report --format json --limit 0 app.heaptap",
+    `
+Examples:
+  heaptap report app.heaptap
+  heaptap report --view live --filter libcrypto app.heaptap     leaks with libcrypto on the stack
+  heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
+  heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
   .action(async (path, options) => {
-    process.stdout.write(await render(Recording.open(path).profile(), options, process.stdout));
+    const text = await render(Recording.open(path), options, options.output === "-" ? process.stdout : {});
+    if (options.output === "-") show(process.stdout, text, "-o");
+    else write(options.output, text);
+    if (!await judged(path, options)) process.exitCode = OVER_BUDGET;
+  });
+
+program.command("compare")
+  .description("compare two runs: what grew, what shrank, what is new, what is gone")
+  .argument("<old>", "the earlier recording, or a report saved as JSON")
+  .argument("<new>", "the later one")
+  .addOption(
+    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+  )
+  .addOption(
+    new Option("--sort-by <figure>", "whose growth comes first").choices(Object.keys(GROWTH) as (keyof typeof GROWTH)[])
+      .default("size" as const),
+  )
+  .option("--limit <n>", "call paths, 0 for all (10; as JSON all)", wholeNumber(0, 1e9))
+  .option("-o, --output <file>", "write it there, - for stdout", "-")
+  .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS))
+  .addHelpText(
+    "after",
+    `
+Examples:
+  heaptap compare before.heaptap after.heaptap
+  heaptap run --save main.json -- ./app        then, on the branch:
+  heaptap run --compare main.json --max-growth 5 -- ./app`,
+  )
+  .action(async (older, newer, options) => {
+    const [before, after] = [await readComparable(older, options), await readComparable(newer, options)];
+    const by = GROWTH[options.sortBy];
+    const comparison = compare(before, after, by);
+    const limit = options.limit ?? (options.format === "text" ? 10 : 0);
+    const text = options.format === "text"
+      ? compareText(comparison, { limit, by, ...looks(options.output === "-" ? process.stdout : {}) })
+      : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
+    if (options.output === "-") show(process.stdout, text, "-o");
+    else write(options.output, text);
   });
 
 program.command("doctor")
@@ -199,10 +400,21 @@ program.command("lib")
     process.stdout.write(libraryPath() + "\n");
   });
 
-function write(path: string, text: string): void {
+function show(to: NodeJS.WriteStream, text: string | Uint8Array, option: string): void {
+  if (typeof text !== "string" && to.isTTY) {
+    throw new OutputError(`Cannot write this format to a terminal: it is binary; name a file with ${option}`);
+  }
+  to.write(text);
+}
+
+/** Writes a file whole or not at all: what stands under the name is the old one until the new one is complete. */
+function write(path: string, text: string | Uint8Array): void {
+  const made = `${path}.${process.pid}.part`;
   try {
-    writeFileSync(path, text);
+    writeFileSync(made, text);
+    renameSync(made, path);
   } catch (cause) {
+    rmSync(made, { force: true });
     throw new OutputError(`Cannot write "${path}": ${(cause as Error).message}`, { cause });
   }
 }

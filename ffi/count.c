@@ -10,7 +10,7 @@
  * A thread is marked busy while it counts, so that a signal handler's allocations pass through.
  *
  * What is allocated while the process is paused, or by heaptap's own part of a script, is not
- * counted: an unknown block from then on. Known blocks that end meanwhile are counted as ever.
+ * counted, and neither is its end. Known blocks that end meanwhile are counted as ever.
  */
 #include "heaptap.h"
 
@@ -91,6 +91,8 @@ static void ht_count_free(struct ht_thread *t, struct ht_block block, int tempor
  * a way that passes by the hooks. It ends here. */
 static void ht_count_lost(struct ht_thread *t, uint64_t value, const void *block)
 {
+    if (ht_is_uncounted(value))
+        return;
     ht_count_free(t, ht_shadow_block(value, block), 0);
     ht_own_add(&t->counters->lost_frees, 1);
 }
@@ -131,11 +133,12 @@ static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, s
 /* A block that is not to be counted. */
 static void ht_count_nothing(struct ht_thread *t, void *block)
 {
-    uint64_t *word = block ? ht_shadow_find(block) : NULL;
-    if (!word || !*word)
+    uint64_t *word = block ? ht_shadow_word(block) : NULL;
+    if (!word)
         return;
-    ht_count_lost(t, *word, block);
-    ht_own_set(word, 0);
+    if (*word)
+        ht_count_lost(t, *word, block);
+    ht_own_set(word, HT_SHADOW_UNCOUNTED);
 }
 
 /* A known block became `block`: its path gives it up, the reallocating path takes it whole. */
@@ -196,6 +199,8 @@ static uint64_t ht_take_block(const void *block)
 
 static void ht_count_end(struct ht_thread *t, uint64_t value, const void *block)
 {
+    if (ht_is_uncounted(value))
+        return;
     if (value) {
         struct ht_block b = ht_shadow_block(value, block);
         ht_count_free(t, b, block == t->last && b.slot == t->slot);

@@ -69,7 +69,10 @@ static void *ht_reallocate(struct ht_thread *t, uint32_t idle, void *old, size_t
 {
     int counted = ht_is_counted(idle);
     uint64_t value = old ? ht_take_block(old) : 0;
+    int uncounted = ht_is_uncounted(value);
     struct ht_block known = { 0 };
+    if (uncounted)
+        value = 0;
     if (value)
         known = ht_shadow_block(value, old);
     void *block = ht_real.realloc(old, size);
@@ -78,9 +81,11 @@ static void *ht_reallocate(struct ht_thread *t, uint32_t idle, void *old, size_t
     if (!block && old && size == 0) {
         if (value)
             ht_count_free(t, known, old == t->last && known.slot == t->slot);
-        else
+        else if (!uncounted)
             ht_count_end(t, 0, old);
     } else if (!block) {
+        if (uncounted)
+            ht_own_set(ht_shadow_find(old), HT_SHADOW_UNCOUNTED);
         if (value)
             ht_shadow_put(ht_shadow_find(old), old, known.bucket, known.slot + 1, known.size);
         if (counted)
@@ -92,7 +97,7 @@ static void *ht_reallocate(struct ht_thread *t, uint32_t idle, void *old, size_t
     } else if (value) {
         ht_count_reallocation(t, known, block, size, at);
     } else {
-        if (old)
+        if (old && !uncounted)
             ht_count_end(t, 0, old);
         ht_count_allocation(t, block, size, at);
     }

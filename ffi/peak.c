@@ -30,6 +30,7 @@
 #include "heaptap.h"
 
 #define HT_PEAK_BATCH 32768
+#define HT_WINDOW_BATCH 4096 /* while somebody watches a window of the process */
 #define HT_SLOT_FIRST 1u
 #define HT_SAMPLE_INTERVAL 1000000u /* nanoseconds, at first */
 
@@ -94,7 +95,7 @@ static void ht_peak_next(struct ht_thread *t, int64_t net, int64_t level)
 {
     if (t->ready == HT_IDLE_SHARED)
         return;
-    int64_t batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH, room = batch;
+    int64_t batch = ht_p.exact_peak ? 0 : ht_peek(&ht_p.windows_open) ? HT_WINDOW_BATCH : HT_PEAK_BATCH, room = batch;
     if (t->holds_window) {
         int64_t below = ht_peek(&ht_p.windows[t->window_slot]) - level;
         room = below < 0 ? 0 : below < batch ? below : batch;

@@ -6,7 +6,7 @@
  *     bits 0..31 size, 32..51 call path, 52..63 thread slot + 1
  * A block of 4 GiB and more has HT_SLOT_LARGE for its slot; slot and size stand in the next two
  * words, which are its own too.
- * 0 is "no block that we know". No two live blocks share a word: glibc's blocks span 32 bytes, for
+ * 0 is "no block that we know", a word without a slot one that is not counted (count.c). No two live blocks share a word: glibc's blocks span 32 bytes, for
  * other allocators requests are rounded up to that (process.c).
  *
  * Who writes: the thread that owns the block at that moment; between a free and the next malloc of
@@ -34,7 +34,7 @@ HT_NOINLINE uint64_t *ht_leaf_map(uint64_t number)
     ht_sys_not_inherited(leaf, HT_LEAF_SIZE);
     /* NULL lies in the first one, and is never a block: it must not look like a free place. */
     if (number == 0)
-        leaf[0] = 1;
+        leaf[0] = 1; /* HT_SHADOW_UNCOUNTED */
     if (ht_shared_swap(&ht_leaves[number], &expected, leaf))
         return leaf;
     ht_sys_unmap(leaf, HT_LEAF_SIZE);
@@ -70,11 +70,15 @@ struct ht_block {
     uint32_t bucket, slot;
 };
 
+/* A block that is not counted: known, and nobody's. Its end is no unknown one. */
+#define HT_SHADOW_UNCOUNTED 1ull
+
 #define HT_SIZE_LARGE (1ull << 32)
 #define HT_SLOT_LARGE 0xfffu
 
 HT_INLINE uint64_t ht_shadow_value(uint32_t bucket, uint64_t tag, uint64_t size) { return tag << 52 | (uint64_t)bucket << 32 | size; }
 HT_INLINE uint64_t ht_shadow_tag(uint64_t value) { return value >> 52; }
+static int ht_is_uncounted(uint64_t value) { return value != 0 && ht_shadow_tag(value) == 0; }
 HT_INLINE uint32_t ht_shadow_bucket(uint64_t value) { return (uint32_t)(value >> 32) & 0xfffff; }
 HT_INLINE uint64_t ht_shadow_size(uint64_t value) { return value & 0xffffffff; }
 

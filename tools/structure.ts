@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname ?? "", "../");
 
 /** Each folder of src/ may import from itself and from those before it. report and export
  * do not know each other, nor do session (programs that are run) and scope (the process that a script is in). */
-const LAYERS = ["recording", "native", "profile", "symbols", "report", "export", "session", "scope"];
+const LAYERS = ["recording", "native", "profile", "symbols", "judge", "report", "export", "session", "scope"];
 const PEERS = [new Set(["report", "export"]), new Set(["session", "scope"])];
 
 const TOP_LEVEL = new Set(

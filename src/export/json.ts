@@ -2,6 +2,8 @@
 import type { CallPath, Counters, Profile } from "../profile/profile.ts";
 import { culprit } from "../symbols/allocators.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import type { RunFigures } from "../judge/comparable.ts";
+import type { Comparison } from "../judge/compare.ts";
 
 /** Version of the JSON's shape; counts up when a key changes its meaning or goes away. */
 export const JSON_VERSION = 1;
@@ -156,4 +158,55 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number): J
     })),
     allocations: jsonPaths(profile, limit).map((path) => pathJson(path, symbols.stack(path))),
   };
+}
+
+/**
+ * A comparison as a value: totals of both runs, and the call paths that differ, worst growth first.
+ *
+ * @example
+ * ```ts
+ * import { compare, comparisonJson, readComparable } from "./mod.ts";
+ *
+ * const run = await readComparable("sort.heaptap");
+ * console.log(comparisonJson(compare(run, run), 0).same);
+ * ```
+ */
+export function comparisonJson(comparison: Comparison, limit: number): ComparisonJson {
+  const figures = (f: RunFigures) => ({
+    allocations: f.allocations,
+    bytes: f.bytes,
+    peak_bytes: f.peakBytes,
+    live_bytes: f.liveBytes,
+    temporary: f.temporary,
+  });
+  const { before, after, paths, same } = comparison;
+  return {
+    version: JSON_VERSION,
+    before: { title: before.title, ...figures(before.totals) },
+    after: { title: after.title, ...figures(after.totals) },
+    same,
+    paths: (limit > 0 ? paths.slice(0, limit) : paths).map((path) => ({
+      state: path.state,
+      function: path.culprit.function,
+      file: path.culprit.file,
+      line: path.culprit.line,
+      stack: path.names,
+      before: figures(path.before),
+      after: figures(path.after),
+    })),
+  };
+}
+
+/** The shape of {@linkcode comparisonJson}. */
+export interface ComparisonJson {
+  /** {@linkcode JSON_VERSION}. */
+  readonly version: number;
+  /** Title and totals of the earlier run. */
+  readonly before: JsonRecord;
+  /** Title and totals of the later run. */
+  readonly after: JsonRecord;
+  /** Call paths that are the same in both. */
+  readonly same: number;
+  /** Call paths that differ: state (both, new, gone), place, stack from the innermost name, figures before and after. */
+  readonly paths: readonly Readonly<Record<string, string | number | readonly string[] | JsonRecord>>[];
 }

@@ -41,14 +41,15 @@ export function openOwnLibrary(path?: string): Library {
   if (!runtimeName()) {
     throw new LibraryError("Cannot load the library: only Deno and Bun can open libraries; on Node use heaptap run");
   }
-  let file = path ?? "the library";
+  let file = path === undefined ? "the library" : `"${path}"`;
   try {
-    file = path ?? preloaded() ?? libraryPath();
-    return openLibrary(file, SIGNATURES);
+    const found = path ?? preloaded() ?? libraryPath();
+    file = `"${found}"`;
+    return openLibrary(found, SIGNATURES);
   } catch (cause) {
     if (cause instanceof LibraryError) throw cause;
     const why = missingPermission(cause);
-    if (why) throw new LibraryError(`Cannot load "${file}": ${why}`, { cause });
-    throw new LibraryError(`Cannot load "${file}": ${(cause as Error).message.split("\n")[0]}`, { cause });
+    if (why) throw new LibraryError(`Cannot load ${file}: ${why}`, { cause });
+    throw new LibraryError(`Cannot load ${file}: ${(cause as Error).message.split("\n")[0]}`, { cause });
   }
 }

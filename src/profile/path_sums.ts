@@ -11,12 +11,12 @@ export class PathSums {
   readonly count: number;
   readonly #sums: Readonly<Record<string, Float64Array>>;
 
-  /** Of all threads, or of the one with that record number alone. */
-  constructor(snapshot: Snapshot, peakIsNow: boolean, thread?: number) {
+  /** Of all threads, or of those with these record numbers. */
+  constructor(snapshot: Snapshot, peakIsNow: boolean, threads?: ReadonlySet<number>) {
     const limit = snapshot.sections.owners.length * CONSTANTS.PAGE_RECORDS;
     const header = (field: string) => snapshot.header.number(0, field);
     this.count = Math.min(header("buckets_used"), header("buckets"), limit + 1);
-    this.#sums = sumPaths(snapshot, this.count, peakIsNow, thread);
+    this.#sums = sumPaths(snapshot, this.count, peakIsNow, threads);
   }
 
   /** The figures of a call path. */
@@ -42,7 +42,7 @@ function sumPaths(
   snapshot: Snapshot,
   paths: number,
   peakIsNow: boolean,
-  thread: number | undefined,
+  threads: ReadonlySet<number> | undefined,
 ): Record<string, Float64Array> {
   const { owners, paths: records } = snapshot.sections;
   const sums: Record<string, Float64Array> = {};
@@ -60,7 +60,7 @@ function sumPaths(
   const owner = owners.column("thread");
   const firstOf = owners.column("first");
   for (let page = 0; page < owners.length; page++) {
-    if (owner(page) === 0 || (thread !== undefined && owner(page) !== thread + 1)) continue;
+    if (owner(page) === 0 || (threads && !threads.has(owner(page) - 1))) continue;
     const first = firstOf(page);
     for (let i = 0; i < CONSTANTS.PAGE_RECORDS && first + i < paths; i++) {
       const record = page * CONSTANTS.PAGE_RECORDS + i;

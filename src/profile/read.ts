@@ -187,8 +187,20 @@ function isPeakNow(snapshot: Snapshot, totals: MomentTotals): boolean {
   return totals.liveBytes > snapshot.header.number(0, "peak");
 }
 
+/** Options of reading a recording. */
+export interface ReadOptions {
+  /** Give call paths the figures of these threads alone: those whose name matches, or that have that record number. */
+  readonly thread?: RegExp | number | undefined;
+}
+
+function matching(threads: readonly Thread[], wanted: RegExp | number | undefined): ReadonlySet<number> | undefined {
+  if (wanted === undefined) return undefined;
+  if (typeof wanted === "number") return new Set([wanted]);
+  return new Set(threads.filter((thread) => wanted.test(thread.name)).map((thread) => thread.id));
+}
+
 /** Reads a snapshot into a profile. */
-function profileOf(snapshot: Snapshot, thread?: number): Profile {
+function profileOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Profile {
   const h = (field: string) => snapshot.header.number(0, field);
   const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
   const threads = readThreads(snapshot);
@@ -196,7 +208,7 @@ function profileOf(snapshot: Snapshot, thread?: number): Profile {
   const modules = readModules(snapshot);
   const mode = h("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths";
   const callPaths = mode === "paths"
-    ? readCallPaths(snapshot, modules, new PathSums(snapshot, isPeakNow(snapshot, totals), thread))
+    ? readCallPaths(snapshot, modules, new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, thread)))
     : [];
   const ending = (end: StackEnd) => sum(callPaths, (p) => p.end === end ? p.allocations : 0);
   return {
@@ -234,22 +246,23 @@ function profileOf(snapshot: Snapshot, thread?: number): Profile {
  *
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
-export function readProfile(path: string): Profile {
-  return profileOf(readSnapshot(path));
+export function readProfile(path: string, options?: ReadOptions): Profile {
+  return profileOf(readSnapshot(path), options);
 }
 
 /**
- * Reads the recording of this process where the library has it mapped, as it is at this moment: the call
- * paths of all threads, or of the one with that record number alone.
+ * Reads the recording of this process where the library has it mapped, as it is at this moment.
  *
  * @throws {RecordingError} when it is of another version.
  */
-export function readOwnProfile(memory: Uint8Array, thread?: number): Profile {
-  return profileOf(readMemory(memory), thread);
+export function readOwnProfile(memory: Uint8Array, options?: ReadOptions): Profile {
+  return profileOf(readMemory(memory), options);
 }
 
 /** What {@linkcode profileSince} needs of an earlier moment: figures, no stacks. */
 export interface Moment {
+  /** Which recording it is of: process and start. */
+  readonly recording: string;
   /** The process's figures. */
   readonly totals: MomentTotals;
   /** Every thread's. */
@@ -260,10 +273,24 @@ export interface Moment {
 
 type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
 
-/** Reads the figures of this process's recording, without its stacks, as they are at this moment. */
-export function readOwnMoment(memory: Uint8Array, thread?: number): Moment {
-  const snapshot = readMemory(memory, ["threads", "owners", "paths"]);
+function momentOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Moment {
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
-  return { totals, threads, paths: new PathSums(snapshot, isPeakNow(snapshot, totals), thread) };
+  const h = (field: string) => snapshot.header.number(0, field);
+  const paths = new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, thread));
+  return { recording: `${h("pid")} ${h("start_time")}`, totals, threads, paths };
+}
+
+/** Reads the figures of this process's recording, without its stacks, as they are at this moment. */
+export function readOwnMoment(memory: Uint8Array, options?: ReadOptions): Moment {
+  return momentOf(readMemory(memory, ["threads", "owners", "paths"]), options);
+}
+
+/**
+ * Reads the figures of a recording, without its stacks.
+ *
+ * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
+ */
+export function readMoment(path: string, options?: ReadOptions): Moment {
+  return momentOf(readSnapshot(path), options);
 }

@@ -1,8 +1,17 @@
 /** A recording on disk, finished or growing. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { LAYOUT, MAGIC } from "../recording/layout.ts";
-import { readProfile } from "./read.ts";
+import { RecordingError } from "../recording/reader.ts";
+import { readMoment, readProfile } from "./read.ts";
+import type { ReadOptions } from "./read.ts";
+import { profileSince } from "./since.ts";
 import type { Profile } from "./profile.ts";
+
+/** Options of {@linkcode Recording.profile}. */
+export interface ProfileReadOptions extends ReadOptions {
+  /** Leave out what came before: a copy of the same recording, made while it was being written. */
+  readonly since?: string | undefined;
+}
 
 /**
  * A recording file. Opening reads it once, which checks it; {@linkcode Recording.profile} reads it
@@ -35,8 +44,16 @@ export class Recording {
   }
 
   /** What the recording says at this moment. */
-  profile(): Profile {
-    return readProfile(this.path);
+  profile(options: ProfileReadOptions = {}): Profile {
+    const profile = readProfile(this.path, options);
+    if (options.since === undefined) return profile;
+    const then = readMoment(options.since, options);
+    if (then.recording !== readMoment(this.path).recording) {
+      throw new RecordingError(
+        `Cannot start from "${options.since}": it is no earlier copy of "${this.path}"; to put two runs side by side use heaptap compare`,
+      );
+    }
+    return profileSince(profile, then);
   }
 }
 

@@ -1,5 +1,7 @@
 /** Which call paths of a profile, and in which order. Works without names. */
 import type { CallPath, Profile } from "./profile.ts";
+import { VIEWS } from "./views.ts";
+import type { ViewName } from "./views.ts";
 
 /** What call paths can be sorted by, the largest first. */
 export type SortBy = "size" | "count" | "live" | "peak" | "temporary";
@@ -14,7 +16,8 @@ export interface Selection {
   readonly filter?: ((path: CallPath, profile: Profile) => boolean) | undefined;
 }
 
-const FIGURE: Readonly<Record<SortBy, (path: CallPath) => number>> = {
+/** The figure that each means. */
+export const FIGURES: Readonly<Record<SortBy, (path: CallPath) => number>> = {
   size: (p) => p.bytes,
   count: (p) => p.allocations,
   live: (p) => p.liveBytes,
@@ -32,14 +35,55 @@ export function checkLimit(name: string, limit: number | undefined): void {
 /**
  * The call paths that a selection names.
  *
+ * @example
+ * ```ts
+ * import { Recording, selectPaths } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * console.log(selectPaths(profile, { sortBy: "peak", limit: 3, filter: (path) => path.allocations > 1 }).length);
+ * ```
+ *
  * @throws {RangeError} when the limit is negative or no whole number.
  * @throws {TypeError} when `sortBy` is no figure.
  */
 export function selectPaths(profile: Profile, { limit, sortBy = "size", filter }: Selection): CallPath[] {
   checkLimit("limit", limit);
-  const figure = FIGURE[sortBy];
-  if (!figure) throw new TypeError(`Cannot sort by "${sortBy}": it takes ${Object.keys(FIGURE).join(", ")}`);
+  const figure = FIGURES[sortBy];
+  if (!Object.hasOwn(FIGURES, sortBy)) {
+    throw new TypeError(`Cannot sort by "${sortBy}": it takes ${Object.keys(FIGURES).join(", ")}`);
+  }
   const kept = filter ? profile.callPaths.filter((path) => filter(path, profile)) : [...profile.callPaths];
   kept.sort((a, b) => figure(b) - figure(a) || a.id - b.id);
   return limit ? kept.slice(0, limit) : kept;
+}
+
+/** Which call paths to keep, by figures: no name is needed. */
+export interface FigureFilter {
+  /** Keep those with at least so many blocks in the view. */
+  readonly minCount?: number | undefined;
+  /** Keep those with at least so many bytes in the view; of temporary blocks bytes are not known, and nothing is dropped. */
+  readonly minBytes?: number | undefined;
+  /** The view that the two are about, `allocated` when left out; those that have nothing in it are dropped. */
+  readonly view?: ViewName | undefined;
+}
+
+/**
+ * The profile with the call paths that a filter keeps. Its totals stay those of the process.
+ *
+ * @example
+ * ```ts
+ * import { filterByFigures, Recording } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * console.log(filterByFigures(profile, { view: "peak", minBytes: 1000 }).callPaths.length);
+ * ```
+ */
+export function filterByFigures(profile: Profile, { minCount = 0, minBytes = 0, view }: FigureFilter): Profile {
+  if (minCount === 0 && minBytes === 0 && view === undefined) return profile;
+  const { bytes, count } = VIEWS[view ?? "allocated"];
+  const callPaths = profile.callPaths.filter((path) =>
+    count(path) >= minCount && (!bytes || bytes(path) >= minBytes) &&
+    (view === undefined || count(path) > 0 || (bytes !== undefined && bytes(path) > 0))
+  );
+  return { ...profile, callPaths };
 }

@@ -13,6 +13,28 @@ export function bytes(n: number): string {
   return `${n < 0 ? "-" : ""}${value.toFixed(digits)} ${units[unit]}`;
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ "": 1, b: 1, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9, t: 1e12, tb: 1e12 },
+  ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
+};
+
+/**
+ * A size as people write it, in bytes: `1500`, `64KB` (1,000 each), `1.5 MiB` (1,024 each). Undefined when it
+ * is none.
+ *
+ * @example
+ * ```ts
+ * import { parseBytes } from "./mod.ts";
+ *
+ * console.log(parseBytes("64KB"), parseBytes("1.5 MiB"), parseBytes("many")); // 64000 1572864 undefined
+ * ```
+ */
+export function parseBytes(text: string): number | undefined {
+  const parts = /^(\d+(?:\.\d+)?) *([a-z]*)$/i.exec(text.trim());
+  const unit = UNITS[parts?.[2]?.toLowerCase() ?? "?"];
+  return parts && unit !== undefined ? Math.round(Number(parts[1]) * unit) : undefined;
+}
+
 /** A whole number with thousands separators. */
 export function count(n: number): string {
   return n.toLocaleString("en-US");

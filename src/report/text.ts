@@ -1,7 +1,11 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
 import type { CallPath, Profile } from "../profile/profile.ts";
+import { FIGURES } from "../profile/select.ts";
+import type { SortBy } from "../profile/select.ts";
+import type { ViewName } from "../profile/views.ts";
 import { culprit } from "../symbols/allocators.ts";
+import { frameName } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { bytes, clip, count, plural, printable, seconds, share } from "./format.ts";
 
@@ -15,10 +19,15 @@ export interface TextOptions {
   readonly width: number;
   /** Whether to use colour. */
   readonly color: boolean;
+  /** The one section to show; all when left out. */
+  readonly view?: ViewName | undefined;
+  /** What a section is sorted by, its own bytes (`size`) when left out. `name` wants all names resolved. */
+  readonly sortBy?: SortBy | "name" | undefined;
 }
 
-/** A view of the call paths: what is sorted by, and what it is a share of. */
-interface View {
+/** A section of the report: what is sorted by, and what it is a share of. */
+interface Section {
+  readonly view: ViewName;
   readonly title: string;
   readonly of: (path: CallPath) => number;
   readonly total: number;
@@ -27,25 +36,34 @@ interface View {
   readonly blocks?: true;
 }
 
-function views(profile: Profile): View[] {
+function sections(profile: Profile, only: ViewName | undefined): Section[] {
   const { totals, process, limits } = profile;
   const ended = !process.running;
   const about = limits.peakError > 0 ? `, exact to ${bytes(limits.peakError)}` : "";
-  return [
-    { title: "allocated bytes", of: (p) => p.bytes, total: totals.bytes, count: (p) => p.allocations },
+  const all: Section[] = [
     {
+      view: "allocated",
+      title: "allocated bytes",
+      of: (p) => p.bytes,
+      total: totals.bytes,
+      count: (p) => p.allocations,
+    },
+    {
+      view: "peak",
       title: `live at the peak (${bytes(totals.peakBytes)}${about})`,
       of: (p) => p.peakBytes,
       total: totals.peakBytes,
       count: (p) => p.peakCount,
     },
     {
+      view: "live",
       title: ended ? "live at the end (leaks)" : "live now",
       of: (p) => p.liveBytes,
       total: totals.liveBytes,
       count: (p) => p.liveCount,
     },
     {
+      view: "temporary",
       title: "temporary allocations",
       of: (p) => p.temporary,
       total: totals.temporary,
@@ -53,16 +71,38 @@ function views(profile: Profile): View[] {
       blocks: true,
     },
   ];
+  return only ? all.filter((section) => section.view === only) : all;
 }
 
-function top(profile: Profile, view: View, limit: number): CallPath[] {
-  const sorted = profile.callPaths.filter((p) => view.of(p) > 0).sort((a, b) => view.of(b) - view.of(a) || a.id - b.id);
-  return limit > 0 ? sorted.slice(0, limit) : sorted;
+function top(profile: Profile, section: Section, options: Shown, symbols?: Symbols): CallPath[] {
+  const { limit, sortBy = "size" } = options;
+  const kept = profile.callPaths.filter((p) => section.of(p) > 0);
+  const figure = sortBy === "size" || sortBy === "name"
+    ? section.of
+    : sortBy === "count"
+    ? section.count
+    : FIGURES[sortBy];
+  kept.sort((a, b) => figure(b) - figure(a) || a.id - b.id);
+  if (sortBy === "name" && symbols) {
+    const name = (path: CallPath) => {
+      const stack = symbols.stack(path);
+      return frameName(stack[culprit(stack)]);
+    };
+    const names = new Map(kept.map((path) => [path, name(path)]));
+    kept.sort((a, b) => (names.get(a) ?? "").localeCompare(names.get(b) ?? "", "en"));
+  }
+  return limit > 0 ? kept.slice(0, limit) : kept;
 }
+
+/** What decides which call paths a report shows. */
+export type Shown = Pick<TextOptions, "limit" | "view" | "sortBy">;
 
 /** The call paths that a text report shows: those whose names it needs. */
-export function shownPaths(profile: Profile, limit: number): Set<CallPath> {
-  return new Set(views(profile).flatMap((view) => top(profile, view, limit)));
+export function shownPaths(profile: Profile, options: Shown | number): Set<CallPath> {
+  const shown = typeof options === "number" ? { limit: options } : options;
+  // By name, all have to be known to tell which come first.
+  const limited = shown.sortBy === "name" ? { ...shown, limit: 0 } : shown;
+  return new Set(sections(profile, shown.view).flatMap((section) => top(profile, section, limited)));
 }
 
 const END_NOTES = {
@@ -96,13 +136,6 @@ class Writer {
   toString(): string {
     return this.#lines.join("\n") + "\n";
   }
-}
-
-function functionName(frame: NamedFrame | undefined): string {
-  if (!frame) return "(unknown)";
-  if (frame.function) return frame.function;
-  const module = frame.module ? frame.module.replace(/^.*\//, "") : "JIT code";
-  return `${module}+0x${frame.address.toString(16)}`;
 }
 
 function place(frame: NamedFrame | undefined, verbosity: number): string {
@@ -174,6 +207,18 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   for (const [label, value, note] of pairs) {
     out.line(`  ${label.padEnd(16)} ${out.paint("bold", value.padStart(width))}  ${out.paint("dim", note)}`);
   }
+  const kept = (of: (path: CallPath) => number) => profile.callPaths.reduce((n, path) => n + of(path), 0);
+  const allocations = kept((p) => p.allocations);
+  if (limits.mode === "paths" && allocations < totals.allocations) {
+    const figures = [
+      `${count(profile.callPaths.length)} ${plural(profile.callPaths.length, "call path")}`,
+      `${count(allocations)} ${plural(allocations, "allocation")}`,
+      `${out.bytes(kept((p) => p.bytes))} allocated`,
+      `${out.bytes(kept((p) => p.peakBytes))} at the peak`,
+      `${out.bytes(kept((p) => p.liveBytes))} live`,
+    ];
+    out.line(`  ${"selected".padEnd(16)} ${out.paint("bold", figures.join(", "))}`);
+  }
   const unseen: [number, string][] = [
     [
       totals.fallbackAllocations,
@@ -198,7 +243,7 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   }
 }
 
-function row(out: Writer, options: TextOptions, view: View, path: CallPath, stack: readonly NamedFrame[]): void {
+function row(out: Writer, options: TextOptions, view: Section, path: CallPath, stack: readonly NamedFrame[]): void {
   const at = culprit(stack);
   const frame = stack[at];
   const figure = view.blocks ? count(view.of(path)) : out.bytes(view.of(path));
@@ -208,7 +253,7 @@ function row(out: Writer, options: TextOptions, view: View, path: CallPath, stac
   }  `;
   const room = Math.max(20, options.width - left.length);
   const where = printable(place(frame, options.verbosity));
-  const name = printable(functionName(frame));
+  const name = printable(frameName(frame));
   const space = options.verbosity >= 2 ? Infinity : room;
   const fits = name.length + 2 + where.length <= space;
   const nameRoom = fits ? name.length : Math.max(Math.min(name.length, 16), room - where.length - 2);
@@ -219,11 +264,11 @@ function row(out: Writer, options: TextOptions, view: View, path: CallPath, stac
   const indent = "    ";
   if (options.verbosity >= 3) {
     for (const f of stack) {
-      const name = `${f === frame ? ">" : " "} ${printable(functionName(f))}${f.inlined ? " (inlined)" : ""}`;
+      const name = `${f === frame ? ">" : " "} ${printable(frameName(f))}${f.inlined ? " (inlined)" : ""}`;
       out.line(`${indent}${name}  ${out.paint("dim", printable(place(f, 2)))}`);
     }
   } else {
-    const callers = callerNames(stack.slice(at), functionName(frame));
+    const callers = callerNames(stack.slice(at), frameName(frame));
     if (callers) out.line(indent + out.paint("dim", clip(`from ${callers}`, options.width - indent.length)));
   }
   const note = END_NOTES[path.end];
@@ -233,7 +278,7 @@ function row(out: Writer, options: TextOptions, view: View, path: CallPath, stac
 /** The callers of a function in one line, without arguments; one that calls itself stands once. */
 function callerNames(stack: readonly NamedFrame[], name: string): string {
   const bare = (text: string) => text.replace(/\(.*$/, "");
-  const names = stack.map((f) => printable(bare(functionName(f))));
+  const names = stack.map((f) => printable(bare(frameName(f))));
   return names.filter((n, i) => n !== (i === 0 ? bare(name) : names[i - 1])).join(" < ");
 }
 
@@ -253,8 +298,8 @@ function callerNames(stack: readonly NamedFrame[], name: string): string {
 export function textReport(profile: Profile, symbols: Symbols, options: TextOptions): string {
   const out = new Writer(options);
   header(profile, out, options);
-  for (const view of views(profile)) {
-    const paths = top(profile, view, options.limit);
+  for (const view of sections(profile, options.view)) {
+    const paths = top(profile, view, options, symbols);
     if (paths.length === 0) continue;
     out.line();
     out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));

@@ -1,12 +1,13 @@
 /** What each call path of this process allocated, freed and has in use, with its backtrace. */
-import { basename } from "node:path";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { checkLimit, selectPaths } from "../profile/select.ts";
 import { bytes, count, plural, printable } from "../report/format.ts";
 import { shortStack } from "../symbols/trim.ts";
+import { frameName } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
-import { nameSites, profileNow } from "./sites.ts";
+import { checkChoice, checkOptions } from "./options.ts";
+import { DEFAULT_LIMIT, nameSites, profileNow, unseen } from "./sites.ts";
 import type { SiteOptions } from "./sites.ts";
 
 /** How much of a backtrace to give; see {@linkcode backtraceReport}. */
@@ -18,7 +19,7 @@ export interface BacktraceOptions extends SiteOptions {
   readonly mode?: BacktraceMode | undefined;
 }
 
-/** A call path in a {@linkcode BacktraceReport}. */
+/** A call path in a {@linkcode BacktraceReport}, or several that show the same. */
 export interface BacktraceRow {
   /** Bytes allocated. */
   readonly allocatedBytes: number;
@@ -53,18 +54,15 @@ function row(path: Omit<CallPath, "stack">, place: string, backtrace: readonly N
 
 /** A frame in one line. */
 function frameText(frame: NamedFrame | undefined): string {
-  if (!frame) return "(unknown)";
-  const name = frame.function ||
-    `${frame.module ? basename(frame.module) : "JIT code"}+0x${frame.address.toString(16)}`;
-  const where = frame.file ? `  ${frame.file}${frame.line > 0 ? `:${frame.line}` : ""}` : "";
-  return printable(name + where);
+  const where = frame?.file ? `  ${frame.file}${frame.line > 0 ? `:${frame.line}` : ""}` : "";
+  return printable(frameName(frame) + where);
 }
 
+/** The same without a look-up. */
 function addressText(profile: Profile, path: CallPath): string {
   const frame = path.stack[0];
-  if (!frame) return "(unknown)";
-  const module = profile.modules[frame.module]?.path;
-  return printable(`${module ? basename(module) : "JIT code"}+0x${frame.address.toString(16)}`);
+  const module = profile.modules[frame?.module ?? -1]?.path ?? "";
+  return frameText(frame && { function: "", file: "", line: 0, inlined: false, module, address: frame.address });
 }
 
 /**
@@ -81,9 +79,9 @@ function addressText(profile: Profile, path: CallPath): string {
 export class BacktraceReport {
   /** The selected call paths. */
   readonly rows: readonly BacktraceRow[];
-  /** Call paths that the filter left, shown or not. */
+  /** Rows that the filter left, shown or not. */
   readonly matching: number;
-  /** Why names are missing, "" when none are. */
+  /** What the report cannot tell, and why; "" when it tells everything. */
   readonly problem: string;
 
   /** A report of these rows. */
@@ -114,14 +112,15 @@ export class BacktraceReport {
 }
 
 /**
- * What each call path allocated and has in use, the largest first, as rows and as text.
+ * What each call path allocated and has in use, the largest first, as rows and as text; 50 rows when no
+ * limit is given. Paths that show the same are one row.
  *
  * - `none`: figures and the address that called the allocator; no name is looked up
  * - `short`: backtraces without the runtime's and the allocator's own frames
  * - `full`: whole backtraces
  *
  * A `filter` is asked for each call path before names are looked up, so that a report on demand costs
- * what it shows.
+ * what passes it.
  *
  * @throws {LibraryError} when the library cannot be installed.
  * @throws {RangeError} when the limit is negative.
@@ -136,28 +135,50 @@ export class BacktraceReport {
  * ```
  */
 export async function backtraceReport(options: BacktraceOptions = {}): Promise<BacktraceReport> {
-  const { mode = "short", limit } = options;
-  if (!["none", "short", "full"].includes(mode)) {
-    throw new TypeError(`Cannot make a backtrace report in mode "${mode}": it takes none, short or full`);
-  }
+  const { mode = "short", limit = DEFAULT_LIMIT } = options;
   checkLimit("limit", limit);
+  checkChoice("mode", mode, ["none", "short", "full"]);
+  checkOptions("backtraceReport", options, ["limit", "sortBy", "filter", "since", "mode"]);
   const profile = profileNow(options.since);
   const matching = own(() => selectPaths(profile, { ...options, limit: 0 }));
-  const paths = own(() => limit ? matching.slice(0, limit) : matching);
-  const unseen = profile.limits.mode === "counters" ? "Call paths are not recorded: the mode is counters" : "";
   if (mode === "none") {
-    return own(() =>
-      new BacktraceReport(paths.map((p) => row(p, addressText(profile, p), [])), matching.length, unseen)
-    );
+    return own(() => {
+      const rows = matching.map((path) => row(path, addressText(profile, path), []));
+      return new BacktraceReport(...merged(rows, limit), unseen(profile));
+    });
   }
-  const { sites, problem } = await nameSites(profile, paths);
-  const trim = (stack: readonly NamedFrame[]) =>
-    mode === "full" ? stack : shortStack(stack, profile.process.executable);
+  const { sites, problem } = await nameSites(profile, matching);
   return own(() => {
     const rows = sites.map((site) => {
-      const backtrace = trim(site.stack);
+      const backtrace = mode === "full" ? site.stack : shortStack(site.stack, profile.process.executable);
       return row(site, frameText(backtrace[0]), backtrace);
     });
-    return new BacktraceReport(rows, matching.length, unseen || problem);
+    return new BacktraceReport(...merged(rows, limit), problem);
   });
+}
+
+/** Rows that show the same become one, in the order of the first; then at most `limit`, and how many there are. */
+function merged(rows: readonly BacktraceRow[], limit: number): [rows: BacktraceRow[], all: number] {
+  const byText = new Map<string, BacktraceRow>();
+  for (const row of rows) {
+    const key = [row.place, ...row.backtrace.map(frameText)].join("\n");
+    const known = byText.get(key);
+    byText.set(key, known ? together(known, row) : row);
+  }
+  const all = [...byText.values()];
+  return [limit > 0 ? all.slice(0, limit) : all, all.length];
+}
+
+function together(a: BacktraceRow, b: BacktraceRow): BacktraceRow {
+  const allocations = a.allocations + b.allocations;
+  const allocatedBytes = a.allocatedBytes + b.allocatedBytes;
+  return {
+    ...a,
+    allocatedBytes,
+    freedBytes: a.freedBytes + b.freedBytes,
+    allocations,
+    averageBytes: allocations > 0 ? allocatedBytes / allocations : 0,
+    inUseBytes: a.inUseBytes + b.inUseBytes,
+    inUseCount: a.inUseCount + b.inUseCount,
+  };
 }

@@ -1,13 +1,15 @@
 /** Allocation limits in tests. */
-import type { Profile } from "../profile/profile.ts";
+import type { CallPath, Profile } from "../profile/profile.ts";
 import { selectPaths } from "../profile/select.ts";
 import { profileSince } from "../profile/since.ts";
-import { bytes, count } from "../report/format.ts";
+import { bytes, count, plural } from "../report/format.ts";
 import { shortStack } from "../symbols/trim.ts";
 import { attach, own, ownMoment, ownProfile } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";
+import { checkOptions } from "./options.ts";
 import { nameSites } from "./sites.ts";
+import type { CallSite } from "./sites.ts";
 
 /** What a function may allocate. */
 export interface AllocationLimits {
@@ -68,19 +70,33 @@ export class AllocationLimitError extends Error {
 }
 
 const SHOWN = 3;
+const CONSIDERED = 50;
 
-async function topPaths(profile: Profile, limit: LimitName): Promise<string> {
+/**
+ * The paths that a figure comes from, as far as paths tell: they are read before and after what is counted, and
+ * other threads go on meanwhile. One with more than was counted in all is theirs.
+ */
+async function topPaths(profile: Profile, limit: LimitName, figures: Figures): Promise<string> {
   const sortBy = limit === "maxCount" ? "count" : limit === "maxLive" ? "live" : "size";
-  const paths = selectPaths(profile, { sortBy, limit: SHOWN, filter: (path) => path.allocations > 0 });
-  const { sites } = await nameSites(profile, paths);
-  return sites.map((site) => {
+  const possible = (path: CallPath) =>
+    path.allocations > 0 && path.allocations <= figures.allocCount && path.bytes <= figures.totalBytes;
+  const paths = selectPaths(profile, { sortBy, limit: CONSIDERED, filter: possible });
+  const { sites, problem } = await nameSites(profile, paths);
+  // What runs through code of the test's before what the runtime does by itself.
+  const isRuntime = (site: CallSite) =>
+    shortStack(site.stack, profile.process.executable).every((frame) => frame.module === profile.process.executable);
+  const top = [...sites.filter((site) => !isRuntime(site)), ...sites.filter(isRuntime)].slice(0, SHOWN);
+  const note = problem && top.some((site) => !site.function) ? `\n  (${problem})` : "";
+  return top.map((site) => {
     const [frame, ...callers] = shortStack(site.stack, profile.process.executable);
     const name = (f: typeof frame) => f?.function.replace(/\(.*$/, "") || f?.module.replace(/^.*\//, "") || "JIT code";
     const place = frame?.file ? ` (${frame.file.replace(/^.*\//, "")}:${frame.line})` : "";
     const from = callers.slice(0, 4).map(name).join(" < ");
-    const figures = `${count(site.allocations)} allocations, ${bytes(site.bytes)}, ${bytes(site.liveBytes)} in use`;
-    return `\n  ${figures}: ${name(frame)}${place}${from && ` < ${from}`}`;
-  }).join("");
+    const blocks = `${count(site.allocations)} ${plural(site.allocations, "allocation")}`;
+    return `\n  ${blocks}, ${bytes(site.bytes)}, ${bytes(site.liveBytes)} in use: ${name(frame)}${place}${
+      from && ` < ${from}`
+    }`;
+  }).join("") + note;
 }
 
 /**
@@ -109,7 +125,8 @@ async function topPaths(profile: Profile, limit: LimitName): Promise<string> {
  * console.log(allocCount);
  * ```
  */
-export async function expectAllocations(run: () => unknown, limits: AllocationLimits): Promise<Figures> {
+export async function expectAllocations(run: () => unknown, limits: AllocationLimits = {}): Promise<Figures> {
+  checkOptions("expectAllocations", limits, [...Object.keys(LIMITS), "process", "warmUp"]);
   const names = Object.keys(LIMITS) as LimitName[];
   for (const name of [...names, "warmUp"] as const) {
     const limit = limits[name];
@@ -138,7 +155,7 @@ export async function expectAllocations(run: () => unknown, limits: AllocationLi
   const [what, of, show] = LIMITS[passed];
   const text = `${show(of(figures))} ${what}, where ${passed} allows ${show(limits[passed] ?? 0)}`;
   throw new AllocationLimitError(
-    `Expected fewer allocations: ${text}${await topPaths(profile, passed)}`,
+    `Expected fewer allocations: ${text}${await topPaths(profile, passed, figures)}`,
     passed,
     figures,
   );

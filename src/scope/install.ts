@@ -1,4 +1,5 @@
 /** The library in this process: put in once, and joined by everything else in this folder. */
+import process from "node:process";
 import { LibraryError } from "../native/build.ts";
 import { runtimeName } from "../native/ffi.ts";
 import { openOwnLibrary, UNSET } from "../native/library.ts";
@@ -6,8 +7,10 @@ import type { Library } from "../native/library.ts";
 import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
 import type { Moment } from "../profile/read.ts";
 import type { Profile } from "../profile/profile.ts";
-import { FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../recording/layout.ts";
+import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../recording/layout.ts";
+import { checkVariables } from "../native/variables.ts";
 import { Meter, Window } from "./meter.ts";
+import { checkChoice, checkOptions } from "./options.ts";
 
 /** Options of {@linkcode install}. What is left out is as the environment variable of that name says. */
 export interface InstallOptions {
@@ -35,8 +38,15 @@ export interface Installation {
   readonly seesRuntime: boolean;
   /** The same in words. */
   readonly sees: string;
-  /** What is not as it was asked for: environment variables that could not be read. */
+  /** What is not as it was asked for: variables that could not be read, options that came too late. */
   readonly notes: readonly string[];
+  /** What is recorded, with which limits. */
+  readonly recording: {
+    readonly mode: "counters" | "paths";
+    readonly buckets: number;
+    readonly depth: number;
+    readonly exactPeak: boolean;
+  };
   /** Slots of loaded objects that lead to heaptap now: of the program itself, and of libraries. */
   readonly slots: { readonly program: number; readonly libraries: number };
 }
@@ -78,28 +88,42 @@ const ERRORS: Readonly<Record<number, string>> = {
   38: "the kernel is too old (MADV_WIPEONFORK came with Linux 4.14)",
 };
 
-function start(library: Library, options: InstallOptions): Omit<Installation, "notes"> {
-  const slots = new Uint32Array(2);
-  const mode = options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1;
-  const exact = options.exactPeak === undefined ? UNSET : Number(options.exactPeak);
-  const result = library.functions.heaptap_install(
-    new TextEncoder().encode(`${options.out ?? ""}\0`),
+/** The options as the library takes them. Throws when one is none. */
+function checked(options: InstallOptions): readonly [buckets: number, depth: number, mode: number, exactPeak: number] {
+  checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "library"]);
+  checkChoice("mode", options.mode, ["counters", "paths"]);
+  return [
     number("buckets", options.buckets, 64, 1048576),
     number("depth", options.depth, 4, 1024),
-    mode,
-    exact,
-    slots,
-  ) as number;
+    options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1,
+    options.exactPeak === undefined ? UNSET : Number(options.exactPeak),
+  ];
+}
+
+/** An environment variable, for a message; nothing when Deno may not tell. */
+function variable(name: string): string | undefined {
+  try {
+    return process.env[name];
+  } catch {
+    return undefined;
+  }
+}
+
+type Started = Omit<Installation, "notes" | "recording">;
+
+function start(library: Library, options: InstallOptions): Started {
+  const slots = new Uint32Array(2);
+  const out = new TextEncoder().encode(`${options.out ?? ""}\0`);
+  const result = library.functions.heaptap_install(out, ...checked(options), slots) as number;
   if (result === 2) {
     throw new LibraryError(
-      "Cannot install: this process is not to be recorded (HEAPTAP_OUT was empty, or an earlier attempt failed)",
+      "Cannot install: this process was started with heaptap preloaded and is not to be recorded (HEAPTAP_OUT is empty, or the recording could not be made)",
     );
   }
   if (result < 0) {
+    const path = options.out ?? variable("HEAPTAP_OUT");
     const why = ERRORS[-result] ?? `error ${-result}`;
-    throw new LibraryError(
-      `Cannot install: the recording ${options.out ? `"${options.out}" ` : ""}cannot be made: ${why}`,
-    );
+    throw new LibraryError(`Cannot install: the recording ${path ? `"${path}" ` : ""}cannot be made: ${why}`);
   }
   const [program = 0, libraries = 0] = slots;
   const runtime = runtimeName();
@@ -112,6 +136,21 @@ function start(library: Library, options: InstallOptions): Omit<Installation, "n
       : `${runtime} has an allocator of its own linked in: only what native libraries allocate is seen, not ArrayBuffers or the runtime`,
     slots: { program, libraries },
   };
+}
+
+/** What a recording that was under way does not do, though the options say so. */
+function ignored(options: InstallOptions, recording: Installation["recording"]): string[] {
+  const different = (name: keyof typeof recording, wanted: unknown) =>
+    wanted !== undefined && wanted !== recording[name];
+  const buckets = options.buckets === undefined ? undefined : 2 ** Math.ceil(Math.log2(options.buckets));
+  const names = [
+    ...options.out !== undefined ? ["out"] : [],
+    ...different("mode", options.mode) ? ["mode"] : [],
+    ...different("buckets", buckets) ? ["buckets"] : [],
+    ...different("depth", options.depth) ? ["depth"] : [],
+    ...different("exactPeak", options.exactPeak) ? ["exactPeak"] : [],
+  ];
+  return names.map((name) => `the option ${name} came too late: this process was being recorded already`);
 }
 
 /** Opens the library and has it record, once a thread. */
@@ -130,12 +169,20 @@ export function attach(options: InstallOptions = {}): Attached {
   const figures = view(library.functions.heaptap_figures(), FIGURES_LAYOUT.size);
   const words = new Float64Array(figures);
   const { heaptap_thread, heaptap_process } = library.functions;
-  const rejected = header.getUint32(LAYOUT.header.fields.rejected?.offset ?? 0, true);
-  const notes = VARIABLES.filter((_, i) => rejected & (1 << i)).map((name) =>
-    `${name} could not be read; the default was used`
-  );
+  const field = (name: string) => header.getUint32(LAYOUT.header.fields[name]?.offset ?? 0, true);
+  const rejected = VARIABLES.filter((_, i) => field("rejected") & (1 << i));
+  const recorded = {
+    mode: field("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths",
+    buckets: field("buckets"),
+    depth: field("depth"),
+    exactPeak: field("peak_batch") === 0,
+  } as const;
+  const notes = [
+    ...rejected.flatMap((name) => checkVariables({ [name]: variable(name) })),
+    ...started.joined ? ignored(options, recorded) : [],
+  ];
   attached = {
-    installation: { ...started, notes },
+    installation: { ...started, recording: recorded, notes },
     library,
     memory: new Uint8Array(view(recording, size)),
     slot: new DataView(figures).getUint32(FIGURES_LAYOUT.fields.slot?.offset ?? 0, true),
@@ -146,7 +193,7 @@ export function attach(options: InstallOptions = {}): Attached {
     ),
     process: new Meter(() => heaptap_process(), words, "Cannot measure: 64 threads have spans of the process open"),
   };
-  own(({ thread, process }) => warmUp([thread, process]));
+  own((here) => warmUp([here.thread, here.process]));
   return attached;
 }
 
@@ -183,12 +230,17 @@ function warmUp(meters: readonly Meter[]): void {
  * ```
  */
 export function install(options: InstallOptions = {}): Installation {
-  return attach(options).installation;
+  if (!attached) return attach(options).installation;
+  checked(options);
+  const { installation } = attached;
+  const late = ignored(options, installation.recording);
+  return late.length > 0 ? { ...installation, notes: [...installation.notes, ...late] } : installation;
 }
 
 /**
  * Stops counting allocations, in all threads, until {@linkcode resume}. Frees of known blocks go on
- * being counted, so that what is in use stays right; blocks allocated meanwhile stay unknown.
+ * being counted, so that what is in use stays right; blocks allocated meanwhile stay unknown. It does
+ * not nest: one `resume` ends any number of pauses.
  *
  * @example
  * ```ts
@@ -236,11 +288,11 @@ export function own<T>(part: (library: Attached) => T): T {
 export function ownProfile(thread = false): Profile {
   return own(({ memory, library, slot }) => {
     library.functions.heaptap_threads();
-    return readOwnProfile(memory, thread ? slot : undefined);
+    return readOwnProfile(memory, { thread: thread ? slot : undefined });
   });
 }
 
 /** This process's figures at this moment, without stacks; `thread` as above. */
 export function ownMoment(thread = false): Moment {
-  return own(({ memory, slot }) => readOwnMoment(memory, thread ? slot : undefined));
+  return own(({ memory, slot }) => readOwnMoment(memory, { thread: thread ? slot : undefined }));
 }

@@ -4,12 +4,10 @@
  * A meter asks the library, which leaves the answer in memory of the calling thread (`ffi/api.c`):
  * nothing else writes there, so no figure is ever half old and half new.
  *
- * Peaks come in windows. The library follows one for each meter: every answer says the highest level
- * since the answer before. What is between two answers belongs to everything that is open then, so
- * those stand in a list in the order in which they were opened, each with the highest level between
- * its opening and the next one's. A peak is the highest from the own entry to the end of the list;
- * an entry that leaves gives its highest to the one before. For spans that nest this costs the same
- * whatever else is open.
+ * Peaks come in stretches. The library follows one highest level for each meter: every answer says the
+ * highest since the answer before. A window's peak is the highest of all stretches since it was opened,
+ * in whatever order windows are closed. Of the stretches only those are kept that are higher than all
+ * later ones: the first of them that is not older than a window is its highest.
  */
 import { FIGURES_LAYOUT } from "../recording/layout.ts";
 
@@ -33,14 +31,10 @@ export interface Figures {
   readonly temporaryCount: number;
 }
 
-/** What is open between two moments: their list's entry, and the figures at its start. */
+/** What is open between two moments: the figures at its start. */
 export class Window {
-  /** Who was opened before, and after, and is open still. For the meter alone. */
-  before: Window | undefined = undefined;
-  /** See `before`. */
-  after: Window | undefined = undefined;
-  /** Highest level from here to the opening of the next. */
-  highest = 0;
+  /** The first stretch that is its own. */
+  stretch = 0;
   /** The level at the start. */
   level = 0;
   /** Figures at the start. */
@@ -84,8 +78,15 @@ export class Meter {
   readonly #ask: () => unknown;
   readonly #words: Float64Array;
   readonly #refused: string;
-  /** Opened last, and open still. */
-  #last: Window | undefined = undefined;
+  /** Windows that are open. */
+  #open = 0;
+  /** Number of the stretch that goes on. */
+  #stretch = 0;
+  /** Stretches that were higher than all later ones, oldest first: their numbers and highest levels. */
+  readonly #stretches: number[] = [];
+  readonly #highest: number[] = [];
+  /** How many of those there are. The arrays stay as long as they were: to shorten them costs. */
+  #kept = 0;
 
   /** `ask` has the library answer into `words`; `refused` says what it means when it will not. */
   constructor(ask: () => unknown, words: Float64Array, refused: string) {
@@ -98,29 +99,29 @@ export class Meter {
     const words = this.#words;
     words[WATCH] = watch;
     if (this.#ask() === 0) throw new Error(this.#refused);
-    const last = this.#last;
-    if (last !== undefined) {
-      const highest = words[WINDOW] as number;
-      if (highest > last.highest) last.highest = highest;
-    }
+    if (this.#open === 0) return;
+    const highest = words[WINDOW] as number;
+    const [stretches, levels] = [this.#stretches, this.#highest];
+    let kept = this.#kept;
+    while (kept > 0 && (levels[kept - 1] as number) <= highest) kept--;
+    stretches[kept] = this.#stretch++;
+    levels[kept] = highest;
+    this.#kept = kept + 1;
   }
 
   /** Opens a window that begins now. */
   open(window: Window): void {
     this.#answer(1);
+    this.#open++;
     const words = this.#words;
-    window.level = window.highest = words[LEVEL] as number;
+    window.stretch = this.#stretch;
+    window.level = words[LEVEL] as number;
     window.allocations = words[ALLOCATIONS] as number;
     window.bytes = words[BYTES] as number;
     window.frees = words[FREES] as number;
     window.current = words[CURRENT] as number;
     window.reallocations = words[REALLOCATIONS] as number;
     window.temporary = words[TEMPORARY] as number;
-    const last = this.#last;
-    window.before = last;
-    window.after = undefined;
-    if (last !== undefined) last.after = window;
-    this.#last = window;
   }
 
   /** Has `figures` say the difference between a window's start and now. */
@@ -131,30 +132,36 @@ export class Meter {
 
   /** Closes a window, and has `figures` say the difference between its start and now. */
   close(window: Window): void {
-    const { before, after } = window;
-    this.#answer(before === undefined && after === undefined ? 0 : 1);
+    this.#answer(this.#open > 1 ? 1 : 0);
     this.#since(window);
-    if (before !== undefined) {
-      before.after = after;
-      if (window.highest > before.highest) before.highest = window.highest;
+    if (--this.#open === 0) this.#kept = 0;
+  }
+
+  /** The highest level since a window was opened. */
+  #highestSince(window: Window): number {
+    const stretches = this.#stretches;
+    // Mostly the window that was opened last, and the stretch that has just ended.
+    let low = this.#kept - 1;
+    if (low > 0 && (stretches[low - 1] as number) >= window.stretch) {
+      let high = low;
+      low = 0;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((stretches[middle] as number) >= window.stretch) high = middle;
+        else low = middle + 1;
+      }
     }
-    if (after !== undefined) after.before = before;
-    else this.#last = before;
-    window.before = window.after = undefined;
+    return this.#highest[low] as number;
   }
 
   #since(window: Window): void {
     const words = this.#words;
     const f = this.figures;
-    let highest = window.highest;
-    for (let next = window.after; next !== undefined; next = next.after) {
-      if (next.highest > highest) highest = next.highest;
-    }
     const allocCount = (words[ALLOCATIONS] as number) - window.allocations;
     const totalBytes = (words[BYTES] as number) - window.bytes;
     const freeCount = (words[FREES] as number) - window.frees;
     const currentBytes = (words[CURRENT] as number) - window.current;
-    const rise = highest - window.level;
+    const rise = this.#highestSince(window) - window.level;
     f.allocCount = allocCount;
     f.totalBytes = totalBytes;
     f.freeCount = freeCount;
@@ -168,7 +175,7 @@ export class Meter {
 
   /** Has `figures` say what was counted since `install()`; a thread's peak is since the thread first asked. */
   now(): void {
-    this.#answer(this.#last === undefined ? 0 : 1);
+    this.#answer(this.#open > 0 ? 1 : 0);
     const words = this.#words;
     const f = this.figures;
     f.allocCount = words[ALLOCATIONS] as number;

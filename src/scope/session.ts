@@ -83,6 +83,7 @@ export class Span {
     this.#meter = meter;
     this.#tally = tally;
     this.#before = before;
+    tally.begun++;
     meter.open(this.#window);
   }
 
@@ -166,6 +167,7 @@ export class Operation {
 
   /** Begins a span that counts all threads of the process. */
   measureProcess(options?: SpanOptions): Span {
+    this.#tally.ofProcess = true;
     return new Span(attach().process, this.#tally, options?.runtime ? runtimeMemory() : undefined);
   }
 }

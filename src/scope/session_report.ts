@@ -1,9 +1,9 @@
 /** What a session's operations allocated: figures, and the table of them. */
-import process from "node:process";
-import { bytes, count, printable } from "../report/format.ts";
+import { writeSync } from "node:fs";
+import { count, plural, printable } from "../report/format.ts";
 import { markdownTable } from "../report/table.ts";
 import type { Column } from "../report/table.ts";
-import { own } from "./install.ts";
+import { attach, own } from "./install.ts";
 import type { Figures } from "./meter.ts";
 import type { RuntimeMemory } from "./session.ts";
 import { Tally } from "./statistics.ts";
@@ -17,6 +17,10 @@ export interface OperationReport {
   readonly spans: number;
   /** Rounds that they stand for. */
   readonly iterations: number;
+  /** Spans that were begun and have not ended; they are in no other figure. */
+  readonly openSpans: number;
+  /** Whether spans of the process are among them: other threads' part of a peak is known to some KiB. */
+  readonly ofProcess: boolean;
   /** Bytes allocated. */
   readonly totalBytes: number;
   /** Allocations. */
@@ -46,6 +50,10 @@ export interface SessionReportJson {
 /** What is known of an operation so far. */
 export class OperationTally {
   readonly name: string;
+  /** Spans that have been begun. */
+  begun = 0;
+  /** Whether one of them was of the process. */
+  ofProcess = false;
   #spans = 0;
   #iterations = 0;
   #peakBytes = 0;
@@ -83,6 +91,8 @@ export class OperationTally {
   /** The figures so far. */
   toReport(): OperationReport {
     return operationReport(this.name, this.#spans, this.#iterations, this.#bytes, this.#count, {
+      openSpans: this.begun - this.#spans,
+      ofProcess: this.ofProcess,
       peakBytes: this.#peakBytes,
       grownBytes: this.#grownBytes,
       runtime: this.#runtime,
@@ -101,7 +111,7 @@ function operationReport(
   iterations: number,
   bytes: Tally,
   count: Tally,
-  rest: Pick<OperationReport, "peakBytes" | "grownBytes" | "runtime">,
+  rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownBytes" | "runtime">,
 ): OperationReport {
   return {
     name,
@@ -126,6 +136,8 @@ function mergeOperations(a: OperationReport, b: OperationReport): OperationRepor
     merge(a.tallies.bytes, b.tallies.bytes),
     merge(a.tallies.count, b.tallies.count),
     {
+      openSpans: a.openSpans + b.openSpans,
+      ofProcess: a.ofProcess || b.ofProcess,
       peakBytes: Math.max(a.peakBytes, b.peakBytes),
       grownBytes: a.grownBytes + b.grownBytes,
       runtime: addMemory(a.runtime, b.runtime),
@@ -138,25 +150,13 @@ function figure(n: number): string {
   return Number.isInteger(n) ? count(n) : n.toLocaleString("en-US", { maximumFractionDigits: n < 100 ? 2 : 0 });
 }
 
+const figures = (...titles: string[]): Column[] => titles.map((title) => ({ title, figures: true }));
 const COLUMNS: readonly Column[] = [
   { title: "Operation", figures: false },
-  { title: "Mean bytes", figures: true },
-  { title: "Mean count", figures: true },
-  { title: "Peak", figures: true },
-  { title: "Growth", figures: true },
-  { title: "Spans", figures: true },
-  { title: "Iterations", figures: true },
-  { title: "Min", figures: true },
-  { title: "Median", figures: true },
-  { title: "Max", figures: true },
-  { title: "95 %", figures: true },
+  ...figures("Mean bytes", "Mean count", "Peak bytes", "Growth bytes", "Spans", "Iterations"),
+  ...figures("Min bytes", "Median bytes", "Max bytes", "Mean \u00b1 95 %"),
 ];
-
-const RUNTIME_COLUMNS: readonly Column[] = [
-  { title: "JS heap", figures: true },
-  { title: "External", figures: true },
-  { title: "RSS", figures: true },
-];
+const RUNTIME_COLUMNS = figures("JS heap bytes", "External bytes", "RSS bytes");
 
 /**
  * What the operations of a session allocated. Reports of several workers come together with
@@ -184,6 +184,7 @@ export class SessionReport {
 
   /** The report of which {@linkcode SessionReport.toJSON} gave the value. */
   static fromJSON(json: SessionReportJson): SessionReport {
+    if (!Array.isArray(json?.operations)) throw new TypeError("Cannot read a report: it takes what toJSON() gave");
     return new SessionReport(json.operations.map((o) => ({ ...o, runtime: o.runtime ?? undefined })));
   }
 
@@ -198,32 +199,54 @@ export class SessionReport {
   }
 
   /**
-   * A table of the operations, in the form that Markdown reads too. Min, median, max and the 95 %
-   * interval are of the mean bytes.
+   * A table of the operations, in the form that Markdown reads too. Min, median and max are the spans' bytes
+   * per iteration, the last column half the 95 % interval of their mean.
    */
   toString(): string {
     return own(() => {
       const runtime = this.operations.some((o) => o.runtime);
       const rows = this.operations.map((o) => {
         const { min, median, max, interval } = o.spread.bytes;
-        const memory = o.runtime ? [o.runtime.heapUsed, o.runtime.external, o.runtime.rss].map(bytes) : [];
+        const memory = o.runtime ? [o.runtime.heapUsed, o.runtime.external, o.runtime.rss].map(count) : [];
         return [
           printable(o.name),
-          ...[o.meanBytes, o.meanCount].map(figure),
-          ...[o.peakBytes, o.grownBytes].map(bytes),
-          ...[o.spans, o.iterations].map(count),
-          ...[min, median, max].map(bytes),
-          interval ? `\u00b1 ${bytes((interval[1] - interval[0]) / 2)}` : "",
+          ...[o.meanBytes, o.meanCount, o.peakBytes, o.grownBytes, o.spans, o.iterations].map(figure),
+          ...o.spans > 0 ? [min, median, max].map(figure) : ["", "", ""],
+          interval ? figure((interval[1] - interval[0]) / 2) : "",
           ...memory,
         ];
       });
-      return markdownTable(runtime ? [...COLUMNS, ...RUNTIME_COLUMNS] : COLUMNS, rows);
+      const table = markdownTable(runtime ? [...COLUMNS, ...RUNTIME_COLUMNS] : COLUMNS, rows);
+      return table + this.#notes().map((note) => `\n${note}\n`).join("");
     });
+  }
+
+  /** What a reader of the table should know. */
+  #notes(): string[] {
+    const { recording, notes } = attach().installation;
+    const open = this.operations.filter((o) => o.openSpans > 0);
+    return [
+      ...open.map((o) =>
+        `${count(o.openSpans)} ${plural(o.openSpans, "span")} of "${printable(o.name)}" not ended yet`
+      ),
+      ...this.operations.some((o) => o.ofProcess) && !recording.exactPeak
+        ? [
+          "Peaks of process spans: of each other thread up to 32 KiB may be missing; install({ exactPeak: true }) has all",
+        ]
+        : [],
+      ...notes,
+    ];
   }
 
   /** Writes the table to stderr: stdout is the script's. */
   print(): void {
-    own(() => process.stderr.write(this.toString()));
+    own(() => {
+      try {
+        writeSync(2, this.toString());
+      } catch {
+        // A full disk or a closed pipe behind stderr is not the script's to end by.
+      }
+    });
   }
 
   /** The report as a plain value. */

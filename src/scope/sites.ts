@@ -4,10 +4,14 @@ import type { Moment } from "../profile/read.ts";
 import { selectPaths } from "../profile/select.ts";
 import type { Selection } from "../profile/select.ts";
 import { profileSince } from "../profile/since.ts";
-import { culprit } from "../symbols/allocators.ts";
 import { Symbols } from "../symbols/symbols.ts";
+import { shortStack } from "../symbols/trim.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own, ownMoment, ownProfile } from "./install.ts";
+import { checkOptions } from "./options.ts";
+
+/** Call paths that are shown when nothing else is said. */
+export const DEFAULT_LIMIT = 50;
 
 let momentOf: (mark: Mark) => Moment;
 
@@ -62,11 +66,14 @@ export function mark(): Mark {
 
 /** This process's profile, of what came after a mark when one is given. */
 export function profileNow(since: Mark | undefined): Profile {
+  if (since !== undefined && !(since instanceof Mark)) {
+    throw new TypeError("Cannot start from what is no mark: since takes what mark() gave");
+  }
   const now = ownProfile();
   return since ? own(() => profileSince(now, momentOf(since))) : now;
 }
 
-/** What to show of the call paths. */
+/** What to show of the call paths; at most 50 of them when no limit is given. */
 export interface SiteOptions extends Selection {
   /** Leave out what came before this moment. */
   readonly since?: Mark | undefined;
@@ -74,7 +81,7 @@ export interface SiteOptions extends Selection {
 
 /** A bucket of the table: a call path with its figures and its named frames. */
 export interface CallSite extends Omit<CallPath, "stack"> {
-  /** Function of the innermost frame that is not an allocation function; "" when it is unknown. */
+  /** Function of the innermost frame that is neither an allocation function nor the runtime's; "" when it is unknown. */
   readonly function: string;
   /** Path of its module, "" for code of no object. */
   readonly module: string;
@@ -86,17 +93,26 @@ export interface CallSite extends Omit<CallPath, "stack"> {
   readonly stack: readonly NamedFrame[];
 }
 
-/** Call paths with the names of their frames, and what went wrong on the way to those. */
+/** What a profile's call paths do not tell, in words; "" when they tell everything. */
+export function unseen(profile: Profile): string {
+  if (profile.limits.mode === "counters") return "Call paths are not recorded: the mode is counters";
+  const { fallbackAllocations, overflowAllocations } = profile.totals;
+  const [few, none] = [fallbackAllocations, overflowAllocations].map((n) => n.toLocaleString("en-US"));
+  if (fallbackAllocations + overflowAllocations === 0) return "";
+  return `The table was full: ${few} allocations are known by their innermost frames alone, ${none} by none; raise buckets (HEAPTAP_BUCKETS)`;
+}
+
+/** Call paths with the names of their frames, and what they do not tell. */
 export async function nameSites(
   profile: Profile,
   paths: readonly CallPath[],
 ): Promise<{ sites: CallSite[]; problem: string }> {
-  using symbols = new Symbols(profile);
+  using symbols = new Symbols(profile, { within: (part) => own(part) });
   await symbols.resolve(paths);
   const sites = own(() =>
     paths.map((path) => {
       const stack = symbols.stack(path);
-      const frame = stack[culprit(stack)];
+      const [frame] = shortStack(stack, profile.process.executable);
       return {
         ...path,
         function: frame?.function ?? "",
@@ -107,11 +123,12 @@ export async function nameSites(
       };
     })
   );
-  return { sites, problem: symbols.problem };
+  return { sites, problem: unseen(profile) || symbols.problem };
 }
 
 /**
- * The call sites of this process: the table's buckets with their stacks and figures, the largest first.
+ * The call sites of this process: the table's buckets with their stacks and figures, the largest first, 50
+ * of them when no limit is given.
  * Names are looked up for those that are returned alone; of code that the runtime has compiled they
  * are known when it writes a perf map (`deno run --v8-flags=--perf-basic-prof`).
  *
@@ -128,6 +145,8 @@ export async function nameSites(
  * ```
  */
 export async function callSites(options: SiteOptions = {}): Promise<CallSite[]> {
+  checkOptions("callSites", options, ["limit", "sortBy", "filter", "since"]);
   const profile = profileNow(options.since);
-  return (await nameSites(profile, own(() => selectPaths(profile, options)))).sites;
+  const paths = own(() => selectPaths(profile, { ...options, limit: options.limit ?? DEFAULT_LIMIT }));
+  return (await nameSites(profile, paths)).sites;
 }

@@ -19,6 +19,8 @@ export interface ThreadRow {
   readonly tid: number;
   /** Threads that the row stands for. */
   readonly threads: number;
+  /** How many of them run. */
+  readonly running: number;
   /** Whether all of them have ended. */
   readonly ended: boolean;
   /** Allocations. */
@@ -44,6 +46,7 @@ function row(t: Thread): ThreadRow {
     name: t.name,
     tid: t.merged > 1 ? 0 : t.tid,
     threads: Math.max(1, t.merged),
+    running: t.ended ? 0 : 1,
     ended: t.ended,
     allocations: t.allocations,
     allocatedBytes: t.bytes,
@@ -65,6 +68,7 @@ function merge(rows: readonly ThreadRow[], name: string): ThreadRow {
     name,
     tid: 0,
     threads: sum((r) => r.threads),
+    running: sum((r) => r.running),
     ended: rows.every((r) => r.ended),
     allocations: sum((r) => r.allocations),
     allocatedBytes: sum((r) => r.allocatedBytes),
@@ -142,7 +146,7 @@ export class ThreadReport {
         this.rows.map((r) => [
           printable(r.name) || "(no name)",
           r.threads > 1 ? `${count(r.threads)} threads` : String(r.tid),
-          r.ended ? "ended" : "running",
+          r.ended ? "ended" : r.threads > 1 ? `${count(r.running)} running` : "running",
           count(r.allocations),
           ...[r.allocatedBytes, r.freedBytes, r.freedByOthersBytes, r.inUseBytes].map(bytes),
         ]),

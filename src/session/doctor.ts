@@ -4,7 +4,7 @@ import process from "node:process";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
 import { findSymboliser } from "../symbols/backend.ts";
 import { inspectProgram } from "./program.ts";
-import { checkVariables } from "./variables.ts";
+import { checkVariables } from "../native/variables.ts";
 
 /** The findings of {@linkcode examine}. */
 export interface Diagnosis {

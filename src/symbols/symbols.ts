@@ -21,6 +21,8 @@ export interface SymbolOptions {
   readonly symboliser?: string | undefined;
   /** Whether to read and write the name cache; true when left out. */
   readonly cache?: boolean;
+  /** Runs the parts of the work that do not wait; to measure them, or to leave them out of a measurement. */
+  readonly within?: (<T>(part: () => T) => T) | undefined;
 }
 
 /** A frame of a stack with its name, as reports show it. */
@@ -88,7 +90,7 @@ export class Symbols {
       const step = (count: number) => progress?.(done += count, total);
       const known = this.#profile.modules[module];
       if (known) await this.#resolveModule(known, [...frames], step);
-      else this.#resolveJit([...frames], step);
+      else this.#within(() => this.#resolveJit([...frames], step));
     }
   }
 
@@ -107,21 +109,11 @@ export class Symbols {
 
   async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
     const cachePath = module.buildId && this.#options.cache !== false ? namesFile(module.buildId) : "";
-    const cache = readCache(cachePath);
-    const missing: Frame[] = [];
-    for (const frame of frames) {
-      const names = cache[frame.address.toString(16)];
-      if (!names) missing.push(frame);
-      else {
-        this.#names.set(
-          frame,
-          names.map(([fn, file, line], i) => ({ function: fn, file, line, inlined: i < names.length - 1 })),
-        );
-      }
-    }
+    const cache = this.#within(() => readCache(cachePath));
+    const missing = this.#within(() => frames.filter((frame) => !this.#take(frame, cache)));
     step(frames.length - missing.length);
     if (missing.length === 0) return;
-    const readable = this.#isTheSameFile(module);
+    const readable = this.#within(() => this.#isTheSameFile(module));
     for (let i = 0; i < missing.length; i += CHUNK) {
       const chunk = missing.slice(i, i + CHUNK);
       const names = readable ? await this.#ask(module.path, chunk.map((f) => f.address - 1)) : [];
@@ -133,7 +125,22 @@ export class Symbols {
       step(chunk.length);
     }
     // Names from the symbol tables alone are quick, and a symboliser installed later knows more.
-    if (readable && !(this.#backend instanceof SymbolTables)) writeCache(cachePath, cache);
+    if (readable && !(this.#backend instanceof SymbolTables)) this.#within(() => writeCache(cachePath, cache));
+  }
+
+  #within<T>(part: () => T): T {
+    return this.#options.within ? this.#options.within(part) : part();
+  }
+
+  /** Takes a frame's names from a cache; false when it does not have them. */
+  #take(frame: Frame, cache: CacheFile): boolean {
+    const names = cache[frame.address.toString(16)];
+    if (!names) return false;
+    this.#names.set(
+      frame,
+      names.map(([fn, file, line], i) => ({ function: fn, file, line, inlined: i < names.length - 1 })),
+    );
+    return true;
   }
 
   /** Whether the file at the module's path is the one that was recorded, as far as build ids tell. */
@@ -170,12 +177,15 @@ export class Symbols {
 
   /** The named frames of a call path, innermost first, inlined ones included. */
   stack(path: CallPath): NamedFrame[] {
-    return path.stack.flatMap((frame): NamedFrame[] => {
-      const module = this.#profile.modules[frame.module]?.path ?? "";
-      const names = this.#names.get(frame) ?? [];
-      const unknown = { function: "", file: "", line: 0, inlined: false };
-      return (names.length > 0 ? names : [unknown]).map((name) => ({ ...name, module, address: frame.address }));
-    });
+    return path.stack.flatMap((frame) => this.frames(frame));
+  }
+
+  /** What stands at a place in code, innermost first: a function, and those that it is inlined in. One without a name when it is unknown. */
+  frames(frame: Frame): NamedFrame[] {
+    const module = this.#profile.modules[frame.module]?.path ?? "";
+    const names = this.#names.get(frame) ?? [];
+    const unknown = { function: "", file: "", line: 0, inlined: false };
+    return (names.length > 0 ? names : [unknown]).map((name) => ({ ...name, module, address: frame.address }));
   }
 
   /** Ends the symboliser's process. */
@@ -214,4 +224,12 @@ function writeCache(path: string, cache: CacheFile): void {
   } catch {
     // A cache that cannot be written costs the next report some time, nothing else.
   }
+}
+
+/** A function's name, or where it is when it has none: `libz.so.1+0x2f40`. */
+export function frameName(frame: NamedFrame | undefined): string {
+  if (!frame) return "(unknown)";
+  if (frame.function) return frame.function;
+  const module = frame.module ? frame.module.replace(/^.*\//, "") : "JIT code";
+  return `${module}+0x${frame.address.toString(16)}`;
 }

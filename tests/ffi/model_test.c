@@ -397,6 +397,7 @@ static void windows(long steps)
     }
     for (int j = 0; j < BLOCKS; j++)
         ht_hook_free(blocks[j].at);
+    CHECK(ht_self->counters->unknown_frees == 0 && ht_self->counters->lost_frees == 0, "an uncounted block's end is counted");
     heaptap_figures()->watch = 0;
     heaptap_process();
     CHECK(ht_p.windows_open == 0, "a window is open that nobody holds");

@@ -1,0 +1,52 @@
+/** Call paths as comma-separated values (RFC 4180), a row each. */
+import type { CallPath, Profile } from "../profile/profile.ts";
+import { culprit } from "../symbols/allocators.ts";
+import { frameName } from "../symbols/symbols.ts";
+import type { Symbols } from "../symbols/symbols.ts";
+import { outwardIn } from "./stacks.ts";
+
+const FIGURES: readonly [title: string, of: (path: CallPath) => number][] = [
+  ["allocations", (p) => p.allocations],
+  ["bytes", (p) => p.bytes],
+  ["frees", (p) => p.frees],
+  ["freed_bytes", (p) => p.freedBytes],
+  ["live_count", (p) => p.liveCount],
+  ["live_bytes", (p) => p.liveBytes],
+  ["peak_count", (p) => p.peakCount],
+  ["peak_bytes", (p) => p.peakBytes],
+  ["temporary", (p) => p.temporary],
+  ["reallocations", (p) => p.reallocations],
+  ["carried_bytes", (p) => p.carried],
+];
+
+function cell(value: string | number): string {
+  if (typeof value === "number") return String(value);
+  // A spreadsheet takes a text that begins like this for a formula.
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return `"${text.replace(/"/g, '""')}"`;
+}
+
+/**
+ * The call paths: figures, then function, module, file and line of the innermost frame that is not an
+ * allocation function, then the stack from the outermost frame. Names must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { csvReport, Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * console.log(csvReport(profile, symbols).split("\r\n")[0]);
+ * ```
+ */
+export function csvReport(profile: Profile, symbols: Symbols): string {
+  const titles = [...FIGURES.map(([title]) => title), "function", "module", "file", "line", "stack"];
+  const rows = profile.callPaths.map((path) => {
+    const stack = symbols.stack(path);
+    const frame = stack[culprit(stack)];
+    const place = [frameName(frame), frame?.module ?? "", frame?.file ?? "", frame?.line ?? 0];
+    return [...FIGURES.map(([, of]) => of(path)), ...place, outwardIn(path, symbols).map((f) => f.name).join(" > ")];
+  });
+  return [titles.join(","), ...rows.map((row) => row.map(cell).join(","))].map((line) => `${line}\r\n`).join("");
+}

@@ -1,0 +1,129 @@
+/** Go's pprof format, gzipped: for `go tool pprof` and whatever else reads it. */
+import { gzipSync } from "node:zlib";
+import type { CallPath, Frame, Profile } from "../profile/profile.ts";
+import { frameName } from "../symbols/symbols.ts";
+import type { Symbols } from "../symbols/symbols.ts";
+import { Message } from "./protobuf.ts";
+import { missingFrame } from "./stacks.ts";
+
+/** Fields of the messages, by their numbers in pprof's profile.proto. */
+const PROFILE = {
+  ...{ sampleType: 1, sample: 2, mapping: 3, location: 4, function: 5, string: 6, time: 9, duration: 10 },
+  ...{ comment: 13, defaultType: 14 },
+} as const;
+
+const TYPES: readonly [type: string, unit: string, of: (path: CallPath) => number][] = [
+  ["alloc_objects", "count", (p) => p.allocations],
+  ["alloc_space", "bytes", (p) => p.bytes],
+  ["inuse_objects", "count", (p) => p.liveCount],
+  ["inuse_space", "bytes", (p) => p.liveBytes],
+  ["peak_space", "bytes", (p) => p.peakBytes],
+];
+
+/** Numbers texts, functions and locations in the order in which they are first met. */
+class Tables {
+  readonly texts = [""];
+  readonly functions: Message[] = [];
+  readonly locations: Message[] = [];
+  readonly #text = new Map<string, number>([["", 0]]);
+  readonly #function = new Map<string, number>();
+  readonly #frame = new Map<Frame | string, number>();
+
+  text(value: string): number {
+    let index = this.#text.get(value);
+    if (index === undefined) {
+      this.#text.set(value, index = this.texts.length);
+      this.texts.push(value);
+    }
+    return index;
+  }
+
+  function(name: string, file: string): number {
+    const key = `${name}\0${file}`;
+    let id = this.#function.get(key);
+    if (id === undefined) {
+      this.#function.set(key, id = this.functions.length + 1);
+      this.functions.push(
+        new Message().number(1, id).number(2, this.text(name)).number(3, this.text(name)).number(4, this.text(file)),
+      );
+    }
+    return id;
+  }
+
+  location(
+    key: Frame | string,
+    mapping: number,
+    address: number,
+    lines: readonly [fn: number, line: number][],
+  ): number {
+    let id = this.#frame.get(key);
+    if (id === undefined) {
+      this.#frame.set(key, id = this.locations.length + 1);
+      const message = new Message().number(1, id).number(2, mapping).number(3, address);
+      for (const [fn, line] of lines) message.bytes(4, new Message().number(1, fn).number(2, line).finish());
+      this.locations.push(message);
+    }
+    return id;
+  }
+}
+
+/**
+ * The file's bytes: alloc_objects, alloc_space, inuse_objects, inuse_space and peak_space by call path, with
+ * inlined functions and the loaded objects' build ids. Names must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from "node:fs";
+ * import { pprofProfile, Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * writeFileSync("sort.pb.gz", pprofProfile(profile, symbols)); // go tool pprof -top sort.pb.gz
+ * ```
+ */
+export function pprofProfile(profile: Profile, symbols: Symbols): Uint8Array {
+  const tables = new Tables();
+  const out = new Message();
+  for (const [type, unit] of TYPES) {
+    out.bytes(PROFILE.sampleType, new Message().number(1, tables.text(type)).number(2, tables.text(unit)).finish());
+  }
+  const location = (frame: Frame): number => {
+    const base = profile.modules[frame.module]?.base ?? 0;
+    const lines = symbols.frames(frame).map((named): [number, number] => [
+      tables.function(frameName(named), named.file),
+      named.line,
+    ]);
+    // The call is before the address that it returns to.
+    return tables.location(frame, frame.module + 1, base + frame.address - 1, lines);
+  };
+  for (const path of profile.callPaths) {
+    const locations = path.stack.map(location);
+    const missing = missingFrame(path);
+    if (missing) locations.push(tables.location(missing.name, 0, 0, [[tables.function(missing.name, ""), 0]]));
+    const values = TYPES.map(([, , of]) => of(path));
+    out.bytes(PROFILE.sample, new Message().packed(1, locations).packed(2, values).finish());
+  }
+  profile.modules.forEach((module, i) => {
+    const start = module.base + module.textStart;
+    const message = new Message().number(1, i + 1).number(2, start).number(3, start + module.textSize)
+      .number(4, module.textOffset).number(5, tables.text(module.path)).number(6, tables.text(module.buildId));
+    // Functions, files, lines and inlined frames are all there is to know: nothing is left for pprof to look up.
+    for (const has of [7, 8, 9, 10]) message.number(has, 1);
+    out.bytes(PROFILE.mapping, message.finish());
+  });
+  for (const message of tables.locations) out.bytes(PROFILE.location, message.finish());
+  for (const message of tables.functions) out.bytes(PROFILE.function, message.finish());
+  const { process, limits } = profile;
+  const comments = [
+    `heaptap: ${process.command.join(" ") || process.executable}`,
+    `pid ${process.pid}, allocator ${process.allocator}, ${limits.buckets} buckets, depth ${limits.depth}`,
+  ];
+  const comment = comments.map((text) => tables.text(text));
+  const standard = tables.text("inuse_space");
+  for (const text of tables.texts) out.bytes(PROFILE.string, text);
+  out.number(PROFILE.time, Math.round(process.startTime) * 1e6);
+  out.number(PROFILE.duration, Math.round((process.exit?.seconds ?? 0) * 1e9));
+  out.packed(PROFILE.comment, comment).number(PROFILE.defaultType, standard);
+  return gzipSync(out.finish());
+}

@@ -1,0 +1,36 @@
+/** Stacks as other tools take them: outermost first, with a frame that says what is missing there. */
+import type { CallPath, StackEnd } from "../profile/profile.ts";
+import { frameName } from "../symbols/symbols.ts";
+import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+
+const MISSING: Readonly<Record<StackEnd, string>> = {
+  root: "",
+  depth: "(deeper frames cut off)",
+  lost: "(callers unknown)",
+  full: "(callers not kept: the table was full)",
+  none: "(not kept: the table was full)",
+};
+
+/** A frame of an exported stack. */
+export interface ExportFrame {
+  readonly name: string;
+  readonly file: string;
+  readonly line: number;
+  readonly module: string;
+}
+
+function exported(frame: NamedFrame): ExportFrame {
+  return { name: frameName(frame), file: frame.file, line: frame.line, module: frame.module };
+}
+
+/** The frame that stands for what is missing at a stack's outer end, if anything is. */
+export function missingFrame(path: CallPath): ExportFrame | undefined {
+  const name = MISSING[path.end];
+  return name ? { name, file: "", line: 0, module: "" } : undefined;
+}
+
+/** A call path's frames, outermost first. */
+export function outwardIn(path: CallPath, symbols: Symbols): ExportFrame[] {
+  const missing = missingFrame(path);
+  return [...missing ? [missing] : [], ...symbols.stack(path).reverse().map(exported)];
+}

@@ -1,0 +1,109 @@
+/** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
+import { addFigures, noFigures } from "./comparable.ts";
+import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
+
+/** The names of limits, as the command line has them, and the figure of each. */
+export const LIMITS: Readonly<Record<LimitName, keyof RunFigures>> = {
+  "max-allocations": "allocations",
+  "max-bytes": "bytes",
+  "max-peak": "peakBytes",
+  "max-live": "liveBytes",
+  "max-temporary": "temporary",
+};
+
+/** What may not grow by more than `max-growth`. */
+const GROWTH = [["allocations", "allocations"], ["bytes", "bytes"], ["peak", "peakBytes"]] as const;
+
+/** The name of a limit. */
+export type LimitName = "max-allocations" | "max-bytes" | "max-peak" | "max-live" | "max-temporary";
+
+/** A limit: of the whole program, or of the call paths with a function that matches. */
+export interface Budget {
+  /** Which figure is limited. */
+  readonly limit: LimitName;
+  /** What it may be at most. */
+  readonly allowed: number;
+  /** The part of the program; all of it when left out. */
+  readonly part?: RegExp | undefined;
+}
+
+/** A limit that was kept, or was not. */
+export interface Verdict {
+  /** The limit in words: `max-bytes`, `max-bytes of /parse/`, `max-growth of bytes`. */
+  readonly name: string;
+  /** The figure that it is about. */
+  readonly figure: keyof RunFigures;
+  /** What was allowed. */
+  readonly allowed: number;
+  /** What it was. */
+  readonly actual: number;
+  /** Whether it was kept. */
+  readonly kept: boolean;
+  /** The call paths that the figure comes from, largest share first. */
+  readonly responsible: readonly ComparablePath[];
+}
+
+/**
+ * Reads `REGEX:max-bytes=1MiB`. Undefined when it is none. `size` reads numbers with units.
+ *
+ * @throws {SyntaxError} when the regular expression does not parse.
+ *
+ * @example
+ * ```ts
+ * import { parseBudget, parseBytes } from "./mod.ts";
+ *
+ * console.log(parseBudget("^parse_:max-bytes=1MiB", parseBytes)?.allowed); // 1048576
+ * ```
+ */
+export function parseBudget(text: string, size: (text: string) => number | undefined): Budget | undefined {
+  const parts = /^(.*):(max-[a-z]+)=([^:=]+)$/.exec(text);
+  const allowed = size(parts?.[3] ?? "");
+  if (!parts?.[1] || !Object.hasOwn(LIMITS, parts[2] ?? "") || allowed === undefined) return undefined;
+  return { limit: parts[2] as LimitName, allowed, part: new RegExp(parts[1]) };
+}
+
+function responsible(paths: readonly ComparablePath[], share: (path: ComparablePath) => number): ComparablePath[] {
+  return paths.filter((path) => share(path) > 0).sort((a, b) => share(b) - share(a));
+}
+
+/**
+ * Judges a run by its budgets and, when an earlier one is given, by how much it may have grown: `maxGrowth`
+ * percent of each of allocations, bytes and peak.
+ *
+ * @example
+ * ```ts
+ * import { judge, readComparable } from "./mod.ts";
+ *
+ * const run = await readComparable("sort.heaptap");
+ * const [verdict] = judge(run, [{ limit: "max-bytes", allowed: 1e9 }]);
+ * console.log(verdict?.kept, verdict?.actual);
+ * ```
+ */
+export function judge(
+  run: Comparable,
+  budgets: readonly Budget[],
+  growth?: { readonly before: Comparable; readonly percent: number },
+): Verdict[] {
+  const all = [...run.paths.values()];
+  const verdicts = budgets.map(({ limit, allowed, part }): Verdict => {
+    const figure = LIMITS[limit];
+    const paths = part ? all.filter((path) => path.names.some((name) => part.test(name))) : all;
+    const sum = part ? paths.reduce((total, path) => addFigures(total, path.figures), noFigures()) : run.totals;
+    const actual = sum[figure];
+    const name = part ? `${limit} of /${part.source}/` : limit;
+    const shares = responsible(paths, (path) => path.figures[figure]);
+    return { name, figure, allowed, actual, kept: actual <= allowed, responsible: shares };
+  });
+  if (!growth) return verdicts;
+  const { before, percent } = growth;
+  const grown = GROWTH.map(([what, figure]): Verdict => {
+    const allowed = before.totals[figure] * (1 + percent / 100);
+    const actual = run.totals[figure];
+    const shares = responsible(all, (path) => {
+      const was = before.paths.get(path.names.join("\0"))?.figures[figure] ?? 0;
+      return path.figures[figure] - was;
+    });
+    return { name: `max-growth of ${what}`, figure, allowed, actual, kept: actual <= allowed, responsible: shares };
+  });
+  return [...verdicts, ...grown];
+}

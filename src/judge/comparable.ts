@@ -1,0 +1,203 @@
+/**
+ * What two runs are compared by: totals, and call paths by the names on their stacks. Names, not addresses,
+ * so that a rebuild, another place in memory or another build folder changes nothing. A function without a
+ * name counts as a place in its module.
+ */
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { isRecording, Recording } from "../profile/recording.ts";
+import type { Profile } from "../profile/profile.ts";
+import { RecordingError } from "../recording/reader.ts";
+import { culprit } from "../symbols/allocators.ts";
+import { Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame, SymbolOptions } from "../symbols/symbols.ts";
+
+/** RunFigures that are compared. */
+export interface RunFigures {
+  /** Allocations. */
+  readonly allocations: number;
+  /** Bytes allocated. */
+  readonly bytes: number;
+  /** Bytes live at the process's peak. */
+  readonly peakBytes: number;
+  /** Bytes live at the end. */
+  readonly liveBytes: number;
+  /** Temporary blocks. */
+  readonly temporary: number;
+}
+
+/** A call path of a run, or several whose names are alike. */
+export interface ComparablePath {
+  /** Names of its frames from the innermost outwards, which it is known by. */
+  readonly names: readonly string[];
+  /** Where the function that explains it is: the innermost that is not an allocation function. */
+  readonly culprit: Pick<NamedFrame, "function" | "file" | "line" | "module">;
+  /** Its figures. */
+  readonly figures: RunFigures;
+}
+
+/** A run as it is compared. */
+export interface Comparable {
+  /** Command line, or the file's name. */
+  readonly title: string;
+  /** Path of the program. */
+  readonly executable: string;
+  /** Totals of the process. */
+  readonly totals: RunFigures;
+  /** Call paths by what they are known by. */
+  readonly paths: ReadonlyMap<string, ComparablePath>;
+}
+
+const NOTHING: RunFigures = { allocations: 0, bytes: 0, peakBytes: 0, liveBytes: 0, temporary: 0 };
+
+/** The figures of a call path that is not there. */
+export function noFigures(): RunFigures {
+  return NOTHING;
+}
+
+/** RunFigures put together. */
+export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
+  return {
+    allocations: a.allocations + b.allocations,
+    bytes: a.bytes + b.bytes,
+    peakBytes: a.peakBytes + b.peakBytes,
+    liveBytes: a.liveBytes + b.liveBytes,
+    temporary: a.temporary + b.temporary,
+  };
+}
+
+type PlainFrame = Pick<NamedFrame, "function" | "file" | "line" | "module">;
+
+/** Which name a frame is known by. Compilers number their clones of a function, differently each time. */
+function knownBy(frame: PlainFrame): string {
+  return frame.function.replace(/\.(isra|part|constprop|cold|lto_priv)(\.\d+)?/g, "") ||
+    `${frame.module ? basename(frame.module) : "JIT code"}+?`;
+}
+
+function collect(stacks: Iterable<readonly [stack: readonly PlainFrame[], at: number, figures: RunFigures]>) {
+  const paths = new Map<string, ComparablePath>();
+  for (const [stack, at, figures] of stacks) {
+    const names = stack.map(knownBy);
+    const key = names.join("\0");
+    const known = paths.get(key);
+    const frame = stack[at] ?? { function: "", file: "", line: 0, module: "" };
+    paths.set(key, { names, culprit: frame, figures: known ? addFigures(known.figures, figures) : figures });
+  }
+  return paths;
+}
+
+/**
+ * A profile as it is compared. Its call paths' names must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { comparable, Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * console.log(comparable(profile, symbols).paths.size);
+ * ```
+ */
+export function comparable(profile: Profile, symbols: Symbols): Comparable {
+  const { process, totals } = profile;
+  return {
+    title: process.command.join(" ") || process.executable,
+    executable: process.executable,
+    totals,
+    paths: collect(profile.callPaths.map((path) => {
+      const stack = symbols.stack(path);
+      return [stack, culprit(stack), path] as const;
+    })),
+  };
+}
+
+interface SavedPath extends PlainFrame {
+  readonly count: number;
+  readonly total_bytes: number;
+  readonly peak_bytes: number;
+  readonly live_bytes: number;
+  readonly temporary: number;
+  readonly stack: readonly NamedFrame[];
+}
+
+/** A saved JSON report as it is compared. */
+function fromJson(path: string, text: string): Comparable {
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new RecordingError(`Cannot read "${path}": it is neither a recording nor a JSON report of heaptap`);
+  }
+  const { version, summary, allocations, process } = json ?? {};
+  if (typeof version !== "number" || !summary || !Array.isArray(allocations)) {
+    throw new RecordingError(`Cannot read "${path}": it is neither a recording nor a JSON report of heaptap`);
+  }
+  if (version !== 1) {
+    throw new RecordingError(
+      `Cannot read "${path}": it is a JSON report of version ${version}, and this heaptap reads 1`,
+    );
+  }
+  const number = (value: unknown) => typeof value === "number" && Number.isFinite(value) ? value : 0;
+  return {
+    title: Array.isArray(process?.command) ? process.command.join(" ") : path,
+    executable: String(process?.executable ?? ""),
+    totals: {
+      allocations: number(summary.total_allocations),
+      bytes: number(summary.total_bytes_allocated),
+      peakBytes: number(summary.peak_memory),
+      liveBytes: number(summary.current_memory),
+      temporary: number(summary.temporary_allocations),
+    },
+    paths: collect((allocations as SavedPath[]).map((saved) => {
+      const stack = Array.isArray(saved.stack) ? saved.stack : [];
+      const frames = stack.map((frame) => ({
+        function: String(frame?.function ?? ""),
+        file: String(frame?.file ?? ""),
+        line: number(frame?.line),
+        module: String(frame?.module ?? ""),
+      }));
+      const at = frames.findIndex((frame) => frame.function === saved.function && frame.line === saved.line);
+      const figures = {
+        allocations: number(saved.count),
+        bytes: number(saved.total_bytes),
+        peakBytes: number(saved.peak_bytes),
+        liveBytes: number(saved.live_bytes),
+        temporary: number(saved.temporary),
+      };
+      return [frames, Math.max(0, at), figures] as const;
+    })),
+  };
+}
+
+/**
+ * Reads a run to compare: a recording, whose names are looked up, or a JSON report of all call paths
+ * (`heaptap run --save`, `heaptap report --format json`).
+ *
+ * @throws {RecordingError} when it is neither.
+ *
+ * @example
+ * ```ts
+ * import { readComparable } from "./mod.ts";
+ *
+ * const run = await readComparable("sort.heaptap");
+ * console.log(run.totals.allocations, run.paths.size);
+ * ```
+ */
+export async function readComparable(path: string, options: SymbolOptions = {}): Promise<Comparable> {
+  if (!isRecording(path)) {
+    let text: string;
+    try {
+      text = readFileSync(path, "utf8");
+    } catch (cause) {
+      const missing = (cause as { code?: string }).code === "ENOENT";
+      const why = missing ? "there is no such file" : (cause as Error).message;
+      throw new RecordingError(`Cannot read "${path}": ${why}`, { cause });
+    }
+    return fromJson(path, text);
+  }
+  const profile = Recording.open(path).profile();
+  using symbols = new Symbols(profile, options);
+  await symbols.resolve(profile.callPaths);
+  return comparable(profile, symbols);
+}

@@ -1,0 +1,95 @@
+/** Budgets that were kept or not, as text, as workflow annotations and as a JUnit file. */
+import type { RunFigures } from "../judge/comparable.ts";
+import type { Verdict } from "../judge/budget.ts";
+import { bytes, count, printable } from "./format.ts";
+
+const SHOWN = 5;
+
+function isBytes(figure: keyof RunFigures): boolean {
+  return figure !== "allocations" && figure !== "temporary";
+}
+
+function shown(verdict: Verdict, n: number): string {
+  const whole = Math.round(n);
+  return isBytes(verdict.figure) ? `${bytes(whole)} (${count(whole)} B)` : count(whole);
+}
+
+/** What was broken, and by how much, in one line. */
+export function breachText(verdict: Verdict): string {
+  const excess = verdict.actual - verdict.allowed;
+  const share = verdict.allowed > 0 ? ` (${(100 * excess / verdict.allowed).toFixed(1)}%)` : "";
+  return `${verdict.name}: ${shown(verdict, verdict.actual)}, where ${shown(verdict, verdict.allowed)} is allowed: ${
+    shown(verdict, excess)
+  } too much${share}`;
+}
+
+function responsibleLines(verdict: Verdict): string[] {
+  return verdict.responsible.slice(0, SHOWN).map(({ culprit, names, figures }) => {
+    const n = figures[verdict.figure];
+    const name = printable(culprit.function || names[0] || "(unknown)");
+    const place = culprit.file
+      ? ` (${culprit.file.replace(/^.*\//, "")}${culprit.line > 0 ? `:${culprit.line}` : ""})`
+      : "";
+    return `    ${isBytes(verdict.figure) ? bytes(n) : count(n)}  ${name}${printable(place)}`;
+  });
+}
+
+/**
+ * The budgets that were not kept, each with the call paths that it comes from; "" when all were.
+ *
+ * @example
+ * ```ts
+ * import { breachesText, judge, readComparable } from "./mod.ts";
+ *
+ * const verdicts = judge(await readComparable("sort.heaptap"), [{ limit: "max-allocations", allowed: 1 }]);
+ * console.log(breachesText(verdicts));
+ * ```
+ */
+export function breachesText(verdicts: readonly Verdict[]): string {
+  return verdicts.filter((verdict) => !verdict.kept)
+    .map((verdict) => [`over budget: ${breachText(verdict)}`, ...responsibleLines(verdict)].join("\n") + "\n").join("");
+}
+
+/** The same as GitHub workflow commands, which show as annotations; percent and line breaks are escaped. */
+export function annotations(verdicts: readonly Verdict[]): string {
+  const escape = (text: string) => text.replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A");
+  return verdicts.filter((verdict) => !verdict.kept).map((verdict) => {
+    const place = verdict.responsible.find(({ culprit }) => culprit.file && culprit.line > 0)?.culprit;
+    const property = (text: string) => escape(text).replace(/:/g, "%3A").replace(/,/g, "%2C");
+    const at = place ? ` file=${property(place.file)},line=${place.line}` : "";
+    return `::error${at}::heaptap over budget: ${
+      escape([breachText(verdict), ...responsibleLines(verdict)].join("\n"))
+    }\n`;
+  }).join("");
+}
+
+/**
+ * All budgets as a JUnit file, a test case each.
+ *
+ * @example
+ * ```ts
+ * import { annotations, judge, junitReport, readComparable } from "./mod.ts";
+ *
+ * const verdicts = judge(await readComparable("sort.heaptap"), [{ limit: "max-peak", allowed: 1 }]);
+ * console.log(junitReport("sort", verdicts));
+ * if (process.env.GITHUB_ACTIONS) console.log(annotations(verdicts));
+ * ```
+ */
+export function junitReport(title: string, verdicts: readonly Verdict[]): string {
+  const escape = (text: string) =>
+    // deno-lint-ignore no-control-regex -- XML has no way to write them
+    text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd").replace(/&/g, "&amp;").replace(/</g, "&lt;")
+      .replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+  const failures = verdicts.filter((verdict) => !verdict.kept).length;
+  const cases = verdicts.map((verdict) => {
+    const open = `    <testcase classname="heaptap" name="${escape(verdict.name)}"`;
+    if (verdict.kept) return `${open}/>\n`;
+    const detail = responsibleLines(verdict).join("\n");
+    return `${open}>\n      <failure message="${escape(breachText(verdict))}">${
+      escape(detail)
+    }</failure>\n    </testcase>\n`;
+  });
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n  <testsuite name="${
+    escape(`heaptap ${title}`)
+  }" tests="${verdicts.length}" failures="${failures}">\n${cases.join("")}  </testsuite>\n</testsuites>\n`;
+}

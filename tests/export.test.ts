@@ -1,0 +1,313 @@
+/** Every format against the tool that it is for, and one contract for all: the same totals in each. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { exportProfile, FORMAT_NAMES, parseBytes, profile, Recording, Symbols } from "../mod.ts";
+import type { CallPath, FormatName, Profile, ViewName } from "../mod.ts";
+import { heaptap, scratch, target, without } from "./helpers.ts";
+
+const folder = scratch();
+const file = join(folder, "perl.heaptap");
+const script = 'my %h; for (1..3000) { $h{"k$_"} = [1..3] } my $s = join ",", sort keys %h; print length($s)';
+const { recording } = await profile(["perl", "-e", script], { out: file, stdio: "ignore" });
+assert.ok(recording);
+const recorded = recording.profile();
+const symbols = new Symbols(recorded);
+await symbols.resolve(recorded.callPaths);
+
+function total(of: (path: CallPath) => number): number {
+  return recorded.callPaths.reduce((n, path) => n + Math.max(0, of(path)), 0);
+}
+
+const VIEWS: Readonly<Record<ViewName, (path: CallPath) => number>> = {
+  allocated: (p) => p.bytes,
+  live: (p) => p.liveBytes,
+  peak: (p) => p.peakBytes,
+  temporary: (p) => p.temporary,
+};
+
+function text(format: FormatName, of: Profile = recorded, view?: ViewName): string {
+  const out = exportProfile(of, symbols, format, view);
+  assert.ok(typeof out === "string");
+  return out;
+}
+
+/** Fields of a comma-separated line. */
+function fields(line: string): string[] {
+  return [...line.matchAll(/("(?:[^"]|"")*"|[^,]*)(?:,|$)/g)].map((m) => (m[1] ?? "").replace(/^"|"$/g, ""));
+}
+
+test("the recording is one to look at", () => {
+  assert.ok(recorded.callPaths.length > 20);
+  assert.equal(total(VIEWS.allocated), recorded.totals.bytes);
+  assert.equal(total(VIEWS.peak), recorded.totals.peakBytes);
+  assert.ok(recorded.totals.temporary > 0);
+});
+
+test("every format is text or bytes, and not empty", () => {
+  for (const format of FORMAT_NAMES) assert.ok(exportProfile(recorded, symbols, format).length > 100, format);
+});
+
+test("json: totals", () => {
+  const json = JSON.parse(text("json"));
+  const sum = (key: string) => json.allocations.reduce((n: number, a: Record<string, number>) => n + (a[key] ?? 0), 0);
+  assert.equal(sum("total_bytes"), recorded.totals.bytes);
+  assert.equal(sum("peak_bytes"), recorded.totals.peakBytes);
+  assert.equal(sum("live_bytes"), recorded.totals.liveBytes);
+});
+
+test("collapsed: totals of each view; parted as flame graph tools part it", () => {
+  for (const [view, of] of Object.entries(VIEWS) as [ViewName, (path: CallPath) => number][]) {
+    const lines = text("collapsed", recorded, view).trimEnd().split("\n");
+    assert.equal(lines.reduce((n, line) => n + Number(/ (\d+)$/.exec(line)?.[1]), 0), total(of), view);
+    assert.equal(new Set(lines.map((line) => line.replace(/ \d+$/, ""))).size, lines.length);
+  }
+  assert.match(text("collapsed"), /^[^\n]*;Perl_[\w]+;[^\n]* \d+$/m);
+});
+
+test("csv: totals, one row a call path, no formula", () => {
+  const [titles, ...rows] = text("csv").trimEnd().split("\r\n");
+  const names = fields(titles ?? "");
+  const sum = (name: string) => rows.reduce((n, row) => n + Number(fields(row)[names.indexOf(name)]), 0);
+  assert.equal(rows.length, recorded.callPaths.length);
+  assert.equal(sum("bytes"), recorded.totals.bytes);
+  assert.equal(sum("allocations"), recorded.totals.allocations);
+  assert.equal(sum("frees"), recorded.totals.frees);
+  assert.equal(sum("freed_bytes"), recorded.totals.freedBytes);
+  assert.equal(sum("live_bytes"), recorded.totals.liveBytes);
+  assert.ok(!/(^|,)"?[=+@]/m.test(text("csv")));
+});
+
+test("csv: read by Python's csv module", { skip: without("python3") }, () => {
+  const path = join(folder, "out.csv");
+  writeFileSync(path, text("csv"));
+  const code = "import csv,sys; print(sum(int(r['bytes']) for r in csv.DictReader(open(sys.argv[1], newline=''))))";
+  const read = spawnSync("python3", ["-c", code, path], { encoding: "utf8" });
+  assert.equal(Number(read.stdout), recorded.totals.bytes, read.stderr);
+});
+
+test("speedscope: totals of each profile, frames that exist", () => {
+  const json = JSON.parse(text("speedscope"));
+  assert.equal(json.$schema, "https://www.speedscope.app/file-format-schema.json");
+  const named: [string, ViewName][] = [["allocated", "allocated"], ["peak", "peak"], ["end", "live"], [
+    "temporary",
+    "temporary",
+  ]];
+  for (const [word, view] of named) {
+    const found = json.profiles.find((p: { name: string }) => p.name.includes(word));
+    assert.ok(found, word);
+    const sum = found.weights.reduce((n: number, w: number) => n + w, 0);
+    assert.equal(sum, total(VIEWS[view]));
+    assert.equal(found.endValue, sum);
+    assert.equal(found.samples.length, found.weights.length);
+    for (const sample of found.samples) for (const i of sample) assert.ok(json.shared.frames[i]?.name, String(i));
+  }
+});
+
+test("pprof: go tool pprof reads the same totals", { skip: without("go") }, () => {
+  const path = join(folder, "out.pb.gz");
+  writeFileSync(path, exportProfile(recorded, symbols, "pprof"));
+  const raw = spawnSync("go", ["tool", "pprof", "-raw", path], { encoding: "utf8", maxBuffer: 1 << 28 });
+  assert.equal(raw.status, 0, raw.stderr);
+  assert.match(
+    raw.stdout,
+    /alloc_objects\/count alloc_space\/bytes inuse_objects\/count inuse_space\/bytes\[dflt\] peak_space\/bytes/,
+  );
+  const samples = [...raw.stdout.matchAll(/^ +(-?\d+) +(-?\d+) +(-?\d+) +(-?\d+) +(-?\d+): /gm)];
+  const sum = (i: number) => samples.reduce((n, sample) => n + Number(sample[i]), 0);
+  const { allocations, bytes, liveCount, liveBytes, peakBytes } = recorded.totals;
+  assert.deepEqual([1, 2, 3, 4, 5].map(sum), [allocations, bytes, liveCount, liveBytes, peakBytes]);
+  assert.match(
+    raw.stdout,
+    new RegExp(`libc\\.so\\.6 ${recorded.modules.find((m) => /libc\.so/.test(m.path))?.buildId}`),
+  );
+  const top = spawnSync("go", ["tool", "pprof", "-top", "-sample_index=alloc_objects", path], { encoding: "utf8" });
+  assert.equal(top.status, 0, top.stderr);
+  assert.match(top.stdout, new RegExp(`Total samples = ${recorded.totals.allocations} `));
+  assert.match(top.stdout, /Perl_/);
+});
+
+test("pprof: inlined functions stand in one location", { skip: without("go") }, async () => {
+  const out = join(folder, "inlined.heaptap");
+  const program = target(folder, "inlined.cc");
+  const run = await profile([program], { out, stdio: "ignore" });
+  assert.ok(run.recording);
+  const inlined = run.recording.profile();
+  using names = new Symbols(inlined);
+  await names.resolve(inlined.callPaths);
+  if (!inlined.callPaths.some((path) => names.stack(path).some((frame) => frame.inlined))) return;
+  const path = join(folder, "inlined.pb.gz");
+  writeFileSync(path, exportProfile(inlined, names, "pprof"));
+  const raw = spawnSync("go", ["tool", "pprof", "-raw", path], { encoding: "utf8" });
+  // A location with several lines: the first has the address, the next begin with blanks.
+  assert.match(raw.stdout, /^ +\d+: 0x[0-9a-f]+ M=\d+ [^\n]*\n {13,}[^\n]*:\d+/m);
+});
+
+test("dhat: totals, and every frame of the table is used", () => {
+  const json = JSON.parse(text("dhat"));
+  assert.equal(json.dhatFileVersion, 2);
+  const sum = (key: string) => json.pps.reduce((n: number, p: Record<string, number>) => n + (p[key] ?? 0), 0);
+  assert.deepEqual([sum("tb"), sum("tbk")], [recorded.totals.bytes, recorded.totals.allocations]);
+  assert.deepEqual([sum("gb"), sum("eb"), sum("ebk")], [
+    total(VIEWS.peak),
+    total(VIEWS.live),
+    recorded.totals.liveCount,
+  ]);
+  const used = new Set(json.pps.flatMap((p: { fs: number[] }) => p.fs));
+  assert.equal(used.size, json.ftbl.length - 1);
+  assert.ok(json.tg <= json.te);
+});
+
+const VIEWER = "/usr/libexec/valgrind/dh_view.js";
+
+test("dhat: Valgrind's own viewer takes it", { skip: existsSync(VIEWER) ? false : "no dh_view.js" }, () => {
+  // What the viewer does with a file before it draws: its checks and its tree, on a page of stubs.
+  const code = readFileSync(VIEWER, "utf8");
+  const element = (): unknown =>
+    new Proxy(() => {}, {
+      get: (_, key) =>
+        key === Symbol.toPrimitive ? () => "0" : key === "childNodes" ? [] : key === "value" ? 0 : element(),
+      set: () => true,
+      apply: () => element(),
+      construct: () => element() as object,
+    });
+  const run = new Function(
+    "document",
+    "window",
+    "data",
+    `"use strict"; ${code.replace(/^"use strict";/m, "")}
+    gData = JSON.parse(data);
+    checkFields(gData, ["dhatFileVersion", "mode", "verb", "bklt", "bkacc", "tu", "Mtu", "cmd", "pid", "te", "pps", "ftbl"]);
+    checkFields(gData, ["tg", "tuth"]);
+    let sumOfBytes = 0;
+    for (const point of gData.pps) { checkPP(point); sumOfBytes += point.tb; for (const f of point.fs) if (!gData.ftbl[f]) throw new Error("frame " + f); }
+    return sumOfBytes;`,
+  );
+  assert.equal(run(element(), element(), text("dhat")), recorded.totals.bytes);
+});
+
+test("massif: ms_print draws it, and the peak is the peak", { skip: without("ms_print") }, () => {
+  const path = join(folder, "massif.out");
+  writeFileSync(path, text("massif"));
+  const printed = spawnSync("ms_print", [path], { encoding: "utf8", maxBuffer: 1 << 28 });
+  assert.equal(printed.status, 0, printed.stderr);
+  const peak = recorded.totals.peakBytes.toLocaleString("en-US");
+  assert.match(printed.stdout, /Detailed snapshots: \[\d+ \(peak\)\]/);
+  assert.match(printed.stdout, new RegExp(`100\\.00% \\(${peak}B\\) \\(heap allocation functions\\)`));
+  assert.match(printed.stdout, /->\d+\.\d+% \([\d,]+B\) 0x0: Perl_/);
+});
+
+test("a table of 64 call paths says in each format what it did not keep", async () => {
+  const out = join(folder, "small.heaptap");
+  const run = await profile(["perl", "-e", script], { out, buckets: 64, stdio: "ignore" });
+  assert.ok(run.recording);
+  const small = run.recording.profile();
+  using names = new Symbols(small);
+  await names.resolve(small.callPaths);
+  assert.ok(small.totals.fallbackAllocations > 0);
+  for (const format of ["collapsed", "csv", "speedscope", "dhat"] as const) {
+    assert.match(String(exportProfile(small, names, format)), /the table was full/, format);
+  }
+  assert.ok(gunzipSync(exportProfile(small, names, "pprof") as Uint8Array).includes("the table was full"));
+});
+
+test("the command line writes each format to a file, whole, or to stdout", () => {
+  const inside = join(folder, "written");
+  mkdirSync(inside);
+  for (const format of FORMAT_NAMES) {
+    const path = join(inside, format);
+    const { status, stderr, stdout } = heaptap(["report", "--format", format, "-o", path, file]);
+    assert.deepEqual([status, stdout, stderr], [0, "", ""], format);
+    assert.deepEqual(readFileSync(path), Buffer.from(exportProfile(recorded, symbols, format)), format);
+  }
+  assert.deepEqual(readdirSync(inside).sort(), [...FORMAT_NAMES].sort());
+  assert.equal(
+    heaptap(["report", "--format", "collapsed", "--view", "peak", file]).stdout,
+    text("collapsed", recorded, "peak"),
+  );
+  const failed = heaptap(["report", "--format", "csv", "-o", "/nowhere/out.csv", file]);
+  assert.equal(failed.status, 2);
+  assert.match(failed.stderr, /^heaptap: Cannot write "\/nowhere\/out\.csv": .*\n$/);
+});
+
+test("filters by figures and by names, in text and in formats", () => {
+  const json = (...args: string[]) => {
+    const { status, stdout, stderr } = heaptap(["report", "--format", "json", ...args, file]);
+    assert.equal(status, 0, stderr);
+    return JSON.parse(stdout).allocations as {
+      count: number;
+      total_bytes: number;
+      live_bytes: number;
+      stack: { function: string; module: string }[];
+    }[];
+  };
+  const all = json();
+  assert.equal(all.length, recorded.callPaths.length);
+  assert.deepEqual(json("--min-count", "100"), all.filter((a) => a.count >= 100));
+  assert.deepEqual(json("--threshold-bytes", "10KB"), all.filter((a) => a.total_bytes >= 10_000));
+  assert.deepEqual(json("--view", "live").length, all.filter((a) => a.live_bytes > 0).length);
+  const has = (a: typeof all[number], pattern: RegExp) =>
+    a.stack.some((f) => pattern.test(f.function) || pattern.test(f.module));
+  const kept = json("-f", "Perl_(sv|av)_");
+  assert.ok(kept.length > 0 && kept.length < all.length);
+  assert.deepEqual(kept, all.filter((a) => has(a, /Perl_(sv|av)_/)));
+  assert.deepEqual(json("--exclude", "Perl_(sv|av)_").length, all.length - kept.length);
+  const counts = (list: typeof all) => list.map((a) => a.count);
+  assert.deepEqual(counts(json("--limit", "2", "--sort-by", "count")), counts(all).sort((a, b) => b - a).slice(0, 2));
+  assert.equal(json("--thread", "^perl$").length, all.length);
+  assert.equal(json("--thread", "^nobody$").length, 0);
+  const shown = heaptap(["report", "-f", "Perl_(sv|av)_", "--view", "allocated", file]);
+  const bytes = kept.reduce((n, a) => n + a.total_bytes, 0);
+  assert.match(
+    heaptap(["report", "-v", "-f", "Perl_(sv|av)_", file]).stdout,
+    new RegExp(`selected +${kept.length} call paths, .* ${bytes.toLocaleString("en-US")} B allocated`),
+  );
+  assert.ok(!/live at the peak \(/.test(shown.stdout));
+});
+
+test("a filter that does not parse, a size that is none: one line, status 2", () => {
+  const cases: [string[], RegExp][] = [
+    [
+      ["--filter", "("],
+      /^heaptap: option '-f, --filter <regex>' argument '\(' is invalid\. It takes a regular expression: .*\n$/,
+    ],
+    [["--threshold-bytes", "ten"], /It takes a size: 1500, 64KB, 1\.5MiB\.\n$/],
+    [["--view", "past"], /Allowed choices are allocated, live, peak, temporary\.\n$/],
+    [["--since", file.replace("perl", "none")], /^heaptap: Cannot read ".*none\.heaptap": there is no such file\n$/],
+  ];
+  for (const [args, message] of cases) {
+    const { status, stderr } = heaptap(["report", ...args, file]);
+    assert.equal(status, 2);
+    assert.match(stderr, message);
+  }
+});
+
+test("sizes as people write them", () => {
+  const cases: [string, number | undefined][] = [
+    ...[["0", 0], ["1500", 1500], ["64KB", 64_000], ["64 kb", 64_000], ["1.5MiB", 1_572_864], [
+      "2GiB",
+      2 ** 31,
+    ]] as const,
+    ...[["1k", 1000], ["1b", 1], ["", undefined], ["-1", undefined], ["1.KB", undefined], ["5xx", undefined]] as const,
+  ].map(([a, b]) => [a, b]);
+  for (const [written, bytes] of cases) assert.equal(parseBytes(written), bytes, written);
+});
+
+test("since: a copy made while the program ran leaves out what came before", async () => {
+  const out = join(folder, "since.heaptap");
+  const copy = join(folder, "before.heaptap");
+  // The shell's child copies the recording between the two halves of what perl does.
+  const halves =
+    `my @a = map { "x" x 100 } 1..1000; system("cp", "${out}", "${copy}"); my @b = map { "y" x 100 } 1..500;`;
+  await profile(["perl", "-e", halves], { out, stdio: "ignore" });
+  const whole = Recording.open(out).profile();
+  const later = Recording.open(out).profile({ since: copy });
+  const early = Recording.open(copy).profile();
+  assert.equal(later.totals.bytes, whole.totals.bytes - early.totals.bytes);
+  assert.equal(later.callPaths.reduce((n, p) => n + p.bytes, 0), later.totals.bytes);
+  assert.ok(later.totals.allocations < whole.totals.allocations);
+  assert.throws(() => Recording.open(out).profile({ since: file }), /it is no earlier copy of/);
+});
