@@ -6,6 +6,8 @@
  *     curl 'localhost:8000/heap?limit=5&min-bytes=1000&sort-by=live&mode=short'
  *     curl 'localhost:8000/heap/threads'
  *
+ * The work here is ArrayBuffers, which show on Deno; on Bun only what native libraries allocate does.
+ *
  * Whoever can reach /heap learns the names of functions and files: serve it on loopback, or behind
  * the guard that your other operator's pages have.
  */
