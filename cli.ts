@@ -4,12 +4,14 @@
  * writes to the terminal and ends the process.
  */
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import {
   annotations,
   breachesText,
+  callTree,
   checkVariables,
+  comparable,
   compare,
   compareText,
   comparisonJson,
@@ -18,6 +20,9 @@ import {
   filterByFigures,
   filterByName,
   FORMAT_NAMES,
+  groupPaths,
+  groupsText,
+  JSON_VERSION,
   judge,
   junitReport,
   LibraryError,
@@ -25,6 +30,7 @@ import {
   OutputError,
   parseBudget,
   parseBytes,
+  parseSuppressions,
   profile,
   ProgramError,
   readComparable,
@@ -32,10 +38,12 @@ import {
   RecordingError,
   selectPaths,
   shownPaths,
+  suppressLeaks,
   Symbols,
   textReport,
+  treeText,
 } from "./mod.ts";
-import type { Budget, FormatName, LimitName, Progress, ViewName } from "./mod.ts";
+import type { Budget, FormatName, LimitName, Profile, Progress, Suppression, ViewName } from "./mod.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
 const USAGE = 2;
@@ -78,6 +86,7 @@ const GROWTH = {
   live: "liveBytes",
   temporary: "temporary",
 } as const;
+const GROUPS = ["path", "function", "module", "file", "line", "thread"] as const;
 const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
 
 /** The options that `report` and `run` share: what to show and how, and limits to keep. */
@@ -94,6 +103,10 @@ function reportOptions<T extends Command>(command: T) {
     .option("--threshold-bytes <size>", "keep call paths with at least so many bytes", size)
     .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
     .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
+    .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
+    .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
+    .option("--callees <regex>", "a tree: what the functions that match call", pattern)
+    .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
     .option("--since <copy>", "leave out what came before: a copy of the recording, made while it grew")
     .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
     .option(
@@ -159,6 +172,10 @@ interface ReportOptions {
   thresholdBytes?: number | undefined;
   view?: ViewName | undefined;
   sortBy?: typeof SORTS[number] | undefined;
+  groupBy?: typeof GROUPS[number] | undefined;
+  callers?: RegExp | undefined;
+  callees?: RegExp | undefined;
+  suppressions?: string | undefined;
   since?: string | undefined;
   limit?: number | undefined;
   verbose: number | true;
@@ -188,6 +205,48 @@ function all(options: ReportOptions): ReportOptions {
   return { format: options.format, verbose: 0 as number, symboliser: options.symboliser, limit: 0 };
 }
 
+/** The known leaks that the options name a file of. */
+function suppressions({ suppressions: path }: ReportOptions): Suppression[] {
+  if (path === undefined) return [];
+  try {
+    return parseSuppressions(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const { code, message } = cause as { code?: string; message: string };
+    const why = code === "ENOENT" ? "there is no such file" : message;
+    throw new OutputError(`Cannot read the suppressions "${path}": ${why}`, { cause });
+  }
+}
+
+/** A report of groups or of a tree, when the options ask for one. */
+async function groups(
+  profile: Profile,
+  symbols: Symbols,
+  { format, groupBy, callers, callees, view }: ReportOptions,
+  limit: number,
+  bar: ReturnType<typeof progressBar>,
+  to: { isTTY?: boolean; columns?: number },
+): Promise<string | undefined> {
+  const [functions, direction] = callers ? [callers, "callers" as const] : [callees, "callees" as const];
+  const by = groupBy === "path" ? undefined : groupBy;
+  if (!by && !functions) return undefined;
+  if (format !== "text" && (functions || format !== "json")) {
+    throw new OutputError(
+      `Cannot write ${functions ? `--${direction}` : "--group-by"} as ${format}: trees are text, groups text or json`,
+    );
+  }
+  if (by === "thread" && view === "peak") {
+    throw new OutputError("Cannot show threads at the peak: what each had live then is not recorded");
+  }
+  await symbols.resolve(profile.callPaths, bar.step);
+  bar.end();
+  const shown = { limit, view, width: looks(to).width };
+  if (functions) return treeText(callTree(profile, symbols, functions, direction), direction, shown);
+  if (!by) return undefined;
+  const found = groupPaths(profile, symbols, by);
+  if (format === "text") return groupsText(profile, by, found, shown);
+  return JSON.stringify({ version: JSON_VERSION, group_by: by, groups: found }, null, 2) + "\n";
+}
+
 async function render(
   recording: Recording,
   options: ReportOptions,
@@ -198,9 +257,11 @@ async function render(
   const limit = options.limit ?? (format === "text" ? 10 : 0);
   using symbols = new Symbols(recorded, { symboliser: options.symboliser });
   const bar = progressBar();
-  const byName = options.filter !== undefined || options.exclude !== undefined;
+  const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
   if (byName) await symbols.resolve(recorded.callPaths, bar.step);
-  const selected = filterByName(recorded, symbols, options);
+  const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
+  const grouped = await groups(selected, symbols, options, limit, bar, to);
+  if (grouped !== undefined) return grouped;
   if (format === "text") {
     const shown = { limit, view, sortBy };
     await symbols.resolve(shownPaths(selected, shown), bar.step);
@@ -233,7 +294,10 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
   }
   if (budgets.length === 0 && options.compare === undefined) return true;
-  const run = await readComparable(path, { symboliser: options.symboliser });
+  const recorded = Recording.open(path).profile();
+  using symbols = new Symbols(recorded, { symboliser: options.symboliser });
+  await symbols.resolve(recorded.callPaths);
+  const run = comparable(suppressLeaks(recorded, symbols, suppressions(options)), symbols);
   const before = options.compare === undefined
     ? undefined
     : await readComparable(options.compare, { symboliser: options.symboliser });

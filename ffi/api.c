@@ -15,7 +15,7 @@
 #define HT_FEW_THREADS 16u
 #define HT_LOOK_EVERY(live) ((live) <= HT_FEW_THREADS ? 512u : 16u)
 
-enum ht_installed { HT_INSTALLED = 0, HT_JOINED = 1, HT_SWITCHED_OFF = 2 };
+enum ht_installed { HT_INSTALLED = 0, HT_JOINED = 1, HT_SWITCHED_OFF = 2, HT_FOREIGN_LIBC = 3 };
 
 /* Not in ht_p, which a failed attempt zeroes while it holds this. A child that was forked meanwhile is
  * about to exec, or does without. */
@@ -36,6 +36,9 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
     }
     if (state != HT_STATE_NEW)
         return HT_SWITCHED_OFF;
+    ht_real_find();
+    if (!ht_is_glibc)
+        return HT_FOREIGN_LIBC;
     struct ht_config *c = &ht_config;
     c->installed = 1;
     ht_config_read();

@@ -12,6 +12,7 @@
 #include "heaptap.h"
 
 static const char *ht_real_object = ""; /* the object that malloc is from */
+static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
@@ -48,6 +49,8 @@ static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context
     }
     if (!ht_vdso_clock)
         *(void **)&ht_vdso_clock = ht_object_symbol(&object, HT_VDSO_CLOCK);
+    if (!ht_is_glibc)
+        ht_is_glibc = ht_object_symbol(&object, "gnu_get_libc_version") != NULL;
     struct ht_real *real = &lookup->found[lookup->behind];
     int had_malloc = real->malloc != NULL;
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \

@@ -96,6 +96,11 @@ function sourceFiles(): string[] {
 }
 
 function key(compiler: string): string {
+  if (!existsSync(join(SOURCES, "all.c"))) {
+    throw new LibraryError(
+      `Cannot compile the library: its sources are not at "${SOURCES}", as in a bundled script; name a compiled one, which "heaptap lib" gives: install({ library })`,
+    );
+  }
   const hash = createHash("sha256");
   for (const file of sourceFiles()) hash.update(file.slice(SOURCES.length)).update("\0").update(readFileSync(file));
   // The binary's identity in place of `cc --version`: as telling, and no process to start.

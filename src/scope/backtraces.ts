@@ -99,7 +99,7 @@ export class BacktraceReport {
         ...this.rows.flatMap((r) => [
           `${bytes(r.allocatedBytes).padStart(9)} ${bytes(r.freedBytes).padStart(11)} ${
             count(r.allocations).padStart(12)
-          } ${bytes(r.averageBytes).padStart(11)} ${bytes(r.inUseBytes).padStart(11)}  ${r.place}`,
+          } ${bytes(Math.round(r.averageBytes)).padStart(11)} ${bytes(r.inUseBytes).padStart(11)}  ${r.place}`,
           ...r.backtrace.slice(1).map((frame) => `${" ".repeat(62)}${frameText(frame)}`),
         ]),
       ];

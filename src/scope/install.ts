@@ -120,6 +120,11 @@ function start(library: Library, options: InstallOptions): Started {
       "Cannot install: this process was started with heaptap preloaded and is not to be recorded (HEAPTAP_OUT is empty, or the recording could not be made)",
     );
   }
+  if (result === 3) {
+    throw new LibraryError(
+      "Cannot install: the C library of this process is not glibc, which is all that heaptap supports",
+    );
+  }
   if (result < 0) {
     const path = options.out ?? variable("HEAPTAP_OUT");
     const why = ERRORS[-result] ?? `error ${-result}`;

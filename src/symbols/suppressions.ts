@@ -1,0 +1,76 @@
+/** Known leaks, in the format of LeakSanitizer's suppression files: `leak:PATTERN`, a line each. */
+import type { CallPath, Profile } from "../profile/profile.ts";
+import { frameName } from "./symbols.ts";
+import type { Symbols } from "./symbols.ts";
+
+/** A line of the file: what it says, and what it matches. */
+export interface Suppression {
+  /** The pattern as it is written. */
+  readonly text: string;
+  /** The same as a regular expression: `*` stands for anything, `^` and `$` for the ends. */
+  readonly pattern: RegExp;
+}
+
+/**
+ * Reads suppressions. Empty lines and comments (`#`) are left out, and so are lines for other sanitizers.
+ *
+ * @throws {SyntaxError} when a line is none; the message names it.
+ *
+ * @example
+ * ```ts
+ * import { parseSuppressions } from "./mod.ts";
+ *
+ * const [known] = parseSuppressions("# ours\nleak:^init_*cache$\n");
+ * console.log(known?.pattern.test("init_font_cache")); // true
+ * ```
+ */
+export function parseSuppressions(text: string): Suppression[] {
+  return text.split("\n").flatMap((raw, i): Suppression[] => {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#")) return [];
+    const [, kind, pattern] = /^([a-z_]+):(.+)$/.exec(line) ?? [];
+    if (!kind || !pattern) throw new SyntaxError(`line ${i + 1} is no suppression: "${line}"; it takes leak:PATTERN`);
+    if (kind !== "leak") return [];
+    const anchored = pattern.replace(/^\^|\$$/g, "").replace(/[.+?()|[\]{}\\^$]/g, "\\$&").replace(/\*/g, ".*");
+    const source = `${pattern.startsWith("^") ? "^" : ""}${anchored}${pattern.endsWith("$") ? "$" : ""}`;
+    return [{ text: pattern, pattern: new RegExp(source) }];
+  });
+}
+
+/**
+ * The profile without what is live in call paths with a function, file or module that a suppression
+ * matches; its live totals are less by that. Names of call paths with live blocks must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { parseSuppressions, Recording, suppressLeaks, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * const { totals } = suppressLeaks(profile, symbols, parseSuppressions("leak:libc.so"));
+ * console.log(totals.liveBytes <= profile.totals.liveBytes);
+ * ```
+ */
+export function suppressLeaks(profile: Profile, symbols: Symbols, suppressions: readonly Suppression[]): Profile {
+  if (suppressions.length === 0) return profile;
+  let [bytes, blocks] = [0, 0];
+  const known = (path: CallPath) =>
+    symbols.stack(path).some((frame) =>
+      suppressions.some(({ pattern }) =>
+        pattern.test(frameName(frame)) || pattern.test(frame.module) || (frame.file !== "" && pattern.test(frame.file))
+      )
+    );
+  const callPaths = profile.callPaths.map((path) => {
+    if (path.liveCount <= 0 || !known(path)) return path;
+    bytes += path.liveBytes;
+    blocks += path.liveCount;
+    return { ...path, liveBytes: 0, liveCount: 0 };
+  });
+  const totals = {
+    ...profile.totals,
+    liveBytes: profile.totals.liveBytes - bytes,
+    liveCount: profile.totals.liveCount - blocks,
+  };
+  return { ...profile, callPaths, totals };
+}
