@@ -3,7 +3,7 @@
  * The command line: options, commands, exit statuses. Everything else is in mod.ts; only this file
  * writes to the terminal and ends the process.
  */
-import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import {
@@ -15,6 +15,7 @@ import {
   compare,
   compareText,
   comparisonJson,
+  completions,
   examine,
   exportProfile,
   filterByFigures,
@@ -462,6 +463,24 @@ program.command("lib")
   .addHelpText("after", "\nExample:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app")
   .action(() => {
     process.stdout.write(libraryPath() + "\n");
+  });
+
+program.command("completions")
+  .description("print a script that completes commands and options in a shell")
+  .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"] as const))
+  .addHelpText("after", "\nExample:\n  source <(heaptap completions bash)")
+  .action((shell) => {
+    const commands = program.commands.map((command) => ({
+      name: command.name(),
+      description: command.description(),
+      options: command.options.map((option) => ({
+        flags: [option.short, option.long].filter((flag) => flag !== undefined),
+        description: option.description,
+        choices: option.argChoices ?? [],
+        takesValue: option.required || option.optional,
+      })),
+    }));
+    process.stdout.write(completions(shell, commands));
   });
 
 function show(to: NodeJS.WriteStream, text: string | Uint8Array, option: string): void {

@@ -107,3 +107,5 @@ export { groupsText, treeText } from "./src/report/groups.ts";
 export type { GroupOptions } from "./src/report/groups.ts";
 export { parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
 export type { Suppression } from "./src/symbols/suppressions.ts";
+export { completions } from "./src/report/completions.ts";
+export type { CompletionCommand, CompletionOption, Shell } from "./src/report/completions.ts";

@@ -1,10 +1,11 @@
 /** Groups, trees and suppressions, on a program whose every figure is known (tests/targets/growth.c with MORE). */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { callTree, groupPaths, parseSuppressions, profile, suppressLeaks, Symbols } from "../mod.ts";
-import { heaptap, scratch, target } from "./helpers.ts";
+import { heaptap, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const file = join(folder, "growth.heaptap");
@@ -52,7 +53,6 @@ test("recursion is folded in trees and counted once in groups", async () => {
     "#include <stdlib.h>\n#define N __attribute__((noinline))\nN void *deep(int n) { void *volatile p = n ? deep(n - 1) : malloc(64); return p; }\n" +
     "int main(void) { for (int i = 1; i < 5; i++) deep(i); return 0; }\n";
   writeFileSync(join(folder, "deep.c"), code);
-  const { spawnSync } = await import("node:child_process");
   const program = join(folder, "deep");
   assert.equal(spawnSync("cc", ["-g", "-O0", "-o", program, join(folder, "deep.c")]).status, 0);
   const run = await profile([program], { out: join(folder, "deep.heaptap"), stdio: "ignore" });
@@ -128,4 +128,33 @@ test("a typing error is met with what was meant", () => {
   assert.equal(status, 2);
   assert.match(stderr, /unknown option '--fliter'\n?.*Did you mean --filter\?/);
   assert.match(heaptap(["reprot", file]).stderr, /Did you mean report\?/);
+});
+
+test("completions: bash completes commands, options and values", () => {
+  const script = heaptap(["completions", "bash"]).stdout;
+  const complete = (...words: string[]) => {
+    const set = `COMP_WORDS=(${words.map((w) => `'${w}'`).join(" ")}); COMP_CWORD=${
+      words.length - 1
+    }; _heaptap; echo "\${COMPREPLY[@]}"`;
+    return spawnSync("bash", ["-c", `${script}\n${set}`], { encoding: "utf8" }).stdout.trim().split(" ");
+  };
+  assert.deepEqual(complete("heaptap", "re"), ["report"]);
+  assert.ok(complete("heaptap", "").includes("compare"));
+  assert.deepEqual(complete("heaptap", "report", "--thr"), ["--thread", "--threshold-bytes"]);
+  assert.deepEqual(complete("heaptap", "report", "--view", "p"), ["peak"]);
+  assert.ok(complete("heaptap", "run", "--format", "").includes("speedscope"));
+});
+
+for (const shell of ["zsh", "fish"] as const) {
+  test(`completions: ${shell} takes its script`, { skip: without(shell) }, () => {
+    const script = join(folder, `completions.${shell}`);
+    writeFileSync(script, heaptap(["completions", shell]).stdout);
+    assert.equal(spawnSync(shell, ["-n", script]).status, 0);
+  });
+}
+
+test("completions for a shell that is none", () => {
+  const { status, stderr } = heaptap(["completions", "tcsh"]);
+  assert.equal(status, 2);
+  assert.match(stderr, /Allowed choices are bash, zsh, fish/);
 });
