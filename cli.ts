@@ -270,10 +270,10 @@ async function render(
     return textReport(selected, symbols, { ...shown, verbosity: Number(options.verbose), ...looks(to) });
   }
   const figure = sortBy === "name" ? undefined : sortBy;
-  const limited = { ...selected, callPaths: selectPaths(selected, { limit, sortBy: figure }) };
-  await symbols.resolve(limited.callPaths, bar.step);
+  const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
+  await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
-  return exportProfile(limited, symbols, format, view);
+  return exportProfile(ordered, symbols, format, { view, limit });
 }
 
 /** Exit status when a budget was not kept and nothing else failed. */
@@ -304,7 +304,7 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     : await readComparable(options.compare, { symboliser: options.symboliser });
   if (before) {
     const limit = options.limit ?? 10;
-    show(process.stderr, compareText(compare(before, run), { limit, ...looks(process.stderr) }), "");
+    process.stderr.write(compareText(compare(before, run), { limit, ...looks(process.stderr) }));
   }
   const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
   const verdicts = judge(run, budgets, growth);
@@ -356,8 +356,9 @@ reportOptions(program.command("run").passThroughOptions())
     }
     if (options.report) {
       const toTerminal = options.reportFile === undefined;
+      if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
       const text = await render(recording, options, toTerminal ? process.stderr : {});
-      if (options.reportFile === undefined) show(process.stderr, text, "--report-file");
+      if (options.reportFile === undefined) process.stderr.write(text);
       else write(options.reportFile, text);
     }
     if (options.save !== undefined) {
@@ -387,8 +388,9 @@ Examples:
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
   .action(async (path, options) => {
+    if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const text = await render(Recording.open(path), options, options.output === "-" ? process.stdout : {});
-    if (options.output === "-") show(process.stdout, text, "-o");
+    if (options.output === "-") process.stdout.write(text);
     else write(options.output, text);
     if (!await judged(path, options)) process.exitCode = OVER_BUDGET;
   });
@@ -423,7 +425,7 @@ Examples:
     const text = options.format === "text"
       ? compareText(comparison, { limit, by, ...looks(options.output === "-" ? process.stdout : {}) })
       : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
-    if (options.output === "-") show(process.stdout, text, "-o");
+    if (options.output === "-") process.stdout.write(text);
     else write(options.output, text);
   });
 
@@ -483,11 +485,11 @@ program.command("completions")
     process.stdout.write(completions(shell, commands));
   });
 
-function show(to: NodeJS.WriteStream, text: string | Uint8Array, option: string): void {
-  if (typeof text !== "string" && to.isTTY) {
-    throw new OutputError(`Cannot write this format to a terminal: it is binary; name a file with ${option}`);
+/** Refuses a terminal for a format that is not text. */
+function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): void {
+  if (format === "pprof" && to.isTTY) {
+    throw new OutputError(`Cannot write ${format} to a terminal: it is binary; name a file with ${option}`);
   }
-  to.write(text);
 }
 
 /** Writes a file whole or not at all: what stands under the name is the old one until the new one is complete. */

@@ -55,7 +55,7 @@ export type { Shown, TextOptions } from "./src/report/text.ts";
 export { comparisonJson, JSON_VERSION, jsonPaths, jsonReport } from "./src/export/json.ts";
 export type { ComparisonJson, JsonRecord, JsonReport } from "./src/export/json.ts";
 export { exportProfile, FORMAT_NAMES } from "./src/export/formats.ts";
-export type { FormatName } from "./src/export/formats.ts";
+export type { ExportOptions, FormatName } from "./src/export/formats.ts";
 export { collapsedStacks } from "./src/export/collapsed.ts";
 export { csvReport } from "./src/export/csv.ts";
 export { dhatReport } from "./src/export/dhat.ts";

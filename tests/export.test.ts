@@ -30,9 +30,8 @@ const VIEWS: Readonly<Record<ViewName, (path: CallPath) => number>> = {
 };
 
 function text(format: FormatName, of: Profile = recorded, view?: ViewName): string {
-  const out = exportProfile(of, symbols, format, view);
-  assert.ok(typeof out === "string");
-  return out;
+  const out = exportProfile(of, symbols, format, { view });
+  return typeof out === "string" ? out : new TextDecoder().decode(out);
 }
 
 /** Fields of a comma-separated line. */
@@ -257,6 +256,8 @@ test("filters by figures and by names, in text and in formats", () => {
   assert.deepEqual(json("--exclude", "Perl_(sv|av)_").length, all.length - kept.length);
   const counts = (list: typeof all) => list.map((a) => a.count);
   assert.deepEqual(counts(json("--limit", "2", "--sort-by", "count")), counts(all).sort((a, b) => b - a).slice(0, 2));
+  const limited = JSON.parse(heaptap(["report", "--format", "json", "--limit", "2", file]).stdout);
+  assert.deepEqual([limited.allocations.length, limited.summary.call_paths], [2, all.length]);
   assert.equal(json("--thread", "^perl$").length, all.length);
   assert.equal(json("--thread", "^nobody$").length, 0);
   const shown = heaptap(["report", "-f", "Perl_(sv|av)_", "--view", "allocated", file]);
@@ -310,4 +311,28 @@ test("since: a copy made while the program ran leaves out what came before", asy
   assert.equal(later.callPaths.reduce((n, p) => n + p.bytes, 0), later.totals.bytes);
   assert.ok(later.totals.allocations < whole.totals.allocations);
   assert.throws(() => Recording.open(out).profile({ since: file }), /it is no earlier copy of/);
+});
+
+test("131,072 call paths: every format has them all", { timeout: 300_000 }, async () => {
+  const out = join(folder, "many.heaptap");
+  const run = await profile([target(folder, "manypaths.c"), "17"], { out, buckets: 262_144, stdio: "ignore" });
+  assert.ok(run.recording);
+  const many = run.recording.profile();
+  assert.equal(many.callPaths.length, 131_072);
+  assert.deepEqual([many.totals.bytes, many.totals.liveBytes, many.totals.overflowAllocations], [
+    131_072 * 32,
+    65_536 * 32,
+    0,
+  ]);
+  using names = new Symbols(many);
+  await names.resolve(many.callPaths);
+  for (const format of FORMAT_NAMES) {
+    const size = exportProfile(many, names, format).length;
+    // Massif leaves out what is less than a hundredth of the whole, pprof is compressed.
+    assert.ok(size > (format === "massif" ? 1000 : format === "pprof" ? 100_000 : 10_000_000), `${format}: ${size}`);
+  }
+  const lines = String(exportProfile(many, names, "collapsed")).trimEnd().split("\n");
+  assert.equal(lines.length, 131_072);
+  const deep = exportProfile({ ...many, callPaths: many.callPaths.slice(0, 3) }, names, "json");
+  assert.equal(JSON.parse(new TextDecoder().decode(deep as Uint8Array)).allocations.length, 3);
 });

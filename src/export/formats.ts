@@ -5,7 +5,7 @@ import type { Symbols } from "../symbols/symbols.ts";
 import { collapsedStacks } from "./collapsed.ts";
 import { csvReport } from "./csv.ts";
 import { dhatReport } from "./dhat.ts";
-import { jsonReport } from "./json.ts";
+import { jsonText } from "./json.ts";
 import { massifReport } from "./massif.ts";
 import { pprofProfile } from "./pprof.ts";
 import { speedscopeReport } from "./speedscope.ts";
@@ -13,11 +13,12 @@ import { speedscopeReport } from "./speedscope.ts";
 /** The name of a format that other tools read. */
 export type FormatName = "json" | "pprof" | "dhat" | "speedscope" | "collapsed" | "csv" | "massif";
 
-/** How each format is written. `view` is what those show that have one figure for a stack. */
+/** How each format is written. */
 const FORMATS: Readonly<
-  Record<FormatName, (profile: Profile, symbols: Symbols, view: ViewName) => string | Uint8Array>
+  Record<FormatName, (profile: Profile, symbols: Symbols, view: ViewName, limit: number) => string | Uint8Array>
 > = {
-  json: (profile, symbols) => JSON.stringify(jsonReport(profile, symbols, 0), null, 2) + "\n",
+  // It says how many call paths there are, beside those that it holds.
+  json: (profile, symbols, _view, limit) => jsonText(profile, symbols, limit),
   pprof: pprofProfile,
   dhat: dhatReport,
   speedscope: speedscopeReport,
@@ -26,11 +27,19 @@ const FORMATS: Readonly<
   massif: massifReport,
 };
 
+/** Options of {@linkcode exportProfile}. */
+export interface ExportOptions {
+  /** What formats show that have one figure for a stack; `allocated` when left out. */
+  readonly view?: ViewName | undefined;
+  /** So many call paths, the first; 0, which is what it is when left out, for all. */
+  readonly limit?: number | undefined;
+}
+
 /** The names of all formats. */
 export const FORMAT_NAMES: readonly FormatName[] = Object.keys(FORMATS) as FormatName[];
 
 /**
- * Writes a profile in a format, all its call paths. Their names must have been resolved.
+ * Writes a profile in a format. The names of the call paths that go into it must have been resolved.
  *
  * @example
  * ```ts
@@ -46,7 +55,10 @@ export function exportProfile(
   profile: Profile,
   symbols: Symbols,
   format: FormatName,
-  view: ViewName = "allocated",
+  { view = "allocated", limit = 0 }: ExportOptions = {},
 ): string | Uint8Array {
-  return FORMATS[format](profile, symbols, view);
+  const limited = limit > 0 && format !== "json"
+    ? { ...profile, callPaths: profile.callPaths.slice(0, limit) }
+    : profile;
+  return FORMATS[format](limited, symbols, view, limit);
 }

@@ -1,5 +1,5 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
-import type { CallPath, Counters, Profile } from "../profile/profile.ts";
+import type { CallPath, Counters, Frame, Profile } from "../profile/profile.ts";
 import { culprit } from "../symbols/allocators.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import type { RunFigures } from "../judge/comparable.ts";
@@ -33,6 +33,7 @@ function frameJson(frame: NamedFrame) {
   };
 }
 
+/** A call path without its stack. */
 function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
   const frame = stack[culprit(stack)];
   return {
@@ -52,7 +53,6 @@ function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
     reallocations: path.reallocations,
     carried_bytes: path.carried,
     stack_end: path.end,
-    stack: stack.map(frameJson),
   };
 }
 
@@ -97,6 +97,15 @@ export interface JsonReport {
  * ```
  */
 export function jsonReport(profile: Profile, symbols: Symbols, limit: number): JsonReport {
+  const allocations = jsonPaths(profile, limit).map((path) => {
+    const stack = symbols.stack(path);
+    return { ...pathJson(path, stack), stack: stack.map(frameJson) };
+  });
+  return { ...headJson(profile), allocations };
+}
+
+/** The report but for the call paths. */
+function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
   return {
     version: JSON_VERSION,
@@ -156,8 +165,49 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number): J
       allocations: s.allocations,
       max_rss: s.maxRss,
     })),
-    allocations: jsonPaths(profile, limit).map((path) => pathJson(path, symbols.stack(path))),
   };
+}
+
+/**
+ * The same report as text, a line for each call path. As bytes, and put together from the text of each frame:
+ * a hundred thousand stacks are more than a string may hold.
+ */
+export function jsonText(profile: Profile, symbols: Symbols, limit: number): Uint8Array {
+  const encoder = new TextEncoder();
+  const texts = new Map<Frame, Uint8Array>();
+  const frameText = (frame: Frame): Uint8Array => {
+    let text = texts.get(frame);
+    if (!text) {
+      const json = symbols.frames(frame).map((named) => JSON.stringify(frameJson(named))).join(",");
+      texts.set(frame, text = encoder.encode(json));
+    }
+    return text;
+  };
+  const [comma, line, end] = [",", "\n", "]}"].map((text) => encoder.encode(text)) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  const head = JSON.stringify(headJson(profile), null, 1).replace(/\n\}$/, ',\n "allocations": [');
+  const parts: Uint8Array[] = [encoder.encode(head)];
+  jsonPaths(profile, limit).forEach((path, i) => {
+    const figures = JSON.stringify(pathJson(path, symbols.stack(path)));
+    if (i > 0) parts.push(comma);
+    parts.push(line, encoder.encode(`${figures.slice(0, -1)},"stack":[`));
+    path.stack.forEach((frame, j) => {
+      if (j > 0) parts.push(comma);
+      parts.push(frameText(frame));
+    });
+    parts.push(end);
+  });
+  parts.push(encoder.encode("\n]}\n"));
+  const all = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** A recording on disk, finished or growing. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { LAYOUT, MAGIC } from "../recording/layout.ts";
-import { RecordingError } from "../recording/reader.ts";
+import { readSnapshot, RecordingError } from "../recording/reader.ts";
 import { readMoment, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import { profileSince } from "./since.ts";
@@ -14,8 +14,7 @@ export interface ProfileReadOptions extends ReadOptions {
 }
 
 /**
- * A recording file. Opening reads it once, which checks it; {@linkcode Recording.profile} reads it
- * again, so on a recording that a program is still writing each call shows a later moment.
+ * A recording file. Opening checks it; {@linkcode Recording.profile} reads it anew each time, so on a recording that a program is still writing each call shows a later moment.
  *
  * @example
  * ```ts
@@ -39,7 +38,7 @@ export class Recording {
    * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
    */
   static open(path: string): Recording {
-    readProfile(path);
+    readSnapshot(path, []);
     return new Recording(path);
   }
 

@@ -200,16 +200,16 @@ function takeSnapshot(
 }
 
 /**
- * Takes a snapshot of a recording.
+ * Takes a snapshot of a recording; sections that are not wanted stay empty.
  *
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
-export function readSnapshot(path: string): Snapshot {
+export function readSnapshot(path: string, wanted?: readonly SectionName[]): Snapshot {
   const fd = open(path);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) refuse(path, "it is not a regular file");
-    return takeSnapshot(path, stat.size, (offset, length) => readAt(fd, offset, length));
+    return takeSnapshot(path, stat.size, (offset, length) => readAt(fd, offset, length), wanted);
   } finally {
     closeSync(fd);
   }
