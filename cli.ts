@@ -10,6 +10,7 @@ import {
   annotations,
   breachesText,
   callTree,
+  carryNames,
   checkVariables,
   comparable,
   compare,
@@ -427,6 +428,28 @@ Examples:
       : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
     if (options.output === "-") process.stdout.write(text);
     else write(options.output, text);
+  });
+
+program.command("resolve")
+  .description("write the names into a copy of a recording, which then opens on a machine without the programs")
+  .argument("<recording>", "the file")
+  .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
+  .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS))
+  .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
+  .action(async (path, options) => {
+    const output = options.output ?? `${path.replace(/\.heaptap$/, "")}.named.heaptap`;
+    const bar = progressBar();
+    let problem: string;
+    try {
+      problem = await carryNames(path, output, options, bar.step);
+    } catch (cause) {
+      if (cause instanceof RecordingError) throw cause;
+      throw new OutputError(`Cannot write "${output}": ${(cause as Error).message}`, { cause });
+    } finally {
+      bar.end();
+    }
+    if (problem) say(problem);
+    say(`names written into ${output}`);
   });
 
 program.command("doctor")

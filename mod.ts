@@ -109,3 +109,4 @@ export { parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts"
 export type { Suppression } from "./src/symbols/suppressions.ts";
 export { completions } from "./src/report/completions.ts";
 export type { CompletionCommand, CompletionOption, Shell } from "./src/report/completions.ts";
+export { carryNames } from "./src/symbols/carry.ts";

@@ -1,7 +1,7 @@
 /** Every format against the tool that it is for, and one contract for all: the same totals in each. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
@@ -335,4 +335,56 @@ test("131,072 call paths: every format has them all", { timeout: 300_000 }, asyn
   assert.equal(lines.length, 131_072);
   const deep = exportProfile({ ...many, callPaths: many.callPaths.slice(0, 3) }, names, "json");
   assert.equal(JSON.parse(new TextDecoder().decode(deep as Uint8Array)).allocations.length, 3);
+});
+
+test("resolve: a copy opens without the programs, with the same names and totals", () => {
+  const alone = join(folder, "alone");
+  mkdirSync(alone);
+  const program = target(alone, "inlined.cc");
+  const original = join(alone, "app.heaptap");
+  assert.equal(heaptap(["run", "--no-report", "-o", original, "--", program]).status, 0);
+  const cache = { XDG_CACHE_HOME: join(alone, "cache") };
+  mkdirSync(cache.XDG_CACHE_HOME);
+  const before = heaptap(["report", "--format", "json", original], { env: cache });
+  const resolved = heaptap(["resolve", original], { env: cache });
+  assert.deepEqual([resolved.status, resolved.stdout], [0, ""]);
+  const copy = join(alone, "app.named.heaptap");
+  assert.match(resolved.stderr, /names written into .*app\.named\.heaptap\n$/);
+  // The program is gone, and so is the cache of names.
+  rmSync(program);
+  const empty = { XDG_CACHE_HOME: join(alone, "empty") };
+  mkdirSync(empty.XDG_CACHE_HOME);
+  const after = heaptap(["report", "--format", "json", copy], { env: empty });
+  assert.deepEqual(JSON.parse(after.stdout), JSON.parse(before.stdout));
+  assert.notDeepEqual(
+    JSON.parse(heaptap(["report", "--format", "json", original], { env: empty }).stdout),
+    JSON.parse(before.stdout),
+  );
+  // Its holes stay holes.
+  const { blocks } = statSync(copy);
+  assert.ok(blocks * 512 < 4_000_000, String(blocks * 512));
+  assert.equal(readdirSync(alone).filter((name) => name.endsWith(".part")).length, 0);
+});
+
+test("resolve: names that are damaged or hostile are none, and the recording opens", () => {
+  const copy = join(folder, "damaged.heaptap");
+  assert.equal(heaptap(["resolve", "-o", copy, file]).status, 0);
+  const whole = readFileSync(copy);
+  const intact = Recording.open(copy).profile().totals;
+  for (const [at, value] of [[-1, 65], [-16, 255], [-12, 255], [-60, 0], [-200, 7]] as const) {
+    const bytes = Buffer.from(whole);
+    bytes[bytes.length + at] = value;
+    writeFileSync(copy, bytes);
+    assert.deepEqual(Recording.open(copy).profile().totals, intact);
+    assert.equal(heaptap(["report", copy]).status, 0);
+  }
+  const cases: [string[], RegExp][] = [
+    [["resolve", "/nowhere"], /^heaptap: Cannot read "\/nowhere": there is no such file\n$/],
+    [["resolve", "-o", "/nowhere/x", file], /^heaptap: Cannot write "\/nowhere\/x": .*\n$/],
+  ];
+  for (const [args, message] of cases) {
+    const { status, stderr } = heaptap(args);
+    assert.equal(status, 2);
+    assert.match(stderr, message);
+  }
 });

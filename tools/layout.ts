@@ -16,10 +16,11 @@ import {
   MAGIC,
   SECTION_TABLE,
   SECTIONS,
+  TRAILER_LAYOUT,
   VARIABLES,
   VERSION,
 } from "../src/recording/layout.ts";
-import type { PlacedField, PlacedRecord, RecordName } from "../src/recording/layout.ts";
+import type { PlacedRecord, RecordName } from "../src/recording/layout.ts";
 
 // The library uses no floating point registers: it stores doubles as what they are in memory.
 const C_TYPE = {
@@ -30,10 +31,6 @@ const C_TYPE = {
   i64: "int64_t",
   f64: "struct ht_double",
 } as const;
-
-function fieldsOf(name: RecordName): [string, PlacedField][] {
-  return Object.entries(LAYOUT[name].fields);
-}
 
 function cStruct(name: string, record: PlacedRecord): string {
   const lines = [`struct ht_${name} {`];
@@ -89,7 +86,11 @@ function header(): string {
 }
 
 function table(name: RecordName): string {
-  const rows = fieldsOf(name).map(([field, f]) =>
+  return recordTable(LAYOUT[name]);
+}
+
+function recordTable(record: PlacedRecord): string {
+  const rows = Object.entries(record.fields).map(([field, f]) =>
     `| ${f.offset} | \`${field}\` | ${f.type}${f.count === undefined ? "" : ` x ${f.count}`} | ${f.writer} | ${f.doc} |`
   );
   return ["| offset | field | type | writer | meaning |", "| ---: | --- | --- | --- | --- |", ...rows].join("\n");
@@ -127,6 +128,15 @@ ${
       "\n\n",
     )
   }
+
+## Names
+
+A recording that \`heaptap resolve\` wrote is longer than its header says. Behind what the header describes stand names, as
+gzipped JSON: an object whose keys are \`module:address\` (the module's index from 0, -1 for code of no object; the address in
+hexadecimal, as in a frame) and whose values are the functions there, innermost first, each \`[function, file, line]\`. Then
+this record ends the file:
+
+${recordTable(TRAILER_LAYOUT)}
 
 ## How it reads
 

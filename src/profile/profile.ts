@@ -178,4 +178,6 @@ export interface Profile {
   readonly callPaths: readonly CallPath[];
   /** Samples over the whole run, oldest first. */
   readonly timeline: readonly Sample[];
+  /** Names that the recording carries, gzipped; undefined when it carries none. */
+  readonly names: Uint8Array | undefined;
 }

@@ -238,6 +238,7 @@ function profileOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Profile {
     modules,
     callPaths,
     timeline: readTimeline(snapshot),
+    names: snapshot.names,
   };
 }
 

@@ -365,6 +365,21 @@ export const LAYOUT: Readonly<Record<RecordName, PlacedRecord>> = Object.fromEnt
 /** The figures with their offsets. */
 export const FIGURES_LAYOUT: PlacedRecord = place(FIGURES);
 
+/**
+ * What stands at the end of a recording that carries names (`heaptap resolve`), after the file that the
+ * header describes: the names as gzipped JSON, then this record.
+ */
+export const TRAILER = {
+  length: { type: "u64", writer: "driver", doc: "Bytes of the gzipped names, which stand right before" },
+  magic: { type: "u8", count: 8, writer: "driver", doc: "`htnames` and a zero byte" },
+} as const satisfies RecordLayout;
+
+/** The last eight bytes of a recording that carries names. */
+export const TRAILER_MAGIC = "htnames\0";
+
+/** The trailer with its offsets. */
+export const TRAILER_LAYOUT: PlacedRecord = place(TRAILER);
+
 /** How many records a section holds, from the number of buckets. Floors keep tiny tables usable. */
 export const CAPACITY: Readonly<Record<SectionName, string>> = {
   strings: "clamp(buckets * 8, 65536, 1048576)",

@@ -5,8 +5,18 @@
  * the file, every reference to what it refers to, so that a damaged or hostile file can give wrong
  * figures but never a crash, a hang or unbounded memory.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { BYTE_ORDER, HEADER_SIZE, LAYOUT, MAGIC, SECTION_TABLE, SECTIONS, VERSION } from "./layout.ts";
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  BYTE_ORDER,
+  HEADER_SIZE,
+  LAYOUT,
+  MAGIC,
+  SECTION_TABLE,
+  SECTIONS,
+  TRAILER_LAYOUT,
+  TRAILER_MAGIC,
+  VERSION,
+} from "./layout.ts";
 import type { RecordName, SectionName } from "./layout.ts";
 
 /**
@@ -92,6 +102,8 @@ export interface Snapshot {
   readonly path: string;
   readonly header: Table;
   readonly sections: Readonly<Record<SectionName, Table>>;
+  /** Names that it carries, gzipped; undefined when it carries none. */
+  readonly names: Uint8Array | undefined;
 }
 
 /** Which counter of the header says how many records of a section are in use. */
@@ -196,7 +208,53 @@ function takeSnapshot(
     const [offset, length] = usedBytes(path, size, header, descriptors, name);
     return new Table(name, wanted.includes(name) ? read(offset, length) : new Uint8Array());
   };
-  return { path, header, sections: Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"] };
+  const sections = Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"];
+  const names = wanted.length === 0 ? undefined : readNames(size, header.number(0, "file_size"), read);
+  return { path, header, sections, names };
+}
+
+/** The names behind what the header describes. */
+function readNames(
+  size: number,
+  described: number,
+  read: (offset: number, length: number) => Uint8Array,
+): Uint8Array | undefined {
+  const trailer = size - TRAILER_LAYOUT.size;
+  if (trailer < described) return undefined;
+  const bytes = read(trailer, TRAILER_LAYOUT.size);
+  const magic = TRAILER_LAYOUT.fields.magic?.offset ?? 0;
+  if (new TextDecoder("latin1").decode(bytes.subarray(magic, magic + 8)) !== TRAILER_MAGIC) return undefined;
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  return length <= trailer - described ? read(trailer - length, length) : undefined;
+}
+
+/**
+ * Copies a recording with names behind it: what is in use of it, and nothing of its holes.
+ *
+ * @throws {RecordingError} when it is none.
+ */
+export function copyWithNames(path: string, to: number, names: Uint8Array): void {
+  const { header } = readSnapshot(path, []);
+  const described = header.number(0, "file_size");
+  const fd = open(path);
+  try {
+    const descriptors = new Table("section", readAt(fd, 0, HEADER_SIZE).subarray(SECTION_TABLE));
+    const put = (bytes: Uint8Array, at: number) => {
+      for (let done = 0; done < bytes.length;) done += writeSync(to, bytes, done, bytes.length - done, at + done);
+    };
+    put(readAt(fd, 0, HEADER_SIZE), 0);
+    for (const name of SECTIONS) {
+      const [offset, length] = usedBytes(path, described, header, descriptors, name);
+      put(readAt(fd, offset, length), offset);
+    }
+    const trailer = new Uint8Array(TRAILER_LAYOUT.size);
+    new DataView(trailer.buffer).setBigUint64(TRAILER_LAYOUT.fields.length?.offset ?? 0, BigInt(names.length), true);
+    trailer.set(new TextEncoder().encode(TRAILER_MAGIC), TRAILER_LAYOUT.fields.magic?.offset ?? 0);
+    put(names, described);
+    put(trailer, described + names.length);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Call paths by the names on their stacks. */
 import type { CallPath, Profile } from "../profile/profile.ts";
-import { frameName } from "./symbols.ts";
+import { frameMatches } from "./symbols.ts";
 import type { Symbols } from "./symbols.ts";
 
 /** Which call paths to keep, by names: a function, a module's path or a source file that matches counts. */
@@ -28,9 +28,7 @@ export interface NameFilter {
 export function filterByName(profile: Profile, symbols: Symbols, { filter, exclude }: NameFilter): Profile {
   if (!filter && !exclude) return profile;
   const matches = (pattern: RegExp, path: CallPath) =>
-    symbols.stack(path).some((frame) =>
-      pattern.test(frameName(frame)) || pattern.test(frame.module) || (frame.file !== "" && pattern.test(frame.file))
-    );
+    symbols.stack(path).some((frame) => frameMatches(frame, pattern));
   const callPaths = profile.callPaths.filter((path) =>
     (!filter || matches(filter, path)) && !(exclude && matches(exclude, path))
   );

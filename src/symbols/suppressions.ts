@@ -1,6 +1,6 @@
 /** Known leaks, in the format of LeakSanitizer's suppression files: `leak:PATTERN`, a line each. */
 import type { CallPath, Profile } from "../profile/profile.ts";
-import { frameName } from "./symbols.ts";
+import { frameMatches } from "./symbols.ts";
 import type { Symbols } from "./symbols.ts";
 
 /** A line of the file: what it says, and what it matches. */
@@ -56,11 +56,7 @@ export function suppressLeaks(profile: Profile, symbols: Symbols, suppressions: 
   if (suppressions.length === 0) return profile;
   let [bytes, blocks] = [0, 0];
   const known = (path: CallPath) =>
-    symbols.stack(path).some((frame) =>
-      suppressions.some(({ pattern }) =>
-        pattern.test(frameName(frame)) || pattern.test(frame.module) || (frame.file !== "" && pattern.test(frame.file))
-      )
-    );
+    symbols.stack(path).some((frame) => suppressions.some(({ pattern }) => frameMatches(frame, pattern)));
   const callPaths = profile.callPaths.map((path) => {
     if (path.liveCount <= 0 || !known(path)) return path;
     bytes += path.liveBytes;

@@ -9,6 +9,7 @@ import { cacheFolder, missingPermission } from "../native/build.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
+import { carriedNames } from "./carried.ts";
 import { readElf } from "./elf.ts";
 import { findPerfMap } from "./perfmap.ts";
 
@@ -63,6 +64,7 @@ export class Symbols {
   readonly #options: SymbolOptions;
   #backend: Backend | undefined;
   #perfMap: ReturnType<typeof findPerfMap> | null = null;
+  #carried: ReturnType<typeof carriedNames> | null = null;
   /** What went wrong, in words for the user; "" when nothing did. */
   problem = "";
 
@@ -75,10 +77,16 @@ export class Symbols {
   /** Looks up every frame of these call paths that is not known yet. */
   async resolve(paths: Iterable<CallPath>, progress?: Progress): Promise<void> {
     const wanted = new Map<number, Set<Frame>>();
+    if (this.#carried === null) this.#carried = carriedNames(this.#profile);
     let total = 0;
     for (const path of paths) {
       for (const frame of path.stack) {
         if (this.#names.has(frame)) continue;
+        const carried = this.#carried?.(frame);
+        if (carried) {
+          this.#names.set(frame, carried);
+          continue;
+        }
         let frames = wanted.get(frame.module);
         if (!frames) wanted.set(frame.module, frames = new Set());
         if (!frames.has(frame)) total++;
@@ -224,6 +232,12 @@ function writeCache(path: string, cache: CacheFile): void {
   } catch {
     // A cache that cannot be written costs the next report some time, nothing else.
   }
+}
+
+/** Whether a pattern matches a frame's function, its module's path or its source file. */
+export function frameMatches(frame: NamedFrame, pattern: RegExp): boolean {
+  return pattern.test(frameName(frame)) || pattern.test(frame.module) ||
+    (frame.file !== "" && pattern.test(frame.file));
 }
 
 /** A function's name, or where it is when it has none: `libz.so.1+0x2f40`. */
