@@ -12,7 +12,6 @@ import {
   callTree,
   carryNames,
   checkVariables,
-  comparable,
   compare,
   compareText,
   comparisonJson,
@@ -296,13 +295,9 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
   }
   if (budgets.length === 0 && options.compare === undefined) return true;
-  const recorded = Recording.open(path).profile();
-  using symbols = new Symbols(recorded, { symboliser: options.symboliser });
-  await symbols.resolve(recorded.callPaths);
-  const run = comparable(suppressLeaks(recorded, symbols, suppressions(options)), symbols);
-  const before = options.compare === undefined
-    ? undefined
-    : await readComparable(options.compare, { symboliser: options.symboliser });
+  const { symboliser } = options;
+  const run = await readComparable(path, { symboliser, suppressions: suppressions(options) });
+  const before = options.compare === undefined ? undefined : await readComparable(options.compare, { symboliser });
   if (before) {
     const limit = options.limit ?? 10;
     process.stderr.write(compareText(compare(before, run), { limit, ...looks(process.stderr) }));

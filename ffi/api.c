@@ -53,7 +53,6 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
         c->exact_peak = exact_peak;
     if (out[0])
         ht_copy(c->pattern, sizeof c->pattern, out);
-    c->has_pattern = c->pattern[0] != 0;
     int problem = ht_process_start();
     /* A fork's child of a process that had installed already: its hooks are in, and pass through. */
     if (problem < 0)

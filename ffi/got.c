@@ -15,8 +15,9 @@
  * meanwhile. One may be half way through another thread's dlopen; its pages are writable still, and
  * stay as they are. (That its last page is protected just between our look and our store, and that
  * it had bound malloc before the tables were changed, is possible, and was not seen in ten thousand
- * installs against threads that did nothing but dlopen.) Everything is stored as whole words, and either value of a word is right at any
- * time: other threads go on calling. Nothing is ever put back, and the library is never unloaded.
+ * installs against threads that did nothing but dlopen.) Everything is stored as whole words, and either
+ * value of a word is right at any time: other threads go on calling. Nothing is ever put back, and the
+ * library is never unloaded.
  *
  * Not reached: pointers that a program copied before (a table of allocator functions), and the
  * dynamic linker's own.

@@ -21,7 +21,7 @@ extern char **environ __attribute__((weak));
 static struct ht_config {
     int read;
     uint32_t buckets, depth, mode, exact_peak, rejected;
-    int off, has_pattern;
+    int off;
     int installed; /* by a script, for this process and none of its children */
     int used;      /* a recording was made or tried */
     char pattern[4096], program[256];
@@ -127,7 +127,6 @@ static void ht_config_read(void)
     c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), "batched", "exact", 0, &c->rejected, HT_REJECTED_PEAK);
     const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
     c->off = pattern && !*pattern;
-    c->has_pattern = pattern != NULL;
     ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");
     ht_copy(c->program, sizeof c->program, start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program");
     for (char **a = start.arguments; a && *a && c->command_length < sizeof c->command - 1; a++)
@@ -148,7 +147,7 @@ static int ht_process_open(void)
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
     int in_memory = c->installed && !c->pattern[0];
-    int problem = ht_file_start(c->has_pattern ? c->pattern : NULL, c->program, in_memory);
+    int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
     if (problem)
         return problem;
     if (!ht_path_start() || !ht_unwind_start())

@@ -6,8 +6,9 @@
  *     bits 0..31 size, 32..51 call path, 52..63 thread slot + 1
  * A block of 4 GiB and more has HT_SLOT_LARGE for its slot; slot and size stand in the next two
  * words, which are its own too.
- * 0 is "no block that we know", a word without a slot one that is not counted (count.c). No two live blocks share a word: glibc's blocks span 32 bytes, for
- * other allocators requests are rounded up to that (process.c).
+ * 0 is "no block that we know", a word without a slot one that is not counted (count.c). No two live
+ * blocks share a word: glibc's blocks span 32 bytes, for other allocators requests are rounded up to
+ * that (real.c).
  *
  * Who writes: the thread that owns the block at that moment; between a free and the next malloc of
  * an address the allocator below orders the two. First-level pointers are set once, by

@@ -277,29 +277,26 @@ static struct ht_thread *ht_thread_shared(void)
 
 /* Gives the record the name that its thread has by now. A record of several threads keeps what their
  * names begin with in common, and a star. */
-static void ht_thread_rename(struct ht_thread *t)
+static void ht_thread_rename(struct ht_thread *t, char name[16])
 {
-    char name[16] = { 0 }, *own = (char *)t->counters->name;
-    ht_sys_thread_name(name);
-    if (ht_same_bytes(own, name, sizeof name))
+    char *own = (char *)t->counters->name;
+    if (ht_same_bytes(own, name, 16))
         return;
     if (t->counters->merged > 1) {
         uint32_t same = 0;
-        while (same < sizeof name - 2 && own[same] && own[same] == name[same])
+        while (same < 14 && own[same] && own[same] == name[same])
             same++;
         if (own[same] == '*' && !own[same + 1])
             return;
-        memset(name + same, 0, sizeof name - same);
+        memset(name + same, 0, 16 - same);
         name[same] = '*';
     }
-    memcpy(own, name, sizeof name);
+    memcpy(own, name, 16);
 }
 
 /* A state for the calling thread: with an ended thread's record, a fresh one, or none of its own. */
-static struct ht_thread *ht_thread_take(uint32_t tid)
+static struct ht_thread *ht_thread_take(uint32_t tid, const char name[16])
 {
-    char name[16] = { 0 };
-    ht_sys_thread_name(name);
     ht_lock(&ht_p.thread_lock);
     struct ht_thread *t = NULL;
     ht_threads_look(HT_PROBES, tid);
@@ -323,7 +320,9 @@ static struct ht_thread *ht_thread_start(void)
     if (ht_sys_pid() != ht_p.header->pid)
         return NULL;
     uint32_t tid = ht_sys_tid();
-    struct ht_thread *t = ht_thread_take(tid);
+    char name[16] = { 0 };
+    ht_sys_thread_name(name);
+    struct ht_thread *t = ht_thread_take(tid, name);
     if (!t)
         return NULL;
     t->last = NULL;
@@ -353,7 +352,7 @@ static struct ht_thread *ht_thread_start(void)
         c->start_time = ht_sys_now(HT_CLOCK_MONOTONIC) - ht_p.start;
     ht_own_set(&c->tid, tid);
     ht_own_add(&c->merged, 1u);
-    ht_thread_rename(t);
+    ht_thread_rename(t, name);
     return t;
 }
 
@@ -364,8 +363,11 @@ static void ht_tick_if_due(struct ht_thread *t)
         return;
     if (t->tick_mask < HT_TICK_MASK)
         t->tick_mask = t->tick_mask << 1 | 1;
-    if (ht_sample(t) && t->ready != HT_IDLE_SHARED)
-        ht_thread_rename(t);
+    if (ht_sample(t) && t->ready != HT_IDLE_SHARED) {
+        char name[16] = { 0 };
+        ht_sys_thread_name(name);
+        ht_thread_rename(t, name);
+    }
 }
 
 static void ht_untracked(void)

@@ -1,6 +1,6 @@
 /** Collapsed stacks: a line each, frames from the outermost by semicolons, then the figure. For any flame graph tool. */
 import type { Profile } from "../profile/profile.ts";
-import { weight } from "../profile/views.ts";
+import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
@@ -26,7 +26,7 @@ function safe(name: string): string {
  * ```
  */
 export function collapsedStacks(profile: Profile, symbols: Symbols, view: ViewName = "allocated"): string {
-  const { of } = weight(view);
+  const { of } = VIEWS[view];
   const lines = new Map<string, number>();
   for (const path of profile.callPaths) {
     const figure = of(path);

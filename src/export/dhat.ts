@@ -5,13 +5,14 @@
  * maximum, for which the larger of what it had live at the process's peak and at the end stands.
  */
 import type { Profile } from "../profile/profile.ts";
+import { sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
 import type { ExportFrame } from "./stacks.ts";
 
-function frameText({ name, file, line, module }: ExportFrame): string {
-  const place = file ? `${file}${line > 0 ? `:${line}` : ""}` : module ? `in ${module}` : "";
-  return place ? `${name} (${place})` : name;
+function frameText(frame: ExportFrame): string {
+  const place = sourcePlace(frame, true) || (frame.module && `in ${frame.module}`);
+  return place ? `${frame.name} (${place})` : frame.name;
 }
 
 /**

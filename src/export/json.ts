@@ -2,11 +2,9 @@
 import type { CallPath, Counters, Frame, Profile } from "../profile/profile.ts";
 import { culprit } from "../symbols/allocators.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import { JSON_VERSION } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import type { Comparison } from "../judge/compare.ts";
-
-/** Version of the JSON's shape; counts up when a key changes its meaning or goes away. */
-export const JSON_VERSION = 1;
 
 function counters(c: Counters) {
   return {

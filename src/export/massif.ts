@@ -1,5 +1,6 @@
 /** The format of Valgrind's Massif, for ms_print: the timeline, and what was live at the peak as a tree. */
 import type { CallPath, Profile } from "../profile/profile.ts";
+import { sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
 import type { ExportFrame } from "./stacks.ts";
@@ -13,9 +14,9 @@ interface Node {
   readonly callers: Map<string, Node>;
 }
 
-function frameText({ name, file, line, module }: ExportFrame): string {
-  const place = file ? `${file.replace(/^.*\//, "")}${line > 0 ? `:${line}` : ""}` : module ? `in ${module}` : "";
-  return `0x0: ${name}${place ? ` (${place})` : ""}`;
+function frameText(frame: ExportFrame): string {
+  const place = sourcePlace(frame) || (frame.module && `in ${frame.module}`);
+  return `0x0: ${frame.name}${place && ` (${place})`}`;
 }
 
 /** From the allocating functions to their callers, by what was live at the peak. */

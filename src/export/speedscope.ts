@@ -1,6 +1,6 @@
 /** Speedscope's own format: one file with a profile for each view. */
 import type { Profile } from "../profile/profile.ts";
-import { VIEWS, weight } from "../profile/views.ts";
+import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
@@ -40,12 +40,12 @@ export function speedscopeReport(profile: Profile, symbols: Symbols): string {
   };
   const stacks = profile.callPaths.map((path) => outwardIn(path, symbols).map(number));
   const profiles = (Object.keys(VIEWS) as ViewName[]).map((view) => {
-    const { of, unit } = weight(view);
+    const { of, unit } = VIEWS[view];
     const kept = profile.callPaths.map((path, i) => [of(path), stacks[i]] as const).filter(([figure]) => figure > 0);
     return {
       type: "sampled",
       name: TITLES[view],
-      unit,
+      unit: unit === "bytes" ? "bytes" : "none",
       startValue: 0,
       endValue: kept.reduce((total, [figure]) => total + figure, 0),
       samples: kept.map(([, stack]) => stack),

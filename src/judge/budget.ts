@@ -1,5 +1,5 @@
 /** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
-import { addFigures, noFigures } from "./comparable.ts";
+import { addFigures, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
 /** The names of limits, as the command line has them, and the figure of each. */
@@ -88,7 +88,7 @@ export function judge(
   const verdicts = budgets.map(({ limit, allowed, part }): Verdict => {
     const figure = LIMITS[limit];
     const paths = part ? all.filter((path) => path.names.some((name) => part.test(name))) : all;
-    const sum = part ? paths.reduce((total, path) => addFigures(total, path.figures), noFigures()) : run.totals;
+    const sum = part ? paths.reduce((total, path) => addFigures(total, path.figures), NO_FIGURES) : run.totals;
     const actual = sum[figure];
     const name = part ? `${limit} of /${part.source}/` : limit;
     const shares = responsible(paths, (path) => path.figures[figure]);

@@ -9,10 +9,12 @@ import { isRecording, Recording } from "../profile/recording.ts";
 import type { Profile } from "../profile/profile.ts";
 import { RecordingError } from "../recording/reader.ts";
 import { culprit } from "../symbols/allocators.ts";
+import { suppressLeaks } from "../symbols/suppressions.ts";
+import type { Suppression } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import type { NamedFrame, SymbolOptions } from "../symbols/symbols.ts";
 
-/** RunFigures that are compared. */
+/** Figures that are compared. */
 export interface RunFigures {
   /** Allocations. */
   readonly allocations: number;
@@ -48,14 +50,15 @@ export interface Comparable {
   readonly paths: ReadonlyMap<string, ComparablePath>;
 }
 
-const NOTHING: RunFigures = { allocations: 0, bytes: 0, peakBytes: 0, liveBytes: 0, temporary: 0 };
-
 /** The figures of a call path that is not there. */
-export function noFigures(): RunFigures {
-  return NOTHING;
+export const NO_FIGURES: RunFigures = { allocations: 0, bytes: 0, peakBytes: 0, liveBytes: 0, temporary: 0 };
+
+/** Whether a figure is bytes, not blocks. */
+export function isBytes(figure: keyof RunFigures): boolean {
+  return figure !== "allocations" && figure !== "temporary";
 }
 
-/** RunFigures put together. */
+/** Figures put together. */
 export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
   return {
     allocations: a.allocations + b.allocations,
@@ -65,6 +68,9 @@ export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
     temporary: a.temporary + b.temporary,
   };
 }
+
+/** Version of the JSON report's shape; counts up when a key changes its meaning or goes away. */
+export const JSON_VERSION = 1;
 
 type PlainFrame = Pick<NamedFrame, "function" | "file" | "line" | "module">;
 
@@ -133,9 +139,9 @@ function fromJson(path: string, text: string): Comparable {
   if (typeof version !== "number" || !summary || !Array.isArray(allocations)) {
     throw new RecordingError(`Cannot read "${path}": it is neither a recording nor a JSON report of heaptap`);
   }
-  if (version !== 1) {
+  if (version !== JSON_VERSION) {
     throw new RecordingError(
-      `Cannot read "${path}": it is a JSON report of version ${version}, and this heaptap reads 1`,
+      `Cannot read "${path}": it is a JSON report of version ${version}, and this heaptap reads ${JSON_VERSION}`,
     );
   }
   const number = (value: unknown) => typeof value === "number" && Number.isFinite(value) ? value : 0;
@@ -170,6 +176,12 @@ function fromJson(path: string, text: string): Comparable {
   };
 }
 
+/** Options of {@linkcode readComparable}. */
+export interface ComparableOptions extends SymbolOptions {
+  /** Known leaks, which are left out of what is live; of a recording, whose stacks are whole. */
+  readonly suppressions?: readonly Suppression[] | undefined;
+}
+
 /**
  * Reads a run to compare: a recording, whose names are looked up, or a JSON report of all call paths
  * (`heaptap run --save`, `heaptap report --format json`).
@@ -184,7 +196,7 @@ function fromJson(path: string, text: string): Comparable {
  * console.log(run.totals.allocations, run.paths.size);
  * ```
  */
-export async function readComparable(path: string, options: SymbolOptions = {}): Promise<Comparable> {
+export async function readComparable(path: string, options: ComparableOptions = {}): Promise<Comparable> {
   if (!isRecording(path)) {
     let text: string;
     try {
@@ -199,5 +211,5 @@ export async function readComparable(path: string, options: SymbolOptions = {}):
   const profile = Recording.open(path).profile();
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths);
-  return comparable(profile, symbols);
+  return comparable(suppressLeaks(profile, symbols, options.suppressions ?? []), symbols);
 }

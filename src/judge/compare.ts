@@ -1,9 +1,9 @@
 /** Two runs side by side: what grew, what shrank, what is new, what is gone. */
-import { noFigures } from "./comparable.ts";
+import { NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
 /** What runs are compared by. */
-export type CompareBy = "bytes" | "allocations" | "peakBytes" | "liveBytes" | "temporary";
+export type CompareBy = keyof RunFigures;
 
 /** A call path in a {@linkcode Comparison}. */
 export interface ComparedPath {
@@ -55,7 +55,7 @@ export function compare(before: Comparable, after: Comparable, by: CompareBy = "
     const [a, b] = [before.paths.get(key), after.paths.get(key)];
     const present = b ?? a;
     if (!present) continue;
-    const [was, is] = [a?.figures ?? noFigures(), b?.figures ?? noFigures()];
+    const [was, is] = [a?.figures ?? NO_FIGURES, b?.figures ?? NO_FIGURES];
     if (a && b && isSame(was, is)) same++;
     else {
       const { names, culprit } = present;

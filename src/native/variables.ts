@@ -1,14 +1,34 @@
-/** The environment variables that the library reads, checked before a program starts. */
+/** What the library can be told, by options and by environment variables. */
+
+/** Whole numbers that the library takes, lowest and highest. */
+export const RANGES = { buckets: [64, 1048576], depth: [4, 1024] } as const;
+
+/** The size of a table with room for so many call paths: the next power of two. */
+export function tableSize(buckets: number): number {
+  return 2 ** Math.ceil(Math.log2(buckets));
+}
+
+/** What is recorded, and with which limits. What is left out is as the environment variable of that name says. */
+export interface RecordOptions {
+  /** Call paths that the table holds, 64 to 1,048,576; `HEAPTAP_BUCKETS`, else 65,536. */
+  readonly buckets?: number | undefined;
+  /** Frames kept of a stack, 4 to 1,024; `HEAPTAP_DEPTH`, else 128. */
+  readonly depth?: number | undefined;
+  /** `counters` keeps totals only; `HEAPTAP_MODE`, else `paths`: call paths too. */
+  readonly mode?: "counters" | "paths" | undefined;
+  /** Whether the process's peak is exact with several threads too, at some cost an allocation; `HEAPTAP_PEAK`. */
+  readonly exactPeak?: boolean | undefined;
+}
 
 /** What a variable may hold, in words and as a test. */
 const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => boolean]>> = {
-  HEAPTAP_BUCKETS: ["a whole number from 64 to 1048576; 65536 is used", (v) => inRange(v, 64, 1048576)],
-  HEAPTAP_DEPTH: ["a whole number from 4 to 1024; 128 is used", (v) => inRange(v, 4, 1024)],
+  HEAPTAP_BUCKETS: ["a whole number from 64 to 1048576; 65536 is used", (v) => inRange(v, RANGES.buckets)],
+  HEAPTAP_DEPTH: ["a whole number from 4 to 1024; 128 is used", (v) => inRange(v, RANGES.depth)],
   HEAPTAP_MODE: ["counters or paths; paths is used", (v) => v === "counters" || v === "paths"],
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],
 };
 
-function inRange(text: string, low: number, high: number): boolean {
+function inRange(text: string, [low, high]: readonly [number, number]): boolean {
   return /^\d+$/.test(text) && Number(text) >= low && Number(text) <= high;
 }
 

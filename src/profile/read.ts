@@ -262,8 +262,10 @@ export function readOwnProfile(memory: Uint8Array, options?: ReadOptions): Profi
 
 /** What {@linkcode profileSince} needs of an earlier moment: figures, no stacks. */
 export interface Moment {
-  /** Which recording it is of: process and start. */
-  readonly recording: string;
+  /** The process, and when its recording began, as in a profile: which recording it is of. */
+  readonly pid: number;
+  /** See `pid`. */
+  readonly startTime: number;
   /** The process's figures. */
   readonly totals: MomentTotals;
   /** Every thread's. */
@@ -274,17 +276,20 @@ export interface Moment {
 
 type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
 
+/** The sections that figures without stacks are in. */
+const FIGURE_SECTIONS = ["threads", "owners", "paths"] as const;
+
 function momentOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Moment {
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const h = (field: string) => snapshot.header.number(0, field);
   const paths = new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, thread));
-  return { recording: `${h("pid")} ${h("start_time")}`, totals, threads, paths };
+  return { pid: h("pid"), startTime: h("start_time") / 1e6, totals, threads, paths };
 }
 
 /** Reads the figures of this process's recording, without its stacks, as they are at this moment. */
 export function readOwnMoment(memory: Uint8Array, options?: ReadOptions): Moment {
-  return momentOf(readMemory(memory, ["threads", "owners", "paths"]), options);
+  return momentOf(readMemory(memory, FIGURE_SECTIONS), options);
 }
 
 /**
@@ -293,5 +298,5 @@ export function readOwnMoment(memory: Uint8Array, options?: ReadOptions): Moment
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
 export function readMoment(path: string, options?: ReadOptions): Moment {
-  return momentOf(readSnapshot(path), options);
+  return momentOf(readSnapshot(path, FIGURE_SECTIONS), options);
 }

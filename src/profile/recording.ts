@@ -47,7 +47,7 @@ export class Recording {
     const profile = readProfile(this.path, options);
     if (options.since === undefined) return profile;
     const then = readMoment(options.since, options);
-    if (then.recording !== readMoment(this.path).recording) {
+    if (then.pid !== profile.process.pid || then.startTime !== profile.process.startTime) {
       throw new RecordingError(
         `Cannot start from "${options.since}": it is no earlier copy of "${this.path}"; to put two runs side by side use heaptap compare`,
       );

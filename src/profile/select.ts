@@ -80,10 +80,10 @@ export interface FigureFilter {
  */
 export function filterByFigures(profile: Profile, { minCount = 0, minBytes = 0, view }: FigureFilter): Profile {
   if (minCount === 0 && minBytes === 0 && view === undefined) return profile;
-  const { bytes, count } = VIEWS[view ?? "allocated"];
+  const { of, unit, count } = VIEWS[view ?? "allocated"];
   const callPaths = profile.callPaths.filter((path) =>
-    count(path) >= minCount && (!bytes || bytes(path) >= minBytes) &&
-    (view === undefined || count(path) > 0 || (bytes !== undefined && bytes(path) > 0))
+    count(path) >= minCount && (unit === "blocks" || of(path) >= minBytes) &&
+    (view === undefined || count(path) > 0 || of(path) > 0)
   );
   return { ...profile, callPaths };
 }

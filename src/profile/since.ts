@@ -33,9 +33,9 @@ function changed(figures: Counters): boolean {
 }
 
 /**
- * What a recording says of the time between an earlier moment and a profile of it. Counts and bytes are differences; what
- * is live may be negative, where more of a path was freed than allocated. The peak is the process's:
- * of a path, what it had live at the peak above what it had live at the earlier moment when the
+ * What a recording says of the time between an earlier moment and a profile of it. Counts and bytes are
+ * differences; what is live may be negative, where more of a path was freed than allocated. The peak is the
+ * process's: of a path, what it had live at the peak above what it had live at the earlier moment when the
  * peak is a later one, else 0.
  */
 export function profileSince(now: Profile, then: Moment): Profile {

@@ -1,7 +1,8 @@
 /** A comparison as text. */
 import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
-import type { RunFigures } from "../judge/comparable.ts";
+import { isBytes } from "../judge/comparable.ts";
+import { sourcePlace } from "../symbols/symbols.ts";
 import { bytes, clip, count, plural, printable } from "./format.ts";
 
 /** How the text is to look. */
@@ -16,17 +17,17 @@ export interface CompareOptions {
   readonly color: boolean;
 }
 
-/** What each figure is called, and whether it is bytes. */
-const FIGURES: readonly [figure: CompareBy, title: string, isBytes: boolean][] = [
-  ["allocations", "allocations", false],
-  ["bytes", "allocated", true],
-  ["peakBytes", "peak", true],
-  ["liveBytes", "live at the end", true],
-  ["temporary", "temporary", false],
-];
+/** What each figure is called. */
+const TITLES: Readonly<Record<CompareBy, string>> = {
+  allocations: "allocations",
+  bytes: "allocated",
+  peakBytes: "peak",
+  liveBytes: "live at the end",
+  temporary: "temporary",
+};
 
-const shown = (n: number, isBytes: boolean) => isBytes ? bytes(n) : count(n);
-const signed = (n: number, isBytes: boolean) => `${n > 0 ? "+" : ""}${shown(n, isBytes)}`;
+const shown = (n: number, figure: CompareBy) => isBytes(figure) ? bytes(n) : count(n);
+const signed = (n: number, figure: CompareBy) => `${n > 0 ? "+" : ""}${shown(n, figure)}`;
 
 function percent(before: number, after: number): string {
   return before > 0 ? ` (${after >= before ? "+" : ""}${(100 * (after - before) / before).toFixed(1)}%)` : "";
@@ -34,12 +35,12 @@ function percent(before: number, after: number): string {
 
 /** `10 → 5  -5 (-2.50 KB)`: blocks, and the bytes that they make. */
 function change(path: ComparedPath, by: CompareBy): string {
-  const isBytes = FIGURES.find(([figure]) => figure === by)?.[2] ?? true;
   // Of a figure in bytes the blocks behind it stand first, where they are counted; else the figure itself.
-  const counted: keyof RunFigures = by === "temporary" ? "temporary" : "allocations";
+  const counted = by === "temporary" ? "temporary" : "allocations";
+  const figure = isBytes(by) ? by : "bytes";
   const [was, is] = [path.before[counted], path.after[counted]];
-  const grown = isBytes ? path.after[by] - path.before[by] : path.after.bytes - path.before.bytes;
-  return `${count(was)} \u2192 ${count(is)}  ${signed(is - was, false)} (${signed(grown, true)})`;
+  const grown = path.after[figure] - path.before[figure];
+  return `${count(was)} \u2192 ${count(is)}  ${signed(is - was, counted)} (${signed(grown, figure)})`;
 }
 
 /**
@@ -67,12 +68,11 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
     lines.push(paint("dim", printable(`different programs: ${before.executable} and ${after.executable}`)));
   }
   lines.push("");
-  for (const [figure, title, isBytes] of FIGURES) {
+  for (const [figure, title] of Object.entries(TITLES) as [CompareBy, string][]) {
     const [was, is] = [before.totals[figure], after.totals[figure]];
-    const values = `${shown(was, isBytes).padStart(12)} \u2192 ${shown(is, isBytes).padEnd(12)}`;
-    lines.push(`  ${title.padEnd(16)} ${values} ${judged(is - was, signed(is - was, isBytes) + percent(was, is))}`);
+    const values = `${shown(was, figure).padStart(12)} \u2192 ${shown(is, figure).padEnd(12)}`;
+    lines.push(`  ${title.padEnd(16)} ${values} ${judged(is - was, signed(is - was, figure) + percent(was, is))}`);
   }
-  const title = FIGURES.find(([figure]) => figure === by)?.[1] ?? by;
   lines.push(
     "",
     `${count(paths.length)} ${plural(paths.length, "call path")} differ, ${count(same)} ${
@@ -80,21 +80,19 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
     } the same`,
   );
   const kept = options.limit > 0 ? paths.slice(0, options.limit) : paths;
-  if (kept.length > 0) lines.push("", paint(["bold", "underline"], `Call paths by growth, ${title}`));
+  if (kept.length > 0) lines.push("", paint(["bold", "underline"], `Call paths by growth, ${TITLES[by]}`));
   const changes = kept.map((path) => change(path, by));
   const wide = Math.max(0, ...changes.map((text) => text.length));
   kept.forEach((path, i) => {
     const { culprit, names, state } = path;
     const growth = path.after[by] - path.before[by];
     const name = printable(culprit.function || names[0] || "(unknown)");
-    const place = culprit.file
-      ? `  ${culprit.file.replace(/^.*\//, "")}${culprit.line > 0 ? `:${culprit.line}` : ""}`
-      : "";
+    const place = sourcePlace(culprit);
     const mark = state === "both" ? "" : `${state}  `;
     lines.push(
       `  ${judged(growth, (changes[i] ?? "").padEnd(wide))}  ${paint("yellow", mark)}${
         paint("cyan", clip(name, options.width - 10))
-      }${paint("dim", printable(place))}`,
+      }${paint("dim", place && `  ${printable(place)}`)}`,
     );
     const at = names.findIndex((n) => n === culprit.function);
     const callers = names.slice(Math.max(0, at) + 1).map((n) => n.replace(/\(.*$/, ""))

@@ -1,7 +1,8 @@
 /** Groups and trees as text. */
 import type { Profile } from "../profile/profile.ts";
+import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
-import type { Group, GroupBy, GroupFigures, TreeNode } from "../symbols/group.ts";
+import type { Group, GroupBy, TreeNode } from "../symbols/group.ts";
 import { bytes, clip, count, plural, printable, share } from "./format.ts";
 
 /** How the text is to look. */
@@ -14,44 +15,17 @@ export interface GroupOptions {
   readonly width: number;
 }
 
-interface Measure {
-  readonly title: string;
-  readonly of: (figures: GroupFigures) => number;
-  readonly count: (figures: GroupFigures) => number;
-  readonly total: (profile: Profile) => number;
-  readonly show: (n: number) => string;
-}
-
-const MEASURES: Readonly<Record<ViewName, Measure>> = {
-  allocated: {
-    title: "allocated",
-    of: (f) => f.bytes,
-    count: (f) => f.allocations,
-    total: (p) => p.totals.bytes,
-    show: bytes,
-  },
-  live: {
-    title: "live",
-    of: (f) => f.liveBytes,
-    count: (f) => f.liveCount,
-    total: (p) => p.totals.liveBytes,
-    show: bytes,
-  },
-  peak: {
-    title: "live at the peak",
-    of: (f) => f.peakBytes,
-    count: (f) => f.peakCount,
-    total: (p) => p.totals.peakBytes,
-    show: bytes,
-  },
-  temporary: {
-    title: "temporary",
-    of: (f) => f.temporary,
-    count: (f) => f.temporary,
-    total: (p) => p.totals.temporary,
-    show: count,
-  },
+const TITLES: Readonly<Record<ViewName, string>> = {
+  allocated: "allocated",
+  live: "live",
+  peak: "live at the peak",
+  temporary: "temporary",
 };
+
+/** A view with its title, and how its figures are written. */
+function measure(view: ViewName = "allocated") {
+  return { ...VIEWS[view], title: TITLES[view], show: VIEWS[view].unit === "bytes" ? bytes : count };
+}
 
 /**
  * A table of groups, the largest of their own first.
@@ -67,11 +41,11 @@ const MEASURES: Readonly<Record<ViewName, Measure>> = {
  * ```
  */
 export function groupsText(profile: Profile, by: GroupBy, groups: readonly Group[], options: GroupOptions): string {
-  const { title, of, count: counted, total, show } = MEASURES[options.view ?? "allocated"];
+  const { title, of, count: counted, show } = measure(options.view);
   const sorted = groups.filter((g) => of(g.inclusive) !== 0)
     .sort((a, b) => of(b.self) - of(a.self) || of(b.inclusive) - of(a.inclusive) || a.name.localeCompare(b.name, "en"));
   const kept = options.limit > 0 ? sorted.slice(0, options.limit) : sorted;
-  const all = total(profile);
+  const all = of(profile.totals);
   const lines = [
     `${title} by ${by}: ${count(sorted.length)} of them, ${show(all)} in all`,
     "",
@@ -108,7 +82,7 @@ const SMALLEST = 0.005;
  * ```
  */
 export function treeText(root: TreeNode, direction: "callers" | "callees", options: GroupOptions): string {
-  const { title, of, show } = MEASURES[options.view ?? "allocated"];
+  const { title, of, show } = measure(options.view);
   const all = of(root.figures);
   if (root.children.size === 0) return `${title}, by ${direction}: no function matches\n`;
   const lines = [`${title}, by ${direction}: ${show(all)}`, ""];

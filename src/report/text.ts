@@ -3,9 +3,10 @@ import { styleText } from "node:util";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
-import type { ViewName } from "../profile/views.ts";
+import { VIEWS } from "../profile/views.ts";
+import type { View, ViewName } from "../profile/views.ts";
 import { culprit } from "../symbols/allocators.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { bytes, clip, count, plural, printable, seconds, share } from "./format.ts";
 
@@ -25,53 +26,24 @@ export interface TextOptions {
   readonly sortBy?: SortBy | "name" | undefined;
 }
 
-/** A section of the report: what is sorted by, and what it is a share of. */
-interface Section {
-  readonly view: ViewName;
+/** A section of the report: a view of the call paths, and what their figures are shares of. */
+interface Section extends View {
   readonly title: string;
-  readonly of: (path: CallPath) => number;
   readonly total: number;
-  readonly count: (path: CallPath) => number;
-  /** Whether `of` counts blocks, not bytes. */
-  readonly blocks?: true;
 }
 
 function sections(profile: Profile, only: ViewName | undefined): Section[] {
   const { totals, process, limits } = profile;
   const ended = !process.running;
   const about = limits.peakError > 0 ? `, exact to ${bytes(limits.peakError)}` : "";
-  const all: Section[] = [
-    {
-      view: "allocated",
-      title: "allocated bytes",
-      of: (p) => p.bytes,
-      total: totals.bytes,
-      count: (p) => p.allocations,
-    },
-    {
-      view: "peak",
-      title: `live at the peak (${bytes(totals.peakBytes)}${about})`,
-      of: (p) => p.peakBytes,
-      total: totals.peakBytes,
-      count: (p) => p.peakCount,
-    },
-    {
-      view: "live",
-      title: ended ? "live at the end (leaks)" : "live now",
-      of: (p) => p.liveBytes,
-      total: totals.liveBytes,
-      count: (p) => p.liveCount,
-    },
-    {
-      view: "temporary",
-      title: "temporary allocations",
-      of: (p) => p.temporary,
-      total: totals.temporary,
-      count: (p) => p.temporary,
-      blocks: true,
-    },
+  const titles: readonly (readonly [ViewName, string])[] = [
+    ["allocated", "allocated bytes"],
+    ["peak", `live at the peak (${bytes(totals.peakBytes)}${about})`],
+    ["live", ended ? "live at the end (leaks)" : "live now"],
+    ["temporary", "temporary allocations"],
   ];
-  return only ? all.filter((section) => section.view === only) : all;
+  return titles.filter(([view]) => only === undefined || view === only)
+    .map(([view, title]) => ({ ...VIEWS[view], title, total: VIEWS[view].of(totals) }));
 }
 
 function top(profile: Profile, section: Section, options: Shown, symbols?: Symbols): CallPath[] {
@@ -140,9 +112,8 @@ class Writer {
 
 function place(frame: NamedFrame | undefined, verbosity: number): string {
   if (!frame) return "";
-  const short = (path: string) => verbosity >= 2 ? path : path.replace(/^.*\//, "");
-  if (frame.file) return frame.line > 0 ? `${short(frame.file)}:${frame.line}` : short(frame.file);
-  return frame.function && frame.module ? short(frame.module) : "";
+  const whole = verbosity >= 2;
+  return sourcePlace(frame, whole) || (frame.function && frame.module ? shortPath(frame.module, whole) : "");
 }
 
 function signalName(signal: number): string {
@@ -246,10 +217,10 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
 function row(out: Writer, options: TextOptions, view: Section, path: CallPath, stack: readonly NamedFrame[]): void {
   const at = culprit(stack);
   const frame = stack[at];
-  const figure = view.blocks ? count(view.of(path)) : out.bytes(view.of(path));
+  const figure = view.unit === "blocks" ? count(view.of(path)) : out.bytes(view.of(path));
   const wide = options.verbosity >= 1 ? 20 : 9;
   const left = `${figure.padStart(wide)} ${share(view.of(path), view.total).padStart(6)} ${
-    (view.blocks ? "" : count(view.count(path))).padStart(view.blocks ? 0 : 11)
+    (view.unit === "blocks" ? "" : count(view.count(path))).padStart(view.unit === "blocks" ? 0 : 11)
   }  `;
   const room = Math.max(20, options.width - left.length);
   const where = printable(place(frame, options.verbosity));
@@ -303,12 +274,13 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
     if (paths.length === 0) continue;
     out.line();
     out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
-    const unit = view.blocks ? "blocks" : "bytes";
     const wide = options.verbosity >= 1 ? 20 : 9;
     out.line(
       out.paint(
         "dim",
-        `${unit.padStart(wide)} ${"share".padStart(6)} ${view.blocks ? "" : "blocks".padStart(11)}  function`,
+        `${view.unit.padStart(wide)} ${"share".padStart(6)} ${
+          view.unit === "blocks" ? "" : "blocks".padStart(11)
+        }  function`,
       ),
     );
     for (const path of paths) row(out, options, view, path, symbols.stack(path));

@@ -1,13 +1,10 @@
 /** Budgets that were kept or not, as text, as workflow annotations and as a JUnit file. */
-import type { RunFigures } from "../judge/comparable.ts";
+import { isBytes } from "../judge/comparable.ts";
+import { sourcePlace } from "../symbols/symbols.ts";
 import type { Verdict } from "../judge/budget.ts";
 import { bytes, count, printable } from "./format.ts";
 
 const SHOWN = 5;
-
-function isBytes(figure: keyof RunFigures): boolean {
-  return figure !== "allocations" && figure !== "temporary";
-}
 
 function shown(verdict: Verdict, n: number): string {
   const whole = Math.round(n);
@@ -27,10 +24,8 @@ function responsibleLines(verdict: Verdict): string[] {
   return verdict.responsible.slice(0, SHOWN).map(({ culprit, names, figures }) => {
     const n = figures[verdict.figure];
     const name = printable(culprit.function || names[0] || "(unknown)");
-    const place = culprit.file
-      ? ` (${culprit.file.replace(/^.*\//, "")}${culprit.line > 0 ? `:${culprit.line}` : ""})`
-      : "";
-    return `    ${isBytes(verdict.figure) ? bytes(n) : count(n)}  ${name}${printable(place)}`;
+    const place = sourcePlace(culprit);
+    return `    ${isBytes(verdict.figure) ? bytes(n) : count(n)}  ${name}${place && ` (${printable(place)})`}`;
   });
 }
 

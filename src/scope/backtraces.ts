@@ -2,12 +2,11 @@
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { checkLimit, selectPaths } from "../profile/select.ts";
 import { bytes, count, plural, printable } from "../report/format.ts";
-import { shortStack } from "../symbols/trim.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
 import { checkChoice, checkOptions } from "./options.ts";
-import { DEFAULT_LIMIT, nameSites, profileNow, unseen } from "./sites.ts";
+import { DEFAULT_LIMIT, namePaths, profileNow, unseen } from "./sites.ts";
 import type { SiteOptions } from "./sites.ts";
 
 /** How much of a backtrace to give; see {@linkcode backtraceReport}. */
@@ -39,7 +38,7 @@ export interface BacktraceRow {
   readonly backtrace: readonly NamedFrame[];
 }
 
-function row(path: Omit<CallPath, "stack">, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
+function row(path: CallPath, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
   return {
     allocatedBytes: path.bytes,
     freedBytes: path.freedBytes,
@@ -54,8 +53,8 @@ function row(path: Omit<CallPath, "stack">, place: string, backtrace: readonly N
 
 /** A frame in one line. */
 function frameText(frame: NamedFrame | undefined): string {
-  const where = frame?.file ? `  ${frame.file}${frame.line > 0 ? `:${frame.line}` : ""}` : "";
-  return printable(frameName(frame) + where);
+  const place = frame && sourcePlace(frame, true);
+  return printable(place ? `${frameName(frame)}  ${place}` : frameName(frame));
 }
 
 /** The same without a look-up. */
@@ -147,11 +146,11 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
       return new BacktraceReport(...merged(rows, limit), unseen(profile));
     });
   }
-  const { sites, problem } = await nameSites(profile, matching);
+  const { named, problem } = await namePaths(profile, matching);
   return own(() => {
-    const rows = sites.map((site) => {
-      const backtrace = mode === "full" ? site.stack : shortStack(site.stack, profile.process.executable);
-      return row(site, frameText(backtrace[0]), backtrace);
+    const rows = named.map(({ path, stack, short }) => {
+      const backtrace = mode === "full" ? stack : short;
+      return row(path, frameText(backtrace[0]), backtrace);
     });
     return new BacktraceReport(...merged(rows, limit), problem);
   });

@@ -3,13 +3,13 @@ import type { CallPath, Profile } from "../profile/profile.ts";
 import { selectPaths } from "../profile/select.ts";
 import { profileSince } from "../profile/since.ts";
 import { bytes, count, plural } from "../report/format.ts";
-import { shortStack } from "../symbols/trim.ts";
+import { sourcePlace } from "../symbols/symbols.ts";
 import { attach, own, ownMoment, ownProfile } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";
 import { checkOptions } from "./options.ts";
-import { nameSites } from "./sites.ts";
-import type { CallSite } from "./sites.ts";
+import { namePaths } from "./sites.ts";
+import type { NamedPath } from "./sites.ts";
 
 /** What a function may allocate. */
 export interface AllocationLimits {
@@ -81,21 +81,19 @@ async function topPaths(profile: Profile, limit: LimitName, figures: Figures): P
   const possible = (path: CallPath) =>
     path.allocations > 0 && path.allocations <= figures.allocCount && path.bytes <= figures.totalBytes;
   const paths = selectPaths(profile, { sortBy, limit: CONSIDERED, filter: possible });
-  const { sites, problem } = await nameSites(profile, paths);
+  const { named, problem } = await namePaths(profile, paths);
   // What runs through code of the test's before what the runtime does by itself.
-  const isRuntime = (site: CallSite) =>
-    shortStack(site.stack, profile.process.executable).every((frame) => frame.module === profile.process.executable);
-  const top = [...sites.filter((site) => !isRuntime(site)), ...sites.filter(isRuntime)].slice(0, SHOWN);
-  const note = problem && top.some((site) => !site.function) ? `\n  (${problem})` : "";
-  return top.map((site) => {
-    const [frame, ...callers] = shortStack(site.stack, profile.process.executable);
+  const isRuntime = ({ short }: NamedPath) => short.every((frame) => frame.module === profile.process.executable);
+  const top = [...named.filter((path) => !isRuntime(path)), ...named.filter(isRuntime)].slice(0, SHOWN);
+  const note = problem && top.some(({ short }) => !short[0]?.function) ? `\n  (${problem})` : "";
+  return top.map(({ path, short: [frame, ...callers] }) => {
     const name = (f: typeof frame) => f?.function.replace(/\(.*$/, "") || f?.module.replace(/^.*\//, "") || "JIT code";
-    const place = frame?.file ? ` (${frame.file.replace(/^.*\//, "")}:${frame.line})` : "";
+    const place = frame && sourcePlace(frame);
     const from = callers.slice(0, 4).map(name).join(" < ");
-    const blocks = `${count(site.allocations)} ${plural(site.allocations, "allocation")}`;
-    return `\n  ${blocks}, ${bytes(site.bytes)}, ${bytes(site.liveBytes)} in use: ${name(frame)}${place}${
-      from && ` < ${from}`
-    }`;
+    const blocks = `${count(path.allocations)} ${plural(path.allocations, "allocation")}`;
+    return `\n  ${blocks}, ${bytes(path.bytes)}, ${bytes(path.liveBytes)} in use: ${name(frame)}${
+      place && ` (${place})`
+    }${from && ` < ${from}`}`;
   }).join("") + note;
 }
 

@@ -8,22 +8,15 @@ import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
 import type { Moment } from "../profile/read.ts";
 import type { Profile } from "../profile/profile.ts";
 import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../recording/layout.ts";
-import { checkVariables } from "../native/variables.ts";
+import { checkVariables, RANGES, tableSize } from "../native/variables.ts";
+import type { RecordOptions } from "../native/variables.ts";
 import { Meter, Window } from "./meter.ts";
 import { checkChoice, checkOptions } from "./options.ts";
 
-/** Options of {@linkcode install}. What is left out is as the environment variable of that name says. */
-export interface InstallOptions {
+/** Options of {@linkcode install}. */
+export interface InstallOptions extends RecordOptions {
   /** File for the recording, which other processes can then read; `%p` becomes the process's number. `HEAPTAP_OUT`, else the recording is kept in memory. */
   readonly out?: string | undefined;
-  /** Call paths that the table holds, 64 to 1,048,576; `HEAPTAP_BUCKETS`, else 65,536. */
-  readonly buckets?: number | undefined;
-  /** Frames kept of a stack, 4 to 1,024; `HEAPTAP_DEPTH`, else 128. */
-  readonly depth?: number | undefined;
-  /** `counters` keeps totals only; `HEAPTAP_MODE`, else `paths`: call paths too. */
-  readonly mode?: "counters" | "paths" | undefined;
-  /** Whether the process's peak is exact with several threads too, at some cost an allocation; `HEAPTAP_PEAK`. */
-  readonly exactPeak?: boolean | undefined;
   /** A compiled library, as `heaptap lib` prints; the one in the cache, compiled on first use, when left out. */
   readonly library?: string | undefined;
 }
@@ -67,13 +60,13 @@ export interface Attached {
 
 let attached: Attached | undefined;
 
-function number(name: string, value: number | undefined, low: number, high: number): number {
+function number(name: keyof typeof RANGES, value: number | undefined): number {
+  const [low, high] = RANGES[name];
   if (value === undefined) return UNSET;
   if (!Number.isInteger(value) || value < low || value > high) {
     throw new RangeError(`Cannot install with ${name} ${value}: it takes a whole number from ${low} to ${high}`);
   }
-  // The table's size is a power of two.
-  return name === "buckets" ? 2 ** Math.ceil(Math.log2(value)) : value;
+  return name === "buckets" ? tableSize(value) : value;
 }
 
 const ERRORS: Readonly<Record<number, string>> = {
@@ -93,8 +86,8 @@ function checked(options: InstallOptions): readonly [buckets: number, depth: num
   checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "library"]);
   checkChoice("mode", options.mode, ["counters", "paths"]);
   return [
-    number("buckets", options.buckets, 64, 1048576),
-    number("depth", options.depth, 4, 1024),
+    number("buckets", options.buckets),
+    number("depth", options.depth),
     options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1,
     options.exactPeak === undefined ? UNSET : Number(options.exactPeak),
   ];
@@ -147,7 +140,7 @@ function start(library: Library, options: InstallOptions): Started {
 function ignored(options: InstallOptions, recording: Installation["recording"]): string[] {
   const different = (name: keyof typeof recording, wanted: unknown) =>
     wanted !== undefined && wanted !== recording[name];
-  const buckets = options.buckets === undefined ? undefined : 2 ** Math.ceil(Math.log2(options.buckets));
+  const buckets = options.buckets === undefined ? undefined : tableSize(options.buckets);
   const names = [
     ...options.out !== undefined ? ["out"] : [],
     ...different("mode", options.mode) ? ["mode"] : [],
@@ -244,7 +237,7 @@ export function install(options: InstallOptions = {}): Installation {
 
 /**
  * Stops counting allocations, in all threads, until {@linkcode resume}. Frees of known blocks go on
- * being counted, so that what is in use stays right; blocks allocated meanwhile stay unknown. It does
+ * being counted, so that what is in use stays right; blocks allocated meanwhile are not counted, nor their frees. It does
  * not nest: one `resume` ends any number of pauses.
  *
  * @example

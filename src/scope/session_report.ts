@@ -54,8 +54,6 @@ export class OperationTally {
   begun = 0;
   /** Whether one of them was of the process. */
   ofProcess = false;
-  #spans = 0;
-  #iterations = 0;
   #peakBytes = 0;
   #grownBytes = 0;
   readonly #bytes = new Tally();
@@ -72,8 +70,6 @@ export class OperationTally {
     iterations: number,
     runtime: { before: RuntimeMemory; after: RuntimeMemory } | undefined,
   ): void {
-    this.#spans++;
-    this.#iterations += iterations;
     this.#bytes.add(figures.totalBytes, iterations);
     this.#count.add(figures.allocCount, iterations);
     this.#grownBytes += figures.currentBytes;
@@ -90,8 +86,8 @@ export class OperationTally {
 
   /** The figures so far. */
   toReport(): OperationReport {
-    return operationReport(this.name, this.#spans, this.#iterations, this.#bytes, this.#count, {
-      openSpans: this.begun - this.#spans,
+    return operationReport(this.name, this.#bytes, this.#count, {
+      openSpans: this.begun - this.#bytes.spans,
       ofProcess: this.ofProcess,
       peakBytes: this.#peakBytes,
       grownBytes: this.#grownBytes,
@@ -107,16 +103,14 @@ function addMemory(a: RuntimeMemory | undefined, b: RuntimeMemory | undefined): 
 
 function operationReport(
   name: string,
-  spans: number,
-  iterations: number,
   bytes: Tally,
   count: Tally,
   rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownBytes" | "runtime">,
 ): OperationReport {
   return {
     name,
-    spans,
-    iterations,
+    spans: bytes.spans,
+    iterations: bytes.iterations,
     totalBytes: bytes.total,
     totalCount: count.total,
     meanBytes: bytes.mean,
@@ -131,8 +125,6 @@ function mergeOperations(a: OperationReport, b: OperationReport): OperationRepor
   const merge = (x: TallyData, y: TallyData) => new Tally(x).merge(new Tally(y));
   return operationReport(
     a.name,
-    a.spans + b.spans,
-    a.iterations + b.iterations,
     merge(a.tallies.bytes, b.tallies.bytes),
     merge(a.tallies.count, b.tallies.count),
     {

@@ -102,28 +102,27 @@ export function unseen(profile: Profile): string {
   return `The table was full: ${few} allocations are known by their innermost frames alone, ${none} by none; raise buckets (HEAPTAP_BUCKETS)`;
 }
 
+/** A call path with its named stack, whole and without what explains nothing. */
+export interface NamedPath {
+  readonly path: CallPath;
+  readonly stack: readonly NamedFrame[];
+  readonly short: readonly NamedFrame[];
+}
+
 /** Call paths with the names of their frames, and what they do not tell. */
-export async function nameSites(
+export async function namePaths(
   profile: Profile,
   paths: readonly CallPath[],
-): Promise<{ sites: CallSite[]; problem: string }> {
+): Promise<{ named: NamedPath[]; problem: string }> {
   using symbols = new Symbols(profile, { within: (part) => own(part) });
   await symbols.resolve(paths);
-  const sites = own(() =>
+  const named = own(() =>
     paths.map((path) => {
       const stack = symbols.stack(path);
-      const [frame] = shortStack(stack, profile.process.executable);
-      return {
-        ...path,
-        function: frame?.function ?? "",
-        module: frame?.module ?? "",
-        file: frame?.file ?? "",
-        line: frame?.line ?? 0,
-        stack,
-      };
+      return { path, stack, short: shortStack(stack, profile.process.executable) };
     })
   );
-  return { sites, problem: unseen(profile) || symbols.problem };
+  return { named, problem: unseen(profile) || symbols.problem };
 }
 
 /**
@@ -148,5 +147,15 @@ export async function callSites(options: SiteOptions = {}): Promise<CallSite[]> 
   checkOptions("callSites", options, ["limit", "sortBy", "filter", "since"]);
   const profile = profileNow(options.since);
   const paths = own(() => selectPaths(profile, { ...options, limit: options.limit ?? DEFAULT_LIMIT }));
-  return (await nameSites(profile, paths)).sites;
+  const { named } = await namePaths(profile, paths);
+  return own(() =>
+    named.map(({ path, stack, short: [frame] }) => ({
+      ...path,
+      function: frame?.function ?? "",
+      module: frame?.module ?? "",
+      file: frame?.file ?? "",
+      line: frame?.line ?? 0,
+      stack,
+    }))
+  );
 }

@@ -98,6 +98,16 @@ export class Tally {
     return (this.#random + 0.5) / 4294967296;
   }
 
+  /** Spans that were added. */
+  get spans(): number {
+    return this.#data.spans;
+  }
+
+  /** Rounds that they stand for. */
+  get iterations(): number {
+    return this.#data.iterations;
+  }
+
   /** Sum over all spans. */
   get total(): number {
     return this.#data.total;

@@ -6,6 +6,7 @@ import { constants as osConstants } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { libraryPath } from "../native/build.ts";
+import type { RecordOptions } from "../native/variables.ts";
 import { isRecording, noteExit, Recording } from "../profile/recording.ts";
 import { inspectProgram } from "./program.ts";
 
@@ -29,17 +30,9 @@ export class OutputError extends Error {
 }
 
 /** Options of {@linkcode profile}. */
-export interface ProfileOptions {
+export interface ProfileOptions extends RecordOptions {
   /** File for the recording; `%p` becomes the process's number. `heaptap.PROGRAM.%p.heaptap` when left out. */
   readonly out?: string | undefined;
-  /** Call paths that the table holds, 64 to 1,048,576; 65,536 when left out. */
-  readonly buckets?: number | undefined;
-  /** Frames kept of a stack, 4 to 1,024; 128 when left out. */
-  readonly depth?: number | undefined;
-  /** `counters` keeps totals only; `paths`, the default, call paths too. */
-  readonly mode?: "counters" | "paths" | undefined;
-  /** Whether the peak is exact with several threads too, at some cost an allocation. */
-  readonly exactPeak?: boolean | undefined;
   /** Environment of the program; this process's when left out. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   /** Folder that the program starts in. */

@@ -234,6 +234,16 @@ function writeCache(path: string, cache: CacheFile): void {
   }
 }
 
+/** A path, or its last part alone. */
+export function shortPath(path: string, whole: boolean): string {
+  return whole ? path : path.replace(/^.*\//, "");
+}
+
+/** Where a frame is in the source, `file.c:12`; "" when that is not known. */
+export function sourcePlace({ file, line }: Pick<NamedFrame, "file" | "line">, whole = false): string {
+  return file && `${shortPath(file, whole)}${line > 0 ? `:${line}` : ""}`;
+}
+
 /** Whether a pattern matches a frame's function, its module's path or its source file. */
 export function frameMatches(frame: NamedFrame, pattern: RegExp): boolean {
   return pattern.test(frameName(frame)) || pattern.test(frame.module) ||
