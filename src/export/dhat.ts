@@ -4,6 +4,7 @@
  * What heaptap does not record: lifetimes (`tl` is 0), accesses (`bkacc` is false), and a call path's own
  * maximum, for which the larger of what it had live at the process's peak and at the end stands.
  */
+import { commandLine } from "../profile/profile.ts";
 import type { Profile } from "../profile/profile.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
@@ -66,7 +67,7 @@ export function dhatReport(profile: Profile, symbols: Symbols): string {
     tu: "\u00b5s",
     Mtu: "s",
     tuth: 10,
-    cmd: profile.process.command.join(" ") || profile.process.executable,
+    cmd: commandLine(profile.process),
     pid: profile.process.pid,
     tg: micros(Math.min(peak.seconds, end)),
     te: micros(end),

@@ -1,4 +1,5 @@
 /** The format of Valgrind's Massif, for ms_print: the timeline, and what was live at the peak as a tree. */
+import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
@@ -80,7 +81,7 @@ export function massifReport(profile: Profile, symbols: Symbols): string {
   samples.push({ seconds: end, bytes: totals.liveBytes, peak: false });
   const lines = [
     "desc: heaptap",
-    `cmd: ${process.command.join(" ") || process.executable}`.replace(/\n/g, " "),
+    `cmd: ${commandLine(process)}`.replace(/\n/g, " "),
     "time_unit: ms",
   ];
   samples.forEach(({ seconds, bytes, peak }, i) => {

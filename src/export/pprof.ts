@@ -1,5 +1,6 @@
 /** Go's pprof format, gzipped: for `go tool pprof` and whatever else reads it. */
 import { gzipSync } from "node:zlib";
+import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Frame, Profile } from "../profile/profile.ts";
 import { frameName } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
@@ -116,7 +117,7 @@ export function pprofProfile(profile: Profile, symbols: Symbols): Uint8Array {
   for (const message of tables.functions) out.bytes(PROFILE.function, message.finish());
   const { process, limits } = profile;
   const comments = [
-    `heaptap: ${process.command.join(" ") || process.executable}`,
+    `heaptap: ${commandLine(process)}`,
     `pid ${process.pid}, allocator ${process.allocator}, ${limits.buckets} buckets, depth ${limits.depth}`,
   ];
   const comment = comments.map((text) => tables.text(text));

@@ -1,4 +1,5 @@
 /** Speedscope's own format: one file with a profile for each view. */
+import { commandLine } from "../profile/profile.ts";
 import type { Profile } from "../profile/profile.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
@@ -54,7 +55,7 @@ export function speedscopeReport(profile: Profile, symbols: Symbols): string {
   }).filter((p) => p.samples.length > 0);
   return JSON.stringify({
     $schema: "https://www.speedscope.app/file-format-schema.json",
-    name: profile.process.command.join(" ") || profile.process.executable,
+    name: commandLine(profile.process),
     exporter: "heaptap",
     activeProfileIndex: 0,
     shared: { frames },

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { isRecording, Recording } from "../profile/recording.ts";
+import { commandLine } from "../profile/profile.ts";
 import type { Profile } from "../profile/profile.ts";
 import { RecordingError } from "../recording/reader.ts";
 import { culprit } from "../symbols/allocators.ts";
@@ -108,7 +109,7 @@ function collect(stacks: Iterable<readonly [stack: readonly PlainFrame[], at: nu
 export function comparable(profile: Profile, symbols: Symbols): Comparable {
   const { process, totals } = profile;
   return {
-    title: process.command.join(" ") || process.executable,
+    title: commandLine(process),
     executable: process.executable,
     totals,
     paths: collect(profile.callPaths.map((path) => {
@@ -133,7 +134,7 @@ function fromJson(path: string, text: string): Comparable {
   try {
     json = JSON.parse(text);
   } catch {
-    throw new RecordingError(`Cannot read "${path}": it is neither a recording nor a JSON report of heaptap`);
+    // No JSON at all: refused below, like JSON of something else.
   }
   const { version, summary, allocations, process } = json ?? {};
   if (typeof version !== "number" || !summary || !Array.isArray(allocations)) {

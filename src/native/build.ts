@@ -26,7 +26,7 @@ import process from "node:process";
  * ```
  */
 export class LibraryError extends Error {
-  /** The class\'s name. */
+  /** The class's name. */
   override name = "LibraryError";
 }
 

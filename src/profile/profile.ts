@@ -144,6 +144,11 @@ export interface Process {
   readonly exit: { readonly code: number; readonly signal: number; readonly seconds: number } | undefined;
 }
 
+/** The command line as a title: the program's path when it is not known. */
+export function commandLine({ command, executable }: Process): string {
+  return command.join(" ").trim() || executable;
+}
+
 /** Limits that were in force. */
 export interface Limits {
   /** Totals only, or call paths too. */

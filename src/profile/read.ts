@@ -68,8 +68,6 @@ const ENDS: Readonly<Record<number, StackEnd>> = {
   [CONSTANTS.NODE_FULL]: "full",
 };
 
-const OFFSET_SPAN = 2 ** CONSTANTS.KEY_OFFSET_BITS;
-
 /** Frames by node, each made once, so that equal places are the same object. */
 function frameReader(nodes: Table, modules: readonly Module[]): (node: number) => Frame {
   const made: (Frame | undefined)[] = [];
@@ -84,8 +82,7 @@ function frameReader(nodes: Table, modules: readonly Module[]): (node: number) =
     const number = view.getUint16(at + 6, true);
     const offset = view.getUint32(at, true) + view.getUint16(at + 4, true) * 4294967296;
     const module = number > 0 && number <= modules.length ? number - 1 : -1;
-    // An address below its module's base wrapped around: it is not one.
-    const key = `${module}:${offset % OFFSET_SPAN}`;
+    const key = `${module}:${offset}`;
     let frame = places.get(key);
     if (!frame) places.set(key, frame = { module, address: offset });
     return made[node] = frame;
@@ -229,7 +226,7 @@ function profileOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Profile {
       mode,
       buckets: h("buckets"),
       depth: h("depth"),
-      peakError: h("multi") ? h("peak_batch") * sum(threads, () => 1) : 0,
+      peakError: h("multi") ? h("peak_batch") * threads.length : 0,
       rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
       noSpace: h("no_space") !== 0,
     },

@@ -34,7 +34,7 @@ import type { RecordName, SectionName } from "./layout.ts";
  * ```
  */
 export class RecordingError extends Error {
-  /** The class\'s name. */
+  /** The class's name. */
   override name = "RecordingError";
 }
 

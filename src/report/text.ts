@@ -1,5 +1,6 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
+import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
@@ -136,7 +137,7 @@ function signalName(signal: number): string {
 
 function header(profile: Profile, out: Writer, options: TextOptions): void {
   const { process, totals, threads, limits } = profile;
-  const command = printable(process.command.join(" ").trim() || process.executable);
+  const command = printable(commandLine(process));
   out.line(out.paint("bold", clip(`heaptap: ${command}`, options.width)));
   const threadCount = threads.reduce((n, t) => n + Math.max(1, t.merged), 0);
   const exit = process.exit;

@@ -26,7 +26,7 @@ import type { Elf } from "../symbols/elf.ts";
  * ```
  */
 export class ProgramError extends Error {
-  /** The class\'s name. */
+  /** The class's name. */
   override name = "ProgramError";
   /** 127 not found, 126 cannot be executed, 2 cannot be recorded. */
   readonly status: number;

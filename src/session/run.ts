@@ -25,7 +25,7 @@ import { inspectProgram } from "./program.ts";
  * ```
  */
 export class OutputError extends Error {
-  /** The class\'s name. */
+  /** The class's name. */
   override name = "OutputError";
 }
 
