@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { callTree, groupPaths, parseSuppressions, profile, suppressLeaks, Symbols } from "../mod.ts";
+import { callTree, filterByName, groupPaths, parseSuppressions, profile, suppressLeaks, Symbols } from "../mod.ts";
 import { heaptap, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -46,6 +46,14 @@ test("trees of callers and callees", () => {
   assert.deepEqual([...callees.children.get("main")?.children.keys() ?? []].sort(), ["extra", "parse", "render"]);
   assert.equal(callees.children.get("main")?.children.get("render")?.figures.bytes, 250);
   assert.equal(callTree(recorded, symbols, /^nobody$/, "callers").children.size, 0);
+});
+
+test("patterns with the flags g and y find the same each time", () => {
+  for (const flags of ["", "g", "y", "gy"]) {
+    assert.equal(callTree(recorded, symbols, new RegExp("parse", flags), "callers").figures.bytes, 2500, flags);
+    const kept = filterByName(recorded, symbols, { filter: new RegExp("main", flags) }).callPaths;
+    assert.equal(kept.reduce((n, path) => n + path.bytes, 0), 4750, flags);
+  }
 });
 
 test("recursion is folded in trees and counted once in groups", async () => {

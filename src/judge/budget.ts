@@ -1,4 +1,5 @@
 /** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
+import { matches } from "../profile/select.ts";
 import { addFigures, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
@@ -87,7 +88,7 @@ export function judge(
   const all = [...run.paths.values()];
   const verdicts = budgets.map(({ limit, allowed, part }): Verdict => {
     const figure = LIMITS[limit];
-    const paths = part ? all.filter((path) => path.names.some((name) => part.test(name))) : all;
+    const paths = part ? all.filter((path) => path.names.some((name) => matches(part, name))) : all;
     const sum = part ? paths.reduce((total, path) => addFigures(total, path.figures), NO_FIGURES) : run.totals;
     const actual = sum[figure];
     const name = part ? `${limit} of /${part.source}/` : limit;

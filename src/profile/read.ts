@@ -5,6 +5,7 @@ import { readMemory, readSnapshot, text } from "../recording/reader.ts";
 import type { Snapshot, Table } from "../recording/reader.ts";
 import { PathSums } from "./path_sums.ts";
 import type { CallPath, Frame, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import { matches } from "./select.ts";
 
 const decoder = new TextDecoder();
 
@@ -193,7 +194,7 @@ export interface ReadOptions {
 function matching(threads: readonly Thread[], wanted: RegExp | number | undefined): ReadonlySet<number> | undefined {
   if (wanted === undefined) return undefined;
   if (typeof wanted === "number") return new Set([wanted]);
-  return new Set(threads.filter((thread) => wanted.test(thread.name)).map((thread) => thread.id));
+  return new Set(threads.filter((thread) => matches(wanted, thread.name)).map((thread) => thread.id));
 }
 
 /** Reads a snapshot into a profile. */

@@ -16,6 +16,11 @@ export interface Selection {
   readonly filter?: ((path: CallPath, profile: Profile) => boolean) | undefined;
 }
 
+/** Whether a pattern is found in a text. Unlike `test` the same each time for patterns with the flags `g` and `y`. */
+export function matches(pattern: RegExp, text: string): boolean {
+  return text.search(pattern) >= 0;
+}
+
 /** The figure that each means. */
 export const FIGURES: Readonly<Record<SortBy, (path: CallPath) => number>> = {
   size: (p) => p.bytes,

@@ -1,5 +1,6 @@
 /** Call paths put together by a function, module, file or line that they have in common; and trees of callers and callees. */
 import type { CallPath, Profile } from "../profile/profile.ts";
+import { matches } from "../profile/select.ts";
 import { culprit } from "./allocators.ts";
 import { frameName } from "./symbols.ts";
 import type { NamedFrame, Symbols } from "./symbols.ts";
@@ -137,7 +138,7 @@ export function callTree(
   for (const path of profile.callPaths) {
     const names = symbols.stack(path).map(frameName);
     if (direction === "callees") names.reverse();
-    const at = names.findIndex((name) => functions.test(name));
+    const at = names.findIndex((name) => matches(functions, name));
     if (at >= 0) grow(root, names.slice(at), path);
   }
   return root;

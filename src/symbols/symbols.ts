@@ -7,6 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { cacheFolder, missingPermission } from "../native/build.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
+import { matches } from "../profile/select.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
 import { carriedNames } from "./carried.ts";
@@ -246,8 +247,8 @@ export function sourcePlace({ file, line }: Pick<NamedFrame, "file" | "line">, w
 
 /** Whether a pattern matches a frame's function, its module's path or its source file. */
 export function frameMatches(frame: NamedFrame, pattern: RegExp): boolean {
-  return pattern.test(frameName(frame)) || pattern.test(frame.module) ||
-    (frame.file !== "" && pattern.test(frame.file));
+  return matches(pattern, frameName(frame)) || matches(pattern, frame.module) ||
+    (frame.file !== "" && matches(pattern, frame.file));
 }
 
 /** A function's name, or where it is when it has none: `libz.so.1+0x2f40`. */
