@@ -108,6 +108,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
     .option("--callees <regex>", "a tree: what the functions that match call", pattern)
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
+    .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
     .option("--since <copy>", "leave out what came before: a copy of the recording, made while it grew")
     .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
     .option(
@@ -179,6 +180,7 @@ interface ReportOptions {
   suppressions?: string | undefined;
   since?: string | undefined;
   limit?: number | undefined;
+  raw?: boolean | undefined;
   verbose: number | true;
   symboliser?: string | undefined;
 }
@@ -253,7 +255,7 @@ async function render(
   options: ReportOptions,
   to: { isTTY?: boolean; columns?: number },
 ): Promise<string | Uint8Array> {
-  const { format, view, minCount, thresholdBytes, sortBy } = options;
+  const { format, view, minCount, thresholdBytes, sortBy, raw } = options;
   const recorded = filterByFigures(recording.profile(options), { view, minCount, minBytes: thresholdBytes });
   const limit = options.limit ?? (format === "text" ? 10 : 0);
   using symbols = new Symbols(recorded, { symboliser: options.symboliser });
@@ -264,7 +266,7 @@ async function render(
   const grouped = await groups(selected, symbols, options, limit, bar, to);
   if (grouped !== undefined) return grouped;
   if (format === "text") {
-    const shown = { limit, view, sortBy };
+    const shown = { limit, view, sortBy, raw };
     await symbols.resolve(shownPaths(selected, shown), bar.step);
     bar.end();
     return textReport(selected, symbols, { ...shown, verbosity: Number(options.verbose), ...looks(to) });
@@ -273,7 +275,7 @@ async function render(
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
-  return exportProfile(ordered, symbols, format, { view, limit });
+  return exportProfile(ordered, symbols, format, { view, limit, raw });
 }
 
 /** Exit status when a budget was not kept and nothing else failed. */

@@ -8,7 +8,8 @@ import { jsonReport, profile, Recording, shownPaths, Symbols, textReport } from 
 import { isAllocationFunction } from "../src/symbols/allocators.ts";
 import { openBackend, SymbolTables } from "../src/symbols/backend.ts";
 import { PerfMap } from "../src/symbols/perfmap.ts";
-import { bytes, clip, printable, seconds, share } from "../src/report/format.ts";
+import { bytes, clip, printable, seconds, share } from "../src/profile/format.ts";
+import { bareName, callerLine, cleanStack } from "../src/symbols/trim.ts";
 import { CLI, heaptap, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -63,7 +64,9 @@ test("empty sections are not printed, --limit and -v do what they say", () => {
   assert.equal(stdout.match(/keep_then_free/g)?.length, 2, stdout);
   assert.match(stdout, /121,000 B/);
   const whole = heaptap(["report", "-vvv", inlined]).stdout;
-  assert.match(whole, /operator new/);
+  assert.ok(!/operator new|__libc_start/.test(whole), whole);
+  const raw = heaptap(["report", "-vvv", "--raw", inlined]).stdout;
+  assert.match(raw, /operator new\(.*[^]*main .*[^]*__libc_start_main/);
   assert.ok(!whole.includes("Top call paths by temporary"), whole);
 });
 
@@ -240,4 +243,29 @@ test("--report-file takes the report; a closed pipe is silent", () => {
 
 test("an unknown symboliser gives symbol tables", () => {
   assert.equal(openBackend("no-such-tool").name, "the ELF symbol tables");
+});
+
+test("stacks are cleaned of what explains nothing, and never emptied", () => {
+  const clean = (...names: string[]) => cleanStack(names, (name) => name);
+  assert.deepEqual(
+    clean("operator new(unsigned long)", "g()", "f(int)", "f(int)", "main", "__libc_start_main@@GLIBC_2.34", "_start"),
+    ["g()", "f(int)", "main"],
+  );
+  assert.deepEqual(clean("xmalloc", "_start"), ["_start"]);
+  assert.deepEqual(clean("f", "xmalloc", "f", "g", "f"), ["f", "xmalloc", "f", "g", "f"]);
+  assert.deepEqual(clean("_start"), ["_start"]);
+  assert.deepEqual(clean(), []);
+});
+
+test("functions are named without arguments, whatever else is in parentheses", () => {
+  const names = {
+    "f(int, void (*)(int))": "f",
+    "(anonymous namespace)::f(int) const": "(anonymous namespace)::f",
+    "A<(B)1>::operator()(int)": "A<(B)1>::operator()",
+    "f(int) [clone .isra.0]": "f",
+    "main": "main",
+    "(odd)": "(odd)",
+  };
+  for (const [name, bare] of Object.entries(names)) assert.equal(bareName(name), bare);
+  assert.equal(callerLine(["g(int)", "f(int)", "f(char)", "main"]), "f < main");
 });

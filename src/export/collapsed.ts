@@ -4,6 +4,7 @@ import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
+import type { StackOptions } from "./stacks.ts";
 
 /** Semicolons part frames, and a line break parts stacks: in a name they become what looks alike. */
 function safe(name: string): string {
@@ -22,16 +23,20 @@ function safe(name: string): string {
  * const profile = Recording.open("sort.heaptap").profile();
  * using symbols = new Symbols(profile);
  * await symbols.resolve(profile.callPaths);
- * console.log(collapsedStacks(profile, symbols, "peak"));
+ * console.log(collapsedStacks(profile, symbols, { view: "peak" }));
  * ```
  */
-export function collapsedStacks(profile: Profile, symbols: Symbols, view: ViewName = "allocated"): string {
+export function collapsedStacks(
+  profile: Profile,
+  symbols: Symbols,
+  { view = "allocated", ...options }: StackOptions & { readonly view?: ViewName | undefined } = {},
+): string {
   const { of } = VIEWS[view];
   const lines = new Map<string, number>();
   for (const path of profile.callPaths) {
     const figure = of(path);
     if (figure <= 0) continue;
-    const stack = outwardIn(path, symbols).map((frame) => safe(frame.name)).join(";");
+    const stack = outwardIn(path, symbols, options).map((frame) => safe(frame.name)).join(";");
     lines.set(stack, (lines.get(stack) ?? 0) + figure);
   }
   return [...lines].map(([stack, figure]) => `${stack} ${figure}\n`).join("");

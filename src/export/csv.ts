@@ -4,6 +4,7 @@ import { culprit } from "../symbols/allocators.ts";
 import { frameName } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
+import type { StackOptions } from "./stacks.ts";
 
 const FIGURES: readonly [title: string, of: (path: CallPath) => number][] = [
   ["allocations", (p) => p.allocations],
@@ -40,13 +41,17 @@ function cell(value: string | number): string {
  * console.log(csvReport(profile, symbols).split("\r\n")[0]);
  * ```
  */
-export function csvReport(profile: Profile, symbols: Symbols): string {
+export function csvReport(profile: Profile, symbols: Symbols, options: StackOptions = {}): string {
   const titles = [...FIGURES.map(([title]) => title), "function", "module", "file", "line", "stack"];
   const rows = profile.callPaths.map((path) => {
     const stack = symbols.stack(path);
     const frame = stack[culprit(stack)];
     const place = [frameName(frame), frame?.module ?? "", frame?.file ?? "", frame?.line ?? 0];
-    return [...FIGURES.map(([, of]) => of(path)), ...place, outwardIn(path, symbols).map((f) => f.name).join(" > ")];
+    return [
+      ...FIGURES.map(([, of]) => of(path)),
+      ...place,
+      outwardIn(path, symbols, options).map((f) => f.name).join(" > "),
+    ];
   });
   return [titles.join(","), ...rows.map((row) => row.map(cell).join(","))].map((line) => `${line}\r\n`).join("");
 }

@@ -9,7 +9,7 @@ import type { Profile } from "../profile/profile.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
-import type { ExportFrame } from "./stacks.ts";
+import type { ExportFrame, StackOptions } from "./stacks.ts";
 
 function frameText(frame: ExportFrame): string {
   const place = sourcePlace(frame, true) || (frame.module && `in ${frame.module}`);
@@ -29,7 +29,7 @@ function frameText(frame: ExportFrame): string {
  * console.log(JSON.parse(dhatReport(profile, symbols)).dhatFileVersion); // 2
  * ```
  */
-export function dhatReport(profile: Profile, symbols: Symbols): string {
+export function dhatReport(profile: Profile, symbols: Symbols, options: StackOptions = {}): string {
   const table = ["[root]"];
   const numbers = new Map<string, number>();
   const number = (text: string): number => {
@@ -50,7 +50,7 @@ export function dhatReport(profile: Profile, symbols: Symbols): string {
     gbk: Math.max(path.peakCount, 0),
     eb: Math.max(path.liveBytes, 0),
     ebk: Math.max(path.liveCount, 0),
-    fs: outwardIn(path, symbols).reverse().map((frame) => number(frameText(frame))),
+    fs: outwardIn(path, symbols, options).reverse().map((frame) => number(frameText(frame))),
   }));
   const peak = profile.timeline.reduce((best, sample) => sample.bytes > best.bytes ? sample : best, {
     bytes: -1,

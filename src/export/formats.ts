@@ -9,16 +9,25 @@ import { jsonText } from "./json.ts";
 import { massifReport } from "./massif.ts";
 import { pprofProfile } from "./pprof.ts";
 import { speedscopeReport } from "./speedscope.ts";
+import type { StackOptions } from "./stacks.ts";
 
 /** The name of a format that other tools read. */
 export type FormatName = "json" | "pprof" | "dhat" | "speedscope" | "collapsed" | "csv" | "massif";
 
+/** Options of {@linkcode exportProfile}. */
+export interface ExportOptions extends StackOptions {
+  /** What formats show that have one figure for a stack; `allocated` when left out. */
+  readonly view?: ViewName | undefined;
+  /** So many call paths, the first; 0, which is what it is when left out, for all. */
+  readonly limit?: number | undefined;
+}
+
 /** How each format is written. */
 const FORMATS: Readonly<
-  Record<FormatName, (profile: Profile, symbols: Symbols, view: ViewName, limit: number) => string | Uint8Array>
+  Record<FormatName, (profile: Profile, symbols: Symbols, options: ExportOptions) => string | Uint8Array>
 > = {
   // It says how many call paths there are, beside those that it holds.
-  json: (profile, symbols, _view, limit) => jsonText(profile, symbols, limit),
+  json: (profile, symbols, { limit = 0 }) => jsonText(profile, symbols, limit),
   pprof: pprofProfile,
   dhat: dhatReport,
   speedscope: speedscopeReport,
@@ -26,14 +35,6 @@ const FORMATS: Readonly<
   csv: csvReport,
   massif: massifReport,
 };
-
-/** Options of {@linkcode exportProfile}. */
-export interface ExportOptions {
-  /** What formats show that have one figure for a stack; `allocated` when left out. */
-  readonly view?: ViewName | undefined;
-  /** So many call paths, the first; 0, which is what it is when left out, for all. */
-  readonly limit?: number | undefined;
-}
 
 /** The names of all formats. */
 export const FORMAT_NAMES: readonly FormatName[] = Object.keys(FORMATS) as FormatName[];
@@ -55,10 +56,11 @@ export function exportProfile(
   profile: Profile,
   symbols: Symbols,
   format: FormatName,
-  { view = "allocated", limit = 0 }: ExportOptions = {},
+  options: ExportOptions = {},
 ): string | Uint8Array {
+  const { limit = 0 } = options;
   const limited = limit > 0 && format !== "json"
     ? { ...profile, callPaths: profile.callPaths.slice(0, limit) }
     : profile;
-  return FORMATS[format](limited, symbols, view, limit);
+  return FORMATS[format](limited, symbols, options);
 }

@@ -1,4 +1,5 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
+import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile } from "../profile/profile.ts";
 import { culprit } from "../symbols/allocators.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -140,7 +141,7 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       unknown_frees: totals.unknownFrees,
       lost_frees: totals.lostFrees,
       untracked: totals.untracked,
-      threads: profile.threads.reduce((n, t) => n + Math.max(1, t.merged), 0),
+      threads: threadCount(profile),
       call_paths: profile.callPaths.length,
       fallback_allocations: totals.fallbackAllocations,
       overflow_allocations: totals.overflowAllocations,

@@ -4,7 +4,7 @@ import type { CallPath, Profile } from "../profile/profile.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
-import type { ExportFrame } from "./stacks.ts";
+import type { ExportFrame, StackOptions } from "./stacks.ts";
 
 /** Massif leaves out what is less than this share of a snapshot. */
 const THRESHOLD = 0.01;
@@ -21,13 +21,13 @@ function frameText(frame: ExportFrame): string {
 }
 
 /** From the allocating functions to their callers, by what was live at the peak. */
-function peakTree(paths: readonly CallPath[], symbols: Symbols): Node {
+function peakTree(paths: readonly CallPath[], symbols: Symbols, options: StackOptions): Node {
   const root: Node = { frame: undefined, bytes: 0, callers: new Map() };
   for (const path of paths) {
     if (path.peakBytes <= 0) continue;
     root.bytes += path.peakBytes;
     let node = root;
-    for (const frame of outwardIn(path, symbols).reverse()) {
+    for (const frame of outwardIn(path, symbols, options).reverse()) {
       const key = frameText(frame);
       let next = node.callers.get(key);
       if (!next) node.callers.set(key, next = { frame, bytes: 0, callers: new Map() });
@@ -67,10 +67,10 @@ function treeLines(node: Node, total: number, depth: number, lines: string[]): v
  * console.log(massifReport(profile, symbols).split("\n")[0]);
  * ```
  */
-export function massifReport(profile: Profile, symbols: Symbols): string {
+export function massifReport(profile: Profile, symbols: Symbols, options: StackOptions = {}): string {
   const { totals, timeline, process } = profile;
   const tree: string[] = [];
-  const root = peakTree(profile.callPaths, symbols);
+  const root = peakTree(profile.callPaths, symbols, options);
   if (root.bytes > 0) treeLines(root, root.bytes, 0, tree);
   const samples = timeline.map(({ seconds, bytes }) => ({ seconds, bytes, peak: false }));
   // The peak stands where the highest sample does: between two of them is all that is known of its time.

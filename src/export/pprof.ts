@@ -2,10 +2,13 @@
 import { gzipSync } from "node:zlib";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Frame, Profile } from "../profile/profile.ts";
+import { isAllocationFunction } from "../symbols/allocators.ts";
 import { frameName } from "../symbols/symbols.ts";
+import { cleanStack } from "../symbols/trim.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { Message } from "./protobuf.ts";
 import { missingFrame } from "./stacks.ts";
+import type { StackOptions } from "./stacks.ts";
 
 /** Fields of the messages, by their numbers in pprof's profile.proto. */
 const PROFILE = {
@@ -83,7 +86,7 @@ class Tables {
  * writeFileSync("sort.pb.gz", pprofProfile(profile, symbols)); // go tool pprof -top sort.pb.gz
  * ```
  */
-export function pprofProfile(profile: Profile, symbols: Symbols): Uint8Array {
+export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackOptions = {}): Uint8Array {
   const tables = new Tables();
   const out = new Message();
   for (const [type, unit] of TYPES) {
@@ -98,8 +101,16 @@ export function pprofProfile(profile: Profile, symbols: Symbols): Uint8Array {
     // The call is before the address that it returns to.
     return tables.location(frame, frame.module + 1, base + frame.address - 1, lines);
   };
+  const namesOf = (frame: Frame) => symbols.frames(frame).map(frameName);
+  const nameOf = (frame: Frame) => {
+    const names = namesOf(frame);
+    return names.find((name) => !isAllocationFunction(name)) ?? names[0] ?? "";
+  };
+  const isSame = (a: Frame, b: Frame) => namesOf(a).join("\0") === namesOf(b).join("\0");
   for (const path of profile.callPaths) {
-    const locations = path.stack.map(location);
+    // Places in code go whole or stay whole, with what is inlined there.
+    const kept = raw ? path.stack : cleanStack(path.stack, nameOf, isSame);
+    const locations = kept.map(location);
     const missing = missingFrame(path);
     if (missing) locations.push(tables.location(missing.name, 0, 0, [[tables.function(missing.name, ""), 0]]));
     const values = TYPES.map(([, , of]) => of(path));

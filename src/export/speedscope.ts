@@ -5,7 +5,7 @@ import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
-import type { ExportFrame } from "./stacks.ts";
+import type { ExportFrame, StackOptions } from "./stacks.ts";
 
 const TITLES: Readonly<Record<ViewName, string>> = {
   allocated: "allocated bytes",
@@ -27,7 +27,7 @@ const TITLES: Readonly<Record<ViewName, string>> = {
  * console.log(JSON.parse(speedscopeReport(profile, symbols)).profiles.length);
  * ```
  */
-export function speedscopeReport(profile: Profile, symbols: Symbols): string {
+export function speedscopeReport(profile: Profile, symbols: Symbols, options: StackOptions = {}): string {
   const frames: { name: string; file?: string; line?: number }[] = [];
   const numbers = new Map<string, number>();
   const number = ({ name, file, line, module }: ExportFrame): number => {
@@ -39,7 +39,7 @@ export function speedscopeReport(profile: Profile, symbols: Symbols): string {
     }
     return index;
   };
-  const stacks = profile.callPaths.map((path) => outwardIn(path, symbols).map(number));
+  const stacks = profile.callPaths.map((path) => outwardIn(path, symbols, options).map(number));
   const profiles = (Object.keys(VIEWS) as ViewName[]).map((view) => {
     const { of, unit } = VIEWS[view];
     const kept = profile.callPaths.map((path, i) => [of(path), stacks[i]] as const).filter(([figure]) => figure > 0);

@@ -1,6 +1,7 @@
 /** Stacks as other tools take them: outermost first, with a frame that says what is missing there. */
 import type { CallPath, StackEnd } from "../profile/profile.ts";
 import { frameName } from "../symbols/symbols.ts";
+import { cleanStack } from "../symbols/trim.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 
 const MISSING: Readonly<Record<StackEnd, string>> = {
@@ -29,8 +30,16 @@ export function missingFrame(path: CallPath): ExportFrame | undefined {
   return name ? { name, file: "", line: 0, module: "" } : undefined;
 }
 
+/** Options of formats that stacks are in. */
+export interface StackOptions {
+  /** Whether to keep allocation functions at the inner end, what starts a program or a thread at the outer one, and each frame of a recursion. */
+  readonly raw?: boolean | undefined;
+}
+
 /** A call path's frames, outermost first. */
-export function outwardIn(path: CallPath, symbols: Symbols): ExportFrame[] {
+export function outwardIn(path: CallPath, symbols: Symbols, { raw }: StackOptions): ExportFrame[] {
   const missing = missingFrame(path);
-  return [...missing ? [missing] : [], ...symbols.stack(path).reverse().map(exported)];
+  const stack = symbols.stack(path);
+  const kept = raw ? stack : cleanStack(stack, frameName);
+  return [...missing ? [missing] : [], ...kept.reverse().map(exported)];
 }

@@ -3,7 +3,8 @@ import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import { isBytes } from "../judge/comparable.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
-import { bytes, clip, count, plural, printable } from "./format.ts";
+import { callerLine, cleanStack } from "../symbols/trim.ts";
+import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 
 /** How the text is to look. */
 export interface CompareOptions {
@@ -94,9 +95,7 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
         paint("cyan", clip(name, options.width - 10))
       }${paint("dim", place && `  ${printable(place)}`)}`,
     );
-    const at = names.findIndex((n) => n === culprit.function);
-    const callers = names.slice(Math.max(0, at) + 1).map((n) => n.replace(/\(.*$/, ""))
-      .filter((n, k, all) => n !== all[k - 1]).map(printable).join(" < ");
+    const callers = printable(callerLine(cleanStack(names, (n) => n)));
     if (callers) lines.push(paint("dim", clip(`      from ${callers}`, options.width)));
   });
   const hidden = paths.length - kept.length;

@@ -3,7 +3,7 @@ import type { Profile } from "../profile/profile.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Group, GroupBy, TreeNode } from "../symbols/group.ts";
-import { bytes, clip, count, plural, printable, share } from "./format.ts";
+import { bytes, clip, count, plural, printable, share } from "../profile/format.ts";
 
 /** How the text is to look. */
 export interface GroupOptions {

@@ -1,5 +1,7 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
+import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
+import { bytes, clip, count, plural, printable, share } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { FIGURES } from "../profile/select.ts";
@@ -9,7 +11,7 @@ import type { View, ViewName } from "../profile/views.ts";
 import { culprit } from "../symbols/allocators.ts";
 import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
-import { bytes, clip, count, plural, printable, seconds, share } from "./format.ts";
+import { callerLine, cleanStack } from "../symbols/trim.ts";
 
 /** How the report is to look. */
 export interface TextOptions {
@@ -21,6 +23,8 @@ export interface TextOptions {
   readonly width: number;
   /** Whether to use colour. */
   readonly color: boolean;
+  /** Whether to keep allocation functions, what starts a program or a thread, and each frame of a recursion. */
+  readonly raw?: boolean | undefined;
   /** The one section to show; all when left out. */
   readonly view?: ViewName | undefined;
   /** What a section is sorted by, its own bytes (`size`) when left out. `name` wants all names resolved. */
@@ -34,9 +38,9 @@ interface Section extends View {
 }
 
 function sections(profile: Profile, only: ViewName | undefined): Section[] {
-  const { totals, process, limits } = profile;
+  const { totals, process } = profile;
   const ended = !process.running;
-  const about = limits.peakError > 0 ? `, exact to ${bytes(limits.peakError)}` : "";
+  const about = peakExactness(profile) && `, ${peakExactness(profile)}`;
   const titles: readonly (readonly [ViewName, string])[] = [
     ["allocated", "allocated bytes"],
     ["peak", `live at the peak (${bytes(totals.peakBytes)}${about})`],
@@ -117,43 +121,11 @@ function place(frame: NamedFrame | undefined, verbosity: number): string {
   return sourcePlace(frame, whole) || (frame.function && frame.module ? shortPath(frame.module, whole) : "");
 }
 
-function signalName(signal: number): string {
-  const names: Record<number, string> = {
-    1: "HUP",
-    2: "INT",
-    3: "QUIT",
-    4: "ILL",
-    6: "ABRT",
-    7: "BUS",
-    8: "FPE",
-    9: "KILL",
-    11: "SEGV",
-    13: "PIPE",
-    14: "ALRM",
-    15: "TERM",
-  };
-  return names[signal] ? `SIG${names[signal]}` : `signal ${signal}`;
-}
-
 function header(profile: Profile, out: Writer, options: TextOptions): void {
-  const { process, totals, threads, limits } = profile;
+  const { process, totals, limits } = profile;
   const command = printable(commandLine(process));
   out.line(out.paint("bold", clip(`heaptap: ${command}`, options.width)));
-  const threadCount = threads.reduce((n, t) => n + Math.max(1, t.merged), 0);
-  const exit = process.exit;
-  const facts = [
-    new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
-    exit ? seconds(exit.seconds) : "",
-    exit
-      ? (exit.signal ? `ended by ${signalName(exit.signal)}` : `exit ${exit.code}`)
-      : process.running
-      ? "running"
-      : "exit not seen",
-    `pid ${process.pid}`,
-    `${count(threadCount)} ${plural(threadCount, "thread")}`,
-    limits.mode === "paths" ? `${count(profile.callPaths.length)} call paths` : "counters only",
-  ];
-  out.line(out.paint("dim", facts.filter(Boolean).join(" \u00b7 ")));
+  out.line(out.paint("dim", processFacts(profile).join(" \u00b7 ")));
   out.line();
   const pairs: [string, string, string][] = [
     [
@@ -168,7 +140,7 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
       out.bytes(totals.bytes),
       totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : "",
     ],
-    ["peak", out.bytes(totals.peakBytes), limits.peakError > 0 ? `exact to ${bytes(limits.peakError)}` : ""],
+    ["peak", out.bytes(totals.peakBytes), peakExactness(profile)],
     [
       process.running ? "live now" : "live at the end",
       out.bytes(totals.liveBytes),
@@ -191,33 +163,16 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
     ];
     out.line(`  ${"selected".padEnd(16)} ${out.paint("bold", figures.join(", "))}`);
   }
-  const unseen: [number, string][] = [
-    [
-      totals.fallbackAllocations,
-      "allocations known by their innermost frames only: the table was full, raise --buckets",
-    ],
-    [totals.overflowAllocations, "allocations without a call path: the table was full, raise --buckets"],
-    [totals.untracked, "calls not counted (before the recording, or inside a signal handler)"],
-    [totals.unknownFrees, "frees of blocks that were never seen"],
-    [totals.lostFrees, "blocks whose free was not seen"],
-    [totals.failed, "requests refused by the allocator"],
-  ];
-  const shown = unseen.filter(([n]) => limits.mode === "paths" ? n > 0 : n > 0 && !(n === totals.overflowAllocations));
-  if (shown.length > 0) out.line();
-  for (const [n, what] of shown) out.line(`  ${out.paint("yellow", count(n))} ${what}`);
-  if (limits.noSpace) {
-    out.line(
-      `  ${out.paint("yellow", "The file system had no room for the whole recording: call paths are incomplete")}`,
-    );
-  }
-  for (const name of limits.rejected) {
-    out.line(`  ${out.paint("yellow", `${name} could not be read; the default was used`)}`);
+  const notes = unseen(profile);
+  if (notes.length > 0) out.line();
+  for (const [figure, words] of notes) {
+    out.line(figure ? `  ${out.paint("yellow", figure)} ${words}` : `  ${out.paint("yellow", words)}`);
   }
 }
 
-function row(out: Writer, options: TextOptions, view: Section, path: CallPath, stack: readonly NamedFrame[]): void {
-  const at = culprit(stack);
-  const frame = stack[at];
+function row(out: Writer, options: TextOptions, view: Section, path: CallPath, whole: readonly NamedFrame[]): void {
+  const stack = options.raw ? whole : cleanStack(whole, frameName);
+  const [frame] = stack;
   const figure = view.unit === "blocks" ? count(view.of(path)) : out.bytes(view.of(path));
   const wide = options.verbosity >= 1 ? 20 : 9;
   const left = `${figure.padStart(wide)} ${share(view.of(path), view.total).padStart(6)} ${
@@ -236,22 +191,15 @@ function row(out: Writer, options: TextOptions, view: Section, path: CallPath, s
   const indent = "    ";
   if (options.verbosity >= 3) {
     for (const f of stack) {
-      const name = `${f === frame ? ">" : " "} ${printable(frameName(f))}${f.inlined ? " (inlined)" : ""}`;
-      out.line(`${indent}${name}  ${out.paint("dim", printable(place(f, 2)))}`);
+      const name = `${printable(frameName(f))}${f.inlined ? " (inlined)" : ""}`;
+      out.line(`${indent}  ${name}  ${out.paint("dim", printable(place(f, 2)))}`);
     }
   } else {
-    const callers = callerNames(stack.slice(at), frameName(frame));
+    const callers = printable(callerLine(stack.map(frameName)));
     if (callers) out.line(indent + out.paint("dim", clip(`from ${callers}`, options.width - indent.length)));
   }
   const note = END_NOTES[path.end];
   if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
-}
-
-/** The callers of a function in one line, without arguments; one that calls itself stands once. */
-function callerNames(stack: readonly NamedFrame[], name: string): string {
-  const bare = (text: string) => text.replace(/\(.*$/, "");
-  const names = stack.map((f) => printable(bare(frameName(f))));
-  return names.filter((n, i) => n !== (i === 0 ? bare(name) : names[i - 1])).join(" < ");
 }
 
 /**

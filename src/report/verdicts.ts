@@ -2,7 +2,7 @@
 import { isBytes } from "../judge/comparable.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import type { Verdict } from "../judge/budget.ts";
-import { bytes, count, printable } from "./format.ts";
+import { bytes, count, printable } from "../profile/format.ts";
 
 const SHOWN = 5;
 

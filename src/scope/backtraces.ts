@@ -1,7 +1,7 @@
 /** What each call path of this process allocated, freed and has in use, with its backtrace. */
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { checkLimit, selectPaths } from "../profile/select.ts";
-import { bytes, count, plural, printable } from "../report/format.ts";
+import { bytes, count, plural, printable } from "../profile/format.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";

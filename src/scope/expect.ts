@@ -2,7 +2,7 @@
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { selectPaths } from "../profile/select.ts";
 import { profileSince } from "../profile/since.ts";
-import { bytes, count, plural } from "../report/format.ts";
+import { bytes, count, plural } from "../profile/format.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import { attach, own, ownMoment, ownProfile } from "./install.ts";
 import { Window } from "./meter.ts";

@@ -1,6 +1,6 @@
 /** What a session's operations allocated: figures, and the table of them. */
 import { writeSync } from "node:fs";
-import { count, plural, printable } from "../report/format.ts";
+import { count, plural, printable } from "../profile/format.ts";
 import { markdownTable } from "../report/table.ts";
 import type { Column } from "../report/table.ts";
 import { attach, own } from "./install.ts";

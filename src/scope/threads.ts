@@ -1,7 +1,7 @@
 /** What each thread of this process allocated and freed. */
 import type { Thread } from "../profile/profile.ts";
 import { checkLimit } from "../profile/select.ts";
-import { bytes, count, printable } from "../report/format.ts";
+import { bytes, count, printable } from "../profile/format.ts";
 import { markdownTable } from "../report/table.ts";
 import { own, ownProfile } from "./install.ts";
 

@@ -1,0 +1,61 @@
+/** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
+import { bytes, count, plural, seconds } from "./format.ts";
+import type { Profile } from "./profile.ts";
+
+const SIGNALS: Readonly<Record<number, string>> = {
+  ...{ 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 10: "USR1" },
+  ...{ 11: "SEGV", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ", 31: "SYS" },
+};
+
+function ending({ exit, running }: Profile["process"]): string {
+  if (!exit) return running ? "running" : "exit not seen";
+  if (!exit.signal) return `exit ${exit.code}`;
+  return `ended by ${SIGNALS[exit.signal] ? `SIG${SIGNALS[exit.signal]}` : `signal ${exit.signal}`}`;
+}
+
+/** Threads that allocated or freed. */
+export function threadCount(profile: Profile): number {
+  return profile.threads.reduce((n, thread) => n + Math.max(1, thread.merged), 0);
+}
+
+/** When and how the process ran, a few words each. */
+export function processFacts(profile: Profile): string[] {
+  const { process, limits, callPaths } = profile;
+  const threads = threadCount(profile);
+  return [
+    new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
+    process.exit ? seconds(process.exit.seconds) : "",
+    ending(process),
+    `pid ${process.pid}`,
+    `${count(threads)} ${plural(threads, "thread")}`,
+    limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",
+  ].filter(Boolean);
+}
+
+/** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
+export function unseen({ totals, limits }: Profile): (readonly [figure: string, words: string])[] {
+  const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
+  const figures: [number, string][] = [
+    [
+      totals.fallbackAllocations,
+      "allocations known by their innermost frames only: the table was full, raise --buckets",
+    ],
+    [overflow, "allocations without a call path: the table was full, raise --buckets"],
+    [totals.untracked, "calls not counted (before the recording, or inside a signal handler)"],
+    [totals.unknownFrees, "frees of blocks that were never seen"],
+    [totals.lostFrees, "blocks whose free was not seen"],
+    [totals.failed, "requests refused by the allocator"],
+  ];
+  return [
+    ...figures.filter(([n]) => n > 0).map(([n, words]) => [count(n), words] as const),
+    ...limits.noSpace
+      ? [["", "The file system had no room for the whole recording: call paths are incomplete"] as const]
+      : [],
+    ...limits.rejected.map((name) => ["", `${name} could not be read; the default was used`] as const),
+  ];
+}
+
+/** How exact the peak is, `exact to 8.19 KB`; "" when it is exact. */
+export function peakExactness({ limits }: Profile): string {
+  return limits.peakError > 0 ? `exact to ${bytes(limits.peakError)}` : "";
+}
