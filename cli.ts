@@ -14,6 +14,7 @@ import {
   checkVariables,
   compare,
   compareText,
+  comparisonHtml,
   comparisonJson,
   completions,
   examine,
@@ -398,7 +399,8 @@ program.command("compare")
   .argument("<old>", "the earlier recording, or a report saved as JSON")
   .argument("<new>", "the later one")
   .addOption(
-    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+    new Option("--format <format>", "how to write it").choices(["text", "json", "html"] as const)
+      .default("text" as const),
   )
   .addOption(
     new Option("--sort-by <figure>", "whose growth comes first").choices(Object.keys(GROWTH) as (keyof typeof GROWTH)[])
@@ -422,6 +424,8 @@ Examples:
     const limit = options.limit ?? (options.format === "text" ? 10 : 0);
     const text = options.format === "text"
       ? compareText(comparison, { limit, by, ...looks(options.output === "-" ? process.stdout : {}) })
+      : options.format === "html"
+      ? comparisonHtml(comparison)
       : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
     if (options.output === "-") process.stdout.write(text);
     else write(options.output, text);

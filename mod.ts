@@ -60,6 +60,7 @@ export type { StackOptions } from "./src/export/stacks.ts";
 export { collapsedStacks } from "./src/export/collapsed.ts";
 export { csvReport } from "./src/export/csv.ts";
 export { dhatReport } from "./src/export/dhat.ts";
+export { comparisonHtml, htmlReport } from "./src/export/html.ts";
 export { massifReport } from "./src/export/massif.ts";
 export { pprofProfile } from "./src/export/pprof.ts";
 export { speedscopeReport } from "./src/export/speedscope.ts";

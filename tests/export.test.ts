@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { exportProfile, FORMAT_NAMES, parseBytes, profile, Recording, Symbols } from "../mod.ts";
 import type { CallPath, FormatName, Profile, ViewName } from "../mod.ts";
-import { heaptap, scratch, target, without } from "./helpers.ts";
+import { heaptap, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const file = join(folder, "perl.heaptap");
@@ -103,6 +103,34 @@ test("speedscope: totals of each profile, frames that exist", () => {
     assert.equal(found.endValue, sum);
     assert.equal(found.samples.length, found.weights.length);
     for (const sample of found.samples) for (const i of sample) assert.ok(json.shared.frames[i]?.name, String(i));
+  }
+});
+
+test("speedscope: its own importer takes the file, every profile of it", { skip: without("chromium") }, async () => {
+  const { chromium } = await import("playwright-core");
+  const release = join(ROOT, "node_modules/speedscope/dist/release");
+  const loader = join(folder, "speedscope.js");
+  const base64 = Buffer.from(text("speedscope")).toString("base64");
+  writeFileSync(loader, `speedscope.loadFileFromBase64("perl.json", "${base64}")`);
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`file://${release}/index.html#localProfilePath=${loader}`);
+    await page.getByText("Sandwich").click();
+    await page.getByText("Total Weight").waitFor({ state: "attached" });
+    const shown = await page.textContent("body") ?? "";
+    // It counts a kilobyte as 1,024 bytes.
+    const weight = (n: number) => {
+      const power = n < 1024 ? 0 : n < 1024 ** 2 ? 1 : 2;
+      return `${(n / 1024 ** power).toFixed(2)} ${["B", "KB", "MB"][power]}`;
+    };
+    assert.ok(shown.includes(`allocated bytes${weight(total(VIEWS.allocated))}`), shown.slice(0, 500));
+    assert.ok(shown.includes(`live at the peak${weight(total(VIEWS.peak))}`), shown.slice(0, 500));
+    assert.ok(shown.includes(`live at the end${weight(total(VIEWS.live))}`), shown.slice(0, 500));
+    assert.ok(shown.includes(`temporary blocks${total(VIEWS.temporary).toLocaleString("en-US")}`), shown.slice(0, 500));
+    assert.match(shown, /Perl_\w+/);
+  } finally {
+    await browser.close();
   }
 });
 
@@ -329,7 +357,10 @@ test("131,072 call paths: every format has them all", { timeout: 300_000 }, asyn
   for (const format of FORMAT_NAMES) {
     const size = exportProfile(many, names, format).length;
     // Massif leaves out what is less than a hundredth of the whole, pprof is compressed.
-    assert.ok(size > (format === "massif" ? 1000 : format === "pprof" ? 100_000 : 10_000_000), `${format}: ${size}`);
+    assert.ok(
+      size > (format === "massif" ? 1000 : ["pprof", "html"].includes(format) ? 100_000 : 10_000_000),
+      `${format}: ${size}`,
+    );
   }
   const lines = String(exportProfile(many, names, "collapsed")).trimEnd().split("\n");
   assert.equal(lines.length, 131_072);

@@ -5,6 +5,7 @@ import type { Symbols } from "../symbols/symbols.ts";
 import { collapsedStacks } from "./collapsed.ts";
 import { csvReport } from "./csv.ts";
 import { dhatReport } from "./dhat.ts";
+import { htmlReport } from "./html.ts";
 import { jsonText } from "./json.ts";
 import { massifReport } from "./massif.ts";
 import { pprofProfile } from "./pprof.ts";
@@ -12,7 +13,7 @@ import { speedscopeReport } from "./speedscope.ts";
 import type { StackOptions } from "./stacks.ts";
 
 /** The name of a format that other tools read. */
-export type FormatName = "json" | "pprof" | "dhat" | "speedscope" | "collapsed" | "csv" | "massif";
+export type FormatName = "json" | "pprof" | "dhat" | "speedscope" | "collapsed" | "csv" | "massif" | "html";
 
 /** Options of {@linkcode exportProfile}. */
 export interface ExportOptions extends StackOptions {
@@ -34,6 +35,7 @@ const FORMATS: Readonly<
   collapsed: collapsedStacks,
   csv: csvReport,
   massif: massifReport,
+  html: htmlReport,
 };
 
 /** The names of all formats. */

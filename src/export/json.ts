@@ -228,12 +228,12 @@ export function comparisonJson(comparison: Comparison, limit: number): Compariso
     live_bytes: f.liveBytes,
     temporary: f.temporary,
   });
-  const { before, after, paths, same } = comparison;
+  const { before, after, paths, unchanged } = comparison;
   return {
     version: JSON_VERSION,
     before: { title: before.title, ...figures(before.totals) },
     after: { title: after.title, ...figures(after.totals) },
-    same,
+    same: unchanged.length,
     paths: (limit > 0 ? paths.slice(0, limit) : paths).map((path) => ({
       state: path.state,
       function: path.culprit.function,

@@ -28,7 +28,7 @@ export interface Comparison {
   /** Call paths whose figures differ, worst growth first. */
   readonly paths: readonly ComparedPath[];
   /** Call paths that are the same in both. */
-  readonly same: number;
+  readonly unchanged: readonly ComparedPath[];
 }
 
 function isSame(a: RunFigures, b: RunFigures): boolean {
@@ -44,25 +44,23 @@ function isSame(a: RunFigures, b: RunFigures): boolean {
  * import { compare, readComparable } from "./mod.ts";
  *
  * const [before, after] = [await readComparable("sort.heaptap"), await readComparable("sort.heaptap")];
- * const { paths, same } = compare(before, after);
- * console.log(paths.length, same); // nothing differs
+ * const { paths, unchanged } = compare(before, after);
+ * console.log(paths.length, unchanged.length); // nothing differs
  * ```
  */
 export function compare(before: Comparable, after: Comparable, by: CompareBy = "bytes"): Comparison {
   const paths: ComparedPath[] = [];
-  let same = 0;
+  const unchanged: ComparedPath[] = [];
   for (const key of new Set([...before.paths.keys(), ...after.paths.keys()])) {
     const [a, b] = [before.paths.get(key), after.paths.get(key)];
     const present = b ?? a;
     if (!present) continue;
     const [was, is] = [a?.figures ?? NO_FIGURES, b?.figures ?? NO_FIGURES];
-    if (a && b && isSame(was, is)) same++;
-    else {
-      const { names, culprit } = present;
-      paths.push({ state: a && b ? "both" : a ? "gone" : "new", names, culprit, before: was, after: is });
-    }
+    const { names, culprit } = present;
+    const state = a && b ? "both" : a ? "gone" : "new";
+    (isSame(was, is) ? unchanged : paths).push({ state, names, culprit, before: was, after: is });
   }
   const growth = (path: ComparedPath) => path.after[by] - path.before[by];
   paths.sort((a, b) => growth(b) - growth(a) || a.names.join().localeCompare(b.names.join(), "en"));
-  return { before, after, paths, same };
+  return { before, after, paths, unchanged };
 }

@@ -56,7 +56,7 @@ function change(path: ComparedPath, by: CompareBy): string {
  * ```
  */
 export function compareText(comparison: Comparison, options: CompareOptions): string {
-  const { before, after, paths, same } = comparison;
+  const { before, after, paths, unchanged } = comparison;
   const by = options.by ?? "bytes";
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     options.color && text ? styleText(style, text, { validateStream: false }) : text;
@@ -76,8 +76,8 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
   }
   lines.push(
     "",
-    `${count(paths.length)} ${plural(paths.length, "call path")} differ, ${count(same)} ${
-      same === 1 ? "is" : "are"
+    `${count(paths.length)} ${plural(paths.length, "call path")} differ, ${count(unchanged.length)} ${
+      unchanged.length === 1 ? "is" : "are"
     } the same`,
   );
   const kept = options.limit > 0 ? paths.slice(0, options.limit) : paths;

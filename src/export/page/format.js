@@ -1,0 +1,111 @@
+// Figures as the page shows them: the same as in the text report.
+
+const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
+
+/**
+ * Bytes with a unit, in powers of 1000 and three digits.
+ * @param {number} n
+ */
+export function bytes(n) {
+  let value = Math.abs(n);
+  let unit = 0;
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  const digits = unit === 0 ? (Number.isInteger(value) ? 0 : 1) : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  return `${n < 0 ? "-" : ""}${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+/**
+ * A whole number with thousands separators.
+ * @param {number} n
+ */
+export function count(n) {
+  return n.toLocaleString("en-US");
+}
+
+/**
+ * A share in percent.
+ * @param {number} part
+ * @param {number} whole
+ */
+export function share(part, whole) {
+  return whole > 0 ? `${(100 * part / whole).toFixed(1)}%` : "";
+}
+
+/**
+ * A figure with its sign.
+ * @param {number} n
+ * @param {(n: number) => string} show
+ */
+export function signed(n, show) {
+  return `${n > 0 ? "+" : ""}${show(n)}`;
+}
+
+/**
+ * Seconds on an axis.
+ * @param {number} s
+ */
+export function clock(s) {
+  if (s === 0) return "0";
+  if (s < 1) return `${+(s * 1000).toPrecision(3)} ms`;
+  if (s < 120) return `${+s.toPrecision(3)} s`;
+  return `${Math.floor(s / 60)} min${Math.round(s % 60) ? ` ${Math.round(s % 60)} s` : ""}`;
+}
+
+/**
+ * The last part of a path.
+ * @param {string} path
+ */
+export function baseName(path) {
+  return path.replace(/^.*\//, "");
+}
+
+/**
+ * An element with properties and children. Text goes in as text, never as markup.
+ * @param {string} tag
+ * @param {Record<string, unknown>} [properties]
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElement}
+ */
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role" || name === "for") made.setAttribute(name, String(value));
+    else Object.assign(made, { [name]: value });
+  }
+  made.append(...children);
+  return made;
+}
+
+/** Milliseconds that work may go on before the page gets a chance to answer. */
+const SLICE = 30;
+
+/** Long work in slices: `await slices.rest()` returns at once until a slice is used up. */
+export class Slices {
+  constructor() {
+    this.begun = performance.now();
+  }
+
+  get isUsedUp() {
+    return performance.now() - this.begun > SLICE;
+  }
+
+  /** Lets the page answer. */
+  async rest() {
+    await new Promise((go) => setTimeout(go));
+    this.begun = performance.now();
+  }
+}
+
+/**
+ * The element with an id.
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no ${id}`);
+  return found;
+}
