@@ -4,7 +4,8 @@
  * writes to the terminal and ends the process.
  */
 import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import {
   annotations,
@@ -18,7 +19,7 @@ import {
   comparisonJson,
   completions,
   examine,
-  exportProfile,
+  exportBlocks,
   filterByFigures,
   filterByName,
   FORMAT_NAMES,
@@ -44,8 +45,9 @@ import {
   Symbols,
   textReport,
   treeText,
+  writeReport,
 } from "./mod.ts";
-import type { Budget, FormatName, LimitName, Profile, Progress, Suppression, ViewName } from "./mod.ts";
+import type { Budget, FormatName, LimitName, Profile, Progress, Report, Suppression, ViewName } from "./mod.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
 const USAGE = 2;
@@ -255,7 +257,7 @@ async function render(
   recording: Recording,
   options: ReportOptions,
   to: { isTTY?: boolean; columns?: number },
-): Promise<string | Uint8Array> {
+): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw } = options;
   const recorded = filterByFigures(recording.profile(options), { view, minCount, minBytes: thresholdBytes });
   const limit = options.limit ?? (format === "text" ? 10 : 0);
@@ -276,7 +278,7 @@ async function render(
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
-  return exportProfile(ordered, symbols, format, { view, limit, raw });
+  return exportBlocks(ordered, symbols, format, { view, limit, raw });
 }
 
 /** Exit status when a budget was not kept and nothing else failed. */
@@ -307,7 +309,7 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
   }
   const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
   const verdicts = judge(run, budgets, growth);
-  if (options.junit !== undefined) write(options.junit, junitReport(run.title, verdicts));
+  if (options.junit !== undefined) await put(junitReport(run.title, verdicts), options.junit, process.stdout);
   process.stderr.write(breachesText(verdicts));
   // Workflow commands are read from what a step prints; the program's own output is on stdout.
   if (process.env.GITHUB_ACTIONS) process.stderr.write(annotations(verdicts));
@@ -357,11 +359,10 @@ reportOptions(program.command("run").passThroughOptions())
       const toTerminal = options.reportFile === undefined;
       if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
       const text = await render(recording, options, toTerminal ? process.stderr : {});
-      if (options.reportFile === undefined) process.stderr.write(text);
-      else write(options.reportFile, text);
+      await put(text, options.reportFile ?? "-", process.stderr);
     }
     if (options.save !== undefined) {
-      write(options.save, await render(recording, { ...all(options), format: "json" }, {}));
+      await put(await render(recording, { ...all(options), format: "json" }, {}), options.save, process.stdout);
     }
     const kept = await judged(recording.path, options);
     if (!kept && result.exitCode === 0) process.exitCode = OVER_BUDGET;
@@ -389,8 +390,7 @@ Examples:
   .action(async (path, options) => {
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const text = await render(Recording.open(path), options, options.output === "-" ? process.stdout : {});
-    if (options.output === "-") process.stdout.write(text);
-    else write(options.output, text);
+    await put(text, options.output, process.stdout);
     if (!await judged(path, options)) process.exitCode = OVER_BUDGET;
   });
 
@@ -427,8 +427,7 @@ Examples:
       : options.format === "html"
       ? comparisonHtml(comparison)
       : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
-    if (options.output === "-") process.stdout.write(text);
-    else write(options.output, text);
+    await put(text, options.output, process.stdout);
   });
 
 program.command("resolve")
@@ -516,14 +515,16 @@ function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): 
   }
 }
 
-/** Writes a file whole or not at all: what stands under the name is the old one until the new one is complete. */
-function write(path: string, text: string | Uint8Array): void {
-  const made = `${path}.${process.pid}.part`;
+/** Writes a report where the options want it: to a file, or, as `-`, to a stream. */
+async function put(report: Report, path: string, stream: NodeJS.WriteStream): Promise<void> {
+  if (path === "-") {
+    const pieces = typeof report === "string" || report instanceof Uint8Array ? [report] : report;
+    for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+    return;
+  }
   try {
-    writeFileSync(made, text);
-    renameSync(made, path);
+    writeReport(path, report);
   } catch (cause) {
-    rmSync(made, { force: true });
     throw new OutputError(`Cannot write "${path}": ${(cause as Error).message}`, { cause });
   }
 }

@@ -29,6 +29,8 @@
  */
 export { LibraryError, libraryPath } from "./src/native/build.ts";
 export { RecordingError } from "./src/recording/reader.ts";
+export { writeReport } from "./src/recording/whole_file.ts";
+export type { Report } from "./src/recording/whole_file.ts";
 export type {
   CallPath,
   Counters,
@@ -54,7 +56,7 @@ export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";
 export { comparisonJson, jsonPaths, jsonReport } from "./src/export/json.ts";
 export type { ComparisonJson, JsonRecord, JsonReport } from "./src/export/json.ts";
-export { exportProfile, FORMAT_NAMES } from "./src/export/formats.ts";
+export { exportBlocks, exportProfile, FORMAT_NAMES } from "./src/export/formats.ts";
 export type { ExportOptions, FormatName } from "./src/export/formats.ts";
 export type { StackOptions } from "./src/export/stacks.ts";
 export { collapsedStacks } from "./src/export/collapsed.ts";

@@ -1,7 +1,17 @@
 /** Every format against the tool that it is for, and one contract for all: the same totals in each. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
@@ -418,4 +428,42 @@ test("resolve: names that are damaged or hostile are none, and the recording ope
     assert.equal(status, 2);
     assert.match(stderr, message);
   }
+});
+
+test("a full disk while writing is one line, and the old file stays", () => {
+  const full = heaptap(["report", "--format", "json", "-o", "/dev/full", file]);
+  assert.deepEqual([full.status, full.stdout], [2, ""]);
+  assert.match(full.stderr, /^heaptap: Cannot write "\/dev\/full": ENOSPC[^\n]*\n$/);
+  const disk = join(folder, "disk");
+  mkdirSync(disk);
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]).status !== 0) return; // not allowed here
+  try {
+    const out = join(disk, "out.json");
+    writeFileSync(out, "old");
+    const { status, stderr } = heaptap(["report", "--format", "json", "-o", out, file]);
+    assert.equal(status, 2);
+    assert.match(stderr, /^heaptap: Cannot write "[^"]*out\.json": ENOSPC[^\n]*\n$/);
+    assert.equal(readFileSync(out, "utf8"), "old");
+    assert.deepEqual(readdirSync(disk), ["out.json"]);
+  } finally {
+    spawnSync("umount", [disk]);
+  }
+});
+
+test("a pipe is written to as it stands, and a link's file is replaced, not the link", async () => {
+  const [pipe, link, real] = [join(folder, "pipe"), join(folder, "link"), join(folder, "real")];
+  spawnSync("mkfifo", [pipe]);
+  const reader = spawn("cat", [pipe], { stdio: ["ignore", "pipe", "ignore"] });
+  let got = "";
+  reader.stdout.on("data", (data) => got += data);
+  const ended = new Promise((end) => reader.stdout.on("end", end));
+  assert.equal(heaptap(["report", "--format", "collapsed", "-o", pipe, file]).status, 0);
+  await ended;
+  assert.equal(got, text("collapsed"));
+  assert.ok(statSync(pipe).isFIFO());
+  writeFileSync(real, "old");
+  symlinkSync(real, link);
+  assert.equal(heaptap(["report", "--format", "collapsed", "-o", link, file]).status, 0);
+  assert.ok(lstatSync(link).isSymbolicLink());
+  assert.equal(readFileSync(real, "utf8"), text("collapsed"));
 });

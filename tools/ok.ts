@@ -39,6 +39,7 @@ const STEPS: readonly [name: string, command: string[], count?: Count][] = [
     "docs/examples",
   ]],
   ["types (tsc)", [bin("tsc"), "--project", "tsconfig.json"]],
+  ["types of the page (tsc)", [bin("tsc"), "--project", "src/export/page/tsconfig.json"]],
   ["every export is documented", [bin("deno"), "doc", "--lint", "mod.ts"]],
   ["layout", [bin("deno"), "run", "-A", "tools/layout.ts", "--check"]],
   ["structure", [bin("deno"), "run", "-A", "tools/structure.ts"]],

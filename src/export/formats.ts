@@ -1,12 +1,13 @@
 /** Every format by its name. */
 import type { Profile } from "../profile/profile.ts";
+import type { Report } from "../recording/whole_file.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { collapsedStacks } from "./collapsed.ts";
 import { csvReport } from "./csv.ts";
 import { dhatReport } from "./dhat.ts";
 import { htmlReport } from "./html.ts";
-import { jsonText } from "./json.ts";
+import { jsonBlocks } from "./json.ts";
 import { massifReport } from "./massif.ts";
 import { pprofProfile } from "./pprof.ts";
 import { speedscopeReport } from "./speedscope.ts";
@@ -23,12 +24,15 @@ export interface ExportOptions extends StackOptions {
   readonly limit?: number | undefined;
 }
 
-/** How each format is written. */
+/** How each format is written: whole, or in pieces what may be too large for that. */
 const FORMATS: Readonly<
-  Record<FormatName, (profile: Profile, symbols: Symbols, options: ExportOptions) => string | Uint8Array>
+  Record<
+    FormatName,
+    (profile: Profile, symbols: Symbols, options: ExportOptions) => Report
+  >
 > = {
   // It says how many call paths there are, beside those that it holds.
-  json: (profile, symbols, { limit = 0 }) => jsonText(profile, symbols, limit),
+  json: (profile, symbols, { limit = 0 }) => jsonBlocks(profile, symbols, limit),
   pprof: pprofProfile,
   dhat: dhatReport,
   speedscope: speedscopeReport,
@@ -40,6 +44,14 @@ const FORMATS: Readonly<
 
 /** The names of all formats. */
 export const FORMAT_NAMES: readonly FormatName[] = Object.keys(FORMATS) as FormatName[];
+
+function written(profile: Profile, symbols: Symbols, format: FormatName, options: ExportOptions): Report {
+  const { limit = 0 } = options;
+  const limited = limit > 0 && format !== "json"
+    ? { ...profile, callPaths: profile.callPaths.slice(0, limit) }
+    : profile;
+  return FORMATS[format](limited, symbols, options);
+}
 
 /**
  * Writes a profile in a format. The names of the call paths that go into it must have been resolved.
@@ -60,9 +72,38 @@ export function exportProfile(
   format: FormatName,
   options: ExportOptions = {},
 ): string | Uint8Array {
-  const { limit = 0 } = options;
-  const limited = limit > 0 && format !== "json"
-    ? { ...profile, callPaths: profile.callPaths.slice(0, limit) }
-    : profile;
-  return FORMATS[format](limited, symbols, options);
+  const report = written(profile, symbols, format, options);
+  if (typeof report === "string" || report instanceof Uint8Array) return report;
+  const pieces = [...report];
+  const all = new Uint8Array(pieces.reduce((n, piece) => n + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
+/**
+ * The same in blocks, one after the other: JSON of a hundred thousand call paths need not be in memory at once.
+ *
+ * @example
+ * ```ts
+ * import { exportBlocks, Recording, Symbols, writeReport } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * writeReport("sort.json", exportBlocks(profile, symbols, "json"));
+ * ```
+ */
+export function exportBlocks(
+  profile: Profile,
+  symbols: Symbols,
+  format: FormatName,
+  options: ExportOptions = {},
+): Iterable<Uint8Array> {
+  const report = written(profile, symbols, format, options);
+  if (typeof report === "string") return [new TextEncoder().encode(report)];
+  return report instanceof Uint8Array ? [report] : report;
 }

@@ -1,4 +1,5 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
+import { Blocks } from "../recording/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile } from "../profile/profile.ts";
 import { culprit } from "../symbols/allocators.ts";
@@ -168,10 +169,10 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
 }
 
 /**
- * The same report as text, a line for each call path. As bytes, and put together from the text of each frame:
- * a hundred thousand stacks are more than a string may hold.
+ * The same report as text, a line for each call path, in blocks: a hundred thousand stacks are more than a string
+ * may hold, and more than should be in memory at once.
  */
-export function jsonText(profile: Profile, symbols: Symbols, limit: number): Uint8Array {
+export function* jsonBlocks(profile: Profile, symbols: Symbols, limit: number): Generator<Uint8Array> {
   const encoder = new TextEncoder();
   const texts = new Map<Frame, Uint8Array>();
   const frameText = (frame: Frame): Uint8Array => {
@@ -182,31 +183,23 @@ export function jsonText(profile: Profile, symbols: Symbols, limit: number): Uin
     }
     return text;
   };
-  const [comma, line, end] = [",", "\n", "]}"].map((text) => encoder.encode(text)) as [
-    Uint8Array,
-    Uint8Array,
-    Uint8Array,
-  ];
-  const head = JSON.stringify(headJson(profile), null, 1).replace(/\n\}$/, ',\n "allocations": [');
-  const parts: Uint8Array[] = [encoder.encode(head)];
-  jsonPaths(profile, limit).forEach((path, i) => {
+  const [comma, end] = [encoder.encode(","), encoder.encode("]}")];
+  const out = new Blocks();
+  out.put(encoder.encode(JSON.stringify(headJson(profile), null, 1).replace(/\n\}$/, ',\n "allocations": [')));
+  let between = "\n";
+  for (const path of jsonPaths(profile, limit)) {
     const figures = JSON.stringify(pathJson(path, symbols.stack(path)));
-    if (i > 0) parts.push(comma);
-    parts.push(line, encoder.encode(`${figures.slice(0, -1)},"stack":[`));
-    path.stack.forEach((frame, j) => {
-      if (j > 0) parts.push(comma);
-      parts.push(frameText(frame));
+    out.put(encoder.encode(`${between}${figures.slice(0, -1)},"stack":[`));
+    between = ",\n";
+    path.stack.forEach((frame, i) => {
+      if (i > 0) out.put(comma);
+      out.put(frameText(frame));
     });
-    parts.push(end);
-  });
-  parts.push(encoder.encode("\n]}\n"));
-  const all = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
+    out.put(end);
+    if (out.isFull) yield out.take();
   }
-  return all;
+  out.put(encoder.encode("\n]}\n"));
+  yield out.take();
 }
 
 /**

@@ -101,15 +101,21 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
     // The call is before the address that it returns to.
     return tables.location(frame, frame.module + 1, base + frame.address - 1, lines);
   };
-  const namesOf = (frame: Frame) => symbols.frames(frame).map(frameName);
-  const nameOf = (frame: Frame) => {
-    const names = namesOf(frame);
-    return names.find((name) => !isAllocationFunction(name)) ?? names[0] ?? "";
+  const known = new Map<Frame, { readonly name: string; readonly all: string }>();
+  const namesOf = (frame: Frame) => {
+    let names = known.get(frame);
+    if (!names) {
+      const all = symbols.frames(frame).map(frameName);
+      const name = all.find((name) => !isAllocationFunction(name)) ?? all[0] ?? "";
+      known.set(frame, names = { name, all: all.join("\0") });
+    }
+    return names;
   };
-  const isSame = (a: Frame, b: Frame) => namesOf(a).join("\0") === namesOf(b).join("\0");
   for (const path of profile.callPaths) {
     // Places in code go whole or stay whole, with what is inlined there.
-    const kept = raw ? path.stack : cleanStack(path.stack, nameOf, isSame);
+    const kept = raw
+      ? path.stack
+      : cleanStack(path.stack, (frame) => namesOf(frame).name, (a, b) => namesOf(a).all === namesOf(b).all);
     const locations = kept.map(location);
     const missing = missingFrame(path);
     if (missing) locations.push(tables.location(missing.name, 0, 0, [[tables.function(missing.name, ""), 0]]));

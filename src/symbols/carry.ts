@@ -1,9 +1,8 @@
 /** Writes recordings that carry their names. */
-import { closeSync, openSync, renameSync, rmSync } from "node:fs";
-import process from "node:process";
 import { gzipSync } from "node:zlib";
 import { Recording } from "../profile/recording.ts";
 import { copyWithNames } from "../recording/reader.ts";
+import { writeWhole } from "../recording/whole_file.ts";
 import { keyOf } from "./carried.ts";
 import type { Carried } from "./carried.ts";
 import { Symbols } from "./symbols.ts";
@@ -39,16 +38,6 @@ export async function carryNames(
       carried[key] = symbols.frames(frame).filter((n) => n.function || n.file).map((n) => [n.function, n.file, n.line]);
     }
   }
-  const made = `${to}.${process.pid}.part`;
-  const fd = openSync(made, "wx", 0o600);
-  try {
-    copyWithNames(from, fd, gzipSync(JSON.stringify(carried)));
-    renameSync(made, to);
-  } catch (error) {
-    rmSync(made, { force: true });
-    throw error;
-  } finally {
-    closeSync(fd);
-  }
+  writeWhole(to, (fd) => copyWithNames(from, fd, gzipSync(JSON.stringify(carried))), 0o600);
   return symbols.problem;
 }

@@ -2,12 +2,13 @@
  * Names for the frames of a profile. They are looked up when a report wants them, only for the frames
  * that it shows, and kept by build id in the user's cache folder, so that the next report is quick.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { cacheFolder, missingPermission } from "../native/build.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
+import { writeWhole } from "../recording/whole_file.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
 import { carriedNames } from "./carried.ts";
@@ -227,9 +228,7 @@ function writeCache(path: string, cache: CacheFile): void {
   if (!path) return;
   try {
     mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-    const made = `${path}.${process.pid}`;
-    writeFileSync(made, JSON.stringify(cache), { mode: 0o600 });
-    renameSync(made, path);
+    writeWhole(path, (fd) => writeFileSync(fd, JSON.stringify(cache)), 0o600);
   } catch {
     // A cache that cannot be written costs the next report some time, nothing else.
   }
