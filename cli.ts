@@ -111,6 +111,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
     .option("--callees <regex>", "a tree: what the functions that match call", pattern)
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
+    .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
     .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
     .option("--since <copy>", "leave out what came before: a copy of the recording, made while it grew")
     .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
@@ -184,6 +185,7 @@ interface ReportOptions {
   since?: string | undefined;
   limit?: number | undefined;
   raw?: boolean | undefined;
+  sizes?: boolean | undefined;
   verbose: number | true;
   symboliser?: string | undefined;
 }
@@ -258,8 +260,13 @@ async function render(
   options: ReportOptions,
   to: { isTTY?: boolean; columns?: number },
 ): Promise<Report> {
-  const { format, view, minCount, thresholdBytes, sortBy, raw } = options;
+  const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
   const recorded = filterByFigures(recording.profile(options), { view, minCount, minBytes: thresholdBytes });
+  if (sizes && !recorded.limits.sizes) {
+    throw new OutputError(
+      `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,
+    );
+  }
   const limit = options.limit ?? (format === "text" ? 10 : 0);
   using symbols = new Symbols(recorded, { symboliser: options.symboliser });
   const bar = progressBar();
@@ -269,7 +276,7 @@ async function render(
   const grouped = await groups(selected, symbols, options, limit, bar, to);
   if (grouped !== undefined) return grouped;
   if (format === "text") {
-    const shown = { limit, view, sortBy, raw };
+    const shown = { limit, view, sortBy, raw, sizes };
     await symbols.resolve(shownPaths(selected, shown), bar.step);
     bar.end();
     return textReport(selected, symbols, { ...shown, verbosity: Number(options.verbose), ...looks(to) });
@@ -346,6 +353,9 @@ reportOptions(program.command("run").passThroughOptions())
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080",
   )
   .action(async (command, args, options) => {
+    if (options.sizes && options.mode === "counters") {
+      throw new OutputError("Cannot record --sizes without call paths: leave out --mode counters");
+    }
     for (const problem of checkVariables(process.env)) say(problem);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;

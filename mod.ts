@@ -41,6 +41,7 @@ export type {
   Process,
   Profile,
   Sample,
+  Sizes,
   StackEnd,
   Thread,
   Totals,
@@ -55,7 +56,7 @@ export { parseBytes } from "./src/profile/format.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";
 export { comparisonJson, jsonPaths, jsonReport } from "./src/export/json.ts";
-export type { ComparisonJson, JsonRecord, JsonReport } from "./src/export/json.ts";
+export type { ComparisonJson, JsonRecord, JsonReport, SizesJson } from "./src/export/json.ts";
 export { exportBlocks, exportProfile, FORMAT_NAMES } from "./src/export/formats.ts";
 export type { ExportOptions, FormatName } from "./src/export/formats.ts";
 export type { StackOptions } from "./src/export/stacks.ts";

@@ -86,10 +86,26 @@ static struct ht_sums ht_path_sums(void)
     return s;
 }
 
+/* The sizes of all requests, and their slack. */
+static struct ht_file_sizes ht_size_sums(void)
+{
+    struct ht_file_sizes s = { 0 };
+    for (uint64_t i = 0; ht_p.sizes_kept && i < (uint64_t)ht_p.header->pages_used * HT_PAGE_RECORDS; i++) {
+        s.slack += ht_p.sizes[i].slack;
+        for (uint32_t c = 0; c < HT_SIZE_CLASSES; c++)
+            s.requests[c] += ht_p.sizes[i].requests[c];
+    }
+    return s;
+}
+
 static int ht_sums_are_valid(void)
 {
     struct ht_sums threads = ht_thread_sums(), paths = ht_path_sums();
-    return ht_same_bytes(&threads, &paths, sizeof threads);
+    struct ht_file_sizes sizes = ht_size_sums();
+    uint64_t requests = 0;
+    for (uint32_t c = 0; c < HT_SIZE_CLASSES; c++)
+        requests += sizes.requests[c];
+    return ht_same_bytes(&threads, &paths, sizeof threads) && (!ht_p.sizes_kept || requests == threads.allocations);
 }
 
 /* peak.c: what one call path had live at the peak, as a reader finds it (docs/FORMAT.md). */

@@ -14,7 +14,8 @@
  */
 #include "heaptap.h"
 
-/* What `idle` must be for the hot path, by mode; HT_IDLE_NEVER while the process is paused. Not in
+/* What `idle` must be for the hot path, by mode; HT_IDLE_NEVER while the process is paused
+ * and when sizes are kept, which the general forms alone do. Not in
  * ht_p: in a fork's child that would be 0, and so is `idle`. */
 static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
 static uint32_t ht_paused;
@@ -22,8 +23,9 @@ static uint32_t ht_paused;
 static void ht_pause(int pause)
 {
     ht_own_set(&ht_paused, (uint32_t)pause);
-    ht_own_set(&ht_hot[HT_MODE_COUNTERS], pause ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
-    ht_own_set(&ht_hot[HT_MODE_PATHS], pause ? HT_IDLE_NEVER : HT_IDLE_PATHS);
+    int never = pause || ht_p.sizes_kept;
+    ht_own_set(&ht_hot[HT_MODE_COUNTERS], never ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
+    ht_own_set(&ht_hot[HT_MODE_PATHS], never ? HT_IDLE_NEVER : HT_IDLE_PATHS);
 }
 
 static int ht_is_counted(uint32_t idle) { return idle != HT_IDLE_OWN && !ht_peek(&ht_paused); }
@@ -87,6 +89,24 @@ static void ht_count_free(struct ht_thread *t, struct ht_block block, int tempor
         ht_freed_of_other(t, block.slot, block.size);
 }
 
+/* The class of a request's size: 0 up to 8 bytes, 1 up to 16, 2 up to 32 ... */
+static uint32_t ht_size_class(size_t size)
+{
+    uint32_t bits = size > 8 ? 64 - (uint32_t)__builtin_clzl(size - 1) - 3 : 0;
+    return bits < HT_SIZE_CLASSES ? bits : HT_SIZE_CLASSES - 1;
+}
+
+/* Keeps a request's size and slack beside the path record that counts it, whose writer it has. */
+static void ht_sizes_keep(const struct ht_file_paths *record, void *block, size_t size)
+{
+    if (!ht_p.sizes_kept)
+        return;
+    struct ht_file_sizes *s = &ht_p.sizes[record - ht_p.paths];
+    ht_own_add(&s->requests[ht_size_class(size)], 1);
+    if (ht_usable_size && !(ht_rounds_up && size < HT_SPAN))
+        ht_own_add(&s->slack, ht_usable_size(block) - size);
+}
+
 /* The allocator has given out an address whose block never ended as far as we saw: it was freed in
  * a way that passes by the hooks. It ends here. */
 static void ht_count_lost(struct ht_thread *t, uint64_t value, const void *block)
@@ -120,6 +140,7 @@ static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, s
         ht_own_add(&r->allocations, 1);
         ht_own_add(&r->bytes, size);
         ht_own_add(&r->live_bytes, (int64_t)size);
+        ht_sizes_keep(r, block, size);
     }
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->bytes, size);
@@ -173,6 +194,7 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
         ht_own_add(&to->bytes, grown);
         ht_own_add(&to->carried, carried);
         ht_own_add(&to->live_bytes, (int64_t)size);
+        ht_sizes_keep(to, block, size);
     }
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->reallocations, 1);

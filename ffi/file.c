@@ -132,6 +132,7 @@ static int ht_file_start(const char *pattern, const char *program, int in_memory
         [HT_SECTION_OWNERS] = { 0, ht_p.page_capacity, sizeof(struct ht_file_owners) },
         [HT_SECTION_PATHS] = { 0, ht_p.page_capacity * HT_PAGE_RECORDS, sizeof(struct ht_file_paths) },
         [HT_SECTION_TIMELINE] = { 0, 1024, sizeof(struct ht_file_timeline) },
+        [HT_SECTION_SIZES] = { 0, ht_p.sizes_kept ? ht_p.page_capacity * HT_PAGE_RECORDS : 0, sizeof(struct ht_file_sizes) },
     };
     uint64_t size = HT_ALIGNMENT;
     for (uint32_t i = 0; i < HT_SECTION_COUNT; i++) {
@@ -168,6 +169,7 @@ static int ht_file_start(const char *pattern, const char *program, int in_memory
     ht_p.nodes = (struct ht_file_nodes *)(ht_p.file + ht_p.offset[HT_SECTION_NODES]);
     ht_p.owners = (struct ht_file_owners *)(ht_p.file + ht_p.offset[HT_SECTION_OWNERS]);
     ht_p.paths = (struct ht_file_paths *)(ht_p.file + ht_p.offset[HT_SECTION_PATHS]);
+    ht_p.sizes = (struct ht_file_sizes *)(ht_p.file + ht_p.offset[HT_SECTION_SIZES]);
     ht_p.timeline = (struct ht_file_timeline *)(ht_p.file + ht_p.offset[HT_SECTION_TIMELINE]);
     return 0;
 }

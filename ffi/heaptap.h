@@ -173,7 +173,7 @@ _Static_assert(offsetof(struct ht_file_threads, failed) == offsetof(struct ht_to
 enum ht_state { HT_STATE_NEW = 0, HT_STATE_STARTING, HT_STATE_ON, HT_STATE_OFF };
 struct ht_process {
     uint32_t state;  /* enum ht_state; NEW in a fork's child, whatever it was before */
-    uint32_t mode, depth, buckets, exact_peak;
+    uint32_t mode, depth, buckets, exact_peak, sizes_kept;
     uint32_t generation; /* counts up when code was unloaded */
     /* The mapped recording. Written at the start, constant from then on. */
     uint8_t *file;
@@ -186,6 +186,7 @@ struct ht_process {
     struct ht_file_owners *owners;
     struct ht_file_paths *paths;
     struct ht_file_timeline *timeline;
+    struct ht_file_sizes *sizes; /* beside `paths`, record by record; used when sizes_kept */
     uint32_t capacity[HT_SECTION_COUNT]; /* records */
     uint32_t page_capacity;
     uint64_t offset[HT_SECTION_COUNT];

@@ -8,12 +8,12 @@ struct ht_double {
 };
 
 #define HT_MAGIC { 0x68, 0x65, 0x61, 0x70, 0x74, 0x61, 0x70, 0x00 }
-#define HT_VERSION 1u
+#define HT_VERSION 2u
 #define HT_BYTE_ORDER 0x01020304u
 #define HT_ALIGNMENT 65536u
 #define HT_SECTION_TABLE 384u
-#define HT_HEADER_SIZE 496u
-#define HT_SECTION_COUNT 7
+#define HT_HEADER_SIZE 512u
+#define HT_SECTION_COUNT 8
 #define HT_SECTION_STRINGS 0
 #define HT_SECTION_MODULES 1
 #define HT_SECTION_THREADS 2
@@ -21,6 +21,7 @@ struct ht_double {
 #define HT_SECTION_OWNERS 4
 #define HT_SECTION_PATHS 5
 #define HT_SECTION_TIMELINE 6
+#define HT_SECTION_SIZES 7
 #define HT_PAGE_RECORDS 64
 #define HT_NODE_ROOT 1
 #define HT_NODE_DEPTH 2
@@ -31,12 +32,17 @@ struct ht_double {
 #define HT_PATH_NONE 0
 #define HT_KEY_OFFSET_BITS 48
 #define HT_THREAD_SHARED 0
+#define HT_SIZE_CLASSES 31
+#define HT_SIZES_OFF 0
+#define HT_SIZES_REQUESTS 1
+#define HT_SIZES_SLACK 2
 #define HT_MODE_COUNTERS 0
 #define HT_MODE_PATHS 1
 #define HT_REJECTED_BUCKETS 1u
 #define HT_REJECTED_DEPTH 2u
 #define HT_REJECTED_MODE 4u
 #define HT_REJECTED_PEAK 8u
+#define HT_REJECTED_SIZES 16u
 
 struct ht_file_section {
     uint64_t offset;
@@ -53,6 +59,7 @@ struct ht_file_header {
     uint32_t section_count;
     uint64_t file_size;
     uint64_t start_time;
+    uint64_t start_rss;
     uint32_t pid;
     uint32_t parent_pid;
     uint32_t machine;
@@ -67,7 +74,8 @@ struct ht_file_header {
     uint32_t executable_length;
     uint32_t allocator;
     uint32_t allocator_length;
-    uint8_t pad0[32];
+    uint32_t sizes;
+    uint8_t pad0[20];
     uint32_t strings_used;
     uint32_t modules_used;
     uint32_t threads_used;
@@ -173,6 +181,12 @@ struct ht_file_timeline {
     uint64_t max_rss;
 };
 _Static_assert(sizeof(struct ht_file_timeline) == 32, "file_timeline");
+
+struct ht_file_sizes {
+    uint64_t slack;
+    uint64_t requests[31];
+};
+_Static_assert(sizeof(struct ht_file_sizes) == 256, "file_sizes");
 
 struct ht_figures {
     uint64_t slot;

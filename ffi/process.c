@@ -20,7 +20,7 @@ extern char **environ __attribute__((weak));
  * may have written its title over both by the time it forks. */
 static struct ht_config {
     int read;
-    uint32_t buckets, depth, mode, exact_peak, rejected;
+    uint32_t buckets, depth, mode, exact_peak, sizes, rejected;
     int off;
     int installed; /* by a script, for this process and none of its children */
     int used;      /* a recording was made or tried */
@@ -125,6 +125,7 @@ static void ht_config_read(void)
     c->depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &c->rejected, HT_REJECTED_DEPTH);
     c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), "counters", "paths", HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
     c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), "batched", "exact", 0, &c->rejected, HT_REJECTED_PEAK);
+    c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), "off", "on", 0, &c->rejected, HT_REJECTED_SIZES);
     const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
     c->off = pattern && !*pattern;
     ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");
@@ -146,6 +147,8 @@ static int ht_process_open(void)
     ht_p.depth = c->depth;
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
+    if (c->sizes && c->mode == HT_MODE_PATHS)
+        ht_p.sizes_kept = ht_usable_size ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
     if (problem)
@@ -162,12 +165,14 @@ static int ht_process_open(void)
     h->section_count = HT_SECTION_COUNT;
     h->start_time = ht_sys_now(HT_CLOCK_REALTIME);
     h->image = ht_p.start;
+    h->start_rss = ht_sys_max_rss();
     h->pid = ht_sys_pid();
     h->parent_pid = ht_sys_parent();
     h->machine = HT_MACHINE;
     h->mode = ht_p.mode;
     h->buckets = ht_p.buckets;
     h->depth = ht_p.depth;
+    h->sizes = ht_p.sizes_kept;
     h->rejected = c->rejected;
     h->peak_batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
     h->modules_used = 1;
@@ -204,10 +209,10 @@ static int ht_process_start(void)
     if (!ht_shared_swap(&ht_p.state, &state, HT_STATE_STARTING))
         return -1;
     ht_real_find();
-    ht_pause(0); /* a fork's child begins by itself */
     int problem = HT_ENOSYS; /* a kernel without MADV_WIPEONFORK */
     if (ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves))
         problem = ht_process_open();
+    ht_pause(0); /* a fork's child begins by itself */
     ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
     return problem;
 }

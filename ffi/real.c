@@ -12,6 +12,8 @@
 #include "heaptap.h"
 
 static const char *ht_real_object = ""; /* the object that malloc is from */
+static size_t (*ht_usable_size)(void *); /* malloc_usable_size of that object, NULL when it has none */
+static int ht_rounds_up; /* whether small requests are rounded up below */
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 
@@ -91,8 +93,10 @@ static void ht_real_find(void)
         real.name = lookup.found[0].name;
 #include "hooks.def"
 #undef HT_FUNCTION
+    *(void **)&ht_usable_size = ht_object_symbol(&lookup.owner, "malloc_usable_size");
     ht_exact = real;
     if (!ht_object_symbol(&lookup.owner, "gnu_get_libc_version")) {
+        ht_rounds_up = 1;
         real.malloc = ht_round_malloc;
         real.calloc = ht_round_calloc;
         real.realloc = ht_round_realloc;

@@ -38,7 +38,8 @@ static struct ht_file_paths *ht_page_take(uint32_t slot, uint32_t number)
     static const uint64_t size = sizeof(struct ht_file_paths) * HT_PAGE_RECORDS;
     uint32_t used = h->pages_used, kept_back = slot == HT_THREAD_SHARED ? 0 : ht_bucket_pages();
     if (used + kept_back >= ht_p.page_capacity || !ht_file_reserve(HT_SECTION_OWNERS, (used + 1ull) * sizeof *ht_p.owners)
-        || !ht_file_reserve(HT_SECTION_PATHS, (used + 1ull) * size))
+        || !ht_file_reserve(HT_SECTION_PATHS, (used + 1ull) * size)
+        || (ht_p.sizes_kept && !ht_file_reserve(HT_SECTION_SIZES, (used + 1ull) * sizeof *ht_p.sizes * HT_PAGE_RECORDS)))
         return NULL;
     ht_own_set(&ht_p.owners[used].first, number * HT_PAGE_RECORDS);
     ht_shared_set(&ht_p.owners[used].thread, slot + 1);

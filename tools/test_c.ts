@@ -125,6 +125,7 @@ function model(): void {
     [", exact peak", { HEAPTAP_PEAK: "exact" }],
     [", a table of 64", { HEAPTAP_BUCKETS: "64" }],
     [", depth 4", { HEAPTAP_DEPTH: "4" }],
+    [", sizes", { HEAPTAP_SIZES: "on" }],
   ];
   for (const [kind, flags] of [["", []], ...SANITIZERS] as [string, string[]][]) {
     if (kind && !sanitizerWorks(flags)) {

@@ -12,6 +12,7 @@ import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
 import { count, plural } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
+import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { cleanStack } from "../symbols/trim.ts";
@@ -125,7 +126,7 @@ export function htmlReport(
     },
     timeline: {
       end: Math.max(process.exit?.seconds ?? 0, timeline.at(-1)?.seconds ?? 0),
-      ...columns(timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.maxRss }),
+      ...columns(timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.maxRss ?? -1 }),
     } as PageData["timeline"],
     threads: profile.threads.map((t) => ({
       name: t.merged > 1 ? `${t.name} (${count(t.merged)} threads)` : t.name,
@@ -137,8 +138,19 @@ export function htmlReport(
       freedByOthersBytes: t.freedByOthersBytes,
     })),
     ...stacks.columns(),
+    sizes: profile.limits.sizes ? sizesOf(callPaths) : undefined,
     figures: columns(callPaths, FIGURES),
   });
+}
+
+function sizesOf(paths: readonly CallPath[]): PageData["sizes"] {
+  const requests = paths.map((path) => path.sizes?.requests ?? []);
+  const classes = requests[0]?.length ?? 0;
+  return {
+    names: Array.from({ length: classes }, (_, i) => sizeClassName(i, classes)),
+    requests,
+    slack: paths.map((path) => path.sizes?.slack ?? -1),
+  };
 }
 
 const COMPARED: readonly (keyof RunFigures)[] = ["allocations", "bytes", "peakBytes", "liveBytes", "temporary"];

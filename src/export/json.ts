@@ -1,7 +1,8 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
 import { Blocks } from "../recording/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
-import type { CallPath, Counters, Frame, Profile } from "../profile/profile.ts";
+import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
+import { largestOfClass, totalSizes } from "../profile/sizes.ts";
 import { culprit } from "../symbols/allocators.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
@@ -33,6 +34,21 @@ function frameJson(frame: NamedFrame) {
   };
 }
 
+/** Slack, and allocations by the largest size of their class. */
+export interface SizesJson {
+  /** Usable less requested bytes; null when the allocator does not tell. */
+  readonly slack_bytes: number | null;
+  /** Allocations by the largest size of their class, `larger` above 4 GiB. */
+  readonly request_sizes: Readonly<Record<string, number>>;
+}
+
+function sizesJson({ requests, slack }: Sizes): SizesJson {
+  const sizes = requests.flatMap((n, i) =>
+    n === 0 ? [] : [[String(largestOfClass(i, requests.length) ?? "larger"), n] as const]
+  );
+  return { slack_bytes: slack ?? null, request_sizes: Object.fromEntries(sizes) };
+}
+
 /** A call path without its stack. */
 function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
   const frame = stack[culprit(stack)];
@@ -53,6 +69,7 @@ function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
     reallocations: path.reallocations,
     carried_bytes: path.carried,
     stack_end: path.end,
+    ...path.sizes && sizesJson(path.sizes),
   };
 }
 
@@ -72,14 +89,18 @@ export interface JsonReport {
   readonly process: JsonRecord;
   /** Limits that were in force. */
   readonly limits: JsonRecord;
+  /** Slack and sizes of requests of all call paths, where they were recorded. */
+  readonly sizes?: SizesJson;
   /** The process's totals. */
   readonly summary: Readonly<Record<string, number>>;
   /** Threads. */
   readonly threads: readonly JsonRecord[];
   /** Samples of the run. */
-  readonly timeline: readonly Readonly<Record<string, number>>[];
+  readonly timeline: readonly Readonly<Record<string, number | null>>[];
   /** Call paths. */
-  readonly allocations: readonly Readonly<Record<string, string | number | readonly JsonRecord[]>>[];
+  readonly allocations: readonly Readonly<
+    Record<string, string | number | null | Readonly<Record<string, number>> | readonly JsonRecord[]>
+  >[];
 }
 
 /**
@@ -119,6 +140,7 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       exit_signal: process.exit?.signal ?? null,
       seconds: process.exit?.seconds ?? null,
     },
+    ...limits.sizes && { sizes: sizesJson(totalSizes(profile.callPaths)) },
     limits: {
       mode: limits.mode,
       buckets: limits.buckets,
@@ -163,7 +185,7 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       seconds: s.seconds,
       bytes: s.bytes,
       allocations: s.allocations,
-      max_rss: s.maxRss,
+      max_rss: s.maxRss ?? null,
     })),
   };
 }

@@ -18,6 +18,13 @@ export interface RecordOptions {
   readonly mode?: "counters" | "paths" | undefined;
   /** Whether the process's peak is exact with several threads too, at some cost an allocation; `HEAPTAP_PEAK`. */
   readonly exactPeak?: boolean | undefined;
+  /** Whether to keep how large requests were, and what the allocator gave beyond them; needs call paths, and takes some 8 ns an allocation; `HEAPTAP_SIZES`. */
+  readonly sizes?: boolean | undefined;
+}
+
+/** Refuses sizes without call paths, beside which they are kept. */
+export function checkSizes({ sizes, mode }: RecordOptions): void {
+  if (sizes && mode === "counters") throw new TypeError("Cannot record sizes without call paths: leave out the mode");
 }
 
 /** What a variable may hold, in words and as a test. */
@@ -26,6 +33,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => bo
   HEAPTAP_DEPTH: ["a whole number from 4 to 1024; 128 is used", (v) => inRange(v, RANGES.depth)],
   HEAPTAP_MODE: ["counters or paths; paths is used", (v) => v === "counters" || v === "paths"],
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],
+  HEAPTAP_SIZES: ["off or on; off is used", (v) => v === "off" || v === "on"],
 };
 
 function inRange(text: string, [low, high]: readonly [number, number]): boolean {

@@ -94,6 +94,14 @@ export interface Frame {
 /** How the outer end of a stack came about. */
 export type StackEnd = "root" | "depth" | "lost" | "full" | "none";
 
+/** How large requests were, and what the allocator gave beyond them. */
+export interface Sizes {
+  /** Allocations by what they asked for: up to 8 bytes, 9 to 16, 17 to 32 and so on, 31 figures, the last of what is above 4 GiB. */
+  readonly requests: readonly number[];
+  /** Usable less requested bytes, over all these allocations; undefined when the allocator does not tell. */
+  readonly slack: number | undefined;
+}
+
 /** The figures of a call path. */
 export interface PathCounters extends Counters {
   /** Live bytes at the process's peak. */
@@ -110,6 +118,8 @@ export interface CallPath extends PathCounters {
   readonly end: StackEnd;
   /** Frames from the innermost, which called the allocation function, outwards. */
   readonly stack: readonly Frame[];
+  /** Sizes; undefined when they were not recorded (`heaptap run --sizes`). */
+  readonly sizes?: Sizes | undefined;
 }
 
 /** One sample of the timeline. */
@@ -120,8 +130,8 @@ export interface Sample {
   readonly bytes: number;
   /** Allocations so far. */
   readonly allocations: number;
-  /** Highest resident set so far, bytes. */
-  readonly maxRss: number;
+  /** Highest resident set so far, bytes; undefined while it is not above what the process had before this program. */
+  readonly maxRss: number | undefined;
 }
 
 /** What is known of the process. */
@@ -157,6 +167,8 @@ export interface Limits {
   readonly buckets: number;
   /** Frames kept of a stack. */
   readonly depth: number;
+  /** Whether sizes of requests were recorded. */
+  readonly sizes: boolean;
   /** Bytes by which the peak may be off: 0 when it is exact. */
   readonly peakError: number;
   /** Environment variables whose value could not be read. */

@@ -123,18 +123,20 @@ function readCallPaths(snapshot: Snapshot, modules: readonly Module[], sums: Pat
     if (figures.allocations === 0 && figures.frees === 0) continue;
     const leaf = leaves[id] ?? 0;
     const [stack, end] = leaf === 0 ? [[], "none" as const] : readStack(parentOf, frame, leaf);
-    callPaths.push({ id, ...figures, end, stack });
+    const sizes = sums.sizes(id);
+    callPaths.push({ id, ...figures, end, stack, ...sizes && { sizes } });
   }
   return callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
 }
 
 function readTimeline(snapshot: Snapshot): Sample[] {
   const t = snapshot.sections.timeline;
+  const floor = snapshot.header.number(0, "start_rss");
   return Array.from({ length: t.length }, (_, i) => ({
     seconds: t.number(i, "time") / 1e9,
     bytes: t.number(i, "current"),
     allocations: t.number(i, "allocations"),
-    maxRss: t.number(i, "max_rss"),
+    maxRss: t.number(i, "max_rss") > floor ? t.number(i, "max_rss") : undefined,
   }));
 }
 
@@ -228,6 +230,7 @@ function profileOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Profile {
       buckets: h("buckets"),
       depth: h("depth"),
       peakError: h("multi") ? h("peak_batch") * threads.length : 0,
+      sizes: h("sizes") !== CONSTANTS.SIZES_OFF,
       rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
       noSpace: h("no_space") !== 0,
     },
@@ -275,7 +278,7 @@ export interface Moment {
 type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
 
 /** The sections that figures without stacks are in. */
-const FIGURE_SECTIONS = ["threads", "owners", "paths"] as const;
+const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes"] as const;
 
 function momentOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Moment {
   const threads = readThreads(snapshot);

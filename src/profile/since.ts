@@ -1,5 +1,5 @@
 /** What came after a moment: the difference between a profile and an earlier moment of its recording. */
-import type { CallPath, Counters, Profile } from "./profile.ts";
+import type { CallPath, Counters, Profile, Sizes } from "./profile.ts";
 import type { Moment } from "./read.ts";
 
 const NOTHING: Counters = {
@@ -28,6 +28,13 @@ function less(now: Counters, then: Counters = NOTHING): Counters {
   };
 }
 
+function lessSizes(now: Sizes, then: Sizes | undefined): Sizes {
+  return {
+    requests: now.requests.map((n, i) => n - (then?.requests[i] ?? 0)),
+    slack: now.slack === undefined ? undefined : now.slack - (then?.slack ?? 0),
+  };
+}
+
 function changed(figures: Counters): boolean {
   return figures.allocations !== 0 || figures.frees !== 0 || figures.liveBytes !== 0;
 }
@@ -46,6 +53,7 @@ export function profileSince(now: Profile, then: Moment): Profile {
     return {
       ...path,
       ...less(path, before),
+      ...path.sizes && { sizes: lessSizes(path.sizes, then.paths.sizes(path.id)) },
       peakBytes: newPeak ? path.peakBytes - before.liveBytes : 0,
       peakCount: newPeak ? path.peakCount - before.liveCount : 0,
     };

@@ -38,7 +38,7 @@ export interface Field {
 export type RecordLayout = Readonly<Record<string, Field>>;
 
 /** The sections in file order. `sections[i]` of the header describes the i-th. */
-export const SECTIONS = ["strings", "modules", "threads", "nodes", "owners", "paths", "timeline"] as const;
+export const SECTIONS = ["strings", "modules", "threads", "nodes", "owners", "paths", "timeline", "sizes"] as const;
 
 /** The name of a section. */
 export type SectionName = (typeof SECTIONS)[number];
@@ -46,7 +46,7 @@ export type SectionName = (typeof SECTIONS)[number];
 /** The first eight bytes of a recording. */
 export const MAGIC = "heaptap\0";
 /** Counts up whenever a reader of the version before would misread a file. */
-export const VERSION = 1;
+export const VERSION = 2;
 /** Reads differently on a machine of the other byte order. */
 export const BYTE_ORDER = 0x01020304;
 /** Every section starts at a multiple of this; the largest page size that Linux has. */
@@ -74,6 +74,14 @@ export const CONSTANTS = {
   KEY_OFFSET_BITS: 48,
   /** Thread number of the record that threads share when there is no other. */
   THREAD_SHARED: 0,
+  /** Classes of request sizes: the first up to 8 bytes, each next one twice as much, the last whatever is more. */
+  SIZE_CLASSES: 31,
+  /** Sizes: not recorded. */
+  SIZES_OFF: 0,
+  /** Sizes: requests by size. */
+  SIZES_REQUESTS: 1,
+  /** Sizes: requests by size, and slack. */
+  SIZES_SLACK: 2,
   /** Mode: totals only. */
   MODE_COUNTERS: 0,
   /** Mode: totals and call paths. */
@@ -81,7 +89,13 @@ export const CONSTANTS = {
 } as const;
 
 /** Bits of `rejected`: variables whose value could not be read. */
-export const VARIABLES = ["HEAPTAP_BUCKETS", "HEAPTAP_DEPTH", "HEAPTAP_MODE", "HEAPTAP_PEAK"] as const;
+export const VARIABLES = [
+  "HEAPTAP_BUCKETS",
+  "HEAPTAP_DEPTH",
+  "HEAPTAP_MODE",
+  "HEAPTAP_PEAK",
+  "HEAPTAP_SIZES",
+] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */
 export const RECORDS = {
@@ -103,6 +117,12 @@ export const RECORDS = {
     section_count: { type: "u32", writer: "start", doc: "Sections described below" },
     file_size: { type: "u64", writer: "start", doc: "Apparent size of the file" },
     start_time: { type: "u64", writer: "start", doc: "Nanoseconds since 1970 at which recording began" },
+    start_rss: {
+      type: "u64",
+      writer: "start",
+      doc:
+        "What the kernel gave as the highest resident set when recording began: it may be an earlier program's of this process",
+    },
     pid: { type: "u32", writer: "start", doc: "Process" },
     parent_pid: { type: "u32", writer: "start", doc: "Its parent when recording began" },
     machine: { type: "u32", writer: "start", doc: "ELF machine number (62 is x86-64)" },
@@ -130,6 +150,11 @@ export const RECORDS = {
       doc: "Path of the object whose malloc is underneath: where in the strings section",
     },
     allocator_length: { type: "u32", writer: "start", doc: "Its bytes" },
+    sizes: {
+      type: "u32",
+      writer: "start",
+      doc: "What the section `sizes` holds: 0 nothing, 1 requests by size, 2 slack too",
+    },
     strings_used: { type: "u32", line: true, writer: "any thread", doc: "Bytes taken of the strings section" },
     modules_used: { type: "u32", writer: "any thread", doc: "Modules taken, the first (unknown code) included" },
     threads_used: { type: "u32", writer: "any thread", doc: "Thread records taken, the shared one included" },
@@ -296,7 +321,26 @@ export const RECORDS = {
     time: { type: "u64", writer: "any thread", doc: "Nanoseconds since recording began" },
     current: { type: "i64", writer: "any thread", doc: "Current bytes" },
     allocations: { type: "u64", writer: "any thread", doc: "Allocations so far, as the sampling thread knew them" },
-    max_rss: { type: "u64", writer: "any thread", doc: "Highest resident set so far, bytes, from the kernel" },
+    max_rss: {
+      type: "u64",
+      writer: "any thread",
+      doc: "Highest resident set so far, bytes, from the kernel; nothing is known of it while it is `start_rss`",
+    },
+  },
+  sizes: {
+    slack: {
+      type: "u64",
+      writer: "owner",
+      doc:
+        "Usable less requested bytes, summed over the path's allocations; with an allocator that is not glibc's without those below 32 bytes, which heaptap rounds up",
+    },
+    requests: {
+      type: "u64",
+      count: CONSTANTS.SIZE_CLASSES,
+      writer: "owner",
+      doc:
+        "Allocations by what they asked for: up to 8 bytes, 9 to 16, 17 to 32 and so on; the last is whatever is above 4 GiB",
+    },
   },
 } as const satisfies Readonly<Record<string, RecordLayout>>;
 
@@ -389,4 +433,5 @@ export const CAPACITY: Readonly<Record<SectionName, string>> = {
   owners: "pages",
   paths: "pages = max(buckets * 7 / 64, buckets / 64 + threads), of 64 records each",
   timeline: "1024",
+  sizes: "as many as `paths`, whose records they belong to, or none",
 };

@@ -8,9 +8,11 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import {
   BYTE_ORDER,
+  CONSTANTS,
   HEADER_SIZE,
   LAYOUT,
   MAGIC,
+  SCALAR_SIZE,
   SECTION_TABLE,
   SECTIONS,
   TRAILER_LAYOUT,
@@ -61,14 +63,14 @@ export class Table {
     return this.column(field)(index);
   }
 
-  /** A reader of one field, for loops over many records. Records out of range read as 0. */
-  column(field: string): (index: number) => number {
+  /** A reader of one field, or of an element of one that is an array, for loops over many records. Records out of range read as 0. */
+  column(field: string, element = 0): (index: number) => number {
     const { size, fields } = LAYOUT[this.#record];
     const placed = fields[field];
     if (!placed) throw new TypeError(`No field ${field} in ${this.#record}`);
     const words = this.#words;
     const stride = size >>> 2;
-    const at = placed.offset >>> 2;
+    const at = (placed.offset + element * SCALAR_SIZE[placed.type]) >>> 2;
     switch (placed.type) {
       case "u64":
         return (i) => (words[i * stride + at] ?? 0) + (words[i * stride + at + 1] ?? 0) * 4294967296;
@@ -115,6 +117,7 @@ const USED: Readonly<Record<SectionName, string>> = {
   owners: "pages_used",
   paths: "pages_used",
   timeline: "timeline_used",
+  sizes: "pages_used",
 };
 
 function refuse(path: string, why: string): never {
@@ -186,7 +189,7 @@ function usedBytes(path: string, size: number, header: Table, descriptors: Table
   if (offset < HEADER_SIZE || offset % 4 !== 0 || offset + capacity * recordSize > size) {
     refuse(path, `its section ${name} lies outside the file`);
   }
-  const unit = name === "paths" ? 64 : 1;
+  const unit = name === "paths" || name === "sizes" ? CONSTANTS.PAGE_RECORDS : 1;
   const used = Math.min(header.number(0, USED[name]) * unit, capacity);
   return [offset, used * recordSize];
 }

@@ -3,7 +3,8 @@ import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
 import { bytes, clip, count, plural, printable, share } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { CallPath, Profile } from "../profile/profile.ts";
+import type { CallPath, Profile, Sizes } from "../profile/profile.ts";
+import { sizeClassName, totalSizes } from "../profile/sizes.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
 import { VIEWS } from "../profile/views.ts";
@@ -25,6 +26,8 @@ export interface TextOptions {
   readonly color: boolean;
   /** Whether to keep allocation functions, what starts a program or a thread, and each frame of a recursion. */
   readonly raw?: boolean | undefined;
+  /** Whether to show how large requests were, in all and of each call path; they must have been recorded. */
+  readonly sizes?: boolean | undefined;
   /** The one section to show; all when left out. */
   readonly view?: ViewName | undefined;
   /** What a section is sorted by, its own bytes (`size`) when left out. `name` wants all names resolved. */
@@ -198,8 +201,46 @@ function row(out: Writer, options: TextOptions, view: Section, path: CallPath, w
     const callers = printable(callerLine(stack.map(frameName)));
     if (callers) out.line(indent + out.paint("dim", clip(`from ${callers}`, options.width - indent.length)));
   }
+  if (options.sizes && path.sizes) {
+    out.line(indent + out.paint("dim", clip(sizesLine(path.sizes), options.width - indent.length)));
+  }
   const note = END_NOTES[path.end];
   if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
+}
+
+/** The commonest sizes of a call path's requests, and its slack: `sizes: 17-32 B 80.0%, 33-64 B 20.0%; slack 1.20 KB`. */
+function sizesLine({ requests, slack }: Sizes): string {
+  const all = requests.reduce((sum, n) => sum + n, 0);
+  const common = requests.map((n, i) => ({ n, name: sizeClassName(i, requests.length) })).filter(({ n }) => n > 0)
+    .sort((a, b) => b.n - a.n).slice(0, 3).map(({ n, name }) => `${name} ${share(n, all)}`);
+  return `sizes: ${common.join(", ")}; slack ${slack === undefined ? "not known" : bytes(slack)}`;
+}
+
+/** Columns of the bars of a histogram. */
+const BAR = 40;
+
+/** How large the requests of these call paths were. */
+function histogram(out: Writer, paths: readonly CallPath[]): void {
+  const { requests, slack } = totalSizes(paths);
+  const all = requests.reduce((sum, n) => sum + n, 0);
+  const most = Math.max(...requests);
+  if (all === 0) return;
+  out.line();
+  out.line(out.paint(["bold", "underline"], "Sizes of requests"));
+  requests.forEach((n, i) => {
+    if (n === 0) return;
+    const bar = "#".repeat(Math.ceil(BAR * n / most));
+    const name = sizeClassName(i, requests.length).padStart(16);
+    out.line(`${name} ${count(n).padStart(14)} ${share(n, all).padStart(6)}  ${out.paint("cyan", bar)}`);
+  });
+  const asked = paths.reduce((sum, path) => sum + path.bytes + path.carried, 0);
+  out.line(
+    slack === undefined
+      ? "  slack is not known: the allocator does not tell how large its blocks are"
+      : `  slack ${out.bytes(slack)}, ${share(slack, asked) || "0.0%"} of what was asked for, ${
+        bytes(Math.round(slack / all))
+      } an allocation`,
+  );
 }
 
 /**
@@ -218,6 +259,7 @@ function row(out: Writer, options: TextOptions, view: Section, path: CallPath, w
 export function textReport(profile: Profile, symbols: Symbols, options: TextOptions): string {
   const out = new Writer(options);
   header(profile, out, options);
+  if (options.sizes) histogram(out, profile.callPaths);
   for (const view of sections(profile, options.view)) {
     const paths = top(profile, view, options, symbols);
     if (paths.length === 0) continue;

@@ -8,7 +8,7 @@ import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
 import type { Moment } from "../profile/read.ts";
 import type { Profile } from "../profile/profile.ts";
 import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../recording/layout.ts";
-import { checkVariables, RANGES, tableSize } from "../native/variables.ts";
+import { checkSizes, checkVariables, RANGES, tableSize } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { Meter, Window } from "./meter.ts";
 import { checkChoice, checkOptions } from "./options.ts";
@@ -39,6 +39,8 @@ export interface Installation {
     readonly buckets: number;
     readonly depth: number;
     readonly exactPeak: boolean;
+    /** See {@linkcode RecordOptions}. */
+    readonly sizes: boolean;
   };
   /** Slots of loaded objects that lead to heaptap now: of the program itself, and of libraries. */
   readonly slots: { readonly program: number; readonly libraries: number };
@@ -82,14 +84,18 @@ const ERRORS: Readonly<Record<number, string>> = {
 };
 
 /** The options as the library takes them. Throws when one is none. */
-function checked(options: InstallOptions): readonly [buckets: number, depth: number, mode: number, exactPeak: number] {
-  checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "library"]);
+function checked(
+  options: InstallOptions,
+): readonly [buckets: number, depth: number, mode: number, exactPeak: number, sizes: number] {
+  checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "sizes", "library"]);
   checkChoice("mode", options.mode, ["counters", "paths"]);
+  checkSizes(options);
   return [
     number("buckets", options.buckets),
     number("depth", options.depth),
     options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1,
     options.exactPeak === undefined ? UNSET : Number(options.exactPeak),
+    options.sizes === undefined ? UNSET : Number(options.sizes),
   ];
 }
 
@@ -147,6 +153,7 @@ function ignored(options: InstallOptions, recording: Installation["recording"]):
     ...different("buckets", buckets) ? ["buckets"] : [],
     ...different("depth", options.depth) ? ["depth"] : [],
     ...different("exactPeak", options.exactPeak) ? ["exactPeak"] : [],
+    ...different("sizes", options.sizes) ? ["sizes"] : [],
   ];
   return names.map((name) => `the option ${name} came too late: this process was being recorded already`);
 }
@@ -174,6 +181,7 @@ export function attach(options: InstallOptions = {}): Attached {
     buckets: field("buckets"),
     depth: field("depth"),
     exactPeak: field("peak_batch") === 0,
+    sizes: field("sizes") !== CONSTANTS.SIZES_OFF,
   } as const;
   const notes = [
     ...rejected.flatMap((name) => checkVariables({ [name]: variable(name) })),

@@ -6,6 +6,7 @@ import { constants as osConstants } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { libraryPath } from "../native/build.ts";
+import { checkSizes } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { isRecording, noteExit, Recording } from "../profile/recording.ts";
 import { inspectProgram } from "./program.ts";
@@ -122,6 +123,7 @@ function environment(options: ProfileOptions, library: string, out: string): Nod
   if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
   if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
   if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
+  if (options.sizes) env.HEAPTAP_SIZES = "on";
   return env;
 }
 
@@ -172,6 +174,7 @@ function pass(pid: number | undefined, signal: NodeJS.Signals): void {
 export async function profile(command: readonly string[], options: ProfileOptions = {}): Promise<ProfileResult> {
   const [program, ...args] = command;
   if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
+  checkSizes(options);
   const cwd = options.cwd ?? process.cwd();
   const { path, notes } = inspectProgram(program, options.env, cwd);
   const library = libraryPath();

@@ -11,6 +11,7 @@
  */
 #include "../../ffi/all.c"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,8 +76,20 @@ static struct {
     struct block blocks[BLOCKS];
     uint64_t allocations, bytes, frees, reallocations, carried, temporary;
     int64_t live, live_of[1024], peak, peak_of[1024];
+    uint64_t requests[HT_SIZE_CLASSES], slack;
     const void *last;
 } model;
+
+static void request(void *block, size_t size)
+{
+    size_t most = 8;
+    uint32_t class = 0;
+    while (size > most && class < HT_SIZE_CLASSES - 1)
+        most *= 2, class++;
+    model.requests[class]++;
+    if (!ht_rounds_up || size >= 32)
+        model.slack += malloc_usable_size(block) - size;
+}
 
 static void grow(int bucket, int64_t bytes)
 {
@@ -105,6 +118,11 @@ static void compare(long step)
     CHECK(s.temporary == model.temporary, "step %ld: temporary %lu %lu", step, s.temporary, model.temporary);
     CHECK(s.live_bytes == model.live, "step %ld: live %ld %ld", step, s.live_bytes, model.live);
     CHECK(ht_peak_now() == model.peak, "step %ld: peak %ld %ld", step, ht_peak_now(), model.peak);
+    struct ht_file_sizes sizes = ht_size_sums();
+    for (uint32_t c = 0; ht_p.sizes_kept && c < HT_SIZE_CLASSES; c++)
+        CHECK(sizes.requests[c] == model.requests[c], "step %ld: class %u has %lu requests, not %lu", step, c, sizes.requests[c],
+              model.requests[c]);
+    CHECK(!ht_p.sizes_kept || sizes.slack == model.slack, "step %ld: slack %lu %lu", step, sizes.slack, model.slack);
     for (uint32_t b = 0; b < ht_p.header->buckets_used && b < 1024; b++)
         CHECK(ht_live_at_peak(b) == model.peak_of[b], "step %ld: call path %u had %ld live at the peak, not %ld", step, b,
               model.peak_of[b], ht_live_at_peak(b));
@@ -155,6 +173,7 @@ static void one_thread(long steps)
             continue;
         }
         CHECK(b->at, "step %ld: no memory", i);
+        request(b->at, size);
         /* The path is the library's own number for it: what is checked is what it counts there. */
         b->site = (int)ht_shadow_bucket(*ht_shadow_find(b->at));
         b->size = size;
@@ -173,6 +192,7 @@ static void one_thread(long steps)
         void *block = ht_hook_malloc(100);
         CHECK(i == 0 ? block != NULL : block == NULL, "a refused request");
         if (block) {
+            request(block, 100);
             model.allocations++;
             model.bytes += 100;
             model.frees++;
@@ -192,6 +212,7 @@ static void one_thread(long steps)
     CHECK(ht_self->counters->failed == failed + 3, "failed requests");
     ht_hook_free(NULL);
     void *p = ht_hook_malloc(100);
+    request(p, 100);
     CHECK(!ht_hook_realloc(p, SIZE_MAX / 2), "an impossible realloc");
     model.allocations++;
     model.bytes += 100;

@@ -22,7 +22,7 @@ export interface PageData {
   readonly totals: Readonly<Record<string, number>>;
   /** Totals of the earlier run, where two are compared. */
   readonly before?: Readonly<Record<string, number>> | undefined;
-  /** Samples of the run: seconds, live bytes, highest resident set; and when it ended. */
+  /** Samples of the run: seconds, live bytes, highest resident set (-1: not known); and when it ended. */
   readonly timeline?: { readonly end: number } & Columns | undefined;
   /** Threads: a name and figures each. */
   readonly threads?: readonly Readonly<Record<string, string | number>>[] | undefined;
@@ -38,6 +38,14 @@ export interface PageData {
   readonly nodes: { readonly back: readonly number[]; readonly place: readonly number[] };
   /** The innermost node of each call path, -1 for none. */
   readonly ends: readonly number[];
+  /** What sizes of requests are called, how many requests each class has, and slack (-1: not known), of each call path: where they were recorded. */
+  readonly sizes?:
+    | {
+      readonly names: readonly string[];
+      readonly requests: readonly (readonly number[])[];
+      readonly slack: readonly number[];
+    }
+    | undefined;
   /** Figures of each call path. */
   readonly figures: Columns;
   /** Those of the earlier run, where two are compared. */

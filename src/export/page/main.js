@@ -93,7 +93,44 @@ function drawStack(model, path, find) {
     element("p", { className: "figures" }, `${model.isComparison ? "Later: " : ""}${figures(false)}`),
     ...model.isComparison ? [element("p", { className: "figures" }, `Earlier: ${figures(true)}`)] : [],
     frames.length > 0 ? element("ol", {}, ...frames) : element("p", { className: "empty" }, "No frame was kept."),
+    ...histogram(model, [path]),
   );
+}
+
+/**
+ * How large the requests of some call paths were, as bars.
+ * @param {Model} model
+ * @param {readonly number[]} paths
+ */
+function histogram(model, paths) {
+  const { sizes } = model.data;
+  if (!sizes) return [];
+  const sums = sizes.names.map((_, i) => paths.reduce((sum, p) => sum + sizes.requests[p][i], 0));
+  const all = sums.reduce((sum, n) => sum + n, 0);
+  const most = Math.max(1, ...sums);
+  const slack = paths.reduce((sum, p) => sum + sizes.slack[p], 0);
+  const bars = sums.flatMap((n, i) => {
+    if (n === 0) return [];
+    const bar = element("span", { className: "size-bar" });
+    bar.style.width = `${100 * n / most}%`;
+    return [
+      element("span", { className: "figure" }, sizes.names[i]),
+      element("span", { className: "size-track" }, bar),
+      element("span", { className: "figure" }, `${count(n)} \u00b7 ${share(n, all)}`),
+    ];
+  });
+  const known = paths.every((p) => sizes.slack[p] >= 0);
+  return [
+    element("h3", {}, "Sizes of requests"),
+    element("div", { className: "sizes" }, ...bars),
+    element(
+      "p",
+      { className: "where" },
+      known
+        ? `Slack: the allocator gave ${bytes(slack)} beyond what was asked for.`
+        : "Slack is not known: the allocator does not tell.",
+    ),
+  ];
 }
 
 /** @param {number} n */
@@ -256,6 +293,7 @@ function makeTables(model, find) {
       { id: "functions", title: "Functions", count: model.data.functions.name.length },
       { id: "leaks", title: model.data.live, count: leaks.length },
       { id: "threads", title: "Threads", count: model.data.threads?.length ?? 0 },
+      ...model.data.sizes ? [{ id: "sizes", title: "Sizes", count: -1 }] : [],
     ],
   ];
   const make = (/** @type {string} */ id) => {
@@ -278,7 +316,10 @@ function makeTables(model, find) {
     return new Table(into, threadColumns(), model.data.threads ?? [], { sortBy: 0, name: "Threads" });
   };
   let shown = "paths";
+  const showSizes = () =>
+    byId("table").replaceChildren(...histogram(model, found ? paths.filter((p) => found?.[p] === 1) : paths));
   const filter = () => {
+    if (shown === "sizes") return showSizes();
     const table = made.get(shown);
     if (shown === "functions") table?.keep((row) => !foundFunctions || foundFunctions[row.fn] === 1);
     else if (shown !== "threads") table?.keep((path) => !found || found[path] === 1);
@@ -286,7 +327,8 @@ function makeTables(model, find) {
   const show = (/** @type {string} */ id) => {
     shown = id;
     byId("table").replaceChildren();
-    made.set(id, make(id));
+    if (id === "sizes") showSizes();
+    else made.set(id, make(id));
     const hasStack = id === "paths" || id === "leaks";
     byId("stack").hidden = !hasStack;
     byId("beside").classList.toggle("alone", !hasStack);
@@ -306,7 +348,7 @@ function makeTables(model, find) {
           onclick: () => show(id),
         },
         title,
-        element("span", { className: "count" }, count(n)),
+        element("span", { className: "count", hidden: n < 0 }, count(n)),
       )
     ),
   );

@@ -63,7 +63,9 @@ export function drawTimeline(into, data) {
     }));
     svg.append(shape("polyline", { points: corners.join(" "), class: "live-edge" }));
     if (hasRss) {
-      const resident = line.seconds.map((s, i) => `${x(s).toFixed(1)},${y(line.rss[i]).toFixed(1)}`);
+      const resident = line.seconds.flatMap((s, i) =>
+        line.rss[i] < 0 ? [] : [`${x(s).toFixed(1)},${y(line.rss[i]).toFixed(1)}`]
+      );
       svg.append(shape("polyline", { points: resident.join(" "), class: "rss" }));
     }
     const highest = line.bytes.indexOf(Math.max(...line.bytes));
@@ -85,13 +87,13 @@ export function drawTimeline(into, data) {
       at = Math.max(0, at);
       cursor.setAttribute("x1", String(x(line.seconds[at])));
       cursor.setAttribute("x2", String(x(line.seconds[at])));
-      readout.textContent = `at ${clock(line.seconds[at])}: ${bytes(line.bytes[at])} live, resident set up to ${
-        bytes(line.rss[at])
-      }`;
+      const rss = line.rss[at] < 0 ? "" : `, resident set up to ${bytes(line.rss[at])}`;
+      readout.textContent = `at ${clock(line.seconds[at])}: ${bytes(line.bytes[at])} live${rss}`;
     });
     into.replaceChildren(svg, readout);
   };
   const toggle = byId("rss");
+  toggle.hidden = line.rss.every((n) => n < 0);
   toggle.addEventListener("click", () => {
     hasRss = !hasRss;
     toggle.setAttribute("aria-pressed", String(hasRss));
