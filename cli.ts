@@ -5,7 +5,7 @@
  */
 import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import process from "node:process";
 import {
   annotations,
@@ -47,7 +47,17 @@ import {
   treeText,
   writeReport,
 } from "./mod.ts";
-import type { Budget, FormatName, LimitName, Profile, Progress, Report, Suppression, ViewName } from "./mod.ts";
+import type {
+  Budget,
+  FormatName,
+  LimitName,
+  Profile,
+  Progress,
+  Report,
+  Suppression,
+  SymbolOptions,
+  ViewName,
+} from "./mod.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
 const USAGE = 2;
@@ -93,6 +103,29 @@ const GROWTH = {
 const GROUPS = ["path", "function", "module", "file", "line", "thread"] as const;
 const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
 
+/** The options of commands that look names up. */
+const symboliserOption = () => new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS);
+const debugOption = () =>
+  new Option("--debug-dir <folder>", "look for debug files here before /usr/lib/debug; can be repeated")
+    .argParser(folders);
+
+function folders(path: string, before: string[] = []): string[] {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InvalidArgumentError("There is no such folder.");
+  }
+  return [...before, path];
+}
+
+interface NameOptions {
+  symboliser?: string | undefined;
+  debugDir?: string[] | undefined;
+}
+
+/** The same as functions take them. */
+function naming({ symboliser, debugDir }: NameOptions): SymbolOptions {
+  return { symboliser, debugFolders: debugDir };
+}
+
 /** The options that `report` and `run` share: what to show and how, and limits to keep. */
 function reportOptions<T extends Command>(command: T) {
   return command
@@ -121,7 +154,7 @@ function reportOptions<T extends Command>(command: T) {
       (_, n) => Number(n) + 1,
       0 as number,
     )
-    .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS))
+    .addOption(symboliserOption()).addOption(debugOption())
     // Limits, for CI.
     .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
     .option("--max-bytes <size>", "fail above so many bytes allocated", size)
@@ -169,7 +202,7 @@ function percent(text: string): number {
   return n;
 }
 
-interface ReportOptions {
+interface ReportOptions extends NameOptions {
   format: "text" | FormatName;
   filter?: RegExp | undefined;
   exclude?: RegExp | undefined;
@@ -187,7 +220,6 @@ interface ReportOptions {
   raw?: boolean | undefined;
   sizes?: boolean | undefined;
   verbose: number | true;
-  symboliser?: string | undefined;
 }
 
 /** Draws a bar on a terminal once a look-up has taken a second. */
@@ -210,7 +242,8 @@ function progressBar(): { step: Progress; end: () => void } {
 
 /** The options of a report without what leaves call paths out. */
 function all(options: ReportOptions): ReportOptions {
-  return { format: options.format, verbose: 0 as number, symboliser: options.symboliser, limit: 0 };
+  const { format, symboliser, debugDir } = options;
+  return { format, verbose: 0 as number, symboliser, debugDir, limit: 0 };
 }
 
 /** The known leaks that the options name a file of. */
@@ -268,7 +301,7 @@ async function render(
     );
   }
   const limit = options.limit ?? (format === "text" ? 10 : 0);
-  using symbols = new Symbols(recorded, { symboliser: options.symboliser });
+  using symbols = new Symbols(recorded, naming(options));
   const bar = progressBar();
   const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
   if (byName) await symbols.resolve(recorded.callPaths, bar.step);
@@ -307,9 +340,9 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
   }
   if (budgets.length === 0 && options.compare === undefined) return true;
-  const { symboliser } = options;
-  const run = await readComparable(path, { symboliser, suppressions: suppressions(options) });
-  const before = options.compare === undefined ? undefined : await readComparable(options.compare, { symboliser });
+  const names = naming(options);
+  const run = await readComparable(path, { ...names, suppressions: suppressions(options) });
+  const before = options.compare === undefined ? undefined : await readComparable(options.compare, names);
   if (before) {
     const limit = options.limit ?? 10;
     process.stderr.write(compareText(compare(before, run), { limit, ...looks(process.stderr) }));
@@ -418,7 +451,7 @@ program.command("compare")
   )
   .option("--limit <n>", "call paths, 0 for all (10; as JSON all)", wholeNumber(0, 1e9))
   .option("-o, --output <file>", "write it there, - for stdout", "-")
-  .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS))
+  .addOption(symboliserOption()).addOption(debugOption())
   .addHelpText(
     "after",
     `
@@ -428,7 +461,10 @@ Examples:
   heaptap run --compare main.json --max-growth 5 -- ./app`,
   )
   .action(async (older, newer, options) => {
-    const [before, after] = [await readComparable(older, options), await readComparable(newer, options)];
+    const [before, after] = [
+      await readComparable(older, naming(options)),
+      await readComparable(newer, naming(options)),
+    ];
     const by = GROWTH[options.sortBy];
     const comparison = compare(before, after, by);
     const limit = options.limit ?? (options.format === "text" ? 10 : 0);
@@ -444,14 +480,14 @@ program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
-  .addOption(new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS))
+  .addOption(symboliserOption()).addOption(debugOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
     const output = options.output ?? `${path.replace(/\.heaptap$/, "")}.named.heaptap`;
     const bar = progressBar();
     let problem: string;
     try {
-      problem = await carryNames(path, output, options, bar.step);
+      problem = await carryNames(path, output, naming(options), bar.step);
     } catch (cause) {
       if (cause instanceof RecordingError) throw cause;
       throw new OutputError(`Cannot write "${output}": ${(cause as Error).message}`, { cause });

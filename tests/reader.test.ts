@@ -35,7 +35,7 @@ test("another version and a truncated file are refused, with both figures", () =
   const bytes = readFileSync(good);
   const versioned = new Uint8Array(bytes);
   versioned[LAYOUT.header.fields.version!.offset] = 99;
-  refused(versioned, /version 99 .* version 1/);
+  refused(versioned, /version 99 .* version 2/);
   const path = join(folder, "short.heaptap");
   copyFileSync(good, path);
   truncateSync(path, bytes.length - 65536);
@@ -49,7 +49,7 @@ test("a record size or section that does not fit is refused", () => {
     const changed = new Uint8Array(bytes);
     const view = new DataView(changed.buffer);
     view.setUint32(at + LAYOUT.section.fields.record_size!.offset, 5, true);
-    refused(changed, /records have 5 bytes where version 1 has/);
+    refused(changed, /records have 5 bytes where version 2 has/);
     view.setUint32(at + LAYOUT.section.fields.record_size!.offset, LAYOUT[SECTIONS[i]!].size, true);
     view.setBigUint64(at + LAYOUT.section.fields.offset!.offset, 2n ** 60n, true);
     refused(changed, /lies outside the file/);

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { before, test } from "node:test";
 import { jsonReport, profile, Recording, shownPaths, Symbols, textReport } from "../mod.ts";
 import { isAllocationFunction } from "../src/symbols/allocators.ts";
 import { openBackend, SymbolTables } from "../src/symbols/backend.ts";
+import { readElf } from "../src/symbols/elf.ts";
 import { PerfMap } from "../src/symbols/perfmap.ts";
 import { bytes, clip, printable, seconds, share } from "../src/profile/format.ts";
 import { bareName, callerLine, cleanStack } from "../src/symbols/trim.ts";
@@ -92,6 +93,60 @@ test("names, files, lines and inlined frames, by each symboliser that is there",
       assert.ok(isAllocationFunction(stack[0]!.function), stack[0]!.function);
     });
   }
+});
+
+test("debug files: by build id, by debuglink with its checksum, in a folder that is named; of another build never", {
+  skip: without("objcopy"),
+}, async () => {
+  const named = async (program: string, debugFolders: string[], symboliser?: string) => {
+    const out = join(dirname(program), "debug.heaptap");
+    if (!existsSync(out)) await profile([program], { out, stdio: "ignore" });
+    const { callPaths, ...rest } = Recording.open(out).profile();
+    const path = callPaths.find((c) => c.allocations === 100)!;
+    using symbols = new Symbols({ ...rest, callPaths }, { symboliser, debugFolders, cache: false });
+    await symbols.resolve([path]);
+    const own = symbols.stack(path).filter((frame) => frame.module === program);
+    const { file, line } = own.find((frame) => frame.line > 0) ?? own[0]!;
+    return line > 0 ? `${file.replace(/.*\//, "")}:${line} ${symbols.problem}`.trim() : "no line";
+  };
+  const built = (name: string, ...flags: string[]) => {
+    const place = join(folder, name);
+    mkdirSync(place);
+    const program = join(place, "program");
+    const run = (tool: string, ...args: string[]) =>
+      assert.equal(spawnSync(tool, args, { cwd: place }).status, 0, tool);
+    run("c++", "-g", "-O1", "-fno-builtin", ...flags, join(ROOT, "tests/targets/inlined.cc"), "-o", program);
+    run("objcopy", "--only-keep-debug", program, "program.debug");
+    run("strip", program);
+    run("objcopy", "--add-gnu-debuglink=program.debug", program);
+    return program;
+  };
+  const line = /^inlined\.cc:\d+$/;
+  const program = built("with-id", "-Wl,--build-id");
+  const place = dirname(program);
+  assert.match(await named(program, []), line);
+  const away = join(folder, "away");
+  mkdirSync(away);
+  renameSync(join(place, "program.debug"), join(away, "program.debug"));
+  assert.match(await named(program, []), /^no line/);
+  assert.match(await named(program, [away]), line);
+  const id = readElf(program)!.buildId;
+  const byId = join(away, ".build-id", id.slice(0, 2));
+  mkdirSync(byId, { recursive: true });
+  renameSync(join(away, "program.debug"), join(byId, `${id.slice(2)}.debug`));
+  for (const symboliser of ["llvm-symbolizer", "eu-addr2line", "addr2line"]) {
+    if (!without(symboliser)) assert.match(await named(program, [away], symboliser), line, symboliser);
+  }
+  rmSync(program);
+  assert.match(await named(program, [away]), line);
+  // Without a build id the checksum tells.
+  const bare = built("without-id", "-Wl,--build-id=none");
+  assert.match(await named(bare, []), line);
+  copyFileSync(join(byId, `${id.slice(2)}.debug`), join(dirname(bare), "program.debug"));
+  assert.match(await named(bare, []), /^no line/);
+  const missing = heaptap(["report", "--debug-dir", join(folder, "nowhere"), counts]);
+  assert.equal(missing.status, 2);
+  assert.match(missing.stderr, /--debug-dir.*There is no such folder/);
 });
 
 test("the symbol tables alone give functions", async () => {

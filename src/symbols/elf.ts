@@ -25,6 +25,8 @@ export interface Elf {
   readonly buildId: string;
   /** Names of its sections. */
   readonly sections: readonly string[];
+  /** The file that its debug information was moved to: name, and checksum of the contents. */
+  readonly debugLink: { readonly name: string; readonly crc: number } | undefined;
   /** Function symbols that are defined in it, sorted by address. Reads the file again. */
   symbols(): ElfSymbol[];
 }
@@ -116,6 +118,17 @@ function buildIdIn(notes: DataView): string {
   return "";
 }
 
+function readDebugLink(file: File, sections: readonly Section[]): Elf["debugLink"] {
+  const section = sections.find(({ name }) => name === ".gnu_debuglink");
+  if (!section) return undefined;
+  const view = file.view(section.offset, Math.min(section.size, 4096));
+  const name = zeroTerminated(view, 0);
+  const at = Math.ceil((new TextEncoder().encode(name).length + 1) / 4) * 4;
+  // A name is of one part: anything else would lead out of the folders that are searched.
+  if (!name || name.includes("/") || at + 4 > view.byteLength) return undefined;
+  return { name, crc: view.getUint32(at, true) };
+}
+
 function readSymbols(path: string, sections: readonly Section[]): ElfSymbol[] {
   using file = new File(path);
   const byAddress = new Map<number, ElfSymbol>();
@@ -148,6 +161,7 @@ export function readElf(path: string): Elf | undefined {
   let interpreter: string | undefined;
   let dynamic = false;
   let buildId = "";
+  let debugLink: Elf["debugLink"];
   if (bits === 64 && header.getUint8(5) === 1 && header.byteLength === 64) {
     const [offset, size, count] = [u64(header, 32), header.getUint16(54, true), header.getUint16(56, true)];
     const table = file.view(offset, size * count);
@@ -159,6 +173,7 @@ export function readElf(path: string): Elf | undefined {
       if (type === PT_NOTE) buildId ||= buildIdIn(content());
     }
     sections.push(...readSections(file, header));
+    debugLink = readDebugLink(file, sections);
   }
   return {
     bits,
@@ -167,6 +182,7 @@ export function readElf(path: string): Elf | undefined {
     dynamic,
     buildId,
     sections: sections.map((s) => s.name),
+    debugLink,
     symbols: () => readSymbols(path, sections),
   };
 }

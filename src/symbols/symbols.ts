@@ -12,7 +12,8 @@ import { writeWhole } from "../recording/whole_file.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
 import { carriedNames } from "./carried.ts";
-import { readElf } from "./elf.ts";
+import { findNames } from "./debug_files.ts";
+import type { NameSource } from "./debug_files.ts";
 import { findPerfMap } from "./perfmap.ts";
 
 /** Called as look-ups go on: addresses done and wanted. */
@@ -22,6 +23,8 @@ export type Progress = (done: number, total: number) => void;
 export interface SymbolOptions {
   /** Name of the tool to use in place of the best that is there. */
   readonly symboliser?: string | undefined;
+  /** Folders to search for debug files, by build id and by name, before the system's `/usr/lib/debug`. */
+  readonly debugFolders?: readonly string[] | undefined;
   /** Whether to read and write the name cache; true when left out. */
   readonly cache?: boolean;
   /** Runs the parts of the work that do not wait; to measure them, or to leave them out of a measurement. */
@@ -118,24 +121,29 @@ export class Symbols {
   }
 
   async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
-    const cachePath = module.buildId && this.#options.cache !== false ? namesFile(module.buildId) : "";
-    const cache = this.#within(() => readCache(cachePath));
+    const { source, problem } = this.#within(() => this.#nameSource(module));
+    // A debug file knows more than the module by itself: what either said is kept apart.
+    const files = this.#options.cache === false || !module.buildId ? [] : [
+      ...source?.isSeparate ? [] : [namesFile(module.buildId)],
+      ...source && !source.isSeparate ? [] : [namesFile(`${module.buildId}.debug`)],
+    ];
+    const cache: CacheFile = this.#within(() => Object.assign({}, ...files.map(readCache)));
     const missing = this.#within(() => frames.filter((frame) => !this.#take(frame, cache)));
     step(frames.length - missing.length);
     if (missing.length === 0) return;
-    const readable = this.#within(() => this.#isTheSameFile(module));
+    this.problem ||= problem;
     for (let i = 0; i < missing.length; i += CHUNK) {
       const chunk = missing.slice(i, i + CHUNK);
-      const names = readable ? await this.#ask(module.path, chunk.map((f) => f.address - 1)) : [];
+      const names = source ? await this.#ask(source.path, chunk.map((f) => f.address - 1)) : [];
       chunk.forEach((frame, j) => {
         const found = names[j] ?? [];
         this.#names.set(frame, found);
-        if (readable) cache[frame.address.toString(16)] = found.map((n) => [n.function, n.file, n.line] as const);
+        if (source) cache[frame.address.toString(16)] = found.map((n) => [n.function, n.file, n.line] as const);
       });
       step(chunk.length);
     }
     // Names from the symbol tables alone are quick, and a symboliser installed later knows more.
-    if (readable && !(this.#backend instanceof SymbolTables)) this.#within(() => writeCache(cachePath, cache));
+    if (source && !(this.#backend instanceof SymbolTables)) this.#within(() => writeCache(files[0] ?? "", cache));
   }
 
   #within<T>(part: () => T): T {
@@ -153,21 +161,21 @@ export class Symbols {
     return true;
   }
 
-  /** Whether the file at the module's path is the one that was recorded, as far as build ids tell. */
-  #isTheSameFile(module: Module): boolean {
+  /** The file that knows the module's names; when there is none of that build, why, in words for the user. */
+  #nameSource(module: Module): { readonly source: NameSource | undefined; readonly problem: string } {
+    const addresses = "its functions are shown as addresses";
     try {
-      const elf = readElf(module.path);
-      if (elf && elf.buildId === module.buildId) return true;
-      this.problem ||= `"${module.path}" has changed since the recording: its functions are shown as addresses`;
+      const source = findNames(module, this.#options.debugFolders ?? []);
+      return { source, problem: source ? "" : `"${module.path}" has changed since the recording: ${addresses}` };
     } catch (error) {
       const missing = missingPermission(error);
-      if (missing) {
-        this.problem ||= `Functions of "${module.path}" are shown as addresses: ${missing}`;
-      } else if (module.path.startsWith("/")) {
-        this.problem ||= `"${module.path}" is not on this machine: its functions are shown as addresses`;
-      }
+      const problem = missing
+        ? `Functions of "${module.path}" are shown as addresses: ${missing}`
+        : module.path.startsWith("/")
+        ? `"${module.path}" is not on this machine: ${addresses}`
+        : ""; // the kernel's own, which is no file
+      return { source: undefined, problem };
     }
-    return false;
   }
 
   async #ask(file: string, addresses: readonly number[]): Promise<Name[][]> {

@@ -3,7 +3,10 @@ import { culprit, isAllocationFunction } from "./allocators.ts";
 import type { NamedFrame } from "./symbols.ts";
 
 /** How a thread begins, whatever it does. */
-const START = /^(_start|__libc_start_main|__libc_start_call_main|start_thread|(__)?clone3?)(@|$)/;
+const START = /^(_start|start_thread|(__)?clone3?)(@|$)/;
+
+/** What calls main: nothing of the program's is further out. */
+const ABOVE_MAIN = /^__libc_start_(call_main|main(_impl)?)(@|$)/;
 
 /** What V8 calls its own compiled code in perf maps. */
 const ENGINE = /^(Builtin|BytecodeHandler|RegExp|Stub|Handler|Wasm):/;
@@ -19,7 +22,11 @@ export function cleanStack<F>(
   isSame: (a: F, b: F) => boolean = (a, b) => nameOf(a) === nameOf(b),
 ): F[] {
   const inner = stack.findIndex((frame) => !isAllocationFunction(nameOf(frame)));
-  const outer = stack.findLastIndex((frame) => !START.test(nameOf(frame)));
+  // Whatever calls main stands among the four outermost frames.
+  const outermost = Math.max(1, stack.length - 4);
+  const above = stack.slice(outermost).findIndex((frame) => ABOVE_MAIN.test(nameOf(frame)));
+  const below = above < 0 ? stack : stack.slice(0, outermost + above);
+  const outer = below.findLastIndex((frame) => !START.test(nameOf(frame)));
   return stack.slice(Math.max(0, inner), outer < 0 ? undefined : Math.max(outer, inner) + 1)
     .filter((frame, i, kept) => i === 0 || !isSame(frame, kept[i - 1] as F));
 }
@@ -33,6 +40,7 @@ export function shortStack(stack: readonly NamedFrame[], executable: string): Na
   const inner = stack.slice(culprit(stack));
   const kept = inner.filter((frame) =>
     frame.module !== executable && (frame.function || frame.module) && !START.test(frame.function) &&
+    !ABOVE_MAIN.test(frame.function) &&
     !ENGINE.test(frame.function)
   );
   return kept.length > 0 ? kept : inner.slice(0, 1);
