@@ -294,7 +294,11 @@ async function render(
   to: { isTTY?: boolean; columns?: number },
 ): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
-  const recorded = filterByFigures(recording.profile(options), { view, minCount, minBytes: thresholdBytes });
+  const recorded = filterByFigures(recording.profile({ ...options, byThread: format === "pprof" }), {
+    view,
+    minCount,
+    minBytes: thresholdBytes,
+  });
   if (sizes && !recorded.limits.sizes) {
     throw new OutputError(
       `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,

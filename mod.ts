@@ -44,6 +44,7 @@ export type {
   Sizes,
   StackEnd,
   Thread,
+  ThreadShare,
   Totals,
 } from "./src/profile/profile.ts";
 export { Recording } from "./src/profile/recording.ts";

@@ -351,6 +351,32 @@ test("since: a copy made while the program ran leaves out what came before", asy
   assert.throws(() => Recording.open(out).profile({ since: file }), /it is no earlier copy of/);
 });
 
+test("pprof: labels tell what each thread allocated", { skip: without("go") }, async () => {
+  const out = join(folder, "threads.heaptap");
+  const run = await profile([target(folder, "threads.c")], { out, stdio: "ignore" });
+  assert.ok(run.recording);
+  const path = join(folder, "threads.pb.gz");
+  const { status, stderr } = heaptap(["report", "--format", "pprof", "-o", path, out]);
+  assert.equal(status, 0, stderr);
+  const raw = spawnSync("go", ["tool", "pprof", "-raw", path], { encoding: "utf8", maxBuffer: 1 << 28 });
+  const sums = new Map<number, number>();
+  const samples = /^ +-?\d+ +(-?\d+) +-?\d+ +-?\d+ +-?\d+: [\d ]+\n +thread:\[[^\n]*\]\n +thread_id:\[(\d+)\]/gm;
+  for (const [, bytes, tid] of raw.stdout.matchAll(samples)) {
+    sums.set(Number(tid), (sums.get(Number(tid)) ?? 0) + Number(bytes));
+  }
+  const { threads, totals } = run.recording.profile();
+  const expected = new Map(threads.filter((t) => t.allocations > 0).map((t) => [t.tid, t.bytes]));
+  assert.ok(expected.size > 2);
+  assert.deepEqual([...sums].sort(), [...expected].sort());
+  assert.equal([...sums.values()].reduce((n, x) => n + x, 0), totals.bytes);
+  const { callPaths } = run.recording.profile({ byThread: true });
+  for (const { threads = [], ...path } of callPaths) {
+    for (const figure of ["allocations", "bytes", "liveBytes", "liveCount", "peakBytes", "temporary"] as const) {
+      assert.equal(threads.reduce((n, share) => n + share[figure], 0), path[figure], figure);
+    }
+  }
+});
+
 test("131,072 call paths: every format has them all", { timeout: 300_000 }, async () => {
   const out = join(folder, "many.heaptap");
   const run = await profile([target(folder, "manypaths.c"), "17"], { out, buckets: 262_144, stdio: "ignore" });

@@ -1,7 +1,7 @@
 /** Go's pprof format, gzipped: for `go tool pprof` and whatever else reads it. */
 import { gzipSync } from "node:zlib";
 import { commandLine } from "../profile/profile.ts";
-import type { CallPath, Frame, Profile } from "../profile/profile.ts";
+import type { Frame, PathCounters, Profile } from "../profile/profile.ts";
 import { isAllocationFunction } from "../symbols/allocators.ts";
 import { frameName } from "../symbols/symbols.ts";
 import { cleanStack } from "../symbols/trim.ts";
@@ -16,7 +16,7 @@ const PROFILE = {
   ...{ comment: 13, defaultType: 14 },
 } as const;
 
-const TYPES: readonly [type: string, unit: string, of: (path: CallPath) => number][] = [
+const TYPES: readonly [type: string, unit: string, of: (figures: PathCounters) => number][] = [
   ["alloc_objects", "count", (p) => p.allocations],
   ["alloc_space", "bytes", (p) => p.bytes],
   ["inuse_objects", "count", (p) => p.liveCount],
@@ -73,14 +73,15 @@ class Tables {
 
 /**
  * The file's bytes: alloc_objects, alloc_space, inuse_objects, inuse_space and peak_space by call path, with
- * inlined functions and the loaded objects' build ids. Names must have been resolved.
+ * inlined functions and the loaded objects' build ids; labels tell threads when the profile was read `byThread`.
+ * Names must have been resolved.
  *
  * @example
  * ```ts
  * import { writeFileSync } from "node:fs";
  * import { pprofProfile, Recording, Symbols } from "./mod.ts";
  *
- * const profile = Recording.open("sort.heaptap").profile();
+ * const profile = Recording.open("sort.heaptap").profile({ byThread: true });
  * using symbols = new Symbols(profile);
  * await symbols.resolve(profile.callPaths);
  * writeFileSync("sort.pb.gz", pprofProfile(profile, symbols)); // go tool pprof -top sort.pb.gz
@@ -101,6 +102,14 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
     // The call is before the address that it returns to.
     return tables.location(frame, frame.module + 1, base + frame.address - 1, lines);
   };
+  const threads = new Map(profile.threads.map((thread) => [thread.id, thread]));
+  const labels = (id: number) => {
+    const { name = "", tid = 0 } = threads.get(id) ?? {};
+    return [
+      new Message().number(1, tables.text("thread")).number(2, tables.text(name)).finish(),
+      new Message().number(1, tables.text("thread_id")).number(3, tid).finish(),
+    ];
+  };
   const known = new Map<Frame, { readonly name: string; readonly all: string }>();
   const namesOf = (frame: Frame) => {
     let names = known.get(frame);
@@ -119,8 +128,14 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
     const locations = kept.map(location);
     const missing = missingFrame(path);
     if (missing) locations.push(tables.location(missing.name, 0, 0, [[tables.function(missing.name, ""), 0]]));
-    const values = TYPES.map(([, , of]) => of(path));
-    out.bytes(PROFILE.sample, new Message().packed(1, locations).packed(2, values).finish());
+    for (const figures of path.threads ?? [path]) {
+      const values = TYPES.map(([, , of]) => of(figures));
+      const sample = new Message().packed(1, locations).packed(2, values);
+      if ("thread" in figures) {
+        for (const label of labels(figures.thread)) sample.bytes(3, label);
+      }
+      out.bytes(PROFILE.sample, sample.finish());
+    }
   }
   profile.modules.forEach((module, i) => {
     const start = module.base + module.textStart;

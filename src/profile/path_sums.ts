@@ -1,7 +1,7 @@
 /** The figures of call paths: sums over the records that threads have of them. */
 import { CONSTANTS } from "../recording/layout.ts";
 import type { Snapshot } from "../recording/reader.ts";
-import type { PathCounters, Sizes } from "./profile.ts";
+import type { PathCounters, Sizes, ThreadShare } from "./profile.ts";
 
 const PLAIN = "allocations bytes frees temporary reallocations carried live_bytes moved moved_bytes".split(" ");
 
@@ -34,21 +34,59 @@ export class PathSums {
 
   /** The figures of a call path. */
   figures(id: number): PathCounters {
-    const n = (name: string) => this.#sums[name]?.[id] ?? 0;
-    return {
-      allocations: n("allocations"),
-      bytes: n("bytes"),
-      frees: n("frees"),
-      freedBytes: n("bytes") + n("carried") - n("moved_bytes") - n("live_bytes"),
-      reallocations: n("reallocations"),
-      carried: n("carried"),
-      temporary: n("temporary"),
-      liveBytes: n("live_bytes"),
-      liveCount: n("allocations") - n("frees") - n("moved"),
-      peakBytes: n("peak_bytes"),
-      peakCount: n("peak_count"),
-    };
+    return countersOf((name) => this.#sums[name]?.[id] ?? 0);
   }
+}
+
+/** Figures from what a record, or the sum of several, has of each field. */
+function countersOf(n: (field: string) => number): PathCounters {
+  return {
+    allocations: n("allocations"),
+    bytes: n("bytes"),
+    frees: n("frees"),
+    freedBytes: n("bytes") + n("carried") - n("moved_bytes") - n("live_bytes"),
+    reallocations: n("reallocations"),
+    carried: n("carried"),
+    temporary: n("temporary"),
+    liveBytes: n("live_bytes"),
+    liveCount: n("allocations") - n("frees") - n("moved"),
+    peakBytes: n("peak_bytes"),
+    peakCount: n("peak_count"),
+  };
+}
+
+/** What a record had live at the peak: what it saved then, or what it has, when it has not changed since. */
+function atPeak(snapshot: Snapshot, peakIsNow: boolean): Readonly<Record<string, (record: number) => number>> {
+  const { paths } = snapshot.sections;
+  const [seen, bytes, count] = [paths.column("peak_seen"), paths.column("peak_bytes"), paths.column("peak_count")];
+  const [allocations, frees, moved] = [paths.column("allocations"), paths.column("frees"), paths.column("moved")];
+  const live = paths.column("live_bytes");
+  const peakNumber = snapshot.header.number(0, "peak_number");
+  const saved = (record: number) => !peakIsNow && seen(record) === peakNumber;
+  return {
+    peak_bytes: (record) => saved(record) ? bytes(record) : live(record),
+    peak_count: (record) => saved(record) ? count(record) : allocations(record) - frees(record) - moved(record),
+  };
+}
+
+/** The part of each call path, by its number, that each thread has: a record each. */
+export function threadShares(snapshot: Snapshot, paths: number, peakIsNow: boolean): Map<number, ThreadShare[]> {
+  const { owners, paths: records } = snapshot.sections;
+  const columns = {
+    ...Object.fromEntries(PLAIN.map((name) => [name, records.column(name)])),
+    ...atPeak(snapshot, peakIsNow),
+  };
+  const owner = owners.column("thread");
+  const shares = new Map<number, ThreadShare[]>();
+  eachRecord(snapshot, paths, undefined, (record, path) => {
+    const figures = countersOf((name) => columns[name]?.(record) ?? 0);
+    if (figures.allocations === 0 && figures.frees === 0 && figures.liveBytes === 0) return;
+    const thread = owner(Math.floor(record / CONSTANTS.PAGE_RECORDS)) - 1;
+    const known = shares.get(path);
+    if (known) known.push({ thread, ...figures });
+    else shares.set(path, [{ thread, ...figures }]);
+  });
+  return shares;
 }
 
 /** The records in use: each with the call path that it counts for. */
@@ -104,27 +142,13 @@ function sumPaths(
   threads: ReadonlySet<number> | undefined,
 ): Record<string, Float64Array> {
   const { paths: records } = snapshot.sections;
-  const sums: Record<string, Float64Array> = {};
-  for (const name of [...PLAIN, "peak_bytes", "peak_count"]) sums[name] = new Float64Array(paths);
-  const columns = PLAIN.map((name) => [records.column(name), sums[name] as Float64Array] as const);
-  const seen = records.column("peak_seen");
-  const savedBytes = records.column("peak_bytes");
-  const savedCount = records.column("peak_count");
-  const [allocations, frees, moved, live] = ["allocations", "frees", "moved", "live_bytes"].map((c) =>
-    records.column(c)
-  );
-  const peakBytes = sums.peak_bytes as Float64Array;
-  const peakCount = sums.peak_count as Float64Array;
-  const peakNumber = snapshot.header.number(0, "peak_number");
+  const columns = [
+    ...PLAIN.map((name) => [name, records.column(name)] as const),
+    ...Object.entries(atPeak(snapshot, peakIsNow)),
+  ]
+    .map(([name, column]) => ({ name, column, sum: new Float64Array(paths) }));
   eachRecord(snapshot, paths, threads, (record, path) => {
-    for (const [column, sum] of columns) sum[path] = (sum[path] ?? 0) + column(record);
-    const saved = !peakIsNow && seen(record) === peakNumber;
-    const bytes = saved ? savedBytes(record) : live?.(record) ?? 0;
-    const count = saved
-      ? savedCount(record)
-      : (allocations?.(record) ?? 0) - (frees?.(record) ?? 0) - (moved?.(record) ?? 0);
-    peakBytes[path] = (peakBytes[path] ?? 0) + bytes;
-    peakCount[path] = (peakCount[path] ?? 0) + count;
+    for (const { column, sum } of columns) sum[path] = (sum[path] ?? 0) + column(record);
   });
-  return sums;
+  return Object.fromEntries(columns.map(({ name, sum }) => [name, sum]));
 }

@@ -110,6 +110,12 @@ export interface PathCounters extends Counters {
   readonly peakCount: number;
 }
 
+/** The part of a call path that one thread has. What it has live is what it allocated less what it freed, of others too: it may be negative. */
+export interface ThreadShare extends PathCounters {
+  /** Number of the thread in the recording: see {@linkcode Thread}. */
+  readonly thread: number;
+}
+
 /** A call path with its figures. */
 export interface CallPath extends PathCounters {
   /** Number in the recording. */
@@ -118,6 +124,8 @@ export interface CallPath extends PathCounters {
   readonly end: StackEnd;
   /** Frames from the innermost, which called the allocation function, outwards. */
   readonly stack: readonly Frame[];
+  /** What each thread has of it; undefined when the profile was not read `byThread`. */
+  readonly threads?: readonly ThreadShare[] | undefined;
   /** Sizes; undefined when they were not recorded (`heaptap run --sizes`). */
   readonly sizes?: Sizes | undefined;
 }

@@ -3,8 +3,8 @@ import { readlinkSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../recording/layout.ts";
 import { readMemory, readSnapshot, text } from "../recording/reader.ts";
 import type { Snapshot, Table } from "../recording/reader.ts";
-import { PathSums } from "./path_sums.ts";
-import type { CallPath, Frame, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import { PathSums, threadShares } from "./path_sums.ts";
+import type { CallPath, Frame, Module, Profile, Sample, StackEnd, Thread, ThreadShare, Totals } from "./profile.ts";
 import { matches } from "./select.ts";
 
 const decoder = new TextDecoder();
@@ -107,7 +107,12 @@ function readStack(
   return [stack, ENDS[node] ?? "lost"];
 }
 
-function readCallPaths(snapshot: Snapshot, modules: readonly Module[], sums: PathSums): CallPath[] {
+function readCallPaths(
+  snapshot: Snapshot,
+  modules: readonly Module[],
+  sums: PathSums,
+  shares: ReadonlyMap<number, readonly ThreadShare[]> | undefined,
+): CallPath[] {
   const { nodes } = snapshot.sections;
   const leaves = new Uint32Array(sums.count);
   const bucketOf = nodes.column("bucket");
@@ -124,7 +129,8 @@ function readCallPaths(snapshot: Snapshot, modules: readonly Module[], sums: Pat
     const leaf = leaves[id] ?? 0;
     const [stack, end] = leaf === 0 ? [[], "none" as const] : readStack(parentOf, frame, leaf);
     const sizes = sums.sizes(id);
-    callPaths.push({ id, ...figures, end, stack, ...sizes && { sizes } });
+    const threads = shares?.get(id);
+    callPaths.push({ id, ...figures, end, stack, ...sizes && { sizes }, ...threads && { threads } });
   }
   return callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
 }
@@ -191,6 +197,8 @@ function isPeakNow(snapshot: Snapshot, totals: MomentTotals): boolean {
 export interface ReadOptions {
   /** Give call paths the figures of these threads alone: those whose name matches, or that have that record number. */
   readonly thread?: RegExp | number | undefined;
+  /** Give call paths what each thread has of them, too: the pprof format makes labels of that. Not with `thread` or `since`. */
+  readonly byThread?: boolean | undefined;
 }
 
 function matching(threads: readonly Thread[], wanted: RegExp | number | undefined): ReadonlySet<number> | undefined {
@@ -200,16 +208,20 @@ function matching(threads: readonly Thread[], wanted: RegExp | number | undefine
 }
 
 /** Reads a snapshot into a profile. */
-function profileOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Profile {
+function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): Profile {
   const h = (field: string) => snapshot.header.number(0, field);
   const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const modules = readModules(snapshot);
   const mode = h("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths";
-  const callPaths = mode === "paths"
-    ? readCallPaths(snapshot, modules, new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, thread)))
-    : [];
+  const peakIsNow = isPeakNow(snapshot, totals);
+  let callPaths: CallPath[] = [];
+  if (mode === "paths") {
+    const sums = new PathSums(snapshot, peakIsNow, matching(threads, thread));
+    const shares = byThread && thread === undefined ? threadShares(snapshot, sums.count, peakIsNow) : undefined;
+    callPaths = readCallPaths(snapshot, modules, sums, shares);
+  }
   const ending = (end: StackEnd) => sum(callPaths, (p) => p.end === end ? p.allocations : 0);
   return {
     path: snapshot.path,

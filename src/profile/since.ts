@@ -53,6 +53,7 @@ export function profileSince(now: Profile, then: Moment): Profile {
     return {
       ...path,
       ...less(path, before),
+      threads: undefined,
       ...path.sizes && { sizes: lessSizes(path.sizes, then.paths.sizes(path.id)) },
       peakBytes: newPeak ? path.peakBytes - before.liveBytes : 0,
       peakCount: newPeak ? path.peakCount - before.liveCount : 0,
