@@ -146,7 +146,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
     .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
     .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
-    .option("--since <copy>", "leave out what came before: a copy of the recording, made while it grew")
+    .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
     .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
     .option(
       "-v, --verbose",
@@ -478,6 +478,26 @@ Examples:
       ? comparisonHtml(comparison)
       : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
     await put(text, options.output, process.stdout);
+  });
+
+program.command("mark")
+  .description("keep this moment of a recording, of a program that runs, under a name for --since")
+  .argument("<recording>", "the file")
+  .argument("<name>", "the mark")
+  .addHelpText(
+    "after",
+    "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
+  )
+  .action((path, name) => {
+    const recording = Recording.open(path);
+    let made: string;
+    try {
+      made = recording.mark(name);
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new OutputError(cause instanceof TypeError ? message : `Cannot mark "${path}": ${message}`, { cause });
+    }
+    say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${path}`);
   });
 
 program.command("resolve")

@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { exportProfile, FORMAT_NAMES, parseBytes, profile, Recording, Symbols } from "../mod.ts";
+import { exportProfile, FORMAT_NAMES, libraryPath, parseBytes, profile, Recording, Symbols } from "../mod.ts";
 import type { CallPath, FormatName, Profile, ViewName } from "../mod.ts";
 import { heaptap, ROOT, scratch, target, without } from "./helpers.ts";
 
@@ -24,7 +24,7 @@ const file = join(folder, "perl.heaptap");
 const script = 'my %h; for (1..3000) { $h{"k$_"} = [1..3] } my $s = join ",", sort keys %h; print length($s)';
 const { recording } = await profile(["perl", "-e", script], { out: file, stdio: "ignore" });
 assert.ok(recording);
-const recorded = recording.profile();
+const recorded = recording.profile({ byThread: true });
 const symbols = new Symbols(recorded);
 await symbols.resolve(recorded.callPaths);
 
@@ -315,7 +315,10 @@ test("a filter that does not parse, a size that is none: one line, status 2", ()
     ],
     [["--threshold-bytes", "ten"], /It takes a size: 1500, 64KB, 1\.5MiB\.\n$/],
     [["--view", "past"], /Allowed choices are allocated, live, peak, temporary\.\n$/],
-    [["--since", file.replace("perl", "none")], /^heaptap: Cannot read ".*none\.heaptap": there is no such file\n$/],
+    [
+      ["--since", file.replace("perl", "none")],
+      /^heaptap: Cannot start from ".*none\.heaptap": there is no file of that name, and no mark [^\n]*\n$/,
+    ],
   ];
   for (const [args, message] of cases) {
     const { status, stderr } = heaptap(["report", ...args, file]);
@@ -454,6 +457,46 @@ test("resolve: names that are damaged or hostile are none, and the recording ope
     assert.equal(status, 2);
     assert.match(stderr, message);
   }
+});
+
+test("a mark of a program that runs leaves out what came before it", async () => {
+  const out = join(folder, "marked.heaptap");
+  const env = { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out };
+  const child = spawn("perl", [
+    "-e",
+    "$| = 1; push @a, 'x' x 1000 for 1..100; print 1; <STDIN>; push @b, 'y' x 5000 for 1..50; print 2; <STDIN>",
+  ], {
+    env,
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  const said = () => new Promise((go) => child.stdout.once("data", go));
+  await said();
+  const marked = heaptap(["mark", out, "warm"]);
+  assert.deepEqual([marked.status, marked.stdout], [0, ""]);
+  assert.match(marked.stderr, /^heaptap: marked in "?[^\n]*marked\.warm\.mark; [^\n]*--since warm [^\n]*\n$/);
+  const next = said();
+  child.stdin.write("\n");
+  await next;
+  const later = Recording.open(out).profile({ since: "warm" });
+  const all = Recording.open(out).profile();
+  assert.ok(
+    later.totals.bytes >= 250_000 && later.totals.bytes < all.totals.bytes - 100_000,
+    String(later.totals.bytes),
+  );
+  assert.equal(later.callPaths.reduce((n, path) => n + path.bytes, 0), later.totals.bytes);
+  const report = heaptap(["report", "--since", "warm", "--limit", "1", out]);
+  assert.deepEqual([report.status, report.stderr], [0, ""]);
+  child.stdin.end("\n");
+  await new Promise((end) => child.on("exit", end));
+  assert.equal(
+    Recording.open(join(folder, "marked.warm.mark")).profile().totals.bytes,
+    all.totals.bytes - later.totals.bytes,
+  );
+  const bad = heaptap(["mark", out, "a/b"]);
+  assert.deepEqual([bad.status, bad.stderr], [
+    2,
+    'heaptap: Cannot name a mark "a/b": it takes letters, digits, "-", "_" and "."\n',
+  ]);
 });
 
 test("a full disk while writing is one line, and the old file stays", () => {

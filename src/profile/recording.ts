@@ -1,7 +1,8 @@
 /** A recording on disk, finished or growing. */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { LAYOUT, MAGIC } from "../recording/layout.ts";
-import { readSnapshot, RecordingError } from "../recording/reader.ts";
+import { copyRecording, readSnapshot, RecordingError } from "../recording/reader.ts";
+import { writeWhole } from "../recording/whole_file.ts";
 import { readMoment, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import { profileSince } from "./since.ts";
@@ -9,7 +10,7 @@ import type { Profile } from "./profile.ts";
 
 /** Options of {@linkcode Recording.profile}. */
 export interface ProfileReadOptions extends ReadOptions {
-  /** Leave out what came before: a copy of the same recording, made while it was being written. */
+  /** Leave out what came before: the name of a {@linkcode Recording.mark}, or a copy of the same recording, made while it was being written. */
   readonly since?: string | undefined;
 }
 
@@ -46,13 +47,51 @@ export class Recording {
   profile(options: ProfileReadOptions = {}): Profile {
     const profile = readProfile(this.path, options);
     if (options.since === undefined) return profile;
-    const then = readMoment(options.since, options);
+    const then = readMoment(this.#earlier(options.since), options);
     if (then.pid !== profile.process.pid || then.startTime !== profile.process.startTime) {
       throw new RecordingError(
         `Cannot start from "${options.since}": it is no earlier copy of "${this.path}"; to put two runs side by side use heaptap compare`,
       );
     }
     return profileSince(profile, then);
+  }
+
+  /**
+   * Keeps this moment under a name, to leave out later what came before: `profile({ since: name })`,
+   * `heaptap report --since name`. It is a copy of the recording beside it, whose path is returned; a mark of
+   * the same name is replaced.
+   *
+   * @throws {TypeError} when the name is empty or has other characters than letters, digits, `-`, `_` and `.`.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * const recording = Recording.open("sort.heaptap");
+   * recording.mark("loaded");
+   * console.log(recording.profile({ since: "loaded" }).totals.allocations); // 0: it has ended
+   * ```
+   */
+  mark(name: string): string {
+    if (!/^[\w.-]+$/.test(name)) {
+      throw new TypeError(`Cannot name a mark "${name}": it takes letters, digits, "-", "_" and "."`);
+    }
+    const path = this.#markPath(name);
+    writeWhole(path, (fd) => copyRecording(this.path, fd), 0o600);
+    return path;
+  }
+
+  #markPath(name: string): string {
+    return `${this.path.replace(/\.heaptap$/, "")}.${name}.mark`;
+  }
+
+  /** The file of a mark, or of a copy. */
+  #earlier(since: string): string {
+    const marked = this.#markPath(since);
+    if (existsSync(since) || existsSync(marked)) return existsSync(since) ? since : marked;
+    throw new RecordingError(
+      `Cannot start from "${since}": there is no file of that name, and no mark "${marked}"; heaptap mark makes one`,
+    );
   }
 }
 

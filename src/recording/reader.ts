@@ -5,7 +5,7 @@
  * the file, every reference to what it refers to, so that a damaged or hostile file can give wrong
  * figures but never a crash, a hang or unbounded memory.
  */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import {
   BYTE_ORDER,
   CONSTANTS,
@@ -232,11 +232,12 @@ function readNames(
 }
 
 /**
- * Copies a recording with names behind it: what is in use of it, and nothing of its holes.
+ * Copies a recording, finished or growing: what is in use of it, and nothing of its holes; with names behind it
+ * when there are any.
  *
  * @throws {RecordingError} when it is none.
  */
-export function copyWithNames(path: string, to: number, names: Uint8Array): void {
+export function copyRecording(path: string, to: number, names?: Uint8Array): void {
   const { header } = readSnapshot(path, []);
   const described = header.number(0, "file_size");
   const fd = open(path);
@@ -250,11 +251,15 @@ export function copyWithNames(path: string, to: number, names: Uint8Array): void
       const [offset, length] = usedBytes(path, described, header, descriptors, name);
       put(readAt(fd, offset, length), offset);
     }
-    const trailer = new Uint8Array(TRAILER_LAYOUT.size);
-    new DataView(trailer.buffer).setBigUint64(TRAILER_LAYOUT.fields.length?.offset ?? 0, BigInt(names.length), true);
-    trailer.set(new TextEncoder().encode(TRAILER_MAGIC), TRAILER_LAYOUT.fields.magic?.offset ?? 0);
-    put(names, described);
-    put(trailer, described + names.length);
+    if (names) {
+      const trailer = new Uint8Array(TRAILER_LAYOUT.size);
+      new DataView(trailer.buffer).setBigUint64(TRAILER_LAYOUT.fields.length?.offset ?? 0, BigInt(names.length), true);
+      trailer.set(new TextEncoder().encode(TRAILER_MAGIC), TRAILER_LAYOUT.fields.magic?.offset ?? 0);
+      put(names, described);
+      put(trailer, described + names.length);
+    } else {
+      ftruncateSync(to, described);
+    }
   } finally {
     closeSync(fd);
   }

@@ -1,7 +1,7 @@
 /** Writes recordings that carry their names. */
 import { gzipSync } from "node:zlib";
 import { Recording } from "../profile/recording.ts";
-import { copyWithNames } from "../recording/reader.ts";
+import { copyRecording } from "../recording/reader.ts";
 import { writeWhole } from "../recording/whole_file.ts";
 import { keyOf } from "./carried.ts";
 import type { Carried } from "./carried.ts";
@@ -38,6 +38,6 @@ export async function carryNames(
       carried[key] = symbols.frames(frame).filter((n) => n.function || n.file).map((n) => [n.function, n.file, n.line]);
     }
   }
-  writeWhole(to, (fd) => copyWithNames(from, fd, gzipSync(JSON.stringify(carried))), 0o600);
+  writeWhole(to, (fd) => copyRecording(from, fd, gzipSync(JSON.stringify(carried))), 0o600);
   return symbols.problem;
 }
