@@ -49,6 +49,26 @@ test("a saved report stands for its recording", async () => {
   assert.equal(comparison.paths.find((p) => p.names[0] === "parse")?.culprit.function, "parse");
 });
 
+test("functions without names are told apart by place in the same build of a module, else by the module", async () => {
+  const stripped = join(folder, "stripped");
+  mkdirSync(stripped);
+  const program = target(stripped, "growth.c", "-s", "-Wl,--build-id");
+  const [out, saved] = [join(stripped, "run.heaptap"), join(stripped, "run.json")];
+  const run = heaptap(["run", "--no-report", "--save", saved, "-o", out, "--", program]);
+  assert.equal(run.status, 0, run.stderr);
+  for (const file of [out, saved]) {
+    const { paths, unchanged } = compare(await readComparable(out), await readComparable(file));
+    assert.equal(paths.length, 0);
+    const places = unchanged.map((path) => path.names[0]);
+    assert.equal(new Set(places).size, 3, String(places));
+    for (const place of places) assert.match(place ?? "", /^growth\+0x[0-9a-f]+$/);
+  }
+  const other = { ...await readComparable(out), builds: new Map([["growth", "another build"]]) };
+  const { paths, unchanged } = compare(other, await readComparable(out));
+  assert.deepEqual([paths.length, unchanged.map((path) => path.names[0])], [0, ["growth+?"]]);
+  assert.equal(unchanged[0]?.after.allocations, 18);
+});
+
 test("the text has totals, then rows, worst growth first", async () => {
   const text = compareText(compare(await readComparable(oldFile), await readComparable(newFile)), {
     ...{ limit: 0, width: 100, color: false },

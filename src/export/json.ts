@@ -95,6 +95,8 @@ export interface JsonReport {
   readonly summary: Readonly<Record<string, number>>;
   /** Threads. */
   readonly threads: readonly JsonRecord[];
+  /** Loaded objects whose code is on call paths. */
+  readonly modules: readonly JsonRecord[];
   /** Samples of the run. */
   readonly timeline: readonly Readonly<Record<string, number | null>>[];
   /** Call paths. */
@@ -181,6 +183,7 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       freed_of_others_bytes: t.freedOfOthersBytes,
       start_seconds: t.startSeconds,
     })),
+    modules: profile.modules.map(({ path, buildId }) => ({ path, build_id: buildId })),
     timeline: profile.timeline.map((s) => ({
       seconds: s.seconds,
       bytes: s.bytes,

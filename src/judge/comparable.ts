@@ -1,13 +1,13 @@
 /**
  * What two runs are compared by: totals, and call paths by the names on their stacks. Names, not addresses,
  * so that a rebuild, another place in memory or another build folder changes nothing. A function without a
- * name counts as a place in its module.
+ * name is known by its place where both runs had the same build of its module, else by the module alone.
  */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { isRecording, Recording } from "../profile/recording.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { Profile } from "../profile/profile.ts";
+import type { Module, Profile } from "../profile/profile.ts";
 import { RecordingError } from "../recording/reader.ts";
 import { culprit } from "../symbols/allocators.ts";
 import { suppressLeaks } from "../symbols/suppressions.ts";
@@ -47,6 +47,8 @@ export interface Comparable {
   readonly executable: string;
   /** Totals of the process. */
   readonly totals: RunFigures;
+  /** Build ids of loaded objects by the last parts of their paths. */
+  readonly builds: ReadonlyMap<string, string>;
   /** Call paths by what they are known by. */
   readonly paths: ReadonlyMap<string, ComparablePath>;
 }
@@ -73,22 +75,56 @@ export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
 /** Version of the JSON report's shape; counts up when a key changes its meaning or goes away. */
 export const JSON_VERSION = 1;
 
-type PlainFrame = Pick<NamedFrame, "function" | "file" | "line" | "module">;
+type PlainFrame = Pick<NamedFrame, "function" | "file" | "line" | "module" | "address">;
 
 /** Which name a frame is known by. Compilers number their clones of a function, differently each time. */
 function knownBy(frame: PlainFrame): string {
   return frame.function.replace(/\.(isra|part|constprop|cold|lto_priv)(\.\d+)?/g, "") ||
-    `${frame.module ? basename(frame.module) : "JIT code"}+?`;
+    `${frame.module ? basename(frame.module) : JIT}+0x${frame.address.toString(16)}`;
+}
+
+/** What stands for the module of code that is in none. */
+const JIT = "JIT code";
+
+/** Build ids by the last parts of paths; none where two modules share that and not the build. */
+function buildsOf(modules: readonly Pick<Module, "path" | "buildId">[]): Map<string, string> {
+  const builds = new Map<string, string>();
+  for (const { path, buildId } of modules) {
+    const name = basename(path);
+    builds.set(name, (builds.get(name) ?? buildId) === buildId ? buildId : "");
+  }
+  return builds;
+}
+
+/**
+ * Call paths in which a function without a name, in a module that `isKnown` says nothing good of, is known by that
+ * module alone: its place there would be another in the other run.
+ */
+export function withoutPlaces(
+  paths: Comparable["paths"],
+  isKnown: (module: string) => boolean,
+): Comparable["paths"] {
+  const general = (name: string) => {
+    const [, module] = /^(.*)\+0x[0-9a-f]+$/.exec(name) ?? [];
+    return module === undefined || isKnown(module) ? name : `${module}+?`;
+  };
+  const put = new Map<string, ComparablePath>();
+  for (const path of paths.values()) keep(put, { ...path, names: path.names.map(general) });
+  return put;
+}
+
+/** Adds a call path, or its figures to those of one with the same names. */
+function keep(paths: Map<string, ComparablePath>, path: ComparablePath): void {
+  const key = path.names.join("\0");
+  const known = paths.get(key);
+  paths.set(key, known ? { ...path, figures: addFigures(known.figures, path.figures) } : path);
 }
 
 function collect(stacks: Iterable<readonly [stack: readonly PlainFrame[], at: number, figures: RunFigures]>) {
   const paths = new Map<string, ComparablePath>();
   for (const [stack, at, figures] of stacks) {
-    const names = stack.map(knownBy);
-    const key = names.join("\0");
-    const known = paths.get(key);
-    const frame = stack[at] ?? { function: "", file: "", line: 0, module: "" };
-    paths.set(key, { names, culprit: frame, figures: known ? addFigures(known.figures, figures) : figures });
+    const culprit = stack[at] ?? { function: "", file: "", line: 0, module: "" };
+    keep(paths, { names: stack.map(knownBy), culprit, figures });
   }
   return paths;
 }
@@ -112,6 +148,7 @@ export function comparable(profile: Profile, symbols: Symbols): Comparable {
     title: commandLine(process),
     executable: process.executable,
     totals,
+    builds: buildsOf(profile.modules),
     paths: collect(profile.callPaths.map((path) => {
       const stack = symbols.stack(path);
       return [stack, culprit(stack), path] as const;
@@ -136,7 +173,7 @@ function fromJson(path: string, text: string): Comparable {
   } catch {
     // No JSON at all: refused below, like JSON of something else.
   }
-  const { version, summary, allocations, process } = json ?? {};
+  const { version, summary, allocations, process, modules } = json ?? {};
   if (typeof version !== "number" || !summary || !Array.isArray(allocations)) {
     throw new RecordingError(`Cannot read "${path}": it is neither a recording nor a JSON report of heaptap`);
   }
@@ -156,6 +193,12 @@ function fromJson(path: string, text: string): Comparable {
       liveBytes: number(summary.current_memory),
       temporary: number(summary.temporary_allocations),
     },
+    builds: buildsOf(
+      (Array.isArray(modules) ? modules : []).map((module) => ({
+        path: String(module?.path ?? ""),
+        buildId: String(module?.build_id ?? ""),
+      })),
+    ),
     paths: collect((allocations as SavedPath[]).map((saved) => {
       const stack = Array.isArray(saved.stack) ? saved.stack : [];
       const frames = stack.map((frame) => ({
@@ -163,6 +206,7 @@ function fromJson(path: string, text: string): Comparable {
         file: String(frame?.file ?? ""),
         line: number(frame?.line),
         module: String(frame?.module ?? ""),
+        address: number(Number(frame?.address ?? 0)),
       }));
       const at = frames.findIndex((frame) => frame.function === saved.function && frame.line === saved.line);
       const figures = {

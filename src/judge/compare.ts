@@ -1,5 +1,5 @@
 /** Two runs side by side: what grew, what shrank, what is new, what is gone. */
-import { NO_FIGURES } from "./comparable.ts";
+import { NO_FIGURES, withoutPlaces } from "./comparable.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
 /** What runs are compared by. */
@@ -51,8 +51,11 @@ function isSame(a: RunFigures, b: RunFigures): boolean {
 export function compare(before: Comparable, after: Comparable, by: CompareBy = "bytes"): Comparison {
   const paths: ComparedPath[] = [];
   const unchanged: ComparedPath[] = [];
-  for (const key of new Set([...before.paths.keys(), ...after.paths.keys()])) {
-    const [a, b] = [before.paths.get(key), after.paths.get(key)];
+  const isSameBuild = (module: string) =>
+    Boolean(before.builds.get(module)) && before.builds.get(module) === after.builds.get(module);
+  const [earlier, later] = [withoutPlaces(before.paths, isSameBuild), withoutPlaces(after.paths, isSameBuild)];
+  for (const key of new Set([...earlier.keys(), ...later.keys()])) {
+    const [a, b] = [earlier.get(key), later.get(key)];
     const present = b ?? a;
     if (!present) continue;
     const [was, is] = [a?.figures ?? NO_FIGURES, b?.figures ?? NO_FIGURES];
