@@ -32,6 +32,11 @@ export class PathSums {
     return { requests: [...requests.subarray(at, at + CONSTANTS.SIZE_CLASSES)], slack: slack?.[id] };
   }
 
+  /** Whether anything was counted for a call path. */
+  isUsed(id: number): boolean {
+    return this.#sums.allocations?.[id] !== 0 || this.#sums.frees?.[id] !== 0;
+  }
+
   /** The figures of a call path. */
   figures(id: number): PathCounters {
     return countersOf((name) => this.#sums[name]?.[id] ?? 0);

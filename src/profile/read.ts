@@ -2,9 +2,11 @@
 import { readlinkSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../recording/layout.ts";
 import { readMemory, readSnapshot, text } from "../recording/reader.ts";
-import type { Snapshot, Table } from "../recording/reader.ts";
+import type { Snapshot } from "../recording/reader.ts";
+import { Nodes } from "./nodes.ts";
 import { PathSums, threadShares } from "./path_sums.ts";
-import type { CallPath, Frame, Module, Profile, Sample, StackEnd, Thread, ThreadShare, Totals } from "./profile.ts";
+import type { CallPath, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
 
 const decoder = new TextDecoder();
@@ -60,79 +62,6 @@ function readThreads(snapshot: Snapshot): Thread[] {
     });
   }
   return threads;
-}
-
-const ENDS: Readonly<Record<number, StackEnd>> = {
-  [CONSTANTS.NODE_ROOT]: "root",
-  [CONSTANTS.NODE_DEPTH]: "depth",
-  [CONSTANTS.NODE_LOST]: "lost",
-  [CONSTANTS.NODE_FULL]: "full",
-};
-
-/** Frames by node, each made once, so that equal places are the same object. */
-function frameReader(nodes: Table, modules: readonly Module[]): (node: number) => Frame {
-  const made: (Frame | undefined)[] = [];
-  const places = new Map<string, Frame>();
-  // A key has 64 bits: the two halves are taken apart before either passes 2^53.
-  const bytes = nodes.raw;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return (node) => {
-    const known = made[node];
-    if (known) return known;
-    const at = node * 16;
-    const number = view.getUint16(at + 6, true);
-    const offset = view.getUint32(at, true) + view.getUint16(at + 4, true) * 4294967296;
-    const module = number > 0 && number <= modules.length ? number - 1 : -1;
-    const key = `${module}:${offset}`;
-    let frame = places.get(key);
-    if (!frame) places.set(key, frame = { module, address: offset });
-    return made[node] = frame;
-  };
-}
-
-/** The frames of a node outwards, and how they end. Parents have smaller numbers, so this ends. */
-function readStack(
-  parentOf: (node: number) => number,
-  frame: (node: number) => Frame,
-  leaf: number,
-): [Frame[], StackEnd] {
-  const stack: Frame[] = [];
-  let node = leaf;
-  while (node >= CONSTANTS.NODE_FIRST && stack.length < 4096) {
-    stack.push(frame(node));
-    const parent = parentOf(node);
-    if (parent >= node) return [stack, "lost"];
-    node = parent;
-  }
-  return [stack, ENDS[node] ?? "lost"];
-}
-
-function readCallPaths(
-  snapshot: Snapshot,
-  modules: readonly Module[],
-  sums: PathSums,
-  shares: ReadonlyMap<number, readonly ThreadShare[]> | undefined,
-): CallPath[] {
-  const { nodes } = snapshot.sections;
-  const leaves = new Uint32Array(sums.count);
-  const bucketOf = nodes.column("bucket");
-  for (let node = CONSTANTS.NODE_FIRST; node < nodes.length; node++) {
-    const bucket = bucketOf(node);
-    if (bucket > 0 && bucket < sums.count) leaves[bucket] = node;
-  }
-  const frame = frameReader(nodes, modules);
-  const parentOf = nodes.column("parent");
-  const callPaths: CallPath[] = [];
-  for (let id = 0; id < sums.count; id++) {
-    const figures = sums.figures(id);
-    if (figures.allocations === 0 && figures.frees === 0) continue;
-    const leaf = leaves[id] ?? 0;
-    const [stack, end] = leaf === 0 ? [[], "none" as const] : readStack(parentOf, frame, leaf);
-    const sizes = sums.sizes(id);
-    const threads = shares?.get(id);
-    callPaths.push({ id, ...figures, end, stack, ...sizes && { sizes }, ...threads && { threads } });
-  }
-  return callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
 }
 
 function readTimeline(snapshot: Snapshot): Sample[] {
@@ -216,11 +145,15 @@ function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): 
   const modules = readModules(snapshot);
   const mode = h("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths";
   const peakIsNow = isPeakNow(snapshot, totals);
-  let callPaths: CallPath[] = [];
+  const callPaths: CallPath[] = [];
   if (mode === "paths") {
     const sums = new PathSums(snapshot, peakIsNow, matching(threads, thread));
+    const nodes = new Nodes(snapshot.sections.nodes, sums.count, modules.length);
     const shares = byThread && thread === undefined ? threadShares(snapshot, sums.count, peakIsNow) : undefined;
-    callPaths = readCallPaths(snapshot, modules, sums, shares);
+    for (let id = 0; id < sums.count; id++) {
+      if (sums.isUsed(id)) callPaths.push(new ReadPath(id, sums, nodes, shares?.get(id)));
+    }
+    callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
   }
   const ending = (end: StackEnd) => sum(callPaths, (p) => p.end === end ? p.allocations : 0);
   return {

@@ -1,0 +1,56 @@
+/** Call paths as they are read: the figures at once, the stack when it is first looked at. */
+import type { Nodes } from "./nodes.ts";
+import type { PathSums } from "./path_sums.ts";
+import type { CallPath, Frame, Sizes, StackEnd, ThreadShare } from "./profile.ts";
+
+/** Most reports show few of a hundred thousand stacks, and reading all takes longer than anything else. */
+export class ReadPath implements CallPath {
+  readonly id: number;
+  readonly allocations: number;
+  readonly bytes: number;
+  readonly frees: number;
+  readonly freedBytes: number;
+  readonly reallocations: number;
+  readonly carried: number;
+  readonly temporary: number;
+  readonly liveBytes: number;
+  readonly liveCount: number;
+  readonly peakBytes: number;
+  readonly peakCount: number;
+  readonly end: StackEnd;
+  readonly sizes: Sizes | undefined;
+  readonly threads: readonly ThreadShare[] | undefined;
+  declare readonly stack: readonly Frame[];
+  readonly #nodes: Nodes;
+  #stack: readonly Frame[] | undefined;
+
+  /** Of each path by itself, not of the class: a copy by spreading has the stack too. */
+  static readonly #STACK: PropertyDescriptor & ThisType<ReadPath> = {
+    enumerable: true,
+    get(this: ReadPath) {
+      return this.#stack ??= this.#nodes.stack(this.id);
+    },
+  };
+
+  /** The path of a number. */
+  constructor(id: number, sums: PathSums, nodes: Nodes, threads: readonly ThreadShare[] | undefined) {
+    const figures = sums.figures(id);
+    this.id = id;
+    this.allocations = figures.allocations;
+    this.bytes = figures.bytes;
+    this.frees = figures.frees;
+    this.freedBytes = figures.freedBytes;
+    this.reallocations = figures.reallocations;
+    this.carried = figures.carried;
+    this.temporary = figures.temporary;
+    this.liveBytes = figures.liveBytes;
+    this.liveCount = figures.liveCount;
+    this.peakBytes = figures.peakBytes;
+    this.peakCount = figures.peakCount;
+    this.end = nodes.end(id);
+    this.sizes = sums.sizes(id);
+    this.threads = threads;
+    this.#nodes = nodes;
+    Object.defineProperty(this, "stack", ReadPath.#STACK);
+  }
+}
