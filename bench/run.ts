@@ -166,14 +166,21 @@ function rest(): void {
   row(`reading a recording of ${paths} call paths`, `${milliseconds.toFixed(0)} ms`);
   row("its apparent size", `${(stat.size / 1e6).toFixed(1)} MB`);
   row("its size on disk", `${(stat.blocks * 512 / 1e6).toFixed(1)} MB`);
-  const report = () => {
+  const timed = (command: string, args: string[]) => {
     const begun = performance.now();
-    const args = "Deno" in globalThis ? ["run", "-A"] : [];
-    spawnSync(process.execPath, [...args, join(HERE, "../cli.ts"), "report", out], { stdio: "ignore" });
+    spawnSync(command, args, { stdio: "ignore" });
     return performance.now() - begun;
   };
-  report();
-  row("`heaptap report` of it, names cached", `${median(Array.from({ length: ROUNDS }, report)).toFixed(0)} ms`);
+  const flags = "Deno" in globalThis ? ["run", "-A"] : [];
+  const report = () => timed(process.execPath, [...flags, join(HERE, "../cli.ts"), "report", out]);
+  report(); // names are cached from here on, as heaptrack's recording has them already
+  const times = Array.from({ length: ROUNDS }, report);
+  row("`heaptap report` of it, names cached", `${median(times).toFixed(0)} ms`);
+  if (!withHeaptrack) return;
+  run("heaptrack", [python, join(HERE, "targets/objects.py")], { PYTHONMALLOC: "malloc" });
+  const recorded = readdirSync(work).find((name) => /^ht\.(zst|gz)$/.test(name)) ?? "";
+  const theirs = Array.from({ length: ROUNDS }, () => timed("heaptrack_print", ["-f", join(work, recorded)]));
+  row("`heaptrack_print` of the same program", `${median(theirs).toFixed(0)} ms`);
 }
 
 console.log(

@@ -80,7 +80,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 /** Milliseconds that work may go on before the page gets a chance to answer. */
-const SLICE = 30;
+const SLICE = 20;
 
 /** Long work in slices: `await slices.rest()` returns at once until a slice is used up. */
 export class Slices {
