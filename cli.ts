@@ -526,6 +526,7 @@ program.command("doctor")
   .description("tell what heaptap has to work with, and what it will see of a program")
   .argument("[program]", "a program to look at")
   .option("--json", "as JSON")
+  .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
   .action((command, options) => {
     const found = examine(command);
     if (found.problems.length > 0) process.exitCode = 1;

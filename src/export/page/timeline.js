@@ -66,6 +66,8 @@ export function drawTimeline(into, data) {
       const resident = line.seconds.flatMap((s, i) =>
         line.rss[i] < 0 ? [] : [`${x(s).toFixed(1)},${y(line.rss[i]).toFixed(1)}`]
       );
+      const last = line.rss[line.rss.length - 1];
+      if (last >= 0) resident.push(`${x(end).toFixed(1)},${y(last).toFixed(1)}`);
       svg.append(shape("polyline", { points: resident.join(" "), class: "rss" }));
     }
     const highest = line.bytes.indexOf(Math.max(...line.bytes));
