@@ -384,6 +384,10 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
   .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 1024))
   .addOption(new Option("--mode <mode>", "paths, or counters for totals only").choices(["paths", "counters"] as const))
+  .addOption(
+    new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
+      .choices(["all", "exec", "none"] as const),
+  )
   .option("--exact-peak", "an exact peak with several threads too; slower")
   .addHelpText(
     "after",

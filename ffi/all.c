@@ -25,6 +25,7 @@ static void ht_pause(int pause);
 #include "path.c"
 #include "unwind.c"
 #include "thread.c"
+#include "follow.c"
 #include "process.c"
 #include "count.c"
 #include "hooks.c"

@@ -20,7 +20,7 @@ extern char **environ __attribute__((weak));
  * may have written its title over both by the time it forks. */
 static struct ht_config {
     int read;
-    uint32_t buckets, depth, mode, exact_peak, sizes, rejected;
+    uint32_t buckets, depth, mode, exact_peak, sizes, follow, rejected;
     int off;
     int installed; /* by a script, for this process and none of its children */
     int used;      /* a recording was made or tried */
@@ -81,15 +81,14 @@ static uint32_t ht_number(const char *text, uint32_t low, uint32_t high, uint32_
     return (uint32_t)n;
 }
 
-/* Reads one of two words. */
-static uint32_t ht_word_choice(const char *text, const char *zero, const char *one, uint32_t fallback, uint32_t *rejected, uint32_t bit)
+/* Reads one of up to three words: its number. */
+static uint32_t ht_word_choice(const char *text, const char *const words[3], uint32_t fallback, uint32_t *rejected, uint32_t bit)
 {
     if (!text || !*text)
         return fallback;
-    if (ht_same_text(text, zero))
-        return 0;
-    if (ht_same_text(text, one))
-        return 1;
+    for (uint32_t i = 0; i < 3 && words[i]; i++)
+        if (ht_same_text(text, words[i]))
+            return i;
     *rejected |= bit;
     return fallback;
 }
@@ -123,15 +122,30 @@ static void ht_config_read(void)
     for (c->buckets = 64; c->buckets < buckets;)
         c->buckets *= 2;
     c->depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &c->rejected, HT_REJECTED_DEPTH);
-    c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), "counters", "paths", HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
-    c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), "batched", "exact", 0, &c->rejected, HT_REJECTED_PEAK);
-    c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), "off", "on", 0, &c->rejected, HT_REJECTED_SIZES);
+    c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), (const char *[3]){ "counters", "paths" }, HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
+    c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), (const char *[3]){ "batched", "exact" }, 0, &c->rejected, HT_REJECTED_PEAK);
+    c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_SIZES);
+    c->follow = ht_word_choice(ht_variable(&start, "HEAPTAP_FOLLOW"), (const char *[3]){ "all", "exec", "none" }, HT_FOLLOW_ALL, &c->rejected, HT_REJECTED_FOLLOW);
     const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
     c->off = pattern && !*pattern;
     ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");
     ht_copy(c->program, sizeof c->program, start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program");
     for (char **a = start.arguments; a && *a && c->command_length < sizeof c->command - 1; a++)
         c->command_length += ht_copy(c->command + c->command_length, sizeof c->command - c->command_length, *a) + 1;
+    if (c->follow == HT_FOLLOW_NONE && ht_is_preloaded(start.environment)) {
+        if (&environ && environ && environ != start.environment)
+            ht_environment_clean(environ, 0);
+        ht_environment_clean(start.environment, 1);
+    }
+}
+
+/* A program may start others before it allocates. */
+__attribute__((constructor)) static void ht_clean_early(void)
+{
+    struct ht_start start = ht_start_of_program();
+    const char *follow = ht_variable(&start, "HEAPTAP_FOLLOW");
+    if (follow && ht_same_text(follow, "none") && ht_is_preloaded(start.environment))
+        ht_config_read();
 }
 
 /* Makes the recording. Returns 0, or what ht_file_start said. */
@@ -139,8 +153,8 @@ static int ht_process_open(void)
 {
     ht_config_read();
     const struct ht_config *c = &ht_config;
-    /* `used`: this is a fork's child of a process whose script installed the hooks. */
-    if (c->off || (c->installed && c->used))
+    /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
+    if (c->off || (c->used && (c->installed || c->follow != HT_FOLLOW_ALL)))
         return -1;
     ht_config.used = 1;
     ht_p.buckets = c->buckets;

@@ -4,6 +4,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -116,6 +117,50 @@ test("a program that closes every descriptor and forks loses nothing; its child 
   assert.equal(child.totals.allocations, 5);
   assert.ok(child.callPaths.every((c) => c.end === "root" && c.stack.every((f) => f.module >= 0)));
   assert.ok(child.modules.some((m) => m.path.endsWith("/fds")));
+});
+
+test("--follow: what is recorded of the processes that a program starts, and what they inherit", () => {
+  const program = target(folder, "starts.c");
+  const library = libraryPath();
+  const run = (follow: string, first: string, env: Record<string, string> = {}) => {
+    const inside = mkdtempSync(join(folder, "follow-"));
+    const args = ["run", "--no-report", "--follow", follow, "-o", join(inside, "a.heaptap"), "--", program, first];
+    const { status, stdout, stderr } = heaptap(args, { env });
+    assert.equal(status, 0, stderr);
+    const allocations = recordings(inside).map((path) => Recording.open(path).profile().totals.allocations);
+    return { allocations: allocations.sort((a, b) => b - a), said: stdout.trim().split("\n") };
+  };
+  for (const first of ["late", "early"]) {
+    assert.deepEqual(run("all", first).allocations, [10, 5, 3], first);
+    assert.deepEqual(run("exec", first).allocations, [10, 3], first);
+    assert.deepEqual(run("none", first), { allocations: [10], said: ["auxiliary vector"] }, first);
+    // Other libraries stay, wherever ours stood.
+    const other = run("none", first, { LD_PRELOAD: "/no/such/library.so", HEAPTAP_DEPTH: "64" });
+    assert.deepEqual(other.allocations, [10]);
+    assert.deepEqual(other.said, ["LD_PRELOAD=/no/such/library.so", "auxiliary vector"]);
+    // By hand, of an odd number of variables one stays behind.
+    const env = {
+      ...process.env,
+      LD_PRELOAD: library,
+      HEAPTAP_OUT: join(folder, "odd.%p.heaptap"),
+      HEAPTAP_FOLLOW: "none",
+    };
+    const odd = spawnSync(program, [first], { env, encoding: "utf8" });
+    assert.equal(odd.stdout, "HEAPTAP_FOLLOW=none\nauxiliary vector\n");
+  }
+  const kept = run("all", "late");
+  assert.ok(kept.said.includes(`LD_PRELOAD=${library}`) && kept.said.includes("auxiliary vector"));
+  const wrong = heaptap(["run", "--follow", "some", "--", program]);
+  assert.equal(wrong.status, 2);
+});
+
+test("shells and build tools under --follow none leave their children as they are", () => {
+  const inside = mkdtempSync(join(folder, "shell-"));
+  const out = join(inside, "sh.heaptap");
+  const script = "env | grep -c -e HEAPTAP -e LD_PRELOAD; perl -e 'print 1 + 1'; sh -c 'exec perl -e \"exit 7\"'";
+  const { status, stdout } = heaptap(["run", "--no-report", "--follow", "none", "-o", out, "--", "sh", "-c", script]);
+  assert.deepEqual([status, stdout], [7, "0\n2"]);
+  assert.equal(recordings(inside).length, 1);
 });
 
 test("a live recording can be read while the program runs", async () => {

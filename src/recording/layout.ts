@@ -95,6 +95,7 @@ export const VARIABLES = [
   "HEAPTAP_MODE",
   "HEAPTAP_PEAK",
   "HEAPTAP_SIZES",
+  "HEAPTAP_FOLLOW",
 ] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */
