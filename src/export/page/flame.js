@@ -1,5 +1,5 @@
 // The flame graph: a canvas as large as what is seen of it, in an area that scrolls.
-import { baseName, byId, bytes, count, element, share, signed, Slices } from "./format.js";
+import { baseName, byId, bytes, count, element, isDark, share, signed, Slices } from "./format.js";
 import { Tree } from "./tree.js";
 
 /** @typedef {import("./tree.js").TreeNode} TreeNode */
@@ -138,9 +138,8 @@ export class Flame {
     pen.scale(ratio, ratio);
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
-    const styles = getComputedStyle(document.documentElement);
-    const dark = styles.getPropertyValue("--dark").trim() === "1";
-    const focus = styles.getPropertyValue("--text");
+    const dark = isDark();
+    const focus = getComputedStyle(document.body).color;
     const first = Math.floor(area.scrollTop / BOX);
     const last = Math.min(this.rows.length, Math.ceil((area.scrollTop + height) / BOX));
     for (let row = first; row < last; row++) {

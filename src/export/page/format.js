@@ -79,6 +79,12 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** Whether the page is dark: as the reader said, else as the system is. */
+export function isDark() {
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
 /** Milliseconds that work may go on before the page gets a chance to answer. */
 const SLICE = 20;
 

@@ -1,5 +1,5 @@
 // The page: puts the parts together and passes on what the reader chooses.
-import { baseName, byId, bytes, count, element, share, signed, Slices } from "./format.js";
+import { baseName, byId, bytes, count, element, isDark, share, signed, Slices } from "./format.js";
 import { Flame } from "./flame.js";
 import { Model, readData } from "./model.js";
 import { Table } from "./table.js";
@@ -474,8 +474,7 @@ async function start() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => flame.draw());
   byId("theme").addEventListener("click", () => {
-    const dark = getComputedStyle(document.documentElement).getPropertyValue("--dark").trim() === "1";
-    document.documentElement.dataset.theme = dark ? "light" : "dark";
+    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     flame.draw();
   });
   flame.onPick(undefined);
