@@ -388,6 +388,7 @@ reportOptions(program.command("run").passThroughOptions())
     new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
       .choices(["all", "exec", "none"] as const),
   )
+  .option("--no-command-line", "leave the program's arguments out of the recording")
   .option("--exact-peak", "an exact peak with several threads too; slower")
   .addHelpText(
     "after",

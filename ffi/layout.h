@@ -44,6 +44,7 @@ struct ht_double {
 #define HT_REJECTED_PEAK 8u
 #define HT_REJECTED_SIZES 16u
 #define HT_REJECTED_FOLLOW 32u
+#define HT_REJECTED_COMMAND 64u
 
 struct ht_file_section {
     uint64_t offset;

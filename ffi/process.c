@@ -130,7 +130,8 @@ static void ht_config_read(void)
     c->off = pattern && !*pattern;
     ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");
     ht_copy(c->program, sizeof c->program, start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program");
-    for (char **a = start.arguments; a && *a && c->command_length < sizeof c->command - 1; a++)
+    uint32_t name_only = ht_word_choice(ht_variable(&start, "HEAPTAP_COMMAND"), (const char *[3]){ "whole", "name" }, 0, &c->rejected, HT_REJECTED_COMMAND);
+    for (char **a = start.arguments; a && *a && c->command_length < sizeof c->command - 1 && !(name_only && c->command_length); a++)
         c->command_length += ht_copy(c->command + c->command_length, sizeof c->command - c->command_length, *a) + 1;
     if (c->follow == HT_FOLLOW_NONE && ht_is_preloaded(start.environment)) {
         if (&environ && environ && environ != start.environment)

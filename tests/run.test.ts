@@ -163,6 +163,15 @@ test("shells and build tools under --follow none leave their children as they ar
   assert.equal(recordings(inside).length, 1);
 });
 
+test("--no-command-line keeps the arguments out of the recording", () => {
+  const out = join(folder, "secret.heaptap");
+  const args = ["run", "--no-report", "--no-command-line", "-o", out, "--", "perl", "-e", "1", "hunter2"];
+  assert.equal(heaptap(args).status, 0);
+  assert.deepEqual(Recording.open(out).profile().process.command, ["perl"]);
+  assert.ok(!readFileSync(out).includes("hunter2"));
+  assert.ok(!heaptap(["report", out]).stdout.includes("hunter2"));
+});
+
 test("a live recording can be read while the program runs", async () => {
   const out = join(folder, "live.heaptap");
   const env = { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out };

@@ -96,6 +96,7 @@ export const VARIABLES = [
   "HEAPTAP_PEAK",
   "HEAPTAP_SIZES",
   "HEAPTAP_FOLLOW",
+  "HEAPTAP_COMMAND",
 ] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */

@@ -40,6 +40,8 @@ export interface ProfileOptions extends RecordOptions {
   readonly cwd?: string | undefined;
   /** The program's standard streams; `inherit` when left out. */
   readonly stdio?: StdioOptions | undefined;
+  /** Whether recordings have the program's arguments, which may be secret; true when left out. */
+  readonly commandLine?: boolean | undefined;
   /** Whether processes that the program starts record too: `all`, `exec` (programs, not a fork's children), `none`; `all` when left out. */
   readonly follow?: "all" | "exec" | "none" | undefined;
   /** Whether signals that this process gets are passed on; for command lines. */
@@ -126,6 +128,7 @@ function environment(options: ProfileOptions, library: string, out: string): Nod
   if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
   if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
   if (options.sizes) env.HEAPTAP_SIZES = "on";
+  if (options.commandLine === false) env.HEAPTAP_COMMAND = "name";
   if (options.follow !== undefined) env.HEAPTAP_FOLLOW = options.follow;
   // The library takes an even number of variables out of the program's environment: see ffi/follow.c.
   const ours = Object.keys(env).filter((name) => name.startsWith("HEAPTAP_")).length +
