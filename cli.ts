@@ -6,6 +6,7 @@
 import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import process from "node:process";
 import {
   annotations,
@@ -25,6 +26,7 @@ import {
   FORMAT_NAMES,
   groupPaths,
   groupsText,
+  isRecording,
   JSON_VERSION,
   judge,
   junitReport,
@@ -110,9 +112,8 @@ const debugOption = () =>
     .argParser(folders);
 
 function folders(path: string, before: string[] = []): string[] {
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new InvalidArgumentError("There is no such folder.");
-  }
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found?.isDirectory()) throw new InvalidArgumentError(found ? "It is no folder." : "There is no such folder.");
   return [...before, path];
 }
 
@@ -218,6 +219,7 @@ interface ReportOptions extends NameOptions {
   since?: string | undefined;
   limit?: number | undefined;
   raw?: boolean | undefined;
+  compact?: boolean | undefined;
   sizes?: boolean | undefined;
   verbose: number | true;
 }
@@ -288,13 +290,31 @@ async function groups(
   return JSON.stringify({ version: JSON_VERSION, group_by: by, groups: found }, null, 2) + "\n";
 }
 
+/**
+ * A profile of the threads that the options name. What they have live is not recorded: they may free what others
+ * allocated, and others what they did.
+ */
+function ofThreads(profile: Profile, { thread, view }: ReportOptions): Profile {
+  if (!thread) return profile;
+  if (view === "live" || view === "peak") {
+    throw new OutputError(`Cannot show --view ${view} of threads: any thread may free what they allocated`);
+  }
+  const unknown = { liveBytes: 0, liveCount: 0, peakBytes: 0, peakCount: 0 };
+  return {
+    ...profile,
+    threads: profile.threads.filter(({ name }) => name.search(thread) >= 0),
+    callPaths: profile.callPaths.map((path) => ({ ...path, ...unknown })).filter((path) => path.allocations > 0),
+  };
+}
+
 async function render(
   recording: Recording,
   options: ReportOptions,
   to: { isTTY?: boolean; columns?: number },
 ): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
-  const recorded = filterByFigures(recording.profile({ ...options, byThread: format === "pprof" }), {
+  const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options);
+  const recorded = filterByFigures(read, {
     view,
     minCount,
     minBytes: thresholdBytes,
@@ -322,11 +342,32 @@ async function render(
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
-  return exportBlocks(ordered, symbols, format, { view, limit, raw });
+  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
 }
 
 /** Exit status when a budget was not kept and nothing else failed. */
 const OVER_BUDGET = 3;
+
+/** Refuses what can be told before a program runs or a recording is read. */
+function checkPlan(
+  options: BudgetOptions & { sizes?: boolean | undefined; mode?: string | undefined },
+  outputs: readonly (string | undefined)[],
+): void {
+  if (options.maxGrowth !== undefined && options.compare === undefined) {
+    throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
+  }
+  if (options.sizes && options.mode === "counters") {
+    throw new OutputError("Cannot record --sizes without call paths: leave out --mode counters");
+  }
+  if (options.compare !== undefined && !statSync(options.compare, { throwIfNoEntry: false })) {
+    throw new OutputError(`Cannot compare with "${options.compare}": there is no such file`);
+  }
+  const named = [...outputs, options.junit].filter((path) => path !== undefined);
+  for (const [i, path] of named.entries()) {
+    checkReportPath(path);
+    if (path !== "-" && named.indexOf(path) !== i) throw new OutputError(`Cannot write two reports to "${path}"`);
+  }
+}
 
 /** Compares and judges a recording as the options say; whether all budgets were kept. */
 async function judged(path: string, options: BudgetOptions & ReportOptions): Promise<boolean> {
@@ -340,12 +381,14 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
   ];
   const budgets = limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]);
   budgets.push(...options.budget);
-  if (options.maxGrowth !== undefined && options.compare === undefined) {
-    throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
-  }
   if (budgets.length === 0 && options.compare === undefined) return true;
   const names = naming(options);
-  const run = await readComparable(path, { ...names, suppressions: suppressions(options) });
+  const run = await readComparable(path, {
+    ...names,
+    thread: options.thread,
+    since: options.since,
+    suppressions: suppressions(options),
+  });
   const before = options.compare === undefined ? undefined : await readComparable(options.compare, names);
   if (before) {
     const limit = options.limit ?? 10;
@@ -363,6 +406,26 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
 function looks(to: { isTTY?: boolean; columns?: number }): { width: number; color: boolean } {
   const color = to.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
   return { width: Math.max(60, to.columns ?? 80), color };
+}
+
+/** The reports that `run` was asked for. */
+async function reportRun(
+  recording: Recording,
+  options: ReportOptions & { report: boolean; reportFile?: string | undefined; save?: string | undefined },
+): Promise<void> {
+  if (options.report) {
+    const toTerminal = options.reportFile === undefined;
+    if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
+    await put(
+      await render(recording, options, toTerminal ? process.stderr : {}),
+      options.reportFile ?? "-",
+      process.stderr,
+    );
+  }
+  if (options.save !== undefined) {
+    const saved = await render(recording, { ...all(options), format: "json", compact: true }, {});
+    await put(saved, options.save, process.stdout);
+  }
 }
 
 const program = new Command("heaptap")
@@ -395,8 +458,10 @@ reportOptions(program.command("run").passThroughOptions())
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080",
   )
   .action(async (command, args, options) => {
-    if (options.sizes && options.mode === "counters") {
-      throw new OutputError("Cannot record --sizes without call paths: leave out --mode counters");
+    checkPlan(options, [options.reportFile, options.save]);
+    const named = [options.reportFile, options.save, options.junit];
+    if (options.out !== undefined && named.includes(options.out)) {
+      throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
     }
     for (const problem of checkVariables(process.env)) say(problem);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
@@ -407,23 +472,26 @@ reportOptions(program.command("run").passThroughOptions())
       say(`no recording was made: "${command}" ended before its first allocation, or dropped LD_PRELOAD`);
       return;
     }
-    if (options.report) {
-      const toTerminal = options.reportFile === undefined;
-      if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
-      const text = await render(recording, options, toTerminal ? process.stderr : {});
-      await put(text, options.reportFile ?? "-", process.stderr);
+    if (result.others.length > 0) {
+      const { command: [name], pid } = recording.profile().process;
+      say(
+        `the report is of ${name} (pid ${pid}), of ${result.others.length + 1} processes the one with most allocations`,
+      );
     }
-    if (options.save !== undefined) {
-      await put(await render(recording, { ...all(options), format: "json" }, {}), options.save, process.stdout);
+    try {
+      await reportRun(recording, options);
+      const kept = await judged(recording.path, options);
+      if (!kept && result.exitCode === 0) process.exitCode = OVER_BUDGET;
+    } finally {
+      say(`recorded in ${recording.path}`);
     }
-    const kept = await judged(recording.path, options);
-    if (!kept && result.exitCode === 0) process.exitCode = OVER_BUDGET;
     for (const other of result.others.slice(0, 5)) {
       const { process: p, totals } = other.profile();
       say(`also recorded: ${totals.allocations} allocations of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
     }
-    if (result.others.length > 5) say(`and ${result.others.length - 5} more processes`);
-    say(`recorded in ${recording.path}`);
+    if (result.others.length > 5) {
+      say(`and ${result.others.length - 5} more processes; --follow none records ${command} alone`);
+    }
   });
 
 reportOptions(program.command("report"))
@@ -440,6 +508,7 @@ Examples:
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
   .action(async (path, options) => {
+    checkPlan({ ...options, sizes: undefined }, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const text = await render(Recording.open(path), options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);
@@ -470,6 +539,7 @@ Examples:
   heaptap run --compare main.json --max-growth 5 -- ./app`,
   )
   .action(async (older, newer, options) => {
+    checkReportPath(options.output);
     const [before, after] = [
       await readComparable(older, naming(options)),
       await readComparable(newer, naming(options)),
@@ -591,6 +661,29 @@ function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): 
   }
 }
 
+/** What the system's words for a path that cannot be written mean. */
+const WHY: Readonly<Record<string, string>> = {
+  ENOENT: "its folder is not there",
+  ENOTDIR: "a part of the path is no folder",
+  EISDIR: "it is a folder",
+  EACCES: "permission denied",
+  EROFS: "the file system is read-only",
+};
+
+/** Refuses, before anything is done, a place where a report cannot or must not be written. */
+function checkReportPath(path: string): void {
+  if (path === "-") return;
+  const refuse = (why: string): never => {
+    throw new OutputError(`Cannot write "${path}": ${why}`);
+  };
+  if (path === "") refuse("name a file, or - for stdout");
+  const found = statSync(path, { throwIfNoEntry: false });
+  // Not of a pipe: looking at one waits for its other end.
+  if (found?.isFile() && isRecording(path)) refuse("it is a recording; name another file for the report");
+  if (found?.isDirectory()) refuse("it is a folder");
+  if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
+}
+
 /** Writes a report where the options want it: to a file, or, as `-`, to a stream. */
 async function put(report: Report, path: string, stream: NodeJS.WriteStream): Promise<void> {
   if (path === "-") {
@@ -598,10 +691,12 @@ async function put(report: Report, path: string, stream: NodeJS.WriteStream): Pr
     for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
     return;
   }
+  checkReportPath(path);
   try {
     writeReport(path, report);
   } catch (cause) {
-    throw new OutputError(`Cannot write "${path}": ${(cause as Error).message}`, { cause });
+    const { code = "", message } = cause as { code?: string; message: string };
+    throw new OutputError(`Cannot write "${path}": ${WHY[code] ?? message}`, { cause });
   }
 }
 

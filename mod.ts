@@ -47,7 +47,7 @@ export type {
   ThreadShare,
   Totals,
 } from "./src/profile/profile.ts";
-export { Recording } from "./src/profile/recording.ts";
+export { isRecording, Recording } from "./src/profile/recording.ts";
 export type { ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";

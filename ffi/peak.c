@@ -174,7 +174,7 @@ static void ht_peak_rise(struct ht_thread *t)
 /* Present current as far as this thread can tell without adding up all records. */
 static int64_t ht_current(struct ht_thread *t)
 {
-    int64_t current = ht_peek(&ht_p.header->current);
+    int64_t current = ht_peek(&ht_p.header->current) + ht_peak_pending(t);
     return t->ready == HT_IDLE_SHARED ? current : current + t->counters->current - t->flushed;
 }
 

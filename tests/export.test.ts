@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -15,9 +16,21 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { exportProfile, FORMAT_NAMES, libraryPath, parseBytes, profile, Recording, Symbols } from "../mod.ts";
+import {
+  compare,
+  exportBlocks,
+  exportProfile,
+  FORMAT_NAMES,
+  libraryPath,
+  parseBytes,
+  profile,
+  readComparable,
+  Recording,
+  Symbols,
+  writeReport,
+} from "../mod.ts";
 import type { CallPath, FormatName, Profile, ViewName } from "../mod.ts";
-import { heaptap, ROOT, scratch, target, without } from "./helpers.ts";
+import { CLI, heaptap, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const file = join(folder, "perl.heaptap");
@@ -535,4 +548,124 @@ test("a pipe is written to as it stands, and a link's file is replaced, not the 
   assert.equal(heaptap(["report", "--format", "collapsed", "-o", link, file]).status, 0);
   assert.ok(lstatSync(link).isSymbolicLink());
   assert.equal(readFileSync(real, "utf8"), text("collapsed"));
+});
+
+test("a report never takes the place of a recording, of the run's other outputs, or of what /dev/stdout leads to", () => {
+  const copy = join(folder, "kept.heaptap");
+  copyFileSync(file, copy);
+  for (
+    const args of [["report", "-o", copy, file], ["report", "-o", copy, copy], ["compare", "-o", copy, file, file]]
+  ) {
+    const { status, stderr } = heaptap(args);
+    assert.deepEqual([status, stderr], [
+      2,
+      `heaptap: Cannot write "${copy}": it is a recording; name another file for the report\n`,
+    ]);
+  }
+  assert.ok(Recording.open(copy));
+  // What can be told beforehand is told before the program runs.
+  const ran = join(folder, "ran");
+  const same = join(folder, "same.json");
+  const nowhere = join(folder, "nowhere", "x.json");
+  for (
+    const flags of [["--save", nowhere], ["--junit", nowhere], ["--compare", nowhere], ["--max-growth", "5"], [
+      ...["--save", same, "--report-file", same],
+    ], ["-o", same, "--save", same]]
+  ) {
+    const { status, stderr } = heaptap(["run", ...flags, "--", "touch", ran]);
+    assert.deepEqual([status, stderr.split("\n").length], [2, 2], stderr);
+    assert.ok(!existsSync(ran), String(flags));
+  }
+  const [link, log, mode] = [join(folder, "stdout"), join(folder, "log"), join(folder, "private.json")];
+  symlinkSync("/proc/self/fd/1", link);
+  assert.equal(heaptap(["report", "--format", "collapsed", "-o", link, file]).stdout, text("collapsed"));
+  const [command = "", ...rest] = CLI;
+  const quoted = [command, ...rest, "report", "--format", "collapsed", "-o", link, file].map((word) => `'${word}'`)
+    .join(" ");
+  spawnSync("sh", ["-c", `{ echo first; ${quoted}; echo last; } > '${log}'`]);
+  assert.equal(readFileSync(log, "utf8"), `first\n${text("collapsed")}last\n`);
+  assert.ok(lstatSync(link).isSymbolicLink());
+  writeFileSync(mode, "", { mode: 0o600 });
+  assert.equal(heaptap(["report", "--format", "json", "-o", mode, file]).status, 0);
+  assert.equal(statSync(mode).mode & 0o777, 0o600);
+});
+
+test("threads that free each other's blocks: pprof has no negative figures, ms_print takes the tree, the timeline does not dip", () => {
+  const source = join(folder, "dip.c");
+  writeFileSync(
+    source,
+    `#include <pthread.h>
+#include <stdlib.h>
+static void *blocks[20000];
+static void *work(void *unused) { for (int i = 0; i < 20000; i++) free(blocks[i]), blocks[i] = malloc(100); for (int i = 0; i < 500000; i++) { void *volatile p = malloc(50); free(p); } return unused; }
+int main(void) { for (int i = 0; i < 20000; i++) blocks[i] = malloc(100); pthread_t t; pthread_create(&t, 0, work, 0); pthread_join(t, 0); return 0; }
+`,
+  );
+  const program = join(folder, "dip");
+  assert.equal(spawnSync("cc", ["-O1", "-fno-builtin", source, "-o", program, "-lpthread"]).status, 0);
+  const out = join(folder, "dip.heaptap");
+  assert.equal(heaptap(["run", "--no-report", "-o", out, "--", program]).status, 0);
+  const { timeline, totals } = Recording.open(out).profile();
+  const late = timeline.filter((sample) => sample.allocations > 40_000);
+  assert.ok(late.length > 2 && late.every((sample) => sample.bytes > 0.9 * totals.peakBytes), JSON.stringify(late));
+  if (!without("go")) {
+    const path = join(folder, "dip.pb.gz");
+    heaptap(["report", "--format", "pprof", "-o", path, out]);
+    const raw = spawnSync("go", ["tool", "pprof", "-raw", path], { encoding: "utf8" }).stdout;
+    assert.ok(!/^ +.* -\d+ .*: /m.test(raw), raw);
+  }
+  if (!without("ms_print")) {
+    const path = join(folder, "dip.massif");
+    heaptap(["report", "--format", "massif", "-o", path, out]);
+    assert.equal(spawnSync("ms_print", [path]).status, 0);
+  }
+  const threads = heaptap(["report", "--thread", ".", out]);
+  assert.ok(!/-\d|leaks/.test(threads.stdout.replace(/^\d{4}-.*$/m, "")), threads.stdout);
+  assert.equal(heaptap(["report", "--thread", ".", "--view", "live", out]).status, 2);
+});
+
+test("suppressions, budgets and the timeline hold to what is shown", () => {
+  const suppressed = join(folder, "known.txt");
+  writeFileSync(suppressed, "leak:.\n");
+  if (!without("go")) {
+    const path = join(folder, "suppressed.pb.gz");
+    heaptap(["report", "--suppressions", suppressed, "--format", "pprof", "-o", path, file]);
+    const top = spawnSync("go", ["tool", "pprof", "-top", path], { encoding: "utf8" }).stdout;
+    assert.match(top, /accounting for 0, /);
+  }
+  Recording.open(file).mark("end");
+  const none = heaptap(["report", "--since", "end", "--max-allocations", "0", file]);
+  assert.deepEqual([none.status, none.stderr], [0, ""]);
+  assert.equal(heaptap(["report", "--max-allocations", "0", file]).status, 3);
+  assert.ok(Recording.open(file).profile({ since: "end" }).timeline.every((sample) => sample.bytes <= 0));
+});
+
+test("compact JSON has each frame once, and is compared like the other", async () => {
+  const [whole, compact] = [join(folder, "whole.json"), join(folder, "compact.json")];
+  writeReport(whole, exportBlocks(recorded, symbols, "json"));
+  writeReport(compact, exportBlocks(recorded, symbols, "json", { compact: true }));
+  assert.ok(statSync(compact).size < statSync(whole).size / 2);
+  const { paths, unchanged } = compare(await readComparable(whole), await readComparable(compact));
+  assert.deepEqual([paths.length, unchanged.length > 20], [0, true]);
+});
+
+test("with sizes, the largest table can be read", () => {
+  const out = join(folder, "largest.heaptap");
+  const { status, stderr } = heaptap([
+    "run",
+    "--sizes",
+    "--buckets",
+    "1048576",
+    "--limit",
+    "1",
+    "-o",
+    out,
+    "--",
+    "perl",
+    "-e",
+    "1",
+  ]);
+  assert.equal(status, 0);
+  assert.match(stderr, /Sizes of requests/);
+  rmSync(out);
 });

@@ -22,6 +22,8 @@ export interface ExportOptions extends StackOptions {
   readonly view?: ViewName | undefined;
   /** So many call paths, the first; 0, which is what it is when left out, for all. */
   readonly limit?: number | undefined;
+  /** Of JSON: whether each frame stands once, in `frames`, and stacks are their numbers. */
+  readonly compact?: boolean | undefined;
 }
 
 /** How each format is written: whole, or in pieces what may be too large for that. */
@@ -32,7 +34,7 @@ const FORMATS: Readonly<
   >
 > = {
   // It says how many call paths there are, beside those that it holds.
-  json: (profile, symbols, { limit = 0 }) => jsonBlocks(profile, symbols, limit),
+  json: jsonBlocks,
   pprof: pprofProfile,
   dhat: dhatReport,
   speedscope: speedscopeReport,

@@ -130,6 +130,7 @@ export function htmlReport(
     } as PageData["timeline"],
     threads: profile.threads.map((t) => ({
       name: t.merged > 1 ? `${t.name} (${count(t.merged)} threads)` : t.name,
+      tid: t.tid,
       allocations: t.allocations,
       bytes: t.bytes,
       frees: t.frees,
@@ -186,6 +187,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
     facts: [
       `${count(comparison.paths.length)} ${plural(comparison.paths.length, "call path")} differ`,
       `${count(unchanged.length)} are the same`,
+      "call paths with the same names count as one",
     ],
     notes: before.executable === after.executable
       ? []

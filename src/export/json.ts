@@ -193,18 +193,32 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
   };
 }
 
+/** Options of JSON as text. */
+export interface JsonOptions {
+  /** So many call paths, the largest; all when left out or 0. */
+  readonly limit?: number | undefined;
+  /** Whether each frame stands once, in `frames`, and stacks are their numbers: what a program is to read again. */
+  readonly compact?: boolean | undefined;
+}
+
 /**
  * The same report as text, a line for each call path, in blocks: a hundred thousand stacks are more than a string
  * may hold, and more than should be in memory at once.
  */
-export function* jsonBlocks(profile: Profile, symbols: Symbols, limit: number): Generator<Uint8Array> {
+export function* jsonBlocks(
+  profile: Profile,
+  symbols: Symbols,
+  { limit = 0, compact }: JsonOptions,
+): Generator<Uint8Array> {
   const encoder = new TextEncoder();
+  const frames: string[] = [];
   const texts = new Map<Frame, Uint8Array>();
   const frameText = (frame: Frame): Uint8Array => {
     let text = texts.get(frame);
     if (!text) {
-      const json = symbols.frames(frame).map((named) => JSON.stringify(frameJson(named))).join(",");
-      texts.set(frame, text = encoder.encode(json));
+      const named = symbols.frames(frame).map((named) => JSON.stringify(frameJson(named)));
+      const shown = compact ? named.map((text) => frames.push(text) - 1) : named;
+      texts.set(frame, text = encoder.encode(shown.join(",")));
     }
     return text;
   };
@@ -223,7 +237,7 @@ export function* jsonBlocks(profile: Profile, symbols: Symbols, limit: number): 
     out.put(end);
     if (out.isFull) yield out.take();
   }
-  out.put(encoder.encode("\n]}\n"));
+  out.put(encoder.encode(compact ? `\n],\n "frames": [\n${frames.join(",\n")}\n]}\n` : "\n]}\n"));
   yield out.take();
 }
 

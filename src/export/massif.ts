@@ -72,11 +72,13 @@ export function massifReport(profile: Profile, symbols: Symbols, options: StackO
   const tree: string[] = [];
   const root = peakTree(profile.callPaths, symbols, options);
   if (root.bytes > 0) treeLines(root, root.bytes, 0, tree);
+  // ms_print wants no tree that is more than its snapshot; with several threads the peak is not exact.
+  const peakBytes = Math.max(totals.peakBytes, root.bytes);
   const samples = timeline.map(({ seconds, bytes }) => ({ seconds, bytes, peak: false }));
   // The peak stands where the highest sample does: between two of them is all that is known of its time.
   const highest = samples.reduce((best, s) => s.bytes > best.bytes ? s : best, { seconds: 0, bytes: -1, peak: false });
   const at = samples.indexOf(highest);
-  samples.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, { seconds: highest.seconds, bytes: totals.peakBytes, peak: true });
+  samples.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, { seconds: highest.seconds, bytes: peakBytes, peak: true });
   const end = Math.max(process.exit?.seconds ?? 0, samples.at(-1)?.seconds ?? 0);
   samples.push({ seconds: end, bytes: totals.liveBytes, peak: false });
   const lines = [

@@ -1,7 +1,7 @@
 /** Go's pprof format, gzipped: for `go tool pprof` and whatever else reads it. */
 import { gzipSync } from "node:zlib";
 import { commandLine } from "../profile/profile.ts";
-import type { Frame, PathCounters, Profile } from "../profile/profile.ts";
+import type { CallPath, Frame, PathCounters, Profile } from "../profile/profile.ts";
 import { isAllocationFunction } from "../symbols/allocators.ts";
 import { frameName } from "../symbols/symbols.ts";
 import { cleanStack } from "../symbols/trim.ts";
@@ -71,6 +71,27 @@ class Tables {
   }
 }
 
+/** A sample to be: figures, and whose they are where that is known. */
+interface Part {
+  readonly figures: PathCounters;
+  readonly thread?: number;
+}
+
+/**
+ * What each thread allocated. What is in use, or was at the peak, is nobody's where threads free each other's blocks:
+ * shares would be negative, which pprof takes for the difference of two profiles.
+ */
+function parts(path: CallPath): Part[] {
+  const { threads = [] } = path;
+  if (threads.length < 2) return [{ figures: path, ...threads[0] && { thread: threads[0].thread } }];
+  const inUse = { liveBytes: 0, liveCount: 0, peakBytes: 0, peakCount: 0 };
+  return [
+    ...threads.filter((share) => share.allocations > 0)
+      .map((share) => ({ figures: { ...share, ...inUse }, thread: share.thread })),
+    ...path.liveCount !== 0 || path.peakCount !== 0 ? [{ figures: { ...path, allocations: 0, bytes: 0 } }] : [],
+  ];
+}
+
 /**
  * The file's bytes: alloc_objects, alloc_space, inuse_objects, inuse_space and peak_space by call path, with
  * inlined functions and the loaded objects' build ids; labels tell threads when the profile was read `byThread`.
@@ -128,11 +149,10 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
     const locations = kept.map(location);
     const missing = missingFrame(path);
     if (missing) locations.push(tables.location(missing.name, 0, 0, [[tables.function(missing.name, ""), 0]]));
-    for (const figures of path.threads ?? [path]) {
-      const values = TYPES.map(([, , of]) => of(figures));
-      const sample = new Message().packed(1, locations).packed(2, values);
-      if ("thread" in figures) {
-        for (const label of labels(figures.thread)) sample.bytes(3, label);
+    for (const { figures, thread } of parts(path)) {
+      const sample = new Message().packed(1, locations).packed(2, TYPES.map(([, , of]) => of(figures)));
+      if (thread !== undefined) {
+        for (const label of labels(thread)) sample.bytes(3, label);
       }
       out.bytes(PROFILE.sample, sample.finish());
     }

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { isRecording, Recording } from "../profile/recording.ts";
+import type { ProfileReadOptions } from "../profile/recording.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile } from "../profile/profile.ts";
 import { RecordingError } from "../recording/reader.ts";
@@ -162,7 +163,7 @@ interface SavedPath extends PlainFrame {
   readonly peak_bytes: number;
   readonly live_bytes: number;
   readonly temporary: number;
-  readonly stack: readonly NamedFrame[];
+  readonly stack: readonly (NamedFrame | number)[];
 }
 
 /** A saved JSON report as it is compared. */
@@ -173,7 +174,7 @@ function fromJson(path: string, text: string): Comparable {
   } catch {
     // No JSON at all: refused below, like JSON of something else.
   }
-  const { version, summary, allocations, process, modules } = json ?? {};
+  const { version, summary, allocations, process, modules, frames: table } = json ?? {};
   if (typeof version !== "number" || !summary || !Array.isArray(allocations)) {
     throw new RecordingError(`Cannot read "${path}": it is neither a recording nor a JSON report of heaptap`);
   }
@@ -201,7 +202,10 @@ function fromJson(path: string, text: string): Comparable {
     ),
     paths: collect((allocations as SavedPath[]).map((saved) => {
       const stack = Array.isArray(saved.stack) ? saved.stack : [];
-      const frames = stack.map((frame) => ({
+      const whole = stack.map((frame) =>
+        typeof frame === "number" ? (Array.isArray(table) ? table[frame] : undefined) : frame
+      );
+      const frames = whole.map((frame) => ({
         function: String(frame?.function ?? ""),
         file: String(frame?.file ?? ""),
         line: number(frame?.line),
@@ -221,8 +225,8 @@ function fromJson(path: string, text: string): Comparable {
   };
 }
 
-/** Options of {@linkcode readComparable}. */
-export interface ComparableOptions extends SymbolOptions {
+/** Options of {@linkcode readComparable}. Of those of reading, and of suppressions, a JSON report knows nothing. */
+export interface ComparableOptions extends SymbolOptions, Pick<ProfileReadOptions, "thread" | "since"> {
   /** Known leaks, which are left out of what is live; of a recording, whose stacks are whole. */
   readonly suppressions?: readonly Suppression[] | undefined;
 }
@@ -247,13 +251,17 @@ export async function readComparable(path: string, options: ComparableOptions = 
     try {
       text = readFileSync(path, "utf8");
     } catch (cause) {
-      const missing = (cause as { code?: string }).code === "ENOENT";
-      const why = missing ? "there is no such file" : (cause as Error).message;
+      const { code, message } = cause as { code?: string; message: string };
+      const why = code === "ENOENT"
+        ? "there is no such file"
+        : code === "ERR_STRING_TOO_LONG" || /string longer|Out of memory|string length/i.test(message)
+        ? "it is too large; write it with run --save, which has each frame once, or compare the recordings"
+        : message;
       throw new RecordingError(`Cannot read "${path}": ${why}`, { cause });
     }
     return fromJson(path, text);
   }
-  const profile = Recording.open(path).profile();
+  const profile = Recording.open(path).profile(options);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths);
   return comparable(suppressLeaks(profile, symbols, options.suppressions ?? []), symbols);

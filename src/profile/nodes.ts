@@ -10,8 +10,8 @@ const ENDS: Readonly<Record<number, StackEnd>> = {
   [CONSTANTS.NODE_FULL]: "full",
 };
 
-/** A stack is cut here, whatever a file says: four times the greatest depth that is recorded. */
-const LONGEST = 4096;
+/** The greatest depth that is recorded: a stack is cut here, whatever a file says. */
+const LONGEST = 1024;
 
 /** The nodes of a recording. Parents have smaller numbers: what says otherwise counts as lost. */
 export class Nodes {

@@ -14,12 +14,12 @@ export class PathSums {
 
   /** Of all threads, or of those with these record numbers. */
   constructor(snapshot: Snapshot, peakIsNow: boolean, threads?: ReadonlySet<number>) {
-    const limit = snapshot.sections.owners.length * CONSTANTS.PAGE_RECORDS;
+    const limit = pagesOf(snapshot) * CONSTANTS.PAGE_RECORDS;
     const header = (field: string) => snapshot.header.number(0, field);
     this.count = Math.min(header("buckets_used"), header("buckets"), limit + 1);
     this.#sums = sumPaths(snapshot, this.count, peakIsNow, threads);
     const kept = header("sizes");
-    this.#sizes = kept === CONSTANTS.SIZES_OFF
+    this.#sizes = kept === CONSTANTS.SIZES_OFF || snapshot.sections.sizes.length < snapshot.sections.paths.length
       ? undefined
       : sumSizes(snapshot, this.count, kept === CONSTANTS.SIZES_SLACK, threads);
   }
@@ -94,6 +94,11 @@ export function threadShares(snapshot: Snapshot, paths: number, peakIsNow: boole
   return shares;
 }
 
+/** Pages of records: no more than the file has records for, whatever it says. */
+function pagesOf({ sections: { owners, paths } }: Snapshot): number {
+  return Math.min(owners.length, Math.floor(paths.length / CONSTANTS.PAGE_RECORDS));
+}
+
 /** The records in use: each with the call path that it counts for. */
 function eachRecord(
   snapshot: Snapshot,
@@ -104,7 +109,7 @@ function eachRecord(
   const { owners } = snapshot.sections;
   const owner = owners.column("thread");
   const firstOf = owners.column("first");
-  for (let page = 0; page < owners.length; page++) {
+  for (let page = 0; page < pagesOf(snapshot); page++) {
     if (owner(page) === 0 || (threads && !threads.has(owner(page) - 1))) continue;
     const first = firstOf(page);
     for (let i = 0; i < CONSTANTS.PAGE_RECORDS && first + i < paths; i++) {

@@ -130,9 +130,14 @@ export interface ReadOptions {
   readonly byThread?: boolean | undefined;
 }
 
-function matching(threads: readonly Thread[], wanted: RegExp | number | undefined): ReadonlySet<number> | undefined {
+/** The record numbers of the threads that are wanted; undefined for all. */
+export function matching(
+  threads: readonly Thread[],
+  wanted: RegExp | number | ReadonlySet<number> | undefined,
+): ReadonlySet<number> | undefined {
   if (wanted === undefined) return undefined;
   if (typeof wanted === "number") return new Set([wanted]);
+  if (!(wanted instanceof RegExp)) return wanted;
   return new Set(threads.filter((thread) => matches(wanted, thread.name)).map((thread) => thread.id));
 }
 
@@ -225,24 +230,25 @@ type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
 /** The sections that figures without stacks are in. */
 const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes"] as const;
 
-function momentOf(snapshot: Snapshot, { thread }: ReadOptions = {}): Moment {
+function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<number>): Moment {
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const h = (field: string) => snapshot.header.number(0, field);
-  const paths = new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, thread));
+  const paths = new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, wanted));
   return { pid: h("pid"), startTime: h("start_time") / 1e6, totals, threads, paths };
 }
 
 /** Reads the figures of this process's recording, without its stacks, as they are at this moment. */
-export function readOwnMoment(memory: Uint8Array, options?: ReadOptions): Moment {
-  return momentOf(readMemory(memory, FIGURE_SECTIONS), options);
+export function readOwnMoment(memory: Uint8Array, { thread }: ReadOptions = {}): Moment {
+  return momentOf(readMemory(memory, FIGURE_SECTIONS), thread);
 }
 
 /**
- * Reads the figures of a recording, without its stacks.
+ * Reads the figures of a recording, without its stacks; of call paths those of these threads alone, by the numbers
+ * of their records.
  *
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
-export function readMoment(path: string, options?: ReadOptions): Moment {
-  return momentOf(readSnapshot(path, FIGURE_SECTIONS), options);
+export function readMoment(path: string, threads?: ReadonlySet<number>): Moment {
+  return momentOf(readSnapshot(path, FIGURE_SECTIONS), threads);
 }

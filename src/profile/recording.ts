@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { LAYOUT, MAGIC } from "../recording/layout.ts";
 import { copyRecording, readSnapshot, RecordingError } from "../recording/reader.ts";
 import { writeWhole } from "../recording/whole_file.ts";
-import { readMoment, readProfile } from "./read.ts";
+import { matching, readMoment, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import { profileSince } from "./since.ts";
 import type { Profile } from "./profile.ts";
@@ -47,7 +47,8 @@ export class Recording {
   profile(options: ProfileReadOptions = {}): Profile {
     const profile = readProfile(this.path, options);
     if (options.since === undefined) return profile;
-    const then = readMoment(this.#earlier(options.since), options);
+    // A thread may have had another name then.
+    const then = readMoment(this.#earlier(options.since), matching(profile.threads, options.thread));
     if (then.pid !== profile.process.pid || then.startTime !== profile.process.startTime) {
       throw new RecordingError(
         `Cannot start from "${options.since}": it is no earlier copy of "${this.path}"; to put two runs side by side use heaptap compare`,
@@ -88,14 +89,24 @@ export class Recording {
   /** The file of a mark, or of a copy. */
   #earlier(since: string): string {
     const marked = this.#markPath(since);
-    if (existsSync(since) || existsSync(marked)) return existsSync(since) ? since : marked;
+    if (!since.includes("/") && existsSync(marked)) return marked;
+    if (existsSync(since)) return since;
     throw new RecordingError(
       `Cannot start from "${since}": there is no file of that name, and no mark "${marked}"; heaptap mark makes one`,
     );
   }
 }
 
-/** Whether a file begins as a recording does. False when it cannot be read. */
+/**
+ * Whether a file begins as a recording does. False when it cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { isRecording } from "./mod.ts";
+ *
+ * console.log(isRecording("sort.heaptap"), isRecording("mod.ts")); // true false
+ * ```
+ */
 export function isRecording(path: string): boolean {
   try {
     const fd = openSync(path, "r");

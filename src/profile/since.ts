@@ -62,8 +62,15 @@ export function profileSince(now: Profile, then: Moment): Profile {
   const { totals } = now;
   const callPaths = now.callPaths.map(difference).filter(changed).sort((a, b) => b.bytes - a.bytes || a.id - b.id);
   const ending = (end: string) => callPaths.reduce((n, path) => path.end === end ? n + path.allocations : n, 0);
+  // The earlier moment's time is not known, but how far the program was.
+  const timeline = now.timeline.filter((sample) => sample.allocations >= then.totals.allocations).map((sample) => ({
+    ...sample,
+    bytes: sample.bytes - then.totals.liveBytes,
+    allocations: sample.allocations - then.totals.allocations,
+  }));
   return {
     ...now,
+    timeline,
     totals: {
       ...less(totals, then.totals),
       peakBytes: newPeak ? totals.peakBytes - then.totals.liveBytes : 0,

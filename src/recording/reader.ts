@@ -41,7 +41,7 @@ export class RecordingError extends Error {
 }
 
 /** The largest file that is opened: what 1,048,576 buckets need, with room. */
-const MAX_SIZE = 2 ** 31;
+const MAX_SIZE = 2 ** 32;
 
 /** Records of one section, as far as they are in use. */
 export class Table {
@@ -238,15 +238,18 @@ function readNames(
  * @throws {RecordingError} when it is none.
  */
 export function copyRecording(path: string, to: number, names?: Uint8Array): void {
-  const { header } = readSnapshot(path, []);
-  const described = header.number(0, "file_size");
+  readSnapshot(path, []);
   const fd = open(path);
   try {
-    const descriptors = new Table("section", readAt(fd, 0, HEADER_SIZE).subarray(SECTION_TABLE));
+    // One look at the header says how much of each section there is: what comes later is not in the copy.
+    const bytes = readAt(fd, 0, HEADER_SIZE);
+    const header = new Table("header", bytes.subarray(0, SECTION_TABLE));
+    const described = header.number(0, "file_size");
+    const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
     const put = (bytes: Uint8Array, at: number) => {
       for (let done = 0; done < bytes.length;) done += writeSync(to, bytes, done, bytes.length - done, at + done);
     };
-    put(readAt(fd, 0, HEADER_SIZE), 0);
+    put(bytes, 0);
     for (const name of SECTIONS) {
       const [offset, length] = usedBytes(path, described, header, descriptors, name);
       put(readAt(fd, offset, length), offset);

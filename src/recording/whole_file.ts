@@ -1,6 +1,18 @@
 /** Files that are whole or not there: they are made under another name, then moved. */
-import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import process from "node:process";
+import { randomUUID } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, resolve } from "node:path";
 
 /** Bytes that are put together before they are written, so that a write is worth a system call. */
 const BLOCK = 1 << 20;
@@ -34,36 +46,57 @@ export class Blocks {
   }
 }
 
-/** What a path leads to: itself while there is nothing, else what its links lead to. */
-function destination(path: string): { readonly target: string; readonly isFile: boolean } {
-  try {
-    const target = realpathSync(path);
-    return { target, isFile: statSync(target).isFile() };
-  } catch {
-    return { target: path, isFile: true };
+/** The number of the descriptor of this process that a path stands for, as `/dev/stdout` does; undefined for other paths. */
+function descriptorOf(path: string): number | undefined {
+  let at = resolve(path);
+  for (let steps = 0; steps < 40; steps++) {
+    const [, number] = /^\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(at) ?? [];
+    if (number !== undefined) return Number(number);
+    try {
+      at = resolve(dirname(at), readlinkSync(at));
+    } catch {
+      return undefined; // no link
+    }
   }
+  return undefined;
+}
+
+/** A file that is there, with all links followed; undefined when there is none yet, or no file. */
+function present(path: string): { readonly target: string; readonly mode: number } | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isFile() ? { target: realpathSync(path), mode: stat.mode & 0o777 } : undefined;
 }
 
 /**
  * Makes a file with `fill`, which gets it open and empty. Until it is complete what stands under its name is the
- * old one; when `fill` throws nothing is left of the new one, and the error goes on. A device or a pipe is
- * written to as it stands.
+ * old one, whose permissions it takes over; when `fill` throws nothing is left of the new one, and the error goes
+ * on. A device, a pipe and a descriptor of this process are written to as they stand.
  */
 export function writeWhole(path: string, fill: (fd: number) => void, mode = 0o666): void {
-  const { target, isFile } = destination(path);
-  const made = isFile ? `${target}.${process.pid}.part` : target;
-  // A part that a process of this number once left is not to be written through: it may be a link.
-  if (isFile) rmSync(made, { force: true });
-  const fd = openSync(made, isFile ? "wx" : "w", mode);
+  const descriptor = descriptorOf(path);
+  if (descriptor === 1 || descriptor === 2) return fill(descriptor);
+  const old = present(path);
+  if (descriptor !== undefined || (!old && existsSync(path))) {
+    const fd = openSync(path, "a");
+    try {
+      return fill(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+  const target = old?.target ?? path;
+  const made = `${target}.${randomUUID()}.part`;
+  const fd = openSync(made, "wx", mode);
   try {
     try {
+      if (old) fchmodSync(fd, old.mode);
       fill(fd);
     } finally {
       closeSync(fd);
     }
-    if (isFile) renameSync(made, target);
+    renameSync(made, target);
   } catch (error) {
-    if (isFile) rmSync(made, { force: true });
+    rmSync(made, { force: true });
     throw error;
   }
 }

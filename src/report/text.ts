@@ -161,8 +161,9 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
       `${count(profile.callPaths.length)} ${plural(profile.callPaths.length, "call path")}`,
       `${count(allocations)} ${plural(allocations, "allocation")}`,
       `${out.bytes(kept((p) => p.bytes))} allocated`,
-      `${out.bytes(kept((p) => p.peakBytes))} at the peak`,
-      `${out.bytes(kept((p) => p.liveBytes))} live`,
+      // Of threads neither is known.
+      ...kept((p) => p.peakCount) > 0 ? [`${out.bytes(kept((p) => p.peakBytes))} at the peak`] : [],
+      ...kept((p) => p.liveCount) > 0 ? [`${out.bytes(kept((p) => p.liveBytes))} live`] : [],
     ];
     out.line(`  ${"selected".padEnd(16)} ${out.paint("bold", figures.join(", "))}`);
   }
@@ -201,7 +202,7 @@ function row(out: Writer, options: TextOptions, view: Section, path: CallPath, w
     const callers = printable(callerLine(stack.map(frameName)));
     if (callers) out.line(indent + out.paint("dim", clip(`from ${callers}`, options.width - indent.length)));
   }
-  if (options.sizes && path.sizes) {
+  if (options.sizes && path.sizes && view.of === VIEWS.allocated.of) {
     out.line(indent + out.paint("dim", clip(sizesLine(path.sizes), options.width - indent.length)));
   }
   const note = END_NOTES[path.end];

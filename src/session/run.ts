@@ -1,7 +1,8 @@
 /** Runs a program with the library preloaded and finds the recordings that it made. */
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
-import { accessSync, constants, lstatSync, readdirSync, unlinkSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { accessSync, constants, existsSync, lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
@@ -65,7 +66,8 @@ export interface ProfileResult {
 }
 
 /** Makes sure that a recording can be written at `out`; takes an older one away. */
-function prepareOutput(out: string): void {
+/** Makes way for a recording; what puts back the one that was there. */
+function prepareOutput(out: string): () => void {
   const folder = dirname(out);
   try {
     accessSync(folder, constants.W_OK);
@@ -78,12 +80,14 @@ function prepareOutput(out: string): void {
   try {
     stat = lstatSync(out);
   } catch {
-    return;
+    return () => {};
   }
   if (!stat.isFile() || (stat.size > 0 && !isRecording(out))) {
     throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
   }
-  unlinkSync(out);
+  const kept = `${out}.${randomUUID()}.old`;
+  renameSync(out, kept);
+  return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
 }
 
 /** A recording of this run; `own` when its process is the program's, not a child's. */
@@ -189,7 +193,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const { path, notes } = inspectProgram(program, options.env, cwd);
   const library = libraryPath();
   const out = resolve(options.out ?? `heaptap.${basename(program)}.%p.heaptap`);
-  prepareOutput(out);
+  const settle = prepareOutput(out);
 
   const since = Date.now();
   const begun = performance.now();
@@ -204,7 +208,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
     child.on("error", fail);
     child.on("exit", (...end) => done(end));
-  }).finally(stopPassing);
+  }).finally(stopPassing).finally(settle);
   const seconds = (performance.now() - begun) / 1000;
 
   const signal = signalName ? osConstants.signals[signalName] : 0;

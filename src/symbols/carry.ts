@@ -1,7 +1,8 @@
 /** Writes recordings that carry their names. */
+import { statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { Recording } from "../profile/recording.ts";
-import { copyRecording } from "../recording/reader.ts";
+import { copyRecording, RecordingError } from "../recording/reader.ts";
 import { writeWhole } from "../recording/whole_file.ts";
 import { keyOf } from "./carried.ts";
 import type { Carried } from "./carried.ts";
@@ -28,6 +29,10 @@ export async function carryNames(
   progress?: Progress,
 ): Promise<string> {
   const profile = Recording.open(from).profile();
+  const [source, old] = [statSync(from), statSync(to, { throwIfNoEntry: false })];
+  if (old && old.dev === source.dev && old.ino === source.ino) {
+    throw new RecordingError(`Cannot write the names into "${from}" itself: the program may still write to it`);
+  }
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, progress);
   const carried: Carried = {};

@@ -16,8 +16,8 @@ const SYSTEM = "/usr/lib/debug";
 /** A file that knows a module's names. */
 export interface NameSource {
   readonly path: string;
-  /** Whether it is not the module itself. */
-  readonly isSeparate: boolean;
+  /** What it has: debug information, a symbol table, or neither but for what is exported. */
+  readonly has: "debug" | "symtab" | "exports";
 }
 
 /** Reads a file that may not be there or be none. */
@@ -29,12 +29,10 @@ function elfAt(path: string): Elf | undefined {
   }
 }
 
-function hasDebugInfo(elf: Elf): boolean {
-  return elf.sections.some((name) => /^\.z?debug_info$/.test(name));
-}
-
-function hasNames(elf: Elf): boolean {
-  return hasDebugInfo(elf) || elf.sections.includes(".symtab");
+/** What an ELF file knows of names. */
+function namesIn(elf: Elf): NameSource["has"] {
+  if (elf.sections.some((name) => /^\.z?debug_info$/.test(name))) return "debug";
+  return elf.sections.includes(".symtab") ? "symtab" : "exports";
 }
 
 /** The files that may be a module's debug file, the likeliest first. */
@@ -53,9 +51,9 @@ function* candidates(module: Module, link: string | undefined, folders: readonly
 }
 
 /**
- * The file to ask for a module's names: itself when it has debug information, else a separate debug file, else
- * itself. `folders` are searched before the system's. Undefined when none of them is of the recorded build;
- * throws what the file system throws when the module cannot be read and no debug file is there.
+ * The file to ask for a module's names: the one of that build that knows most, the module itself or a separate
+ * debug file. `folders` are searched before the system's. Undefined when none is of the recorded build; throws what
+ * the file system throws when the module cannot be read and no debug file is there.
  */
 export function findNames(module: Module, folders: readonly string[]): NameSource | undefined {
   let elf: Elf | undefined;
@@ -66,17 +64,18 @@ export function findNames(module: Module, folders: readonly string[]): NameSourc
     trouble = error;
   }
   const own = elf?.buildId === module.buildId ? elf : undefined;
-  if (own && hasDebugInfo(own)) return { path: module.path, isSeparate: false };
+  let best: NameSource | undefined = own && { path: module.path, has: namesIn(own) };
   const link = own?.debugLink;
   for (const path of candidates(module, link?.name, [...folders, SYSTEM])) {
+    if (best?.has === "debug") break;
     const found = path === module.path ? undefined : elfAt(path);
-    if (!found || !hasNames(found)) continue;
+    const has = found ? namesIn(found) : "exports";
+    if (!found || has === "exports" || has === best?.has) continue;
     const isRight = module.buildId && found.buildId
       ? found.buildId === module.buildId
       : link !== undefined && crc32(readFileSync(path)) === link.crc;
-    if (isRight) return { path, isSeparate: true };
+    if (isRight) best = { path, has };
   }
-  if (own) return { path: module.path, isSeparate: false };
-  if (trouble) throw trouble;
-  return undefined;
+  if (!best && trouble) throw trouble;
+  return best;
 }

@@ -61,7 +61,8 @@ export function suppressLeaks(profile: Profile, symbols: Symbols, suppressions: 
     if (path.liveCount <= 0 || !known(path)) return path;
     bytes += path.liveBytes;
     blocks += path.liveCount;
-    return { ...path, liveBytes: 0, liveCount: 0 };
+    const threads = path.threads?.map((share) => ({ ...share, liveBytes: 0, liveCount: 0 }));
+    return { ...path, liveBytes: 0, liveCount: 0, threads };
   });
   const totals = {
     ...profile.totals,

@@ -122,11 +122,11 @@ export class Symbols {
 
   async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
     const { source, problem } = this.#within(() => this.#nameSource(module));
-    // A debug file knows more than the module by itself: what either said is kept apart.
-    const files = this.#options.cache === false || !module.buildId ? [] : [
-      ...source?.isSeparate ? [] : [namesFile(module.buildId)],
-      ...source && !source.isSeparate ? [] : [namesFile(`${module.buildId}.debug`)],
-    ];
+    // A file that is found later may know more of the same build: what each kind said is kept apart.
+    const kinds = source ? [source.has] : ["exports", "symtab", "debug"];
+    const files = this.#options.cache === false || !module.buildId
+      ? []
+      : kinds.map((kind) => namesFile(`${module.buildId}.${kind}`));
     const cache: CacheFile = this.#within(() => Object.assign({}, ...files.map(readCache)));
     const missing = this.#within(() => frames.filter((frame) => !this.#take(frame, cache)));
     step(frames.length - missing.length);

@@ -3,10 +3,10 @@ import { culprit, isAllocationFunction } from "./allocators.ts";
 import type { NamedFrame } from "./symbols.ts";
 
 /** How a thread begins, whatever it does. */
-const START = /^(_start|start_thread|(__)?clone3?)(@|$)/;
+const START = /^(_start|start_thread|(__GI_)?(__)?clone3?)(@|$)/;
 
 /** What calls main: nothing of the program's is further out. */
-const ABOVE_MAIN = /^__libc_start_(call_main|main(_impl)?)(@|$)/;
+const ABOVE_MAIN = /^(__GI_)?__libc_start_(call_main|main(_impl)?)(@|$)/;
 
 /** What V8 calls its own compiled code in perf maps. */
 const ENGINE = /^(Builtin|BytecodeHandler|RegExp|Stub|Handler|Wasm):/;

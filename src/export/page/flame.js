@@ -1,5 +1,5 @@
 // The flame graph: a canvas as large as what is seen of it, in an area that scrolls.
-import { baseName, byId, bytes, count, element, isDark, share, signed, Slices } from "./format.js";
+import { baseName, byId, bytes, count, counted, element, isDark, share, shortName, signed, Slices } from "./format.js";
 import { Tree } from "./tree.js";
 
 /** @typedef {import("./tree.js").TreeNode} TreeNode */
@@ -151,7 +151,7 @@ export class Flame {
         pen.fillRect(x, y, Math.max(0.5, wide - GAP), BOX - GAP);
         if (wide > 24) {
           pen.fillStyle = dark ? (missed ? "#8b93a1" : "#fff") : (missed ? "#8a8f98" : "#1b1d22");
-          pen.fillText(clipped(pen, this.name(node), wide - 7), x + 4, y + BOX / 2);
+          pen.fillText(clipped(pen, shortName(this.name(node)), wide - 8), x + 4, y + BOX / 2);
         }
         if (node === this.chosen || node === this.pointed) {
           pen.globalAlpha = 1;
@@ -217,7 +217,7 @@ export class Flame {
       const [was, is] = [this.tree.sum(node, view.figure, true), this.tree.sum(node, view.figure)];
       return `${show(was)} \u2192 ${show(is)} (${signed(is - was, show)})`;
     }
-    if (view.bytes) parts.push(`${count(this.tree.sum(node, view.blocks))} blocks`);
+    if (view.bytes) parts.push(counted(this.tree.sum(node, view.blocks), "block"));
     return parts.join(" \u00b7 ");
   }
 
@@ -317,6 +317,7 @@ export class Flame {
 function clipped(pen, name, room) {
   const width = pen.measureText(name).width;
   if (width <= room) return name;
-  const letters = Math.floor(name.length * room / width) - 1;
+  let letters = Math.floor(name.length * room / width);
+  while (letters > 1 && pen.measureText(`${name.slice(0, letters)}\u2026`).width > room) letters--;
   return letters < 2 ? "" : `${name.slice(0, letters)}\u2026`;
 }

@@ -54,6 +54,37 @@ export function clock(s) {
   return `${Math.floor(s / 60)} min${Math.round(s % 60) ? ` ${Math.round(s % 60)} s` : ""}`;
 }
 
+/** Names that are longer lose their template arguments. */
+const LONG_NAME = 60;
+
+/**
+ * A function's name with `<…>` for its template arguments when it is long.
+ * @param {string} name
+ */
+export function shortName(name) {
+  if (name.length <= LONG_NAME) return name;
+  let short = "";
+  let depth = 0;
+  for (let i = 0; i < name.length; i++) {
+    // "operator<", "operator->" and the like are no brackets.
+    if (/[<>]/.test(name[i]) && /operator[-<>=]*$/.test(name.slice(Math.max(0, i - 12), i))) {
+      short += depth ? "" : name[i];
+    } else if (name[i] === "<" && depth++ === 0) short += "<\u2026";
+    else if (name[i] === ">" && depth > 0 && --depth === 0) short += ">";
+    else if (depth === 0) short += name[i];
+  }
+  return short;
+}
+
+/**
+ * So many of something.
+ * @param {number} n
+ * @param {string} noun
+ */
+export function counted(n, noun) {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
 /**
  * The last part of a path.
  * @param {string} path

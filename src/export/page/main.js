@@ -1,5 +1,5 @@
 // The page: puts the parts together and passes on what the reader chooses.
-import { baseName, byId, bytes, count, element, isDark, share, signed, Slices } from "./format.js";
+import { baseName, byId, bytes, count, counted, element, isDark, share, shortName, signed, Slices } from "./format.js";
 import { Flame } from "./flame.js";
 import { Model, readData } from "./model.js";
 import { Table } from "./table.js";
@@ -30,7 +30,7 @@ function drawHead(model) {
     const change = was === undefined ? 0 : is - was;
     const note = was === undefined
       ? figure === "liveBytes"
-        ? `in ${count(data.totals.liveCount)} blocks`
+        ? `in ${counted(data.totals.liveCount, "block")}`
         : figure === "temporary"
         ? `${share(is, data.totals.allocations) || "0%"} of allocations`
         : ""
@@ -69,9 +69,9 @@ function drawStack(model, path, find) {
       {},
       element("button", {
         className: "frame",
-        title: "Search for this function",
+        title: `Search for ${functions.name[fn]}`,
         onclick: () => find(functions.name[fn]),
-      }, functions.name[fn]),
+      }, shortName(functions.name[fn])),
       element(
         "span",
         { className: "where", title: where },
@@ -82,8 +82,8 @@ function drawStack(model, path, find) {
   const figures = (/** @type {boolean} */ before) =>
     [
       `${bytes(model.column("bytes", before)[path])} in ${
-        count(model.column("allocations", before)[path])
-      } allocations`,
+        counted(model.column("allocations", before)[path], "allocation")
+      }`,
       `${bytes(model.column("peakBytes", before)[path])} at the peak`,
       `${bytes(model.column("liveBytes", before)[path])} live`,
       `${count(model.column("temporary", before)[path])} temporary`,
@@ -147,7 +147,7 @@ const VIEW_COLUMNS = { peak: 0, allocated: 1, live: 3, temporary: 4 };
 function pathColumns(model) {
   const { functions } = model.data;
   const name = (/** @type {number} */ p) => model.innermost(p) < 0 ? "(not kept)" : functions.name[model.innermost(p)];
-  const called = { title: "Function", text: name, by: name, hint: name };
+  const called = { title: "Function", text: (/** @type {number} */ p) => shortName(name(p)), by: name, hint: name };
   /** @type {[string, string, (n: number) => string, boolean][]} */
   const figures = [
     ["Peak", "peakBytes", bytes, false],
@@ -232,7 +232,7 @@ function functionColumns(model) {
     figure("Live, self", "self", 2, true),
     {
       title: "Function",
-      text: (row) => model.functionName(row.fn),
+      text: (row) => shortName(model.functionName(row.fn)),
       by: (row) => model.functionName(row.fn),
       hint: (row) => model.functionName(row.fn),
     },
@@ -268,6 +268,13 @@ function threadColumns() {
       text: (/** @type {Readonly<Record<string, string | number>>} */ row) => show(Number(row[figure])),
       by: (/** @type {Readonly<Record<string, string | number>>} */ row) => Number(row[figure]),
     })),
+    {
+      title: "Kernel's number",
+      wide: true,
+      figures: true,
+      text: (row) => String(row.tid),
+      by: (row) => Number(row.tid),
+    },
     { title: "Thread", text: (row) => String(row.name) || "(no name)", by: (row) => String(row.name) },
   ];
 }
@@ -296,12 +303,15 @@ function makeTables(model, find) {
       ...model.data.sizes ? [{ id: "sizes", title: "Sizes", count: -1 }] : [],
     ],
   ];
+  let shown = "paths";
+  /** @type {ViewName} */
+  let view = model.data.view;
   const make = (/** @type {string} */ id) => {
     const into = byId("table");
     const onChoose = (/** @type {number | undefined} */ path) => drawStack(model, path, find);
     if (id === "paths") {
       return new Table(into, pathColumns(model), paths, {
-        sortBy: VIEW_COLUMNS[model.data.view],
+        sortBy: VIEW_COLUMNS[view],
         onChoose,
         name: "Call paths",
       });
@@ -315,7 +325,6 @@ function makeTables(model, find) {
     }
     return new Table(into, threadColumns(), model.data.threads ?? [], { sortBy: 0, name: "Threads" });
   };
-  let shown = "paths";
   const showSizes = () =>
     byId("table").replaceChildren(...histogram(model, found ? paths.filter((p) => found?.[p] === 1) : paths));
   const filter = () => {
@@ -352,6 +361,13 @@ function makeTables(model, find) {
       )
     ),
   );
+  byId("tabs").addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const next = step && document.activeElement?.[step > 0 ? "nextElementSibling" : "previousElementSibling"];
+    if (!(next instanceof HTMLElement)) return;
+    next.focus();
+    next.click();
+  });
   show("paths");
   return {
     /** @param {{ functions: Uint8Array, paths: Uint8Array } | undefined} result */
@@ -359,8 +375,9 @@ function makeTables(model, find) {
       [found, foundFunctions] = [result?.paths, result?.functions];
       filter();
     },
-    /** @param {ViewName} view */
-    sortBy(view) {
+    /** @param {ViewName} chosen */
+    sortBy(chosen) {
+      view = chosen;
       if (shown === "paths") made.get("paths")?.sort(VIEW_COLUMNS[view]);
     },
   };
@@ -372,9 +389,9 @@ function makeTables(model, find) {
  */
 function patternOf(text) {
   try {
-    return new RegExp(text, /[A-Z]/.test(text) ? "" : "i");
+    return { pattern: new RegExp(text, /[A-Z]/.test(text) ? "" : "i"), isLiteral: false };
   } catch {
-    return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i");
+    return { pattern: new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i"), isLiteral: true };
   }
 }
 
@@ -391,7 +408,7 @@ async function start() {
     details.replaceChildren(
       ...node
         ? [
-          element("strong", {}, flame.name(node)),
+          element("strong", {}, shortName(flame.name(node))),
           element("span", { className: "figures" }, flame.describe(node)),
           element("span", { className: "where" }, node.fn < 0 ? "" : model.moduleOf(node.fn)),
         ]
@@ -404,6 +421,7 @@ async function start() {
   const answer = byId("matched");
   /** @type {ReturnType<Model["search"]> | undefined} */
   let result;
+  let note = "";
   const tell = () => {
     if (!result) {
       answer.textContent = "";
@@ -419,14 +437,16 @@ async function start() {
         n++;
       }
     }
-    answer.textContent = `${share(sum, all) || "0.0%"} \u00b7 ${(isBytes ? bytes : count)(sum)} in ${
-      count(n)
-    } call paths`;
+    answer.textContent = `${note}${share(sum, all) || "0.0%"} \u00b7 ${(isBytes ? bytes : count)(sum)} in ${
+      counted(n, "call path")
+    }`;
   };
   const look = async () => {
     const text = search.value.trim();
     const slices = new Slices();
-    result = text ? model.search(patternOf(text)) : undefined;
+    const { pattern, isLiteral } = patternOf(text);
+    result = text ? model.search(pattern) : undefined;
+    note = isLiteral ? "no regular expression, taken as it stands: " : "";
     tell();
     byId("clear").hidden = !text;
     if (slices.isUsedUp) await slices.rest();

@@ -30,6 +30,11 @@ function roundStep(span, steps) {
   return ([1, 2, 5].find((n) => n * power >= rough) ?? 10) * power;
 }
 
+/** @param {readonly number[]} figures */
+function highest(figures) {
+  return figures.reduce((most, n) => Math.max(most, n), 0);
+}
+
 /**
  * Draws the timeline into an element, and again when its width changes.
  * @param {HTMLElement} into
@@ -44,7 +49,7 @@ export function drawTimeline(into, data) {
   let hasRss = true;
   const draw = () => {
     const width = Math.max(280, into.clientWidth);
-    const top = Math.max(peak, ...hasRss ? line.rss : [], 1);
+    const top = Math.max(peak, highest(line.bytes), hasRss ? highest(line.rss) : 0, 1);
     const x = (/** @type {number} */ s) => LEFT + (width - LEFT - 8) * s / end;
     const y = (/** @type {number} */ b) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * b / top;
     const svg = shape("svg", { width, height: HEIGHT, role: "img", "aria-label": "Live bytes over time" });
@@ -70,8 +75,8 @@ export function drawTimeline(into, data) {
       if (last >= 0) resident.push(`${x(end).toFixed(1)},${y(last).toFixed(1)}`);
       svg.append(shape("polyline", { points: resident.join(" "), class: "rss" }));
     }
-    const highest = line.bytes.indexOf(Math.max(...line.bytes));
-    const [px, py] = [x(line.seconds[highest]), y(peak)];
+    const atPeak = line.bytes.indexOf(highest(line.bytes));
+    const [px, py] = [x(line.seconds[atPeak]), y(peak)];
     svg.append(shape("circle", { cx: px, cy: py, r: 4, class: "peak" }));
     const toTheLeft = px > width - 130;
     svg.append(shape("text", {
