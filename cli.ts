@@ -314,11 +314,7 @@ async function render(
 ): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
   const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options);
-  const recorded = filterByFigures(read, {
-    view,
-    minCount,
-    minBytes: thresholdBytes,
-  });
+  const recorded = filterByFigures(read, { view, minCount, minBytes: thresholdBytes });
   if (sizes && !recorded.limits.sizes) {
     throw new OutputError(
       `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,
@@ -349,15 +345,9 @@ async function render(
 const OVER_BUDGET = 3;
 
 /** Refuses what can be told before a program runs or a recording is read. */
-function checkPlan(
-  options: BudgetOptions & { sizes?: boolean | undefined; mode?: string | undefined },
-  outputs: readonly (string | undefined)[],
-): void {
+function checkPlan(options: BudgetOptions, outputs: readonly (string | undefined)[]): void {
   if (options.maxGrowth !== undefined && options.compare === undefined) {
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
-  }
-  if (options.sizes && options.mode === "counters") {
-    throw new OutputError("Cannot record --sizes without call paths: leave out --mode counters");
   }
   if (options.compare !== undefined && !statSync(options.compare, { throwIfNoEntry: false })) {
     throw new OutputError(`Cannot compare with "${options.compare}": there is no such file`);
@@ -458,6 +448,9 @@ reportOptions(program.command("run").passThroughOptions())
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080",
   )
   .action(async (command, args, options) => {
+    if (options.sizes && options.mode === "counters") {
+      throw new OutputError("Cannot record --sizes without call paths: leave out --mode counters");
+    }
     checkPlan(options, [options.reportFile, options.save]);
     const named = [options.reportFile, options.save, options.junit];
     if (options.out !== undefined && named.includes(options.out)) {
@@ -508,7 +501,7 @@ Examples:
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
   .action(async (path, options) => {
-    checkPlan({ ...options, sizes: undefined }, [options.output]);
+    checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const text = await render(Recording.open(path), options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);

@@ -6,7 +6,7 @@ import { openLibrary, runtimeName } from "./ffi.ts";
 import type { NativeLibrary } from "./ffi.ts";
 
 const SIGNATURES = {
-  /** out, buckets, depth, mode, exact peak, slots[2] */
+  /** out, buckets, depth, mode, exact peak, sizes, slots[2] */
   heaptap_install: [["buffer", "u32", "u32", "u32", "u32", "u32", "buffer"], "i32"],
   heaptap_recording: [[], "pointer"],
   heaptap_figures: [[], "pointer"],
