@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { ComparedPath, Comparison } from "../judge/compare.ts";
 import type { RunFigures } from "../judge/comparable.ts";
-import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
+import { knownSeconds, peakExactness, processFacts, unseen } from "../profile/facts.ts";
 import { count, plural } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
@@ -125,7 +125,7 @@ export function htmlReport(
       temporary: totals.temporary,
     },
     timeline: {
-      end: Math.max(process.exit?.seconds ?? 0, timeline.at(-1)?.seconds ?? 0),
+      end: knownSeconds(profile),
       ...columns(timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.maxRss ?? -1 }),
     } as PageData["timeline"],
     threads: profile.threads.map((t) => ({

@@ -1,4 +1,5 @@
 /** The format of Valgrind's Massif, for ms_print: the timeline, and what was live at the peak as a tree. */
+import { knownSeconds } from "../profile/facts.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
@@ -79,8 +80,7 @@ export function massifReport(profile: Profile, symbols: Symbols, options: StackO
   const highest = samples.reduce((best, s) => s.bytes > best.bytes ? s : best, { seconds: 0, bytes: -1, peak: false });
   const at = samples.indexOf(highest);
   samples.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, { seconds: highest.seconds, bytes: peakBytes, peak: true });
-  const end = Math.max(process.exit?.seconds ?? 0, samples.at(-1)?.seconds ?? 0);
-  samples.push({ seconds: end, bytes: totals.liveBytes, peak: false });
+  samples.push({ seconds: knownSeconds(profile), bytes: totals.liveBytes, peak: false });
   const lines = [
     "desc: heaptap",
     `cmd: ${commandLine(process)}`.replace(/\n/g, " "),

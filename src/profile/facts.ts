@@ -13,6 +13,11 @@ function ending({ exit, running }: Profile["process"]): string {
   return `ended by ${SIGNALS[exit.signal] ? `SIG${SIGNALS[exit.signal]}` : `signal ${exit.signal}`}`;
 }
 
+/** Seconds from the start of the recording to the last that is known of it. */
+export function knownSeconds({ process, timeline }: Profile): number {
+  return Math.max(process.exit?.seconds ?? 0, timeline.at(-1)?.seconds ?? 0);
+}
+
 /** Threads that allocated or freed. */
 export function threadCount(profile: Profile): number {
   return profile.threads.reduce((n, thread) => n + Math.max(1, thread.merged), 0);

@@ -280,17 +280,15 @@ function threadColumns() {
 }
 
 /**
- * The tables under their tabs; each is made when it is first looked at.
+ * The tables under their tabs; each is made when its tab is chosen.
  * @param {Model} model
  * @param {(text: string) => void} find
  */
 function makeTables(model, find) {
-  /** @type {Map<string, Table<any>>} */
-  const made = new Map();
-  /** @type {Uint8Array | undefined} */
+  /** @type {Table<any> | undefined} */
+  let table;
+  /** @type {ReturnType<Model["search"]> | undefined} */
   let found;
-  /** @type {Uint8Array | undefined} */
-  let foundFunctions;
   const live = model.column("liveBytes");
   const paths = Array.from({ length: model.paths }, (_, p) => p);
   const leaks = paths.filter((p) => live[p] > 0);
@@ -326,25 +324,22 @@ function makeTables(model, find) {
     return new Table(into, threadColumns(), model.data.threads ?? [], { sortBy: 0, name: "Threads" });
   };
   const showSizes = () =>
-    byId("table").replaceChildren(...histogram(model, found ? paths.filter((p) => found?.[p] === 1) : paths));
+    byId("table").replaceChildren(...histogram(model, found ? paths.filter((p) => found?.paths[p] === 1) : paths));
   const filter = () => {
-    if (shown === "sizes") return showSizes();
-    const table = made.get(shown);
-    if (shown === "functions") table?.keep((row) => !foundFunctions || foundFunctions[row.fn] === 1);
-    else if (shown !== "threads") table?.keep((path) => !found || found[path] === 1);
+    if (shown === "sizes") showSizes();
+    else if (shown === "functions") table?.keep((row) => !found || found.functions[row.fn] === 1);
+    else if (shown !== "threads") table?.keep((path) => !found || found.paths[path] === 1);
   };
   const show = (/** @type {string} */ id) => {
     shown = id;
-    byId("table").replaceChildren();
-    if (id === "sizes") showSizes();
-    else made.set(id, make(id));
+    table = id === "sizes" ? undefined : make(id);
     const hasStack = id === "paths" || id === "leaks";
     byId("stack").hidden = !hasStack;
     byId("beside").classList.toggle("alone", !hasStack);
     for (const button of byId("tabs").children) {
       button.setAttribute("aria-selected", String(button.id === `tab-${id}`));
     }
-    if (found) filter();
+    if (found || id === "sizes") filter();
   };
   byId("tabs").append(
     ...tabs.map(({ id, title, count: n }) =>
@@ -370,15 +365,15 @@ function makeTables(model, find) {
   });
   show("paths");
   return {
-    /** @param {{ functions: Uint8Array, paths: Uint8Array } | undefined} result */
+    /** @param {ReturnType<Model["search"]> | undefined} result */
     mark(result) {
-      [found, foundFunctions] = [result?.paths, result?.functions];
+      found = result;
       filter();
     },
     /** @param {ViewName} chosen */
     sortBy(chosen) {
       view = chosen;
-      if (shown === "paths") made.get("paths")?.sort(VIEW_COLUMNS[view]);
+      if (shown === "paths") table?.sort(VIEW_COLUMNS[view]);
     },
   };
 }
