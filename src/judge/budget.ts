@@ -1,6 +1,7 @@
 /** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
 import { matches } from "../profile/select.ts";
 import { addFigures, NO_FIGURES } from "./comparable.ts";
+import { compare } from "./compare.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
 /** The names of limits, as the command line has them, and the figure of each. */
@@ -97,13 +98,15 @@ export function judge(
   });
   if (!growth) return verdicts;
   const { before, percent } = growth;
+  // Paired as a comparison pairs them: functions without names are found again in another build.
+  const was = new Map<ComparablePath, RunFigures>();
+  for (const { names, culprit, before: earlier, after } of compare(before, run).paths) {
+    was.set({ names, culprit, figures: after }, earlier);
+  }
   const grown = GROWTH.map(([what, figure]): Verdict => {
     const allowed = before.totals[figure] * (1 + percent / 100);
     const actual = run.totals[figure];
-    const shares = responsible(all, (path) => {
-      const was = before.paths.get(path.names.join("\0"))?.figures[figure] ?? 0;
-      return path.figures[figure] - was;
-    });
+    const shares = responsible([...was.keys()], (path) => path.figures[figure] - (was.get(path)?.[figure] ?? 0));
     return { name: `max-growth of ${what}`, figure, allowed, actual, kept: actual <= allowed, responsible: shares };
   });
   return [...verdicts, ...grown];
