@@ -26,6 +26,7 @@ import {
   FORMAT_NAMES,
   groupPaths,
   groupsText,
+  isPathPattern,
   isRecording,
   JSON_VERSION,
   judge,
@@ -85,6 +86,17 @@ function pattern(text: string): RegExp {
     const why = (error as Error).message.replace(/^Invalid regular expression: /, "");
     throw new InvalidArgumentError(`It takes a regular expression: ${why}.`);
   }
+}
+
+/** The library matches paths by itself, and knows less. */
+function pathPattern(text: string): string {
+  pattern(text);
+  if (!isPathPattern(text)) {
+    throw new InvalidArgumentError(
+      "It takes literals, classes, groups, alternatives, * + ? and anchors, up to 200 ASCII characters.",
+    );
+  }
+  return text;
 }
 
 function size(text: string): number {
@@ -147,6 +159,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
     .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
     .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
+    .option("--all", "report all processes of the run together")
     .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
     .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
     .option(
@@ -217,6 +230,8 @@ interface ReportOptions extends NameOptions {
   callees?: RegExp | undefined;
   suppressions?: string | undefined;
   since?: string | undefined;
+  process?: number | undefined;
+  all?: boolean | undefined;
   limit?: number | undefined;
   raw?: boolean | undefined;
   compact?: boolean | undefined;
@@ -243,9 +258,9 @@ function progressBar(): { step: Progress; end: () => void } {
 }
 
 /** The options of a report without what leaves call paths out. */
-function all(options: ReportOptions): ReportOptions {
-  const { format, symboliser, debugDir } = options;
-  return { format, verbose: 0 as number, symboliser, debugDir, limit: 0 };
+function everything(options: ReportOptions): ReportOptions {
+  const { format, symboliser, debugDir, all, process } = options;
+  return { format, verbose: 0 as number, symboliser, debugDir, all, process, limit: 0 };
 }
 
 /** The known leaks that the options name a file of. */
@@ -341,6 +356,9 @@ async function render(
   return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
 }
 
+/** Processes beside the main one that `run` has a line for. */
+const OTHERS_SHOWN = 20;
+
 /** Exit status when a budget was not kept and nothing else failed. */
 const OVER_BUDGET = 3;
 
@@ -377,6 +395,8 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     ...names,
     thread: options.thread,
     since: options.since,
+    process: options.process,
+    all: options.all,
     suppressions: suppressions(options),
   });
   const before = options.compare === undefined ? undefined : await readComparable(options.compare, names);
@@ -413,7 +433,7 @@ async function reportRun(
     );
   }
   if (options.save !== undefined) {
-    const saved = await render(recording, { ...all(options), format: "json", compact: true }, {});
+    const saved = await render(recording, { ...everything(options), format: "json", compact: true }, {});
     await put(saved, options.save, process.stdout);
   }
 }
@@ -441,6 +461,7 @@ reportOptions(program.command("run").passThroughOptions())
     new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
       .choices(["all", "exec", "none"] as const),
   )
+  .option("--only <regex>", "record only programs whose path matches, and spare the rest", pathPattern)
   .option("--no-command-line", "leave the program's arguments out of the recording")
   .option("--exact-peak", "an exact peak with several threads too; slower")
   .addHelpText(
@@ -462,13 +483,16 @@ reportOptions(program.command("run").passThroughOptions())
     for (const note of result.notes) say(note);
     const { recording } = result;
     if (!recording) {
-      say(`no recording was made: "${command}" ended before its first allocation, or dropped LD_PRELOAD`);
+      const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
+      say(`no recording was made: "${command}" ended before its first allocation, or dropped LD_PRELOAD${only}`);
       return;
     }
-    if (result.others.length > 0) {
+    if (result.others.length > 0 && !options.all) {
       const { command: [name], pid } = recording.profile().process;
       say(
-        `the report is of ${name} (pid ${pid}), of ${result.others.length + 1} processes the one with most allocations`,
+        `the report is of ${name} (pid ${pid}), of ${
+          result.others.length + 1
+        } processes the one with most allocations; --all takes them together`,
       );
     }
     try {
@@ -478,12 +502,13 @@ reportOptions(program.command("run").passThroughOptions())
     } finally {
       say(`recorded in ${recording.path}`);
     }
-    for (const other of result.others.slice(0, 5)) {
+    for (const other of result.others.slice(0, OTHERS_SHOWN)) {
       const { process: p, totals } = other.profile();
       say(`also recorded: ${totals.allocations} allocations of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
     }
-    if (result.others.length > 5) {
-      say(`and ${result.others.length - 5} more processes; --follow none records ${command} alone`);
+    if (result.others.length > OTHERS_SHOWN) {
+      const more = result.others.length - OTHERS_SHOWN;
+      say(`and ${more} more processes; --only REGEX records some programs, --follow none ${command} alone`);
     }
   });
 
@@ -491,11 +516,13 @@ reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "write the report there, - for stdout", "-")
+  .option("--process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
   .addHelpText(
     "after",
     `
 Examples:
   heaptap report app.heaptap
+  heaptap report --all make.heaptap                             all processes of the run together
   heaptap report --view live --filter libcrypto app.heaptap     leaks with libcrypto on the stack
   heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,

@@ -28,7 +28,7 @@
  * @module
  */
 export { LibraryError, libraryPath } from "./src/native/build.ts";
-export { RecordingError } from "./src/recording/reader.ts";
+export { isRecording, RecordingError } from "./src/recording/reader.ts";
 export { writeReport } from "./src/recording/whole_file.ts";
 export type { Report } from "./src/recording/whole_file.ts";
 export type {
@@ -47,7 +47,7 @@ export type {
   ThreadShare,
   Totals,
 } from "./src/profile/profile.ts";
-export { isRecording, Recording } from "./src/profile/recording.ts";
+export { Recording } from "./src/profile/recording.ts";
 export type { ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
@@ -75,7 +75,7 @@ export { OutputError, profile } from "./src/session/run.ts";
 export type { ProfileOptions, ProfileResult } from "./src/session/run.ts";
 export { examine } from "./src/session/doctor.ts";
 export type { Diagnosis } from "./src/session/doctor.ts";
-export { checkVariables } from "./src/native/variables.ts";
+export { checkVariables, isPathPattern } from "./src/native/variables.ts";
 export type { RecordOptions } from "./src/native/variables.ts";
 export { install, pause, resume } from "./src/scope/install.ts";
 export type { Installation, InstallOptions } from "./src/scope/install.ts";

@@ -14,6 +14,8 @@ static int ht_process_start(void);
 static void ht_untracked(void);
 static void ht_pause(int pause);
 
+#include "fault.c"
+#include "seccomp.c"
 #include "sys.c"
 #include "elf.c"
 #include "real.c"
@@ -26,8 +28,9 @@ static void ht_pause(int pause);
 #include "unwind.c"
 #include "thread.c"
 #include "follow.c"
-#include "process.c"
+#include "match.c"
 #include "count.c"
+#include "process.c"
 #include "hooks.c"
 #include "got.c"
 #include "api.c"

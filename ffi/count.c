@@ -19,6 +19,9 @@
  * ht_p: in a fork's child that would be 0, and so is `idle`. */
 static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
 static uint32_t ht_paused;
+/* Nobody wants a recording of this process: hooks return at once. For good, in its children too; so it is
+ * not in ht_p either. */
+static uint32_t ht_unwanted;
 
 static void ht_pause(int pause)
 {
@@ -189,8 +192,8 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
         ht_own_add(&from->moved, 1);
         ht_own_add(&from->moved_bytes, carried);
         ht_peak_keep(to);
-        ht_own_add(&to->allocations, 1);
         ht_own_add(&to->reallocations, 1);
+        ht_own_add(&to->allocations, 1);
         ht_own_add(&to->bytes, grown);
         ht_own_add(&to->carried, carried);
         ht_own_add(&to->live_bytes, (int64_t)size);
@@ -255,6 +258,8 @@ static void ht_end(struct ht_thread *t, uint32_t idle)
 
 HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
 {
+    if (HT_LIKELY(ht_unwanted))
+        return block;
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     if (t) {
@@ -269,6 +274,8 @@ HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc,
 
 HT_NOINLINE void ht_free_slow(void *block)
 {
+    if (HT_LIKELY(ht_unwanted))
+        return ht_real.free(block);
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     if (t) {

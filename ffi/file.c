@@ -35,6 +35,8 @@ HT_NOINLINE int ht_file_reserve_slow(uint32_t section, uint64_t bytes)
 /* Whether the first `bytes` of a section can be stored to. */
 HT_INLINE int ht_file_reserve(uint32_t section, uint64_t bytes)
 {
+    if (HT_FAULT_ROOM())
+        return 0;
     return HT_LIKELY(bytes <= ht_shared_get(&ht_p.reserved[section])) || ht_file_reserve_slow(section, bytes);
 }
 

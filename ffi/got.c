@@ -27,6 +27,7 @@
 struct ht_redirect {
     const char *name;
     uint64_t real, hook;
+    int allocates;
 };
 
 struct ht_patch {
@@ -94,7 +95,7 @@ static void ht_patch_slots(struct ht_patch *patch, const struct ht_object *objec
                 if (patch->write && value == redirect->real && ht_patch_word(object, slot, redirect->hook))
                     value = redirect->hook;
                 /* One that is not bound yet still leads back into its own object. */
-                if (!ht_same_text(redirect->name, "dlclose") && (value == redirect->hook || (value >= object->low && value < object->high
+                if (redirect->allocates && (value == redirect->hook || (value >= object->low && value < object->high
                     && ht_same_text(redirect->name, s->strings + s->symbols[ELF64_R_SYM(relocation->r_info)].st_name))))
                     patch->slots[object->name[0] != 0]++;
             }
@@ -124,11 +125,14 @@ static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
  */
 static void ht_got_patch(int write, uint32_t slots[2])
 {
-    struct ht_redirect redirects[16];
+    struct ht_redirect redirects[24];
     struct ht_patch patch = { .redirects = redirects, .write = write };
-#define HT_FUNCTION(result, name, parameters, arguments)                                           \
+#define HT_REDIRECT(name, allocates)                                                               \
     if (ht_exact.name)                                                                             \
-        redirects[patch.redirect_count++] = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name) };
+        redirects[patch.redirect_count++]                                                          \
+            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
+#define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
+#define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
 #include "hooks.def"
 #undef HT_FUNCTION
     dl_iterate_phdr(ht_patch_visit, &patch);

@@ -39,17 +39,39 @@ static void *ht_sys_map(size_t size);          /* private zeroed memory, NULL wh
 static void ht_sys_unmap(void *at, size_t size);
 static int ht_sys_not_inherited(void *at, size_t size); /* a fork's child does not have it */
 static int ht_sys_wiped(void *at, size_t size);         /* a fork's child has zeros there */
-static int ht_sys_readable(uint64_t address);  /* whether eight bytes there can be read */
+static int ht_sys_readable(uint64_t address);           /* whether eight bytes there can be read */
 static uint64_t ht_sys_now(int clock);         /* nanoseconds */
 static void ht_sys_yield(void);
 
-/* A lock for the slow paths. Never held while anything outside the library runs, and never taken
- * twice by a thread: a nested hook passes through before it gets here. */
+/*
+ * A lock for the slow paths. Never held while anything outside the library runs, and never taken
+ * twice by a thread: a nested hook passes through before it gets here. Signals wait while it is held: a
+ * handler that leaves by longjmp, or ends the thread, would leave it taken. The bare form is for calls
+ * that no handler leaves: those of a script's runtime.
+ */
 struct ht_lock {
     uint32_t held;
+    uint64_t signals; /* which waited before; its holder's */
 };
 static void ht_lock(struct ht_lock *lock);
 static void ht_unlock(struct ht_lock *lock);
+
+/* seccomp.c: system calls that the program has forbidden itself. */
+static int ht_is_filtered(void);
+static int ht_filter_allows(long n, const long arguments[6]);
+
+/* Whether a system call, or a piece of the recording, is to fail now: in the build for that test alone. */
+#ifdef HT_FAULTS
+static int ht_fault(long n);
+#define HT_FAULT(n) HT_UNLIKELY(ht_fault(n))
+#define HT_FAULT_ERROR ht_fault_error
+static int ht_fault_room(void);
+#define HT_FAULT_ROOM() HT_UNLIKELY(ht_fault_room())
+#else
+#define HT_FAULT(n) 0
+#define HT_FAULT_ERROR 0
+#define HT_FAULT_ROOM() 0
+#endif
 
 /* eh_frame.c and unwind.c. A rule says how to get from a frame to its caller's, in one word:
  * bits 0..3 kind, 4..27 CFA offset (signed), 28..43 where fp was saved (8-byte units below the CFA,
@@ -160,6 +182,7 @@ struct ht_thread {
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */
+    uint64_t size; /* of the mapping that begins here */
 };
 static struct ht_thread *ht_enter_slow(void);
 

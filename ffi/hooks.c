@@ -172,6 +172,44 @@ HT_INTERPOSE void HT_HOOK(free_aligned_sized)(void *block, size_t alignment, siz
     HT_HOOK(free)(block);
 }
 
+/* The program forbids itself system calls: what the library needs of the kernel it gets before that. */
+HT_INTERPOSE int HT_HOOK(prctl)(int option, long a, long b, long c, long d)
+{
+    enum { SET_SECCOMP = 22 };
+    if (HT_LIKELY(option != SET_SECCOMP))
+        return ht_real.prctl(option, a, b, c, d);
+    struct ht_confined confined = ht_confine(a == 2 ? (const void *)b : NULL, a == 1);
+    int result = ht_real.prctl(option, a, b, c, d);
+    ht_confine_done(confined, result == 0);
+    return result;
+}
+
+HT_INTERPOSE long HT_HOOK(syscall)(long n, long a, long b, long c, long d, long e, long f)
+{
+    if (HT_LIKELY(n != HT_SYS_SECCOMP || a > 1))
+        return ht_real.syscall(n, a, b, c, d, e, f);
+    struct ht_confined confined = ht_confine(a == 1 ? (const void *)c : NULL, a == 0);
+    long result = ht_real.syscall(n, a, b, c, d, e, f);
+    ht_confine_done(confined, result >= 0);
+    return result;
+}
+
+/* By a signal handler that interrupts one of our calls, the child returns into that. It may have taken
+ * what it needs before it marked the thread busy. */
+static int ht_fork_by(int (*real)(void), struct ht_regs at)
+{
+    struct ht_thread *t = ht_self;
+    if (ht_shared_get(&ht_p.state) != HT_STATE_ON || t->tid == 0)
+        return real();
+    enum ht_outer outer = ht_outer_call(at);
+    if (outer == HT_OUTER_INTERRUPTED || (t->idle == HT_BUSY && outer == HT_OUTER_CALLS))
+        return ht_fork_inside(t, real);
+    return real();
+}
+
+HT_INTERPOSE int HT_HOOK(fork)(void) { return ht_fork_by(ht_real.fork, HT_CALLER()); }
+HT_INTERPOSE int HT_HOOK(_Fork)(void) { return ht_fork_by(ht_real._Fork, HT_CALLER()); }
+
 /* Code that goes away takes its unwind rules with it. */
 HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
 {

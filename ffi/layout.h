@@ -45,6 +45,7 @@ struct ht_double {
 #define HT_REJECTED_SIZES 16u
 #define HT_REJECTED_FOLLOW 32u
 #define HT_REJECTED_COMMAND 64u
+#define HT_REJECTED_ONLY 128u
 
 struct ht_file_section {
     uint64_t offset;
@@ -89,7 +90,9 @@ struct ht_file_header {
     uint64_t untracked;
     uint32_t no_space;
     uint32_t multi;
-    uint8_t pad1[16];
+    uint64_t abandoned;
+    uint32_t lost_children;
+    uint8_t pad1[4];
     int64_t current;
     uint8_t pad2[56];
     int64_t peak;
@@ -101,7 +104,8 @@ struct ht_file_header {
     uint32_t reserved;
     uint64_t wall_time;
     uint64_t image;
-    uint8_t pad4[32];
+    uint64_t run;
+    uint8_t pad4[24];
 };
 _Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
 

@@ -45,27 +45,30 @@ static int ht_find_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-/* The object that holds pc. No lock of ours is held here: the second way takes the dynamic
- * linker's, which a thread in a dl_iterate_phdr callback may hold while it allocates. */
-static int ht_object_at(uint64_t pc, struct ht_object *object)
+/* The object that holds pc, by the dynamic linker's list. That takes its lock, which a thread in a
+ * dl_iterate_phdr callback may hold while it allocates: no lock of ours is held here, and no signal
+ * handler may leave it. */
+static int ht_object_in_list(uint64_t pc, struct ht_object *object)
 {
-    if (!ht_dl_find_object) {
-        struct ht_find find = { .pc = pc };
-        int found = dl_iterate_phdr && dl_iterate_phdr(ht_find_visit, &find);
-        *object = find.object;
-        return found;
-    }
-    struct ht_dl_find_object found;
-    if (ht_dl_find_object((void *)pc, &found) != 0)
-        return 0;
-    *object = (struct ht_object){ .base = found.link_map->l_addr, .name = found.link_map->l_name };
-    const ElfW(Ehdr) *elf = found.map_start;
+    struct ht_find find = { .pc = pc };
+    uint64_t signals = ht_sys_block_signals();
+    int found = dl_iterate_phdr && dl_iterate_phdr(ht_find_visit, &find);
+    ht_sys_restore_signals(signals);
+    *object = find.object;
+    return found;
+}
+
+/* What is to be known of an object that was found without the list. */
+static void ht_object_describe(uint64_t pc, const struct ht_dl_find_object *found, struct ht_object *object)
+{
+    *object = (struct ht_object){ .base = found->link_map->l_addr, .name = found->link_map->l_name };
+    const ElfW(Ehdr) *elf = found->map_start;
     if (object->name && !object->name[0] && ht_main_headers) {
         object->headers = ht_main_headers;
         object->header_count = ht_main_header_count;
     } else if (ht_sys_readable((uint64_t)elf) && ht_same_bytes(elf->e_ident, ELFMAG, SELFMAG)) {
         /* Tools that rewrite objects may move the headers to where this does not find them. */
-        uint64_t span = (uint64_t)found.map_end - (uint64_t)elf, size = elf->e_phnum * sizeof(ElfW(Phdr));
+        uint64_t span = (uint64_t)found->map_end - (uint64_t)elf, size = elf->e_phnum * sizeof(ElfW(Phdr));
         if (elf->e_phoff < span && size <= span - elf->e_phoff && ht_sys_readable((uint64_t)elf + elf->e_phoff)
             && ht_sys_readable((uint64_t)elf + elf->e_phoff + size - 8)) {
             object->headers = (const ElfW(Phdr) *)((const char *)elf + elf->e_phoff);
@@ -73,12 +76,11 @@ static int ht_object_at(uint64_t pc, struct ht_object *object)
         }
     }
     ht_object_span(object);
-    if (object->low >= object->high) {
-        object->low = (uint64_t)found.map_start;
-        object->high = (uint64_t)found.map_end;
+    if (pc < object->low || pc >= object->high) {
+        object->low = (uint64_t)found->map_start;
+        object->high = (uint64_t)found->map_end;
     }
-    object->eh_frame_hdr = found.eh_frame;
-    return 1;
+    object->eh_frame_hdr = found->eh_frame;
 }
 
 /* Adds text to the strings section; *offset is where. Returns the length kept: 0 when it is full. */
@@ -142,30 +144,56 @@ static uint32_t ht_module_number(const struct ht_object *object)
     return used;
 }
 
-/* The module at pc, with its unwind table and span; 0 when pc is in no object. */
-static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *low, uint64_t *high)
+/* What was found out about the object at pc since the last unload; NULL when it is new. Under
+ * module_lock. */
+static struct ht_known *ht_known_at(uint64_t pc)
 {
-    struct ht_object object;
-    *eh_frame_hdr = NULL;
-    if (!ht_object_at(pc, &object))
-        return 0;
-    *eh_frame_hdr = object.eh_frame_hdr;
-    *low = object.low;
-    *high = object.high;
-    uint32_t generation = ht_peek(&ht_p.generation);
-    ht_lock(&ht_p.module_lock);
+    for (uint32_t i = 0; i < ht_p.known_count; i++) {
+        struct ht_known *known = &ht_p.known[i];
+        if (pc >= known->low && pc < known->high && known->generation == ht_peek(&ht_p.generation))
+            return known;
+    }
+    return NULL;
+}
+
+/* The same of an object that was met for the first time. Under module_lock. */
+static struct ht_known *ht_known_add(const struct ht_object *object, uint32_t generation)
+{
     struct ht_known *known = NULL;
     for (uint32_t i = 0; i < ht_p.known_count && !known; i++)
-        if (ht_p.known[i].low == object.low && ht_p.known[i].high == object.high)
+        if (ht_p.known[i].generation != generation)
             known = &ht_p.known[i];
     if (!known)
         known = &ht_p.known[ht_p.known_count < HT_COUNT(ht_p.known) ? ht_p.known_count++ : 0];
-    if (known->low != object.low || known->high != object.high || known->generation != generation) {
-        *known = (struct ht_known){ object.low, object.high, 0, generation };
-        known->module = ht_module_number(&object);
+    *known = (struct ht_known){ object->low, object->high, 0, generation };
+    known->module = ht_module_number(object);
+    return known;
+}
+
+/* The module at pc, with its unwind table and span; 0 when pc is in no object. */
+static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *low, uint64_t *high)
+{
+    struct ht_object object = { .base = 0 };
+    struct ht_dl_find_object found = { .eh_frame = NULL };
+    *eh_frame_hdr = NULL;
+    if (ht_dl_find_object ? ht_dl_find_object((void *)pc, &found) != 0 : !ht_object_in_list(pc, &object))
+        return 0;
+    uint32_t generation = ht_peek(&ht_p.generation);
+    ht_lock(&ht_p.module_lock);
+    struct ht_known *known = ht_known_at(pc);
+    if (!known && ht_dl_find_object) {
+        ht_unlock(&ht_p.module_lock);
+        ht_object_describe(pc, &found, &object);
+        ht_lock(&ht_p.module_lock);
+        known = ht_known_at(pc); /* another thread may have been here */
     }
+    if (!known)
+        known = ht_known_add(&object, generation);
     uint32_t module = known->module;
+    *low = known->low;
+    *high = known->high;
     ht_unlock(&ht_p.module_lock);
+    *eh_frame_hdr = ht_dl_find_object ? found.eh_frame : object.eh_frame_hdr;
     return module;
 }
 

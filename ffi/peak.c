@@ -182,8 +182,8 @@ static int64_t ht_current(struct ht_thread *t)
  * full, every second sample goes and the interval doubles. Returns whether it took one. */
 static int ht_sample(struct ht_thread *t)
 {
-    uint64_t now = ht_sys_now(HT_CLOCK_MONOTONIC) - ht_p.start;
-    if (now < ht_peek(&ht_p.sample_due) || !ht_try_lock(&ht_p.timeline_lock))
+    uint64_t clock = ht_sys_now(HT_CLOCK_MONOTONIC), now = clock - ht_p.start;
+    if (!clock || now < ht_peek(&ht_p.sample_due) || !ht_try_lock(&ht_p.timeline_lock))
         return 0;
     struct ht_file_header *h = ht_p.header;
     uint32_t used = h->timeline_used;

@@ -21,6 +21,7 @@ extern char **environ __attribute__((weak));
 static struct ht_config {
     int read;
     uint32_t buckets, depth, mode, exact_peak, sizes, follow, rejected;
+    uint64_t run;
     int off;
     int installed; /* by a script, for this process and none of its children */
     int used;      /* a recording was made or tried */
@@ -32,11 +33,12 @@ static struct ht_config {
 /* The program's command line and environment, as the kernel laid them out. */
 struct ht_start {
     char **arguments, **environment;
+    const char *path; /* what was executed, as the caller wrote it */
 };
 
 static struct ht_start ht_start_of_program(void)
 {
-    struct ht_start start = { NULL, &environ ? environ : NULL };
+    struct ht_start start = { NULL, &environ ? environ : NULL, "" };
     if (&__libc_stack_end && __libc_stack_end) {
         long count = *(long *)__libc_stack_end;
         start.arguments = (char **)__libc_stack_end + 1;
@@ -51,6 +53,8 @@ static struct ht_start ht_start_of_program(void)
                 ht_main_headers = (const ElfW(Phdr) *)a->a_un.a_val;
             if (a->a_type == AT_PHNUM)
                 ht_main_header_count = (uint32_t)a->a_un.a_val;
+            if (a->a_type == AT_EXECFN)
+                start.path = (const char *)a->a_un.a_val;
         }
     }
     return start;
@@ -111,6 +115,32 @@ static uint32_t ht_copy(char *to, size_t size, const char *from)
     return length;
 }
 
+/* The path of the program's file; what the kernel was given for it where there is no /proc. */
+static uint32_t ht_program_path(const struct ht_start *start, char path[4096])
+{
+    long length = ht_sys_readlink("/proc/self/exe", path, 4095);
+    if (HT_FAILED(length) || length == 0)
+        return ht_copy(path, 4096, start->path);
+    path[length] = 0;
+    return (uint32_t)length;
+}
+
+/* Whether HEAPTAP_ONLY leaves this program out. */
+static int ht_is_left_out(const struct ht_start *start, struct ht_config *c)
+{
+    static struct ht_match match;
+    char path[4096];
+    const char *only = ht_variable(start, "HEAPTAP_ONLY");
+    if (!only || !*only)
+        return 0;
+    if (!ht_match_compile(&match, only)) {
+        c->rejected |= HT_REJECTED_ONLY;
+        return 0;
+    }
+    ht_program_path(start, path);
+    return !ht_match_run(&match, path);
+}
+
 static void ht_config_read(void)
 {
     struct ht_config *c = &ht_config;
@@ -126,8 +156,11 @@ static void ht_config_read(void)
     c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), (const char *[3]){ "batched", "exact" }, 0, &c->rejected, HT_REJECTED_PEAK);
     c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_SIZES);
     c->follow = ht_word_choice(ht_variable(&start, "HEAPTAP_FOLLOW"), (const char *[3]){ "all", "exec", "none" }, HT_FOLLOW_ALL, &c->rejected, HT_REJECTED_FOLLOW);
+    const char *run = ht_variable(&start, "HEAPTAP_RUN");
+    for (; run && *run >= '0' && *run <= '9'; run++)
+        c->run = c->run * 10 + (uint64_t)(*run - '0');
     const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
-    c->off = pattern && !*pattern;
+    c->off = (pattern && !*pattern) || (!c->installed && ht_is_left_out(&start, c));
     ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");
     ht_copy(c->program, sizeof c->program, start.arguments && start.arguments[0] ? ht_base_name(start.arguments[0]) : "program");
     uint32_t name_only = ht_word_choice(ht_variable(&start, "HEAPTAP_COMMAND"), (const char *[3]){ "whole", "name" }, 0, &c->rejected, HT_REJECTED_COMMAND);
@@ -149,14 +182,16 @@ __attribute__((constructor)) static void ht_clean_early(void)
         ht_config_read();
 }
 
-/* Makes the recording. Returns 0, or what ht_file_start said. */
+#define HT_UNWANTED (-1) /* nobody wants a recording of this process */
+
+/* Makes the recording. Returns 0, what ht_file_start said, or HT_UNWANTED. */
 static int ht_process_open(void)
 {
     ht_config_read();
     const struct ht_config *c = &ht_config;
     /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
     if (c->off || (c->used && (c->installed || c->follow != HT_FOLLOW_ALL)))
-        return -1;
+        return HT_UNWANTED;
     ht_config.used = 1;
     ht_p.buckets = c->buckets;
     ht_p.depth = c->depth;
@@ -189,6 +224,7 @@ static int ht_process_open(void)
     h->depth = ht_p.depth;
     h->sizes = ht_p.sizes_kept;
     h->rejected = c->rejected;
+    h->run = c->run;
     h->peak_batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
     h->modules_used = 1;
     h->threads_used = HT_SLOT_FIRST;
@@ -203,9 +239,8 @@ static int ht_process_open(void)
         return HT_ENOSPC;
     h->threads_used = HT_SLOT_FIRST;
     char executable[4096];
-    long length = ht_sys_readlink("/proc/self/exe", executable, sizeof executable);
-    if (length > 0)
-        h->executable_length = ht_string_add(executable, (uint64_t)length, &h->executable);
+    struct ht_start start = ht_start_of_program();
+    h->executable_length = ht_string_add(executable, ht_program_path(&start, executable), &h->executable);
     if (c->command_length > 0)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
     h->allocator_length = ht_string_add(ht_real_object, ht_length(ht_real_object), &h->allocator);
@@ -216,17 +251,130 @@ static int ht_process_open(void)
     return 0;
 }
 
+/*
+ * A fork by a signal handler that has interrupted a hook of its thread. Its child returns into that hook
+ * too, which has to find what it works on: the child gets copies of everything, and memory of its own in the
+ * place of the recording. There it counts for nobody and is not recorded. Called with the hook under way.
+ */
+static void ht_fork_inherit(struct ht_thread *t, int everything)
+{
+    long wiped = everything ? HT_MADV_KEEPONFORK : HT_MADV_WIPEONFORK, gone = everything ? HT_MADV_DOFORK : HT_MADV_DONTFORK;
+    ht_sys_inherit(ht_p.file, ht_p.file_size, gone);
+    for (uint32_t level = 0; level < 2; level++)
+        ht_sys_inherit(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t), gone);
+    ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
+    ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
+    for (uint64_t i = 0; i < HT_LEAVES; i++)
+        ht_sys_inherit(ht_shared_get(&ht_leaves[i]), HT_LEAF_SIZE, gone);
+    ht_sys_inherit(t, t->size, wiped);
+    ht_sys_inherit(ht_leaves, sizeof ht_leaves, wiped);
+    ht_sys_inherit(&ht_p, sizeof ht_p, wiped);
+}
+
+static int ht_fork_inside(struct ht_thread *t, int (*real)(void))
+{
+    ht_fork_inherit(t, 1);
+    int child = real();
+    if (child == 0) {
+        ht_sys_replace(ht_p.file, ht_p.file_size);
+        ht_unwanted = 1;
+        ht_shared_set(&ht_p.state, HT_STATE_OFF);
+        return 0;
+    }
+    ht_fork_inherit(t, 0);
+    if (child > 0 && ht_config.follow == HT_FOLLOW_ALL)
+        ht_shared_add(&ht_p.header->lost_children, 1u);
+    return child;
+}
+
+/*
+ * The program is about to forbid itself system calls (hooks.c). When those that recording goes on with are
+ * among them, it takes ahead what room they would have given: of the file, of the shadow beside what is
+ * used, and of what is known to be stack. What goes beyond is counted as untracked, or not kept.
+ */
+struct ht_confined {
+    struct ht_filter *filter;
+    int strict;
+};
+
+static int ht_is_confined_by(const struct ht_confined *c)
+{
+    const struct {
+        long n, arguments[6];
+    } wanted[] = {
+        { HT_SYS_MMAP, { 0, HT_LEAF_SIZE, HT_PROT_RW, HT_MAP_PRIVATE | HT_MAP_ANONYMOUS | HT_MAP_NORESERVE, -1, 0 } },
+        { HT_SYS_MADVISE, { (long)ht_p.file, HT_PAGE, HT_MADV_POPULATE_WRITE, 0, 0, 0 } },
+        { HT_SYS_RT_SIGPROCMASK, { -1, (long)c, 0, 8, 0, 0 } },
+    };
+    for (uint32_t i = 0; i < HT_COUNT(wanted); i++)
+        if (c->strict || !ht_filter_allows_in(c->filter, wanted[i].n, wanted[i].arguments))
+            return 1;
+    return 0;
+}
+
+#define HT_AHEAD (1ull << 20) /* bytes of each section */
+#define HT_STACK_AHEAD (8ull << 20)
+
+static void ht_provide(struct ht_thread *t, struct ht_regs at)
+{
+    const struct ht_file_section *table = (const struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE);
+    for (uint32_t i = 0; i < HT_SECTION_COUNT; i++)
+        ht_file_reserve(i, ht_min(ht_peek(&ht_p.reserved[i]) + HT_AHEAD, (uint64_t)table[i].capacity * table[i].record_size));
+    /* Downwards and upwards, so that what has just been made makes no more. */
+    for (uint64_t i = HT_LEAVES - 1; i > 0; i--)
+        if (ht_shared_get(&ht_leaves[i - 1]) && !ht_shared_get(&ht_leaves[i]))
+            ht_leaf_map(i);
+    for (uint64_t i = 1; i < HT_LEAVES; i++)
+        if (ht_shared_get(&ht_leaves[i]) && !ht_shared_get(&ht_leaves[i - 1]))
+            ht_leaf_map(i - 1);
+    ht_stack_enter(t, at.sp);
+    while (t->stack_high - t->stack_low < HT_STACK_AHEAD && ht_sys_readable(t->stack_high))
+        t->stack_high += HT_PAGE;
+}
+
+static struct ht_confined ht_confine(const struct ht_bpf_program *program, int strict)
+{
+    uint32_t idle;
+    struct ht_confined c = { NULL, strict };
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t || (!program && !strict))
+        return c;
+    if (program)
+        c.filter = ht_filter_copy(program);
+    /* One that cannot be read is refused by the kernel, or allows nothing that we would know of. */
+    c.strict = !c.filter;
+    if (ht_is_confined_by(&c))
+        ht_provide(t, HT_CALLER());
+    if (c.filter)
+        ht_filter_add(c.filter);
+    else
+        ht_shared_add(&ht_strict, 1u);
+    ht_end(t, idle);
+    return c;
+}
+
+static void ht_confine_done(struct ht_confined c, int done)
+{
+    if (done)
+        return;
+    if (c.filter)
+        ht_shared_set(&c.filter->length, 0u);
+    else if (c.strict)
+        ht_shared_add(&ht_strict, -1u);
+}
+
 /* Starts recording, or decides that this process is not recorded. Called by one thread; returns why
- * not: an errno, or -1 when nobody wants it. */
+ * not: an errno, or HT_UNWANTED. */
 static int ht_process_start(void)
 {
     uint32_t state = HT_STATE_NEW;
     if (!ht_shared_swap(&ht_p.state, &state, HT_STATE_STARTING))
-        return -1;
+        return HT_UNWANTED;
     ht_real_find();
     int problem = HT_ENOSYS; /* a kernel without MADV_WIPEONFORK */
     if (ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves))
         problem = ht_process_open();
+    ht_unwanted = problem == HT_UNWANTED;
     ht_pause(0); /* a fork's child begins by itself */
     ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
     return problem;

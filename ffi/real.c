@@ -14,6 +14,7 @@
 static const char *ht_real_object = ""; /* the object that malloc is from */
 static size_t (*ht_usable_size)(void *); /* malloc_usable_size of that object, NULL when it has none */
 static int ht_rounds_up; /* whether small requests are rounded up below */
+static uint64_t ht_own_low, ht_own_high; /* where this library lies */
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 
@@ -47,6 +48,8 @@ static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context
     uint64_t here = (uint64_t)(void *)ht_lookup_visit;
     if (here >= object.low && here < object.high) {
         lookup->behind = 1;
+        ht_own_low = object.low;
+        ht_own_high = object.high;
         return 0;
     }
     if (!ht_vdso_clock)

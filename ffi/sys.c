@@ -7,14 +7,17 @@
 #define HT_PROT_RW (HT_PROT_READ | HT_PROT_WRITE)
 #define HT_MAP_SHARED 1
 #define HT_MAP_PRIVATE 2
+#define HT_MAP_FIXED 0x10
 #define HT_MAP_ANONYMOUS 0x20
 #define HT_MAP_NORESERVE 0x4000
 #define HT_MADV_RANDOM 1
 #define HT_MADV_DONTNEED 4
 #define HT_MADV_DONTFORK 10
+#define HT_MADV_DOFORK 11
 #define HT_MADV_NOHUGEPAGE 15
 #define HT_MADV_DONTDUMP 16
 #define HT_MADV_WIPEONFORK 18
+#define HT_MADV_KEEPONFORK 19
 #define HT_MADV_POPULATE_WRITE 23
 #define HT_AT_FDCWD (-100)
 #define HT_O_RDWR 2
@@ -22,6 +25,7 @@
 #define HT_O_EXCL 0200
 #define HT_O_NOFOLLOW 0400000
 #define HT_O_CLOEXEC 02000000
+#define HT_EPERM 1
 #define HT_EEXIST 17
 #define HT_EFBIG 27
 #define HT_ENOSPC 28
@@ -53,6 +57,16 @@ __attribute__((optimize("no-tree-loop-distribute-patterns"))) void *memset(void 
     return to;
 }
 #endif
+
+/* Every system call: what the program has forbidden itself is not made (seccomp.c), and fails. */
+static long ht_syscall(long n, long a, long b, long c, long d, long e, long f)
+{
+    if (HT_UNLIKELY(ht_is_filtered()) && !ht_filter_allows(n, (const long[6]){ a, b, c, d, e, f }))
+        return -HT_EPERM;
+    if (HT_FAULT(n))
+        return -HT_FAULT_ERROR;
+    return ht_arch_syscall(n, a, b, c, d, e, f);
+}
 
 static int ht_same_bytes(const void *a, const void *b, size_t n)
 {
@@ -100,6 +114,42 @@ static int ht_sys_wiped(void *at, size_t size)
     return ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_WIPEONFORK, 0, 0, 0) == 0;
 }
 
+/* All signals wait from here on but those that a faulting instruction raises. Returns which waited before,
+ * HT_SIGNALS_UNKNOWN when the kernel would not say: then none was changed. */
+#define HT_SIGNALS_UNKNOWN (~0ull) /* no mask is that: two signals cannot be blocked */
+static uint64_t ht_sys_block_signals(void)
+{
+    static const uint8_t faults[] = { 4, 5, 7, 8, 11, 31 };
+    uint64_t most = ~0ull, before = 0;
+    for (uint32_t i = 0; i < HT_COUNT(faults); i++)
+        most &= ~(1ull << (faults[i] - 1));
+    long result = ht_syscall(HT_SYS_RT_SIGPROCMASK, 0 /* SIG_BLOCK */, (long)&most, (long)&before, sizeof most, 0, 0);
+    return HT_FAILED(result) ? HT_SIGNALS_UNKNOWN : before;
+}
+
+static void ht_sys_restore_signals(uint64_t before)
+{
+    if (before == HT_SIGNALS_UNKNOWN)
+        return;
+    /* It has just worked; whatever keeps it from working now must not leave the program deaf. */
+    for (uint32_t tries = 0; tries < 2; tries++)
+        if (!HT_FAILED(ht_syscall(HT_SYS_RT_SIGPROCMASK, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0)))
+            return;
+}
+
+/* What the two above set, or, for the moment, that a child has a copy of its own. */
+static void ht_sys_inherit(void *at, size_t size, long advice)
+{
+    if (at)
+        ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, advice, 0, 0, 0);
+}
+
+/* Puts zeroed memory of this process's own in the place of what is mapped there. */
+static void ht_sys_replace(void *at, size_t size)
+{
+    ht_syscall(HT_SYS_MMAP, (long)at, (long)size, HT_PROT_RW, HT_MAP_PRIVATE | HT_MAP_ANONYMOUS | HT_MAP_NORESERVE | HT_MAP_FIXED, -1, 0);
+}
+
 /* The kernel copies the set before it looks at `how`: EINVAL says that the copy went well. */
 static int ht_sys_readable(uint64_t address)
 {
@@ -128,9 +178,13 @@ static void ht_sys_discard(void *at, size_t size) { ht_syscall(HT_SYS_MADVISE, (
  * kernel costs a hot loop far more than its own time: predictors start anew. */
 static int (*ht_vdso_clock)(int, int64_t[2]);
 
+/* 0 when the program has forbidden itself to ask. The kernel's own code may ask too, or read a counter of
+ * the processor that a program under strict seccomp is ended for. */
 static uint64_t ht_sys_now(int clock)
 {
     int64_t now[2] = { 0, 0 };
+    if (HT_UNLIKELY(ht_is_filtered()) && !ht_filter_allows(HT_SYS_CLOCK_GETTIME, (const long[6]){ clock, (long)now, 0, 0, 0, 0 }))
+        return 0;
     if (!ht_vdso_clock || ht_vdso_clock(clock, now) != 0)
         ht_syscall(HT_SYS_CLOCK_GETTIME, clock, (long)now, 0, 0, 0, 0);
     return (uint64_t)now[0] * 1000000000u + (uint64_t)now[1];
@@ -212,7 +266,7 @@ static int ht_sys_reserve(uint8_t *at, size_t size, const char *path, uint64_t o
     return result == 0;
 }
 
-static void ht_lock(struct ht_lock *lock)
+static void ht_lock_bare(struct ht_lock *lock)
 {
     for (uint32_t tries = 0;; tries++) {
         uint32_t is_free = 0;
@@ -223,10 +277,30 @@ static void ht_lock(struct ht_lock *lock)
     }
 }
 
+static void ht_unlock_bare(struct ht_lock *lock) { ht_shared_set(&lock->held, 0u); }
+
+static void ht_lock(struct ht_lock *lock)
+{
+    uint64_t before = ht_sys_block_signals();
+    ht_lock_bare(lock);
+    lock->signals = before;
+}
+
 static int ht_try_lock(struct ht_lock *lock)
 {
     uint32_t is_free = 0;
-    return ht_peek(&lock->held) == 0 && ht_shared_swap(&lock->held, &is_free, 1);
+    uint64_t before = ht_sys_block_signals();
+    int taken = ht_peek(&lock->held) == 0 && ht_shared_swap(&lock->held, &is_free, 1);
+    if (taken)
+        lock->signals = before;
+    else
+        ht_sys_restore_signals(before);
+    return taken;
 }
 
-static void ht_unlock(struct ht_lock *lock) { ht_shared_set(&lock->held, 0u); }
+static void ht_unlock(struct ht_lock *lock)
+{
+    uint64_t before = lock->signals;
+    ht_unlock_bare(lock);
+    ht_sys_restore_signals(before);
+}

@@ -21,6 +21,7 @@
 #define HT_NAMES_COMPARED 64u
 #define HT_PROBES 16u
 #define HT_TICK_MASK 1023u
+#define HT_TID_UNKNOWN (~0u) /* the program has forbidden to ask (seccomp.c) */
 
 /* Nobody is busy, so that a hook need not ask whether its thread has a state yet. */
 static struct ht_thread ht_nobody = { .idle = HT_BUSY };
@@ -119,6 +120,7 @@ static struct ht_thread *ht_thread_map(void)
         return NULL;
     }
     struct ht_thread *t = (struct ht_thread *)at;
+    t->size = size;
     t->pages = (struct ht_file_paths **)(at + pages);
     t->frames = (struct ht_frame *)(at + frames);
     t->words = (struct ht_word *)(at + words);
@@ -158,10 +160,72 @@ static void ht_window_release(struct ht_thread *t)
     t->holds_window = 0;
 }
 
+/* What a thread's own path records say; *moved, how many blocks they say were reallocated away. */
+static struct ht_totals ht_totals_of_paths(const struct ht_thread *t, uint64_t *moved)
+{
+    struct ht_totals s = { .failed = t->counters->failed };
+    *moved = 0;
+    for (uint32_t page = 0; page < ht_bucket_pages(); page++)
+        for (uint32_t i = 0; t->pages[page] && i < HT_PAGE_RECORDS; i++) {
+            const struct ht_file_paths *r = &t->pages[page][i];
+            s.allocations += r->allocations;
+            s.bytes += r->bytes;
+            s.frees += r->frees;
+            s.current += (uint64_t)r->live_bytes;
+            s.reallocations += r->reallocations;
+            s.carried += r->carried;
+            s.temporary += r->temporary;
+            *moved += r->moved;
+        }
+    return s;
+}
+
+/*
+ * Puts right what a hook has left half done that will not go on: a signal handler left it by longjmp, or
+ * ended the thread. Nothing is kept of the stack and the nodes. Path records come first in every count, so
+ * the totals are made what those say; unless a part of them stands in shared ones, when the two differ by
+ * more than one call can make of it. A reallocation that has left its old path, and has not come to the new
+ * one, the last that was walked, comes there now. Also by the thread that finds it ended, under thread_lock.
+ */
+static void ht_thread_mend(struct ht_thread *t)
+{
+    struct ht_file_threads *c = t->counters;
+    ht_shared_add(&ht_p.header->abandoned, 1ull);
+    uint32_t bucket = t->bucket;
+    t->top = t->frames;
+    t->bucket = HT_PATH_NONE;
+    t->spare_node = t->spare_bucket = 0;
+    memset(t->memo, 0, HT_MEMO_ENTRIES * sizeof *t->memo);
+    if (t->ready != HT_IDLE_PATHS)
+        return;
+    uint64_t moved;
+    struct ht_totals s = ht_totals_of_paths(t, &moved);
+    if (s.allocations - c->allocations > 1 || s.frees - c->frees > 1)
+        return;
+    struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
+    if (moved == s.reallocations + 1 && page) {
+        struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
+        ht_peak_keep(r);
+        ht_own_add(&r->reallocations, 1);
+        ht_own_add(&r->allocations, 1);
+        s.reallocations++;
+        s.allocations++;
+    }
+    ht_own_set(&c->allocations, s.allocations);
+    ht_own_set(&c->bytes, s.bytes);
+    ht_own_set(&c->frees, s.frees);
+    ht_own_set(&c->current, (int64_t)s.current);
+    ht_own_set(&c->reallocations, s.reallocations);
+    ht_own_set(&c->carried, s.carried);
+    ht_own_set(&c->temporary, s.temporary);
+}
+
 /* Moves the i-th of the live threads to the ended ones: nobody writes its record any more. */
 static void ht_thread_retire(uint32_t i)
 {
     struct ht_thread *t = ht_thread_in_order(i);
+    if (t->idle == HT_BUSY)
+        ht_thread_mend(t);
     ht_order_swap(i, --ht_p.live_count);
     ht_totals_add(&ht_p.ended, t->counters, 1);
     t->ended = 1;
@@ -198,7 +262,7 @@ static void ht_threads_look(uint32_t probes, uint32_t tid)
     for (uint32_t n = 0; n < probes && ht_p.live_count > 0; n++) {
         uint32_t i = ht_p.probe++ % ht_p.live_count;
         struct ht_thread *t = ht_thread_in_order(i);
-        if (t->tid == tid || ht_sys_thread_gone(t->tid))
+        if ((t->tid == tid && tid != HT_TID_UNKNOWN) || ht_sys_thread_gone(t->tid))
             ht_thread_retire(i);
     }
 }
@@ -281,7 +345,7 @@ static struct ht_thread *ht_thread_shared(void)
 static void ht_thread_rename(struct ht_thread *t, char name[16])
 {
     char *own = (char *)t->counters->name;
-    if (ht_same_bytes(own, name, 16))
+    if (!name[0] || ht_same_bytes(own, name, 16))
         return;
     if (t->counters->merged > 1) {
         uint32_t same = 0;
@@ -318,9 +382,11 @@ static struct ht_thread *ht_thread_take(uint32_t tid, const char name[16])
 static struct ht_thread *ht_thread_start(void)
 {
     /* A vfork's child in its parent's memory: it will be gone, and is none of this process's threads. */
-    if (ht_sys_pid() != ht_p.header->pid)
+    uint32_t pid = ht_sys_pid(), tid = ht_sys_tid();
+    if (pid != ht_p.header->pid && !HT_FAILED((long)(int32_t)pid))
         return NULL;
-    uint32_t tid = ht_sys_tid();
+    if (HT_FAILED((long)(int32_t)tid))
+        tid = HT_TID_UNKNOWN;
     char name[16] = { 0 };
     ht_sys_thread_name(name);
     struct ht_thread *t = ht_thread_take(tid, name);
@@ -350,7 +416,7 @@ static struct ht_thread *ht_thread_start(void)
         t->low = INT64_MIN;
     struct ht_file_threads *c = t->counters;
     if (c->merged == 0)
-        c->start_time = ht_sys_now(HT_CLOCK_MONOTONIC) - ht_p.start;
+        c->start_time = ht_max(ht_sys_now(HT_CLOCK_MONOTONIC), ht_p.start) - ht_p.start;
     ht_own_set(&c->tid, tid);
     ht_own_add(&c->merged, 1u);
     ht_thread_rename(t, name);
@@ -377,6 +443,54 @@ static void ht_untracked(void)
         ht_shared_add(&ht_p.header->untracked, 1ull);
 }
 
+/* Whether an address is in this library. A return address may lie just behind its function. */
+static int ht_is_own(uint64_t pc) { return pc - 1 >= ht_own_low && pc - 1 < ht_own_high; }
+
+/* What the stack of a call into this library says of another one, further out. */
+enum ht_outer {
+    HT_OUTER_UNKNOWN,     /* it could not be walked to its end */
+    HT_OUTER_NONE,        /* there is none */
+    HT_OUTER_CALLS,       /* there is one: it has called what called this one, or was interrupted in what it called */
+    HT_OUTER_INTERRUPTED, /* there is one, interrupted in this library's own code */
+};
+
+HT_NOINLINE enum ht_outer ht_outer_call(struct ht_regs at)
+{
+    struct ht_thread probe = { .idle = HT_BUSY };
+    uint32_t root = HT_NODE_LOST;
+    int in_this_call = 1, in_handler = 0;
+    ht_stack_enter(&probe, at.sp);
+    for (uint32_t i = 0; i < HT_MAX_DEPTH; i++) {
+        int own = ht_is_own(at.pc);
+        if (own && !in_this_call)
+            return in_handler ? HT_OUTER_INTERRUPTED : HT_OUTER_CALLS;
+        in_this_call = in_this_call && own;
+        in_handler = ht_rule_kind(ht_rule_at(at.pc)) == HT_RULE_SIGNAL;
+        struct ht_step step = { .pc = at.pc, .sp = at.sp, .fp = at.fp };
+        if (!ht_step(&probe, &step, &at, &root))
+            return root == HT_NODE_ROOT ? HT_OUTER_NONE : HT_OUTER_UNKNOWN;
+    }
+    return HT_OUTER_UNKNOWN;
+}
+
+/* Starts recording when nothing has yet, and a state for the thread. No signal handler may leave it. */
+HT_NOINLINE struct ht_thread *ht_enter_first(void)
+{
+    struct ht_thread *t = NULL;
+    uint64_t signals = ht_sys_block_signals();
+    ht_entering = 1;
+    if (ht_shared_get(&ht_p.state) == HT_STATE_NEW)
+        ht_process_start();
+    if (ht_shared_get(&ht_p.state) == HT_STATE_ON)
+        t = ht_thread_start();
+    if (!t)
+        ht_untracked();
+    ht_self = t ? t : &ht_nobody;
+    ht_entering = 0;
+    ht_sys_restore_signals(signals);
+    return t;
+}
+
 /*
  * A hook's way in when the thread is not idle: its first call, a nested call, a process that does
  * not record, or the first call in a fork's child, whose state the kernel has zeroed. Returns the
@@ -388,19 +502,15 @@ HT_NOINLINE struct ht_thread *ht_enter_slow(void)
     uint32_t state = ht_shared_get(&ht_p.state);
     if (state == HT_STATE_OFF)
         return NULL;
-    if (ht_entering || (state == HT_STATE_ON && t->tid != 0)) {
+    int has_state = state == HT_STATE_ON && t->tid != 0;
+    /* A hook of this thread is under way, unless a signal handler has left it by longjmp: its frame is gone. */
+    if (ht_entering || (has_state && ht_outer_call(HT_CALLER()) != HT_OUTER_NONE)) {
         ht_untracked();
         return NULL;
     }
-    ht_entering = 1;
-    t = NULL;
-    if (state == HT_STATE_NEW)
-        ht_process_start();
-    if (ht_shared_get(&ht_p.state) == HT_STATE_ON)
-        t = ht_thread_start();
-    if (!t)
-        ht_untracked();
-    ht_self = t ? t : &ht_nobody;
-    ht_entering = 0;
+    if (!has_state)
+        return ht_enter_first();
+    ht_thread_mend(t);
+    t->idle = t->own_depth > 0 ? HT_IDLE_OWN : t->ready;
     return t;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define HT_MACHINE 62 /* EM_X86_64 */
+#define HT_AUDIT_ARCH 0xc000003eu /* as seccomp filters see it */
 /* User addresses are below 2^47; what lies above cannot be a heap block here. */
 #define HT_ADDRESS_BITS 47
 #define HT_PAGE 4096u
@@ -43,7 +44,7 @@ struct ht_regs {
 #define HT_SIGNAL_SP (40 + 15 * 8)
 #define HT_SIGNAL_PC (40 + 16 * 8)
 
-static inline long ht_syscall(long n, long a, long b, long c, long d, long e, long f)
+static inline long ht_arch_syscall(long n, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
@@ -95,6 +96,7 @@ enum ht_syscall_number {
     HT_SYS_OPENAT = 257,
     HT_SYS_FALLOCATE = 285,
     HT_SYS_PRLIMIT64 = 302,
+    HT_SYS_SECCOMP = 317,
 };
 
 /*

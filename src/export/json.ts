@@ -87,6 +87,8 @@ export interface JsonReport {
   readonly version: number;
   /** What was recorded. */
   readonly process: JsonRecord;
+  /** The processes that were put together, where there are several. */
+  readonly processes?: readonly JsonRecord[];
   /** Limits that were in force. */
   readonly limits: JsonRecord;
   /** Slack and sizes of requests of all call paths, where they were recorded. */
@@ -142,6 +144,8 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       exit_signal: process.exit?.signal ?? null,
       seconds: process.exit?.seconds ?? null,
     },
+    ...profile.merged &&
+      { processes: profile.merged.map(({ pid, command, executable }) => ({ pid, command, executable })) },
     ...limits.sizes && { sizes: sizesJson(totalSizes(profile.callPaths)) },
     limits: {
       mode: limits.mode,
@@ -166,6 +170,8 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       unknown_frees: totals.unknownFrees,
       lost_frees: totals.lostFrees,
       untracked: totals.untracked,
+      abandoned: totals.abandoned,
+      lost_children: totals.lostChildren,
       threads: threadCount(profile),
       call_paths: profile.callPaths.length,
       fallback_allocations: totals.fallbackAllocations,

@@ -5,11 +5,11 @@
  */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { isRecording, Recording } from "../profile/recording.ts";
+import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile } from "../profile/profile.ts";
-import { RecordingError } from "../recording/reader.ts";
+import { isRecording, RecordingError } from "../recording/reader.ts";
 import { culprit } from "../symbols/allocators.ts";
 import { suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
@@ -226,7 +226,8 @@ function fromJson(path: string, text: string): Comparable {
 }
 
 /** Options of {@linkcode readComparable}. Of those of reading, and of suppressions, a JSON report knows nothing. */
-export interface ComparableOptions extends SymbolOptions, Pick<ProfileReadOptions, "thread" | "since"> {
+export interface ComparableOptions
+  extends SymbolOptions, Pick<ProfileReadOptions, "thread" | "since" | "process" | "all"> {
   /** Known leaks, which are left out of what is live; of a recording, whose stacks are whole. */
   readonly suppressions?: readonly Suppression[] | undefined;
 }

@@ -35,8 +35,45 @@ const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => bo
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],
   HEAPTAP_SIZES: ["off or on; off is used", (v) => v === "off" || v === "on"],
   HEAPTAP_COMMAND: ["whole or name; whole is used", (v) => v === "whole" || v === "name"],
+  HEAPTAP_ONLY: [
+    "a regular expression without look-around, {counts} and names; all programs are recorded",
+    isPathPattern,
+  ],
   HEAPTAP_FOLLOW: ["all, exec or none; all is used", (v) => /^(all|exec|none)$/.test(v)],
 };
+
+/**
+ * Whether the library can match a path with an expression (`ffi/match.c`): literals, classes, groups, alternatives,
+ * repetitions and anchors. The library has room for 500 of them.
+ *
+ * @example
+ * ```ts
+ * import { isPathPattern } from "./mod.ts";
+ *
+ * console.log(isPathPattern("/bin/(sort|awk)$"), isPathPattern("sort(?=ed)")); // true false
+ * ```
+ */
+export function isPathPattern(pattern: string): boolean {
+  try {
+    new RegExp(pattern);
+  } catch {
+    return false;
+  }
+  // The library goes by bytes, and takes no class for an end of a range.
+  if (/[^\x20-\x7e]|-\\[dwsDWS]|\\[dwsDWS]-/.test(pattern)) return false;
+  const part =
+    /\\[dwsDWS]|\\[^A-Za-z0-9]|\[(?:\\[dwsDWS]|\\[^A-Za-z0-9]|[^\]\\])+\]|\((?:\?:)?|\)|[*+?]\??|[^\\[\](){}*+?]/y;
+  const repeated = /[\^$|(][*+?]|^[*+?]|\(\?[^:]/;
+  let classes = 0;
+  for (let at = 0; at < pattern.length; at = part.lastIndex) {
+    part.lastIndex = at;
+    const [found] = part.exec(pattern) ?? [];
+    if (found === undefined) return false;
+    if (/^(\[|\.$|\\[dwsDWS])/.test(found)) classes++;
+  }
+  return !repeated.test(pattern.replace(/\\./g, "x").replace(/\[[^\]]*\]/g, "x")) && classes <= 32 &&
+    pattern.length <= 200;
+}
 
 function inRange(text: string, [low, high]: readonly [number, number]): boolean {
   return /^\d+$/.test(text) && Number(text) >= low && Number(text) <= high;

@@ -31,14 +31,14 @@ export function processFacts(profile: Profile): string[] {
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
     process.exit ? seconds(process.exit.seconds) : "",
     ending(process),
-    `pid ${process.pid}`,
+    profile.merged ? `${count(profile.merged.length)} processes` : `pid ${process.pid}`,
     `${count(threads)} ${plural(threads, "thread")}`,
     limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",
   ].filter(Boolean);
 }
 
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
-export function unseen({ totals, limits }: Profile): (readonly [figure: string, words: string])[] {
+export function unseen({ totals, limits, merged }: Profile): (readonly [figure: string, words: string])[] {
   const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
   const figures: [number, string][] = [
     [
@@ -46,12 +46,15 @@ export function unseen({ totals, limits }: Profile): (readonly [figure: string, 
       "allocations known by their innermost frames only: the table was full, raise --buckets",
     ],
     [overflow, "allocations without a call path: the table was full, raise --buckets"],
-    [totals.untracked, "calls not counted (before the recording, or inside a signal handler)"],
+    [totals.untracked, "calls not counted (before the recording, inside a signal handler, or under seccomp)"],
+    [totals.abandoned, "calls that a signal handler left by longjmp: figures may be off by a block each"],
+    [totals.lostChildren, "children not recorded: a signal handler forked them inside a hook"],
     [totals.unknownFrees, "frees of blocks that were never seen"],
     [totals.lostFrees, "blocks whose free was not seen"],
     [totals.failed, "requests refused by the allocator"],
   ];
   return [
+    ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
     ...figures.filter(([n]) => n > 0).map(([n, words]) => [count(n), words] as const),
     ...limits.noSpace
       ? [["", "The file system had no room for the whole recording: call paths are incomplete"] as const]

@@ -37,6 +37,10 @@ export interface Totals extends Counters {
   readonly lostFrees: number;
   /** Calls passed through uncounted: signal handlers inside a hook. */
   readonly untracked: number;
+  /** Calls that never came to their end: a signal handler left them by longjmp. Each may be off by a block. */
+  readonly abandoned: number;
+  /** Forks by a signal handler inside a hook: such a child is not recorded. */
+  readonly lostChildren: number;
   /** Allocations of which only the innermost frames (four, or one) were kept, because the table was full. */
   readonly fallbackAllocations: number;
   /** Allocations of which no frame was kept, because the table was full. */
@@ -185,12 +189,14 @@ export interface Limits {
   readonly noSpace: boolean;
 }
 
-/** A recording's contents at one moment. */
+/** A recording's contents at one moment, or those of several processes together. */
 export interface Profile {
   /** The recording's file, "" for one in this process's memory. */
   readonly path: string;
-  /** What is known of the process. */
+  /** What is known of the process; of several, of the one with most allocations. */
   readonly process: Process;
+  /** The processes whose figures are put together; undefined for one alone. Its peak is then the sum of their peaks, which they may have had at different times. */
+  readonly merged?: readonly Process[] | undefined;
   /** Limits that were in force. */
   readonly limits: Limits;
   /** The process's figures. */

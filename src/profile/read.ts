@@ -114,6 +114,8 @@ function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotal
     unknownFrees: column("unknown_frees"),
     lostFrees: column("lost_frees"),
     untracked: h("untracked"),
+    abandoned: h("abandoned"),
+    lostChildren: h("lost_children"),
   };
 }
 

@@ -1,8 +1,10 @@
 /** A recording on disk, finished or growing. */
-import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
-import { LAYOUT, MAGIC } from "../recording/layout.ts";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { LAYOUT } from "../recording/layout.ts";
 import { copyRecording, readSnapshot, RecordingError } from "../recording/reader.ts";
 import { writeWhole } from "../recording/whole_file.ts";
+import { mergeProfiles } from "./merge.ts";
+import { processesBeside } from "./processes.ts";
 import { matching, readMoment, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import { profileSince } from "./since.ts";
@@ -12,6 +14,10 @@ import type { Profile } from "./profile.ts";
 export interface ProfileReadOptions extends ReadOptions {
   /** Leave out what came before: the name of a {@linkcode Recording.mark}, or a copy of the same recording, made while it was being written. */
   readonly since?: string | undefined;
+  /** Read the recording of another process of the same run. */
+  readonly process?: number | undefined;
+  /** Put the figures of all processes of the run together. Not with `since`. */
+  readonly all?: boolean | undefined;
 }
 
 /**
@@ -43,8 +49,35 @@ export class Recording {
     return new Recording(path);
   }
 
-  /** What the recording says at this moment. */
+  /**
+   * The recordings of the run that this one belongs to: those beside it of the processes that its program started, or
+   * that started it, itself among them, the one with most allocations first.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * for (const process of Recording.open("sort.heaptap").processes()) {
+   *   console.log(process.profile().process.pid, process.path);
+   * }
+   * ```
+   */
+  processes(): Recording[] {
+    const allocations = (path: string) => readMoment(path).totals.allocations;
+    return processesBeside(this.path).map(({ path }) => ({ path, allocations: allocations(path) }))
+      .sort((a, b) => b.allocations - a.allocations || Number(b.path === this.path) - Number(a.path === this.path))
+      .map(({ path }) => new Recording(path));
+  }
+
+  /**
+   * What the recording says at this moment.
+   *
+   * @throws {RecordingError} when the process or the mark that the options name is not there, or the file is no
+   * recording any more.
+   */
   profile(options: ProfileReadOptions = {}): Profile {
+    if (options.all) return this.#together(options);
+    if (options.process !== undefined) return this.#other(options.process).profile({ ...options, process: undefined });
     const profile = readProfile(this.path, options);
     if (options.since === undefined) return profile;
     // A thread may have had another name then.
@@ -82,6 +115,29 @@ export class Recording {
     return path;
   }
 
+  #together({ thread, byThread, since }: ProfileReadOptions): Profile {
+    if (since !== undefined) {
+      throw new RecordingError(
+        `Cannot leave out what came before "${since}" in all processes: a mark is of one; name it with --process`,
+      );
+    }
+    const [first = this, ...rest] = this.processes();
+    const read = (recording: Recording) => recording.profile({ thread, byThread });
+    return mergeProfiles([read(first), ...rest.map(read)]);
+  }
+
+  #other(pid: number): Recording {
+    const all = processesBeside(this.path);
+    const found = all.filter((process) => process.pid === pid);
+    const [own] = found;
+    if (own) return new Recording(found.find(({ path }) => path === this.path)?.path ?? own.path);
+    const known = all.map((process) => process.pid).sort((a, b) => a - b);
+    const some = known.slice(0, 10).join(", ") + (known.length > 10 ? ` and ${known.length - 10} more` : "");
+    throw new RecordingError(
+      `Cannot show process ${pid}: beside "${this.path}" its run has recordings of ${some}`,
+    );
+  }
+
   #markPath(name: string): string {
     return `${this.path.replace(/\.heaptap$/, "")}.${name}.mark`;
   }
@@ -94,31 +150,6 @@ export class Recording {
     throw new RecordingError(
       `Cannot start from "${since}": there is no file of that name, and no mark "${marked}"; heaptap mark makes one`,
     );
-  }
-}
-
-/**
- * Whether a file begins as a recording does. False when it cannot be read.
- *
- * @example
- * ```ts
- * import { isRecording } from "./mod.ts";
- *
- * console.log(isRecording("sort.heaptap"), isRecording("mod.ts")); // true false
- * ```
- */
-export function isRecording(path: string): boolean {
-  try {
-    const fd = openSync(path, "r");
-    try {
-      const bytes = new Uint8Array(8);
-      readSync(fd, bytes, 0, 8, 0);
-      return new TextDecoder("latin1").decode(bytes) === MAGIC;
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return false;
   }
 }
 

@@ -78,6 +78,8 @@ export function profileSince(now: Profile, then: Moment): Profile {
       unknownFrees: totals.unknownFrees - then.totals.unknownFrees,
       lostFrees: totals.lostFrees - then.totals.lostFrees,
       untracked: totals.untracked - then.totals.untracked,
+      abandoned: totals.abandoned - then.totals.abandoned,
+      lostChildren: totals.lostChildren - then.totals.lostChildren,
       fallbackAllocations: ending("full"),
       overflowAllocations: ending("none"),
     },

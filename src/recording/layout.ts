@@ -97,6 +97,7 @@ export const VARIABLES = [
   "HEAPTAP_SIZES",
   "HEAPTAP_FOLLOW",
   "HEAPTAP_COMMAND",
+  "HEAPTAP_ONLY",
 ] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */
@@ -181,6 +182,17 @@ export const RECORDS = {
       doc: "Nonzero when the file system had no room for more of the file",
     },
     multi: { type: "u32", writer: "any thread", doc: "Nonzero once a second thread allocated" },
+    abandoned: {
+      type: "u64",
+      writer: "any thread",
+      doc:
+        "Calls that never came to their end: a signal handler left them by longjmp, or ended the thread. Figures may be off by a block each",
+    },
+    lost_children: {
+      type: "u32",
+      writer: "any thread",
+      doc: "Forks by a signal handler inside a hook: such a child is not recorded",
+    },
     current: {
       type: "i64",
       line: true,
@@ -203,6 +215,11 @@ export const RECORDS = {
       type: "u64",
       writer: "start",
       doc: "Monotonic clock when recording began, nanoseconds; timeline samples count from here",
+    },
+    run: {
+      type: "u64",
+      writer: "start",
+      doc: "Number of the run, `HEAPTAP_RUN`: the same in all its processes; 0 when nobody gave one",
     },
   },
   strings: {

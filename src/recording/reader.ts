@@ -43,6 +43,31 @@ export class RecordingError extends Error {
 /** The largest file that is opened: what 1,048,576 buckets need, with room. */
 const MAX_SIZE = 2 ** 32;
 
+/**
+ * Whether a file begins as a recording does. False when it cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { isRecording } from "./mod.ts";
+ *
+ * console.log(isRecording("sort.heaptap"), isRecording("mod.ts")); // true false
+ * ```
+ */
+export function isRecording(path: string): boolean {
+  try {
+    const fd = openSync(path, "r");
+    try {
+      const bytes = new Uint8Array(8);
+      readSync(fd, bytes, 0, 8, 0);
+      return new TextDecoder("latin1").decode(bytes) === MAGIC;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
+}
+
 /** Records of one section, as far as they are in use. */
 export class Table {
   readonly #words: Uint32Array;

@@ -1,15 +1,17 @@
 /** Runs a program with the library preloaded and finds the recordings that it made. */
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { randomInt, randomUUID } from "node:crypto";
+import { accessSync, constants, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import process from "node:process";
 import { libraryPath } from "../native/build.ts";
-import { checkSizes } from "../native/variables.ts";
+import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
-import { isRecording, noteExit, Recording } from "../profile/recording.ts";
+import { processesOfRun } from "../profile/processes.ts";
+import { noteExit, Recording } from "../profile/recording.ts";
+import { isRecording } from "../recording/reader.ts";
 import { inspectProgram } from "./program.ts";
 
 /**
@@ -45,6 +47,8 @@ export interface ProfileOptions extends RecordOptions {
   readonly commandLine?: boolean | undefined;
   /** Whether processes that the program starts record too: `all`, `exec` (programs, not a fork's children), `none`; `all` when left out. */
   readonly follow?: "all" | "exec" | "none" | undefined;
+  /** Record only programs whose file's path matches: literals, classes, groups, alternatives, repetitions and anchors. */
+  readonly only?: string | RegExp | undefined;
   /** Whether signals that this process gets are passed on; for command lines. */
   readonly forwardSignals?: boolean | undefined;
 }
@@ -65,7 +69,6 @@ export interface ProfileResult {
   readonly notes: readonly string[];
 }
 
-/** Makes sure that a recording can be written at `out`; takes an older one away. */
 /** Makes way for a recording; what puts back the one that was there. */
 function prepareOutput(out: string): () => void {
   const folder = dirname(out);
@@ -90,43 +93,20 @@ function prepareOutput(out: string): () => void {
   return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
 }
 
-/** A recording of this run; `own` when its process is the program's, not a child's. */
-interface Found {
-  readonly recording: Recording;
-  readonly allocations: number;
-  readonly own: boolean;
+/** The recordings of a run, the one with most allocations first; `own` when it is the program's, not a child's. */
+function findRecordings(folder: string, run: number, pid: number): { recording: Recording; own: boolean }[] {
+  const [first] = processesOfRun(folder, run);
+  if (!first) return [];
+  const own = new Set(processesOfRun(folder, run).filter((process) => process.pid === pid).map(({ path }) => path));
+  return Recording.open(first.path).processes().map((recording) => ({ recording, own: own.has(recording.path) }));
 }
 
-/** The recordings whose names come from a pattern (see ffi/file.c) and that began after `since`. */
-function findRecordings(pattern: string, pid: number, since: number): Found[] {
-  const [before = "", after = ""] = basename(pattern).replace(/\.heaptap$/, "").split("%p");
-  const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const own = basename(pattern).includes("%p") ? `${escape(before)}\\d+${escape(after)}` : escape(before);
-  const suffix = pattern.endsWith(".heaptap") ? "\\.heaptap" : "";
-  const name = new RegExp(`^${own}(\\.\\d+){0,2}${suffix}$`);
-  const found: Found[] = [];
-  for (const entry of readdirSync(dirname(pattern))) {
-    if (!name.test(entry)) continue;
-    const path = join(dirname(pattern), entry);
-    if (!isRecording(path)) continue;
-    try {
-      const recording = Recording.open(path);
-      const profile = recording.profile();
-      // Half a second for clocks that differ in their resolution.
-      if (profile.process.startTime < since - 500) continue;
-      found.push({ recording, allocations: profile.totals.allocations, own: profile.process.pid === pid });
-    } catch {
-      continue; // of another version, or half of one: not this run's
-    }
-  }
-  return found.sort((a, b) => b.allocations - a.allocations || Number(b.own) - Number(a.own));
-}
-
-function environment(options: ProfileOptions, library: string, out: string): NodeJS.ProcessEnv {
+function environment(options: ProfileOptions, library: string, out: string, run: number): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...options.env ?? process.env };
   // First in line, so that an allocator that the user preloads works below us.
   env.LD_PRELOAD = env.LD_PRELOAD ? `${library}:${env.LD_PRELOAD}` : library;
   env.HEAPTAP_OUT = out;
+  env.HEAPTAP_RUN = String(run);
   if (options.buckets !== undefined) env.HEAPTAP_BUCKETS = String(options.buckets);
   if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
   if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
@@ -134,11 +114,27 @@ function environment(options: ProfileOptions, library: string, out: string): Nod
   if (options.sizes) env.HEAPTAP_SIZES = "on";
   if (options.commandLine === false) env.HEAPTAP_COMMAND = "name";
   if (options.follow !== undefined) env.HEAPTAP_FOLLOW = options.follow;
+  if (options.only !== undefined) env.HEAPTAP_ONLY = source(options.only);
   // The library takes an even number of variables out of the program's environment: see ffi/follow.c.
   const ours = Object.keys(env).filter((name) => name.startsWith("HEAPTAP_")).length +
     Number(env.LD_PRELOAD === library);
   if (options.follow === "none" && ours % 2) env.HEAPTAP_EVEN = "";
   return env;
+}
+
+function source(only: string | RegExp): string {
+  return typeof only === "string" ? only : only.source;
+}
+
+/** Refuses what the library could not match. */
+function checkOnly({ only }: ProfileOptions): void {
+  if (only !== undefined && !isPathPattern(source(only))) {
+    throw new TypeError(
+      `Cannot record only programs that match "${
+        source(only)
+      }": it takes literals, classes, groups, alternatives, * + ? and anchors, up to 200 ASCII characters`,
+    );
+  }
 }
 
 /**
@@ -189,20 +185,21 @@ export async function profile(command: readonly string[], options: ProfileOption
   const [program, ...args] = command;
   if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
   checkSizes(options);
+  checkOnly(options);
   const cwd = options.cwd ?? process.cwd();
   const { path, notes } = inspectProgram(program, options.env, cwd);
   const library = libraryPath();
   const out = resolve(options.out ?? `heaptap.${basename(program)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
-  const since = Date.now();
+  const run = randomInt(1, 2 ** 48 - 1);
   const begun = performance.now();
   // Before the program starts: a signal must find the handlers from its first moment on.
   const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
   const child = spawn(path, args, {
     stdio: options.stdio ?? "inherit",
     cwd,
-    env: environment(options, library, out),
+    env: environment(options, library, out, run),
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
   const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
@@ -214,7 +211,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const signal = signalName ? osConstants.signals[signalName] : 0;
   const exitCode = signal ? 128 + signal : code ?? 1;
   const pid = child.pid ?? 0;
-  const found = findRecordings(out, pid, since);
+  const found = findRecordings(dirname(out), run, pid);
   for (const { recording, own } of found) {
     if (own) noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
   }

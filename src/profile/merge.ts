@@ -1,0 +1,147 @@
+/** The figures of several processes put together. */
+import type { CallPath, Counters, Frame, Module, Process, Profile, Sizes, Totals } from "./profile.ts";
+
+function add(a: Counters, b: Counters): Counters {
+  return {
+    allocations: a.allocations + b.allocations,
+    bytes: a.bytes + b.bytes,
+    frees: a.frees + b.frees,
+    freedBytes: a.freedBytes + b.freedBytes,
+    reallocations: a.reallocations + b.reallocations,
+    carried: a.carried + b.carried,
+    temporary: a.temporary + b.temporary,
+    liveBytes: a.liveBytes + b.liveBytes,
+    liveCount: a.liveCount + b.liveCount,
+  };
+}
+
+function addSizes(a: Sizes | undefined, b: Sizes | undefined): Sizes | undefined {
+  if (!a || !b) return undefined;
+  return {
+    requests: a.requests.map((n, i) => n + (b.requests[i] ?? 0)),
+    slack: a.slack === undefined || b.slack === undefined ? undefined : a.slack + b.slack,
+  };
+}
+
+function addTotals(a: Totals, b: Totals): Totals {
+  return {
+    ...add(a, b),
+    peakBytes: a.peakBytes + b.peakBytes,
+    failed: a.failed + b.failed,
+    unknownFrees: a.unknownFrees + b.unknownFrees,
+    lostFrees: a.lostFrees + b.lostFrees,
+    untracked: a.untracked + b.untracked,
+    abandoned: a.abandoned + b.abandoned,
+    lostChildren: a.lostChildren + b.lostChildren,
+    fallbackAllocations: a.fallbackAllocations + b.fallbackAllocations,
+    overflowAllocations: a.overflowAllocations + b.overflowAllocations,
+  };
+}
+
+/** Modules of several processes under one numbering: the same file and build is the same module. */
+class Modules {
+  readonly all: Module[] = [];
+  readonly #numbers = new Map<string, number>();
+  readonly #frames: Map<number, Frame>[] = [];
+
+  number(module: Module): number {
+    const key = `${module.path}\0${module.buildId}`;
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      this.#numbers.set(key, number = this.all.push(module) - 1);
+      this.#frames.push(new Map());
+    }
+    return number;
+  }
+
+  /** A place in a module: the same object for each process that has it. */
+  frame(module: number, address: number): Frame {
+    const frames = this.#frames[module];
+    let frame = frames?.get(address);
+    if (!frame) frames?.set(address, frame = { module, address });
+    return frame ?? { module, address };
+  }
+}
+
+/** Call paths of several processes, each known by its stack. */
+class Paths {
+  readonly #paths = new Map<string, CallPath>();
+  readonly #numbers = new Map<Frame, number>();
+
+  add(path: CallPath, stack: readonly Frame[]): void {
+    const key = `${path.end} ${stack.map((frame) => this.#number(frame)).join(" ")}`;
+    const known = this.#paths.get(key);
+    this.#paths.set(key, {
+      ...path,
+      ...known && {
+        ...add(known, path),
+        peakBytes: known.peakBytes + path.peakBytes,
+        peakCount: known.peakCount + path.peakCount,
+      },
+      sizes: known ? addSizes(known.sizes, path.sizes) : path.sizes,
+      threads: known?.threads && path.threads ? [...known.threads, ...path.threads] : path.threads,
+      id: known?.id ?? this.#paths.size,
+      stack,
+    });
+  }
+
+  sorted(): CallPath[] {
+    return [...this.#paths.values()].sort((a, b) => b.bytes - a.bytes || a.id - b.id);
+  }
+
+  #number(frame: Frame): number {
+    let number = this.#numbers.get(frame);
+    if (number === undefined) this.#numbers.set(frame, number = this.#numbers.size);
+    return number;
+  }
+}
+
+/**
+ * The profiles of several processes as one: their sums. The peak is the sum of their peaks, which they may have had at
+ * different times; a timeline there is none. The same place in the same build of a module is one place; code of no
+ * object (JIT) is each process's own, and has no name.
+ */
+export function mergeProfiles(profiles: readonly [Profile, ...Profile[]]): Profile {
+  const [first] = profiles;
+  if (profiles.length === 1) return first;
+  const modules = new Modules();
+  const paths = new Paths();
+  const threads: Profile["threads"][number][] = [];
+  for (const profile of profiles) {
+    const numbers = profile.modules.map((module) => modules.number(module));
+    const renumbered = new Map(profile.threads.map((thread, i) => [thread.id, threads.length + i]));
+    const own = new Map<Frame, Frame>();
+    const frameOf = (frame: Frame): Frame => {
+      const module = numbers[frame.module];
+      let here = own.get(frame);
+      if (!here) own.set(frame, here = module === undefined ? { ...frame } : modules.frame(module, frame.address));
+      return here;
+    };
+    for (const path of profile.callPaths) {
+      const shares = path.threads?.map((share) => ({ ...share, thread: renumbered.get(share.thread) ?? share.thread }));
+      paths.add({ ...path, threads: shares }, path.stack.map(frameOf));
+    }
+    threads.push(...profile.threads.map((thread) => ({ ...thread, id: renumbered.get(thread.id) ?? thread.id })));
+  }
+  const limits = profiles.map((profile) => profile.limits);
+  // No perf map is that of all processes.
+  const process: Process = { ...first.process, pid: 0, running: profiles.some((p) => p.process.running) };
+  return {
+    ...first,
+    process,
+    merged: profiles.map((profile) => profile.process),
+    limits: {
+      ...first.limits,
+      peakError: limits.reduce((sum, { peakError }) => sum + peakError, 0),
+      sizes: limits.every(({ sizes }) => sizes),
+      noSpace: limits.some(({ noSpace }) => noSpace),
+      rejected: [...new Set(limits.flatMap(({ rejected }) => rejected))],
+    },
+    totals: profiles.map((profile) => profile.totals).reduce(addTotals),
+    threads,
+    modules: modules.all,
+    callPaths: paths.sorted(),
+    timeline: [],
+    names: undefined,
+  };
+}

@@ -1,0 +1,59 @@
+/** The recordings of one run: a program's, and those of the processes that it started. */
+import { readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { isRecording, readSnapshot } from "../recording/reader.ts";
+
+/** A recording as its header has it: whose it is. */
+export interface RecordedProcess {
+  /** The file. */
+  readonly path: string;
+  /** Number of the run, 0 when the library was preloaded by hand. */
+  readonly run: number;
+  /** The process. */
+  readonly pid: number;
+  /** Its parent when recording began. */
+  readonly parentPid: number;
+}
+
+function look(path: string): RecordedProcess | undefined {
+  if (!isRecording(path)) return undefined;
+  try {
+    const { header } = readSnapshot(path, []);
+    const h = (field: string) => header.number(0, field);
+    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid") };
+  } catch {
+    return undefined; // of another version, or half of one
+  }
+}
+
+function recordingsIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
+  return readdirSync(folder).filter((name) => !name.endsWith(".mark") && wanted(name))
+    .map((name) => look(join(folder, name))).filter((found) => found !== undefined);
+}
+
+/** The recordings in a folder of the run with that number. */
+export function processesOfRun(folder: string, run: number): RecordedProcess[] {
+  return recordingsIn(folder, () => true).filter((process) => process.run === run);
+}
+
+/**
+ * The recordings of the run that one belongs to, itself among them: those beside it with its run's number. Where the
+ * library was preloaded by hand there is none; then those whose names come from the same pattern (`ffi/file.c`), as far
+ * as their processes are parents and children.
+ */
+export function processesBeside(path: string): RecordedProcess[] {
+  const own = look(path);
+  if (!own) return [];
+  if (own.run !== 0) return processesOfRun(dirname(path), own.run);
+  const [stem = ""] = basename(path).replace(/\.heaptap$/, "").split(String(own.pid));
+  const beginning = stem.replace(/\.$/, "");
+  const rest = recordingsIn(dirname(path), (name) => name.startsWith(beginning)).filter((p) => p.run === 0);
+  const family = new Set<RecordedProcess>([own]);
+  const related = (a: RecordedProcess, b: RecordedProcess) =>
+    a.path === b.path || a.pid === b.pid || a.parentPid === b.pid || a.pid === b.parentPid;
+  // Each that joins may bring others along; a set is iterated with what comes to it meanwhile.
+  for (const member of family) {
+    for (const other of rest) if (related(member, other)) family.add(other);
+  }
+  return [...family].filter((member) => member === own || member.path !== own.path);
+}

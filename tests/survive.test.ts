@@ -1,0 +1,79 @@
+/** The programs that break profilers: each behaves as without heaptap, and its figures are exact or said to be not. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { libraryPath, Recording } from "../mod.ts";
+import type { Profile } from "../mod.ts";
+import { bump, FAMILIES, ownFigures } from "./families.ts";
+import type { Case } from "./families.ts";
+import { recordings, scratch, target } from "./helpers.ts";
+
+const folder = realpathSync(scratch());
+
+/** A target of a case, compiled apart from that of another with other flags. */
+function build({ source, flags = [] }: Case, ...more: string[]): string {
+  const key = [...flags, ...more].join("").replace(/\W+/g, "");
+  const inside = mkdtempSync(join(folder, `${key}-`));
+  return target(inside, source, ...flags, ...more);
+}
+
+/** What every recording must hold: call paths come to the totals, and the totals to what threads did. */
+function consistent({ totals, callPaths, threads }: Profile): void {
+  for (const figure of ["allocations", "bytes", "frees", "liveBytes", "liveCount", "temporary", "carried"] as const) {
+    const paths = callPaths.reduce((n, path) => n + path[figure], 0);
+    assert.equal(paths, totals[figure], `${figure} of call paths`);
+    assert.equal(threads.reduce((n, thread) => n + thread[figure], 0), totals[figure], `${figure} of threads`);
+  }
+  assert.equal(callPaths.reduce((n, path) => n + path.peakBytes, 0) <= totals.peakBytes + 1e6, true);
+}
+
+const COUNTS = ["untracked", "abandoned", "unknownFrees", "lostFrees", "failed", "lostChildren"] as const;
+
+for (const { number, title, cases } of FAMILIES) {
+  for (const one of cases) {
+    test(`family ${number}, ${title}: ${one.name}`, () => {
+      const program = build(one);
+      const args = [...one.args?.(folder) ?? []];
+      const preload = one.bump ? [bump(folder)] : [];
+      const run = (env: Record<string, string>) =>
+        spawnSync(program, args, { env: { ...process.env, ...one.env, ...env }, encoding: "utf8", timeout: 60_000 });
+      const plain = run(preload.length ? { LD_PRELOAD: preload.join(":") } : {});
+      const out = mkdtempSync(join(folder, "out-"));
+      const recorded = run({ LD_PRELOAD: [libraryPath(), ...preload].join(":"), HEAPTAP_OUT: join(out, "a.heaptap") });
+      assert.deepEqual([recorded.status, recorded.signal], [plain.status, plain.signal]);
+      assert.equal(recorded.stderr, plain.stderr);
+      if (!one.prints) assert.equal(recorded.stdout, plain.stdout);
+
+      const profiles = recordings(out).map((path) => Recording.open(path).profile())
+        .sort((a, b) => b.totals.allocations - a.totals.allocations);
+      for (const profile of profiles) {
+        consistent(profile);
+        for (const count of COUNTS) {
+          if (!one.unseen?.includes(count)) assert.equal(profile.totals[count], 0, count);
+        }
+      }
+      const main = profiles.find((profile) => profile.process.executable === program);
+      assert.ok(main);
+      if (one.own) assert.deepEqual(ownFigures(main, program), one.own);
+      if (one.source === "jumps.c") {
+        // What comes after the calls that were left is counted in full.
+        const after = main.callPaths.filter((path) => path.bytes === 300 * path.allocations);
+        assert.equal(after.reduce((n, path) => n + path.allocations, 0), 1000);
+      }
+      if (one.source === "storm.c") {
+        const { allocations, frees, untracked } = main.totals;
+        const calls = Number(/(\d+) calls/.exec(recorded.stdout)?.[1]);
+        const others = allocations + frees - ownFigures(main, program).allocations - ownFigures(main, program).frees;
+        assert.equal(allocations + frees + untracked - others, calls);
+      }
+      if (one.processes) {
+        const own = profiles.filter((profile) => profile.process.executable === program)
+          .map((profile) => ownFigures(profile, program).allocations).sort((a, b) => b - a);
+        assert.deepEqual(own.slice(-one.processes.length), one.processes);
+      }
+    });
+  }
+}
