@@ -336,20 +336,22 @@ static struct ht_confined ht_confine(const struct ht_bpf_program *program, int s
 {
     uint32_t idle;
     struct ht_confined c = { NULL, strict };
-    struct ht_thread *t = ht_begin(&idle);
-    if (!t || (!program && !strict))
+    if (!program && !strict)
         return c;
+    /* Recording begins here if it has not yet. The filter binds also what cannot be recorded. */
+    struct ht_thread *t = ht_begin(&idle);
     if (program)
         c.filter = ht_filter_copy(program);
     /* One that cannot be read is refused by the kernel, or allows nothing that we would know of. */
     c.strict = !c.filter;
-    if (ht_is_confined_by(&c))
+    if (t && ht_is_confined_by(&c))
         ht_provide(t, HT_CALLER());
     if (c.filter)
         ht_filter_add(c.filter);
     else
         ht_shared_add(&ht_strict, 1u);
-    ht_end(t, idle);
+    if (t)
+        ht_end(t, idle);
     return c;
 }
 

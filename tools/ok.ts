@@ -44,6 +44,7 @@ const STEPS: readonly [name: string, command: string[], count?: Count][] = [
   ["layout", [bin("deno"), "run", "-A", "tools/layout.ts", "--check"]],
   ["structure", [bin("deno"), "run", "-A", "tools/structure.ts"]],
   ["C tests", [bin("deno"), "run", "-A", "tools/test_c.ts"], ownCount],
+  ["everything that can fail does", [bin("deno"), "run", "-A", "tools/faults.ts"], ownCount],
   ["tests on Deno", [bin("deno"), "test", "-A", "--no-check", "tests"], denoCount],
   ["tests on Bun", [bin("bun"), "test", "--timeout", "120000", "tests"], bunCount],
 ];

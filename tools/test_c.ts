@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { isPathPattern } from "../mod.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
@@ -161,9 +162,48 @@ function model(): void {
   }
 }
 
+/** Random expressions of what the library takes, and texts, against the runtime's own. */
+function matching(): void {
+  const program = join(work, "match");
+  const sanitizers = SANITIZERS.filter(([, flags]) => sanitizerWorks(flags)).flatMap(([, flags]) => flags);
+  const flags = [...TEST, ...WARNINGS, "-O1", ...sanitizers];
+  const built = run("cc", [...flags, source("match_check.c"), "-lpthread", "-o", program]);
+  if (!built.ok) {
+    report("expressions for paths", built);
+    return;
+  }
+  let state = Number(seed) >>> 0;
+  const pick = (n: number) => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % 65537 % n;
+  const one = (of: readonly string[]) => of[pick(of.length)] ?? "";
+  const atom = (depth: number): string => {
+    if (depth > 0 && pick(4) === 0) return `(${one(["", "?:"])}${alternatives(depth - 1)})`;
+    return one(["a", "b", "c", "/", "\\.", ".", "[ab]", "[^a/]", "[a-c]", "\\w", "\\d", "[\\w.]", "\\W"]);
+  };
+  const sequence = (depth: number): string =>
+    Array.from({ length: pick(4) }, () => atom(depth) + one(["", "", "", "*", "+", "?", "*?", "+?"])).join("");
+  const alternatives = (depth: number): string =>
+    Array.from({ length: 1 + pick(3) * pick(2) }, () => sequence(depth)).join("|");
+  const lines: string[] = [];
+  let expected = "";
+  for (let i = 0; i < 20000; i++) {
+    const pattern = one(["", "", "^"]) + alternatives(3) + one(["", "", "$"]);
+    if (!isPathPattern(pattern)) continue;
+    const text = Array.from({ length: pick(8) }, () => one(["a", "b", "c", "/", ".", "1", "-"])).join("");
+    lines.push(`${pattern}\t${text}`);
+    expected += new RegExp(pattern).test(text) ? "1" : "0";
+  }
+  const result = spawnSync(program, [], { input: lines.join("\n") + "\n", encoding: "utf8", env: { HEAPTAP_OUT: "" } });
+  const got = result.stdout.trim();
+  const at = [...expected].findIndex((answer, i) => answer !== got[i]);
+  const ok = result.status === 0 && at < 0 && got.length === expected.length && expected.length > 5000;
+  const wrong = `seed ${seed}: ${lines[at]}: ${got[at]}, not ${expected[at]} ${result.stderr}`;
+  report("expressions for paths equal the runtime's", { ok, said: ok ? `${expected.length} of them` : wrong });
+}
+
 library();
 unwinding();
 model();
+matching();
 rmSync(work, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -48,7 +48,7 @@ export function missingPermission(error: unknown): string | undefined {
  * - Bsymbolic: our own names mean ours, whatever else is loaded
  * - nodelete: a thread may be inside a hook at any time
  */
-const FLAGS = [
+export const FLAGS: readonly string[] = [
   ..."-std=gnu11 -O2 -g -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden".split(" "),
   ..."-mgeneral-regs-only -fno-strict-aliasing -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,--build-id".split(" "),
   "-Wl,-soname,libheaptap.so",
