@@ -163,6 +163,66 @@ test("shells and build tools under --follow none leave their children as they ar
   assert.equal(recordings(inside).length, 1);
 });
 
+test("--only records the programs whose path matches, and spares the rest", () => {
+  const program = target(folder, "starts.c");
+  const run = (only: string) => {
+    const inside = mkdtempSync(join(folder, "only-"));
+    const args = ["run", "--no-report", "--only", only, "-o", join(inside, "a.heaptap"), "--", "sh", "-c"];
+    const { status, stderr } = heaptap([...args, `${program} late; perl -e 1; true`]);
+    assert.equal(status, 0, stderr);
+    return { programs: recordings(inside).map((path) => Recording.open(path).profile().process.executable), stderr };
+  };
+  assert.deepEqual(run("/starts$").programs, [program, program, program]);
+  assert.deepEqual(run("bin/(perl|awk)[^/]*$").programs.length, 1);
+  const none = run("^/nowhere/");
+  assert.deepEqual(none.programs, []);
+  assert.match(none.stderr, /no recording was made: .*no program's path matched "\^\/nowhere\/"/);
+  for (const wrong of ["(", "a(?=b)", "a{2}", "*a", "caf\u00e9"]) {
+    const { status, stderr } = heaptap(["run", "--only", wrong, "--", "true"]);
+    assert.deepEqual([status, stderr.trim().split("\n").length], [2, 1], wrong);
+  }
+  assert.equal(checkVariables({ HEAPTAP_ONLY: "a(?!b)" }).length, 1);
+});
+
+test("the processes of a run: the one with most allocations, a line for each other, --process and --all", () => {
+  const inside = mkdtempSync(join(folder, "processes-"));
+  const out = join(inside, "a.heaptap");
+  const program = target(folder, "starts.c");
+  const { stderr } = heaptap(["run", "-o", out, "--limit", "1", "--", program, "late"]);
+  assert.match(stderr, /the report is of .*starts \(pid \d+\), of 3 processes the one with most allocations/);
+  assert.equal(stderr.match(/also recorded: \d+ allocations of/g)?.length, 2);
+  const all = Recording.open(out).processes();
+  assert.deepEqual(all.map((recording) => recording.profile().totals.allocations), [10, 5, 3]);
+  const report = (path: string, ...options: string[]) => heaptap(["report", "--format", "json", ...options, path]);
+  const child = all[1]!.profile().process.pid;
+  assert.equal(JSON.parse(report(out, "--process", String(child)).stdout).summary.total_allocations, 5);
+  // From each of them the run is the same.
+  for (const { path } of all) {
+    const { summary, processes, allocations } = JSON.parse(report(path, "--all").stdout);
+    assert.deepEqual([summary.total_allocations, summary.total_bytes_allocated, summary.call_paths], [18, 1800, 3]);
+    assert.equal(processes.length, 3);
+    assert.equal(allocations.reduce((n: number, one: { count: number }) => n + one.count, 0), 18);
+  }
+  assert.match(heaptap(["report", "--all", out]).stdout, /3 processes[^]*sum of the processes' peaks/);
+  assert.equal(heaptap(["report", "--all", "--max-allocations", "17", out]).status, 3);
+  assert.equal(heaptap(["report", "--max-allocations", "17", out]).status, 0);
+  const wrong = heaptap(["report", "--process", "1", out]);
+  assert.deepEqual([wrong.status, wrong.stderr.trim().split("\n").length], [2, 1]);
+  assert.match(wrong.stderr, new RegExp(`Cannot show process 1: .* recordings of .*${child}`));
+  assert.match(heaptap(["report", "--all", "--since", "x", out]).stderr, /a mark is of one/);
+  for (const format of ["pprof", "html", "dhat", "massif", "collapsed", "speedscope", "csv"]) {
+    assert.equal(heaptap(["report", "--all", "--format", format, "-o", join(inside, "r"), out]).status, 0, format);
+  }
+});
+
+test("preloaded by hand, a run is known by its processes' parents", () => {
+  const inside = mkdtempSync(join(folder, "by-hand-"));
+  const env = { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: join(inside, "x.heaptap") };
+  for (let i = 0; i < 2; i++) assert.equal(spawnSync(target(folder, "starts.c"), ["late"], { env }).status, 0);
+  assert.equal(recordings(inside).length, 6);
+  assert.equal(Recording.open(join(inside, "x.heaptap")).processes().length, 3);
+});
+
 test("--no-command-line keeps the arguments out of the recording", () => {
   const out = join(folder, "secret.heaptap");
   const args = ["run", "--no-report", "--no-command-line", "-o", out, "--", "perl", "-e", "1", "hunter2"];

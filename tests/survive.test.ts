@@ -1,15 +1,15 @@
 /** The programs that break profilers: each behaves as without heaptap, and its figures are exact or said to be not. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdtempSync, realpathSync } from "node:fs";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, Recording } from "../mod.ts";
 import type { Profile } from "../mod.ts";
 import { bump, FAMILIES, ownFigures } from "./families.ts";
 import type { Case } from "./families.ts";
-import { recordings, scratch, target } from "./helpers.ts";
+import { recordings, ROOT, scratch, target } from "./helpers.ts";
 
 const folder = realpathSync(scratch());
 
@@ -77,3 +77,65 @@ for (const { number, title, cases } of FAMILIES) {
     });
   }
 }
+
+const SCRIPT = join(ROOT, "tests/scripts/family.ts");
+const RUNTIME = "Deno" in globalThis ? [process.execPath, "run", "-A", SCRIPT] : [process.execPath, SCRIPT];
+
+for (const { number, cases } of FAMILIES) {
+  for (const one of cases.filter((one) => one.inProcess && one.own)) {
+    test(`family ${number} in a script's own process: ${one.name}`, () => {
+      const library = build(one, "-shared", "-fPIC", "-ldl");
+      const out = join(mkdtempSync(join(folder, "out-")), "a.heaptap");
+      const [command = "", ...args] = RUNTIME;
+      const { status, stderr } = spawnSync(command, [...args, library, out], { encoding: "utf8", timeout: 60_000 });
+      assert.equal(status, 0, stderr);
+      const profile = Recording.open(out).profile();
+      consistent(profile);
+      // What a library's function allocates before it is called is not there: the figures are those of the calls.
+      assert.deepEqual(ownFigures(profile, library), one.own);
+    });
+  }
+}
+
+const ALLOCATORS = ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"]
+  .map((name) => join("/usr/lib/x86_64-linux-gnu", name));
+
+for (const allocator of ALLOCATORS) {
+  test(`family 22, ${basename(allocator)} preloaded before and after heaptap`, {
+    skip: !existsSync(allocator) && `${basename(allocator)} is not installed`,
+  }, () => {
+    for (const source of ["counts.c", "aligned.c", "pingpong.c"]) {
+      const program = target(folder, source);
+      const plain = spawnSync(program, [], { env: { LD_PRELOAD: allocator } });
+      for (const order of [[libraryPath(), allocator], [allocator, libraryPath()]]) {
+        const out = join(mkdtempSync(join(folder, "out-")), "a.heaptap");
+        const env = { LD_PRELOAD: order.join(":"), HEAPTAP_OUT: out };
+        assert.equal(spawnSync(program, [], { env }).status, plain.status, source);
+        // Not all have all functions: with jemalloc pvalloc's blocks come from elsewhere, and the program dies of that.
+        if (plain.signal) continue;
+        // Before us, the allocator is what the program calls: nothing comes here, and there is no recording.
+        if (order[0] === allocator) continue;
+        const profile = Recording.open(out).profile();
+        consistent(profile);
+        assert.match(profile.process.allocator, new RegExp(basename(allocator).split(".")[0] ?? ""));
+        const { own } = FAMILIES.flatMap(({ cases }) => cases).find((one) => one.source === source && one.own) ?? {};
+        assert.deepEqual(ownFigures(profile, program), own, source);
+      }
+    }
+  });
+}
+
+test("family 13, 10,000 forks of a threaded program while others allocate", {
+  skip: !("Deno" in globalThis) && "once is enough: no part of it is the runtime's",
+}, () => {
+  const program = target(folder, "forks.c");
+  const out = mkdtempSync(join(folder, "out-"));
+  const env = {
+    ...process.env,
+    LD_PRELOAD: libraryPath(),
+    HEAPTAP_OUT: join(out, "a.heaptap"),
+    HEAPTAP_FOLLOW: "exec",
+  };
+  assert.equal(spawnSync(program, ["10000"], { env, timeout: 110_000 }).status, 0);
+  assert.equal(recordings(out).length, 1);
+});

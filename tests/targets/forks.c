@@ -1,5 +1,5 @@
 /*
- * Three threads allocate and free all the time while the main thread forks 300 children, each of which
+ * forks COUNT: three threads allocate and free all the time while the main thread forks so many children (300), each of which
  * makes 10 malloc(100) and ends with 0. Exits with 0 when all did; hangs for ever when a child
  * inherited a lock.
  */
@@ -21,13 +21,14 @@ static void *churn(void *unused)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int count = argc > 1 ? atoi(argv[1]) : 300;
     pthread_t threads[3];
     int bad = 0;
     for (int i = 0; i < 3; i++)
         pthread_create(&threads[i], NULL, churn, NULL);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < count; i++) {
         pid_t child = fork();
         if (child == 0) {
             for (int j = 0; j < 10; j++)
