@@ -9,7 +9,7 @@ import { libraryPath, Recording } from "../mod.ts";
 import type { Profile } from "../mod.ts";
 import { bump, FAMILIES, ownFigures } from "./families.ts";
 import type { Case } from "./families.ts";
-import { recordings, ROOT, scratch, target } from "./helpers.ts";
+import { heaptap, recordings, ROOT, scratch, target } from "./helpers.ts";
 
 const folder = realpathSync(scratch());
 
@@ -138,4 +138,29 @@ test("family 13, 10,000 forks of a threaded program while others allocate", {
   };
   assert.equal(spawnSync(program, ["10000"], { env, timeout: 110_000 }).status, 0);
   assert.equal(recordings(out).length, 1);
+});
+
+test("family 22, a program under AddressSanitizer is recorded, one under ThreadSanitizer refused", () => {
+  const inside = mkdtempSync(join(folder, "sanitized-"));
+  const sanitized = (kind: string) => {
+    const out = join(inside, kind);
+    const source = join(ROOT, "tests/targets/counts.c");
+    const { status } = spawnSync("cc", ["-g", "-O1", "-fno-builtin", `-fsanitize=${kind}`, source, "-o", out]);
+    return status === 0 ? out : undefined;
+  };
+  const [address, thread] = [sanitized("address"), sanitized("thread")];
+  if (address) {
+    const out = join(inside, "a.heaptap");
+    const env = { ASAN_OPTIONS: "detect_leaks=0" };
+    const { status, stderr } = heaptap(["run", "--no-report", "-o", out, "--", address], { env });
+    assert.equal(status, 7, stderr);
+    const profile = Recording.open(out).profile();
+    consistent(profile);
+    assert.deepEqual(ownFigures(profile, address), { allocations: 1111, bytes: 121000, frees: 1090 });
+  }
+  if (thread) {
+    const { status, stderr } = heaptap(["run", "--", thread]);
+    assert.deepEqual([status, stderr.trim().split("\n").length], [2, 1]);
+    assert.match(stderr, /ThreadSanitizer/);
+  }
 });

@@ -45,6 +45,8 @@ const STEPS: readonly [name: string, command: string[], count?: Count][] = [
   ["structure", [bin("deno"), "run", "-A", "tools/structure.ts"]],
   ["C tests", [bin("deno"), "run", "-A", "tools/test_c.ts"], ownCount],
   ["everything that can fail does", [bin("deno"), "run", "-A", "tools/faults.ts"], ownCount],
+  ["two minutes of churn", [bin("deno"), "run", "-A", "tools/churn.ts", "120"], ownCount],
+  ["hostile recordings", [bin("deno"), "run", "-A", "tools/fuzz.ts", "3000"], ownCount],
   ["tests on Deno", [bin("deno"), "test", "-A", "--no-check", "tests"], denoCount],
   ["tests on Bun", [bin("bun"), "test", "--timeout", "120000", "tests"], bunCount],
 ];
