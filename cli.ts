@@ -698,8 +698,7 @@ function checkReportPath(path: string): void {
   };
   if (path === "") refuse("name a file, or - for stdout");
   const found = statSync(path, { throwIfNoEntry: false });
-  // Not of a pipe: looking at one waits for its other end.
-  if (found?.isFile() && isRecording(path)) refuse("it is a recording; name another file for the report");
+  if (isRecording(path)) refuse("it is a recording; name another file for the report");
   if (found?.isDirectory()) refuse("it is a folder");
   if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
 }

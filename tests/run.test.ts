@@ -186,6 +186,7 @@ test("--only records the programs whose path matches, and spares the rest", () =
 
 test("the processes of a run: the one with most allocations, a line for each other, --process and --all", () => {
   const inside = mkdtempSync(join(folder, "processes-"));
+  spawnSync("mkfifo", [join(inside, "a.1.heaptap")]); // nobody waits at it
   const out = join(inside, "a.heaptap");
   const program = target(folder, "starts.c");
   const { stderr } = heaptap(["run", "-o", out, "--limit", "1", "--", program, "late"]);

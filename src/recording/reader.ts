@@ -5,7 +5,7 @@
  * the file, every reference to what it refers to, so that a damaged or hostile file can give wrong
  * figures but never a crash, a hang or unbounded memory.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from "node:fs";
 import {
   BYTE_ORDER,
   CONSTANTS,
@@ -44,7 +44,8 @@ export class RecordingError extends Error {
 const MAX_SIZE = 2 ** 32;
 
 /**
- * Whether a file begins as a recording does. False when it cannot be read.
+ * Whether a file begins as a recording does. False when it cannot be read, and of what is no file: opening a pipe would
+ * wait for its other end.
  *
  * @example
  * ```ts
@@ -55,6 +56,7 @@ const MAX_SIZE = 2 ** 32;
  */
 export function isRecording(path: string): boolean {
   try {
+    if (!statSync(path).isFile()) return false;
     const fd = openSync(path, "r");
     try {
       const bytes = new Uint8Array(8);
