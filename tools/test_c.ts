@@ -18,6 +18,11 @@ const SANITIZERS: readonly [string, string[]][] = [
   ["undefined behaviour sanitizer", ["-fsanitize=undefined", "-fno-sanitize-recover=all"]],
 ];
 
+/** For what is shared without locks. It wants memory where it lies without address space randomisation. */
+const THREADS: readonly [string, string[]] = ["thread sanitizer", ["-fsanitize=thread"]];
+const placed = (flags: readonly string[], command: string, args: string[]): [string, string[]] =>
+  flags.includes("-fsanitize=thread") ? ["setarch", ["-R", command, ...args]] : [command, args];
+
 const work = mkdtempSync(join(tmpdir(), "heaptap-test-"));
 const seed = process.env.SEED ?? String(Date.now() % 100000);
 let passed = 0;
@@ -48,7 +53,7 @@ function sanitizerWorks(flags: string[]): boolean {
     input: "int main(void) { return 0; }",
     cwd: work,
   });
-  return source.status === 0 && run(probe, []).ok;
+  return source.status === 0 && run(...placed(flags, probe, [])).ok;
 }
 
 function source(name: string): string {
@@ -128,7 +133,7 @@ function model(): void {
     [", depth 4", { HEAPTAP_DEPTH: "4" }],
     [", sizes", { HEAPTAP_SIZES: "on" }],
   ];
-  for (const [kind, flags] of [["", []], ...SANITIZERS] as [string, string[]][]) {
+  for (const [kind, flags] of [["", []], ...SANITIZERS, THREADS] as [string, string[]][]) {
     if (kind && !sanitizerWorks(flags)) {
       console.log(`skip the model under ${kind}: not installed`);
       skipped++;
@@ -152,9 +157,10 @@ function model(): void {
     for (const [variant, env] of variants) {
       report(
         `random operations equal the model${variant}${kind && ` (${kind})`}`,
-        run(program, [seed, kind ? "4000" : "20000"], {
+        run(...placed(flags, program, [seed, kind === THREADS[0] ? "1000" : kind ? "4000" : "20000"]), {
           HEAPTAP_OUT: join(work, "model.%p.heaptap"),
           ASAN_OPTIONS: "allocator_may_return_null=1",
+          TSAN_OPTIONS: "allocator_may_return_null=1 halt_on_error=1",
           ...env,
         }),
       );

@@ -45,8 +45,8 @@ struct block {
     int site;
 };
 
-/* The address sanitizer's aligned_alloc refuses what glibc's allows. */
-#ifdef __SANITIZE_ADDRESS__
+/* The sanitizers' aligned_alloc refuses what glibc's allows. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ALIGNED ht_hook_memalign
 #else
 #define ALIGNED ht_hook_aligned_alloc
