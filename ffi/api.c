@@ -163,7 +163,7 @@ HT_EXPORT uint32_t heaptap_process(void)
     ht_shared_set(&h->multi, 1u);
     ht_hold_if_shared(t);
     ht_peak_flush(t, t->counters->current);
-    ht_lock(&ht_p.thread_lock);
+    ht_lock_bare(&ht_p.thread_lock); /* two system calls would cost more than all the rest */
     if (ht_p.looks++ % HT_LOOK_EVERY(ht_p.live_count) == 0)
         ht_threads_look(HT_PROBES, 0);
     struct ht_totals totals = ht_p.ended;
@@ -178,7 +178,7 @@ HT_EXPORT uint32_t heaptap_process(void)
         held = (uint32_t)ht_window_hold(t, level);
     if (!f->watch)
         ht_window_release(t);
-    ht_unlock(&ht_p.thread_lock);
+    ht_unlock_bare(&ht_p.thread_lock);
     ht_peak_next(t, t->counters->current, level);
     ht_peak_raise((int64_t)totals.current);
     ht_figures_put(f, &totals, level, window, ht_peek(&h->peak));
