@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { combine } from "../profile/figures.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { commandLine } from "../profile/profile.ts";
@@ -62,15 +63,11 @@ export function isBytes(figure: keyof RunFigures): boolean {
   return figure !== "allocations" && figure !== "temporary";
 }
 
+const FIGURES = ["allocations", "bytes", "peakBytes", "liveBytes", "temporary"] as const;
+
 /** Figures put together. */
 export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
-  return {
-    allocations: a.allocations + b.allocations,
-    bytes: a.bytes + b.bytes,
-    peakBytes: a.peakBytes + b.peakBytes,
-    liveBytes: a.liveBytes + b.liveBytes,
-    temporary: a.temporary + b.temporary,
-  };
+  return combine(FIGURES, a, b);
 }
 
 /** Version of the JSON report's shape; counts up when a key changes its meaning or goes away. */

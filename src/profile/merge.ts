@@ -1,19 +1,6 @@
 /** The figures of several processes put together. */
-import type { CallPath, Counters, Frame, Module, Process, Profile, Sizes, Totals } from "./profile.ts";
-
-function add(a: Counters, b: Counters): Counters {
-  return {
-    allocations: a.allocations + b.allocations,
-    bytes: a.bytes + b.bytes,
-    frees: a.frees + b.frees,
-    freedBytes: a.freedBytes + b.freedBytes,
-    reallocations: a.reallocations + b.reallocations,
-    carried: a.carried + b.carried,
-    temporary: a.temporary + b.temporary,
-    liveBytes: a.liveBytes + b.liveBytes,
-    liveCount: a.liveCount + b.liveCount,
-  };
-}
+import { combine, combineCounters, UNSEEN } from "./figures.ts";
+import type { CallPath, Frame, Module, Process, Profile, Sizes, Totals } from "./profile.ts";
 
 function addSizes(a: Sizes | undefined, b: Sizes | undefined): Sizes | undefined {
   if (!a || !b) return undefined;
@@ -23,19 +10,10 @@ function addSizes(a: Sizes | undefined, b: Sizes | undefined): Sizes | undefined
   };
 }
 
+const REST = [...UNSEEN, "peakBytes", "fallbackAllocations", "overflowAllocations"] as const;
+
 function addTotals(a: Totals, b: Totals): Totals {
-  return {
-    ...add(a, b),
-    peakBytes: a.peakBytes + b.peakBytes,
-    failed: a.failed + b.failed,
-    unknownFrees: a.unknownFrees + b.unknownFrees,
-    lostFrees: a.lostFrees + b.lostFrees,
-    untracked: a.untracked + b.untracked,
-    abandoned: a.abandoned + b.abandoned,
-    lostChildren: a.lostChildren + b.lostChildren,
-    fallbackAllocations: a.fallbackAllocations + b.fallbackAllocations,
-    overflowAllocations: a.overflowAllocations + b.overflowAllocations,
-  };
+  return { ...combineCounters(a, b), ...combine(REST, a, b) };
 }
 
 /** Modules of several processes under one numbering: the same file and build is the same module. */
@@ -74,9 +52,8 @@ class Paths {
     this.#paths.set(key, {
       ...path,
       ...known && {
-        ...add(known, path),
-        peakBytes: known.peakBytes + path.peakBytes,
-        peakCount: known.peakCount + path.peakCount,
+        ...combineCounters(known, path),
+        ...combine(["peakBytes", "peakCount"], known, path),
       },
       sizes: known ? addSizes(known.sizes, path.sizes) : path.sizes,
       threads: known?.threads && path.threads ? [...known.threads, ...path.threads] : path.threads,

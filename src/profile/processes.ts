@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isRecording, readSnapshot } from "../recording/reader.ts";
+import { readMoment } from "./read.ts";
 
 /** A recording as its header has it: whose it is. */
 export interface RecordedProcess {
@@ -47,13 +48,24 @@ export function processesBeside(path: string): RecordedProcess[] {
   if (own.run !== 0) return processesOfRun(dirname(path), own.run);
   const [stem = ""] = basename(path).replace(/\.heaptap$/, "").split(String(own.pid));
   const beginning = stem.replace(/\.$/, "");
-  const rest = recordingsIn(dirname(path), (name) => name.startsWith(beginning)).filter((p) => p.run === 0);
+  const rest = recordingsIn(dirname(path), (name) => name.startsWith(beginning) && name !== basename(path))
+    .filter((process) => process.run === 0);
   const family = new Set<RecordedProcess>([own]);
   const related = (a: RecordedProcess, b: RecordedProcess) =>
-    a.path === b.path || a.pid === b.pid || a.parentPid === b.pid || a.pid === b.parentPid;
+    a.pid === b.pid || a.parentPid === b.pid || a.pid === b.parentPid;
   // Each that joins may bring others along; a set is iterated with what comes to it meanwhile.
   for (const member of family) {
     for (const other of rest) if (related(member, other)) family.add(other);
   }
-  return [...family].filter((member) => member === own || member.path !== own.path);
+  return [...family];
+}
+
+/** The same, the one with most allocations first; among equals the one that `isFirst` names. */
+export function byAllocations(
+  processes: readonly RecordedProcess[],
+  isFirst: (process: RecordedProcess) => boolean,
+): RecordedProcess[] {
+  return processes.map((process) => ({ process, allocations: readMoment(process.path).totals.allocations }))
+    .sort((a, b) => b.allocations - a.allocations || Number(isFirst(b.process)) - Number(isFirst(a.process)))
+    .map(({ process }) => process);
 }

@@ -4,7 +4,7 @@ import { LAYOUT } from "../recording/layout.ts";
 import { copyRecording, readSnapshot, RecordingError } from "../recording/reader.ts";
 import { writeWhole } from "../recording/whole_file.ts";
 import { mergeProfiles } from "./merge.ts";
-import { processesBeside } from "./processes.ts";
+import { byAllocations, processesBeside } from "./processes.ts";
 import { matching, readMoment, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import { profileSince } from "./since.ts";
@@ -63,9 +63,7 @@ export class Recording {
    * ```
    */
   processes(): Recording[] {
-    const allocations = (path: string) => readMoment(path).totals.allocations;
-    return processesBeside(this.path).map(({ path }) => ({ path, allocations: allocations(path) }))
-      .sort((a, b) => b.allocations - a.allocations || Number(b.path === this.path) - Number(a.path === this.path))
+    return byAllocations(processesBeside(this.path), ({ path }) => path === this.path)
       .map(({ path }) => new Recording(path));
   }
 

@@ -1,4 +1,5 @@
 /** What came after a moment: the difference between a profile and an earlier moment of its recording. */
+import { combine, combineCounters, UNSEEN } from "./figures.ts";
 import type { CallPath, Counters, Profile, Sizes } from "./profile.ts";
 import type { Moment } from "./read.ts";
 
@@ -15,17 +16,7 @@ const NOTHING: Counters = {
 };
 
 function less(now: Counters, then: Counters = NOTHING): Counters {
-  return {
-    allocations: now.allocations - then.allocations,
-    bytes: now.bytes - then.bytes,
-    frees: now.frees - then.frees,
-    freedBytes: now.freedBytes - then.freedBytes,
-    reallocations: now.reallocations - then.reallocations,
-    carried: now.carried - then.carried,
-    temporary: now.temporary - then.temporary,
-    liveBytes: now.liveBytes - then.liveBytes,
-    liveCount: now.liveCount - then.liveCount,
-  };
+  return combineCounters(now, then, -1);
 }
 
 function lessSizes(now: Sizes, then: Sizes | undefined): Sizes {
@@ -74,12 +65,7 @@ export function profileSince(now: Profile, then: Moment): Profile {
     totals: {
       ...less(totals, then.totals),
       peakBytes: newPeak ? totals.peakBytes - then.totals.liveBytes : 0,
-      failed: totals.failed - then.totals.failed,
-      unknownFrees: totals.unknownFrees - then.totals.unknownFrees,
-      lostFrees: totals.lostFrees - then.totals.lostFrees,
-      untracked: totals.untracked - then.totals.untracked,
-      abandoned: totals.abandoned - then.totals.abandoned,
-      lostChildren: totals.lostChildren - then.totals.lostChildren,
+      ...combine(UNSEEN, totals, then.totals, -1),
       fallbackAllocations: ending("full"),
       overflowAllocations: ending("none"),
     },

@@ -9,7 +9,8 @@ import process from "node:process";
 import { libraryPath } from "../native/build.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
-import { processesOfRun } from "../profile/processes.ts";
+import { byAllocations, processesOfRun } from "../profile/processes.ts";
+import type { RecordedProcess } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
 import { isRecording } from "../recording/reader.ts";
 import { inspectProgram } from "./program.ts";
@@ -95,10 +96,9 @@ function prepareOutput(out: string): () => void {
 
 /** The recordings of a run, the one with most allocations first; `own` when it is the program's, not a child's. */
 function findRecordings(folder: string, run: number, pid: number): { recording: Recording; own: boolean }[] {
-  const [first] = processesOfRun(folder, run);
-  if (!first) return [];
-  const own = new Set(processesOfRun(folder, run).filter((process) => process.pid === pid).map(({ path }) => path));
-  return Recording.open(first.path).processes().map((recording) => ({ recording, own: own.has(recording.path) }));
+  const isOwn = (process: RecordedProcess) => process.pid === pid;
+  return byAllocations(processesOfRun(folder, run), isOwn)
+    .map((process) => ({ recording: Recording.open(process.path), own: isOwn(process) }));
 }
 
 function environment(
