@@ -44,7 +44,7 @@ HT_INLINE uint32_t ht_busy(struct ht_thread *t)
 HT_INLINE void ht_idle(struct ht_thread *t, uint32_t idle)
 {
     ht_signal_fence();
-    t->idle = idle;
+    ht_shared_set(&t->idle, idle);
 }
 
 static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
@@ -135,8 +135,8 @@ static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, s
     }
     uint32_t bucket = ht_bucket_here(t, at);
     ht_hold_if_shared(t);
-    if (*word)
-        ht_count_lost(t, *word, block);
+    if (ht_peek(word))
+        ht_count_lost(t, ht_peek(word), block);
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *r = ht_record(t, &bucket);
         ht_peak_keep(r);
@@ -160,8 +160,8 @@ static void ht_count_nothing(struct ht_thread *t, void *block)
     uint64_t *word = block ? ht_shadow_word(block) : NULL;
     if (!word)
         return;
-    if (*word)
-        ht_count_lost(t, *word, block);
+    if (ht_peek(word))
+        ht_count_lost(t, ht_peek(word), block);
     ht_own_set(word, HT_SHADOW_UNCOUNTED);
 }
 
@@ -176,8 +176,8 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
     }
     uint32_t bucket = ht_bucket_here(t, at);
     ht_hold_if_shared(t);
-    if (*word)
-        ht_count_lost(t, *word, block);
+    if (ht_peek(word))
+        ht_count_lost(t, ht_peek(word), block);
     uint64_t grown = size > old.size ? size - old.size : 0;
     uint64_t shrunk = size < old.size ? old.size - size : 0;
     uint64_t carried = old.size - shrunk;
@@ -216,7 +216,7 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
 static uint64_t ht_take_block(const void *block)
 {
     uint64_t *word = ht_shadow_find(block);
-    uint64_t value = word ? *word : 0;
+    uint64_t value = word ? ht_peek(word) : 0;
     if (value)
         ht_own_set(word, 0);
     return value;
@@ -335,7 +335,7 @@ HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
 {
     struct ht_thread *t = ht_self;
     uint64_t *word = ht_shadow_find(block);
-    if (HT_LIKELY(word && !*word && size < HT_SIZE_LARGE)) {
+    if (HT_LIKELY(word && !ht_peek(word) && size < HT_SIZE_LARGE)) {
         if (t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]))
             return ht_note_allocation_as(HT_IDLE_PATHS, t, word, block, size, at);
         if (t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS]))
@@ -348,7 +348,7 @@ HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word
 {
     t->idle = HT_BUSY;
     ht_signal_fence();
-    uint64_t value = *word, size = ht_shadow_size(value);
+    uint64_t value = ht_peek(word), size = ht_shadow_size(value);
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
     /* The tag of an unknown block is 0, which is nobody's. */

@@ -11,7 +11,8 @@
  * that (real.c).
  *
  * Who writes: the thread that owns the block at that moment; between a free and the next malloc of
- * an address the allocator below orders the two. First-level pointers are set once, by
+ * an address the allocator below orders the two, in ways of its own that no tool need see: words are
+ * read and written whole. First-level pointers are set once, by
  * compare-and-swap. Nothing is locked, hashed or moved.
  */
 #include "heaptap.h"
@@ -108,8 +109,8 @@ static struct ht_block ht_shadow_block(uint64_t value, const void *block)
     struct ht_block b = { ht_shadow_size(value), ht_shadow_bucket(value), (uint32_t)ht_shadow_tag(value) - 1 };
     if (HT_UNLIKELY(ht_shadow_tag(value) == HT_SLOT_LARGE)) {
         uint64_t *slot_at = ht_large_word(block, 1), *size_at = ht_large_word(block, 2);
-        b.slot = (uint32_t)*slot_at - 1;
-        b.size = *size_at;
+        b.slot = (uint32_t)ht_peek(slot_at) - 1;
+        b.size = ht_peek(size_at);
         ht_own_set(slot_at, 0);
         ht_own_set(size_at, 0);
     }

@@ -220,11 +220,12 @@ static void ht_thread_mend(struct ht_thread *t)
     ht_own_set(&c->temporary, s.temporary);
 }
 
-/* Moves the i-th of the live threads to the ended ones: nobody writes its record any more. */
+/* Moves the i-th of the live threads to the ended ones: nobody writes its record any more. Each hook's
+ * last store was to `idle` (ht_idle): who finds the thread gone and reads that sees all that it wrote. */
 static void ht_thread_retire(uint32_t i)
 {
     struct ht_thread *t = ht_thread_in_order(i);
-    if (t->idle == HT_BUSY)
+    if (ht_shared_get(&t->idle) == HT_BUSY)
         ht_thread_mend(t);
     ht_order_swap(i, --ht_p.live_count);
     ht_totals_add(&ht_p.ended, t->counters, 1);
