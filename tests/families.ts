@@ -3,11 +3,8 @@
  * Figures are those of the program's own calls: call paths whose innermost frame, but for the C++ library's, is the
  * program's. survive.test.ts runs them, tools/reliability.ts puts other profilers beside them.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Profile } from "../mod.ts";
-import { ROOT, target } from "./helpers.ts";
+import { plugin, target } from "./helpers.ts";
 
 /** Figures of a program's own calls. */
 export interface OwnFigures {
@@ -46,13 +43,8 @@ export interface Family {
   readonly cases: readonly Case[];
 }
 
-const plugin = (name: string, size: number) => (folder: string) => {
-  const out = join(folder, `${name}.so`);
-  const flags = ["-shared", "-fPIC", "-g", "-O1", "-fno-builtin", `-DNAME=${name}`, `-DSIZE=${size}`];
-  if (!existsSync(out)) spawnSync("cc", [...flags, "-o", out, join(ROOT, "tests/targets/plugin.c")]);
-  return out;
-};
-const [first, second] = [plugin("first_plugin", 1000), plugin("second_plugin", 2000)];
+const first = (folder: string) => plugin(folder, "first_plugin", 1000);
+const second = (folder: string) => plugin(folder, "second_plugin", 2000);
 
 /** The allocator that may be interrupted, as a library. */
 export function bump(folder: string): string {

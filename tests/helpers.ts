@@ -27,6 +27,16 @@ export function target(folder: string, source: string, ...flags: string[]): stri
   return out;
 }
 
+/** Compiles the library that targets load and unload (plugin.c): its function makes a malloc(size) and frees it. */
+export function plugin(folder: string, name: string, size: number): string {
+  const out = join(folder, `${name}.so`);
+  if (existsSync(out)) return out;
+  const flags = ["-shared", "-fPIC", "-g", "-O1", "-fno-builtin", `-DNAME=${name}`, `-DSIZE=${size}`];
+  const built = spawnSync("cc", [...flags, "-o", out, join(ROOT, "tests/targets/plugin.c")], { encoding: "utf8" });
+  if (built.status !== 0) throw new Error(built.stderr);
+  return out;
+}
+
 /** How the command line of the runtime under test is started. */
 export const CLI: readonly string[] = "Deno" in globalThis
   ? [process.execPath, "run", "-A", join(ROOT, "cli.ts")]

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { checkVariables, inspectProgram, libraryPath, profile, Recording, Symbols } from "../mod.ts";
-import { CLI, heaptap, recordings, ROOT, scratch, target, without } from "./helpers.ts";
+import { CLI, heaptap, plugin, recordings, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const quiet = { stdio: "ignore" } as const;
@@ -378,13 +378,7 @@ test("a preloaded allocator keeps working below us", {
 
 test("an address that another library took over never takes its names", async () => {
   const libraries = [["first_plugin", 1000], ["second_plugin", 2000]] as const;
-  const paths = libraries.map(([name, size]) => {
-    const out = join(folder, `${name}.so`);
-    const source = join(ROOT, "tests/targets/plugin.c");
-    const flags = ["-shared", "-fPIC", "-g", "-O1", "-fno-builtin", `-DNAME=${name}`, `-DSIZE=${size}`];
-    assert.equal(spawnSync("cc", [...flags, "-o", out, source]).status, 0);
-    return out;
-  });
+  const paths = libraries.map(([name, size]) => plugin(folder, name, size));
   const out = join(folder, "plugins.heaptap");
   const { recording, exitCode } = await profile([target(folder, "plugins.c", "-ldl"), ...paths], { out, ...quiet });
   assert.equal(exitCode, 0);

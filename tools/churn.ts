@@ -3,25 +3,20 @@
  * looked at a thousand times from outside. Memory, recording and cost of an allocation must stay flat, counters must never
  * fall, and what is live must be what the program can have live. churn.ts [SECONDS], an hour when left out.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { libraryPath, Recording } from "../mod.ts";
-import { ROOT, target } from "../tests/helpers.ts";
+import { plugin, target } from "../tests/helpers.ts";
 
 const seconds = Number(process.argv[2] ?? 3600);
 const LOOKS = 1000;
 const work = mkdtempSync(join(tmpdir(), "heaptap-churn-"));
 const program = target(work, "churn.c", "-ldl");
-const plugins = ([["first_plugin", 1000], ["second_plugin", 2000]] as const).map(([name, size]) => {
-  const out = join(work, `${name}.so`);
-  const flags = ["-shared", "-fPIC", "-g", "-O1", "-fno-builtin", `-DNAME=${name}`, `-DSIZE=${size}`];
-  spawnSync("cc", [...flags, "-o", out, join(ROOT, "tests/targets/plugin.c")]);
-  return out;
-});
+const plugins = [plugin(work, "first_plugin", 1000), plugin(work, "second_plugin", 2000)];
 const out = join(work, "a.heaptap");
 const breaches: string[] = [];
 const check = (holds: boolean, what: string) => {

@@ -37,6 +37,15 @@ function run(command: readonly string[], env: Readonly<Record<string, string>>):
   };
 }
 
+/** A program, how it is started, and how it behaves by itself. */
+interface Subject {
+  readonly one: Case;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly preload: readonly string[];
+  readonly plain: Outcome;
+}
+
 const count = (n: number) => n.toLocaleString("en-US");
 
 /** How a program behaved beside how it behaves by itself; nothing when alike. */
@@ -48,13 +57,7 @@ function difference(plain: Outcome, with_: Outcome, prints: boolean): string[] {
   return said;
 }
 
-function heaptap(
-  one: Case,
-  program: string,
-  args: readonly string[],
-  preload: readonly string[],
-  plain: Outcome,
-): string {
+function heaptap({ one, program, args, preload, plain }: Subject): string {
   const out = mkdtempSync(join(folder, "heaptap-"));
   const LD_PRELOAD = [libraryPath(), ...preload].join(":");
   const got = run([program, ...args], { ...one.env, LD_PRELOAD, HEAPTAP_OUT: join(out, "a.heaptap") });
@@ -67,13 +70,7 @@ function heaptap(
   return [...difference(plain, got, one.prints === true), `${count(seen)}${processes}`, ...told].join("; ");
 }
 
-function heaptrack(
-  one: Case,
-  program: string,
-  args: readonly string[],
-  preload: readonly string[],
-  plain: Outcome,
-): string {
+function heaptrack({ one, program, args, preload, plain }: Subject): string {
   const out = mkdtempSync(join(folder, "heaptrack-"));
   const env = { ...one.env, ...preload.length > 0 && { LD_PRELOAD: preload.join(":") } };
   const got = run(["heaptrack", "-o", join(out, "a"), program, ...args], env);
@@ -89,7 +86,7 @@ function heaptrack(
   return [...difference(plain, same, one.prints === true), seen === 0 ? "**nothing**" : count(seen)].join("; ");
 }
 
-function dhat(one: Case, program: string, args: readonly string[], preload: readonly string[], plain: Outcome): string {
+function dhat({ one, program, args, preload, plain }: Subject): string {
   const log = join(folder, "dhat.log");
   const env = { ...one.env, LC_ALL: "C.UTF-8", ...preload.length > 0 && { LD_PRELOAD: preload.join(":") } };
   const valgrind = ["valgrind", "--tool=dhat", "--trace-children=no", `--dhat-out-file=${join(folder, "dhat.json")}`];
@@ -108,7 +105,7 @@ for (const { number, title, cases } of FAMILIES) {
     const args = one.args?.(folder) ?? [];
     const preload = one.bump ? [bump(folder)] : [];
     const plain = run([program, ...args], { ...one.env, ...preload.length > 0 && { LD_PRELOAD: preload.join(":") } });
-    const cells = [heaptap, heaptrack, dhat].map((tool) => tool(one, program, args, preload, plain));
+    const cells = [heaptap, heaptrack, dhat].map((tool) => tool({ one, program, args, preload, plain }));
     console.log(`| ${number} ${title} | ${one.name} (\`${one.source}\`) | ${cells.join(" | ")} |`);
   }
 }
