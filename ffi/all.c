@@ -13,6 +13,7 @@ static size_t ht_round_up(size_t n, size_t to);
 static int ht_process_start(void);
 static void ht_untracked(void);
 static void ht_pause(int pause);
+static void ht_names_redirect(void);
 
 #include "fault.c"
 #include "seccomp.c"

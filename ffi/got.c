@@ -30,9 +30,13 @@ struct ht_redirect {
     int allocates;
 };
 
+struct ht_redirects {
+    struct ht_redirect all[24];
+    uint32_t count;
+};
+
 struct ht_patch {
-    const struct ht_redirect *redirects;
-    uint32_t redirect_count;
+    struct ht_redirects redirects;
     uint32_t slots[2]; /* that lead to a hook: in the program itself, in other objects */
     int write;
 };
@@ -57,26 +61,57 @@ static long ht_protection(const struct ht_object *object, uint64_t at)
     return protection;
 }
 
+/* Makes the pages of [low, high) writable; *read_only says whether they have to be made as they were. */
+static int ht_patch_open(const struct ht_object *object, uint64_t low, uint64_t high, int *read_only)
+{
+    *read_only = !ht_sys_writable((uint64_t *)low);
+    return !*read_only || ht_sys_protect(low, high, ht_protection(object, low) | HT_PROT_WRITE);
+}
+
+static void ht_patch_close(const struct ht_object *object, uint64_t low, uint64_t high, int read_only)
+{
+    if (read_only)
+        ht_sys_protect(low, high, ht_protection(object, low));
+}
+
 /* Stores a word that may lie in a read-only page. */
 static int ht_patch_word(const struct ht_object *object, uint64_t *at, uint64_t value)
 {
-    int writable = ht_sys_writable(at);
-    if (!writable && !ht_sys_protect(at, ht_protection(object, (uint64_t)at) | HT_PROT_WRITE))
+    uint64_t low = (uint64_t)at, high = low + sizeof *at;
+    int read_only;
+    if (!ht_patch_open(object, low, high, &read_only))
         return 0;
     ht_shared_set(at, value);
-    if (!writable)
-        ht_sys_protect(at, ht_protection(object, (uint64_t)at));
+    ht_patch_close(object, low, high, read_only);
     return 1;
 }
 
-static void ht_patch_symbols(const struct ht_patch *patch, const struct ht_object *object, const struct ht_symbols *s)
+/* A table lies in one segment, read-only as a whole. */
+static void ht_patch_symbols(const struct ht_redirects *redirects, const struct ht_object *object, const struct ht_symbols *s)
 {
-    for (uint32_t r = 0; r < patch->redirect_count; r++) {
-        const struct ht_redirect *redirect = &patch->redirects[r];
-        for (uint32_t i = 0; (i = ht_symbol_next(s, redirect->name, i)) != 0;)
-            if (s->base + s->symbols[i].st_value == redirect->real)
-                ht_patch_word(object, (uint64_t *)(uint64_t)&s->symbols[i].st_value, redirect->hook - s->base);
+    struct {
+        uint64_t *at, value;
+    } words[2 * HT_COUNT(((struct ht_redirects *)0)->all)];
+    uint32_t count = 0;
+    uint64_t low = UINT64_MAX, high = 0;
+    for (uint32_t r = 0; r < redirects->count; r++) {
+        const struct ht_redirect *redirect = &redirects->all[r];
+        for (uint32_t i = 0; (i = ht_symbol_next(s, redirect->name, i)) != 0;) {
+            if (s->base + s->symbols[i].st_value != redirect->real || count == HT_COUNT(words))
+                continue;
+            words[count].at = (uint64_t *)(uint64_t)&s->symbols[i].st_value;
+            words[count].value = redirect->hook - s->base;
+            low = ht_min(low, (uint64_t)words[count].at);
+            high = ht_max(high, (uint64_t)(words[count].at + 1));
+            count++;
+        }
     }
+    int read_only;
+    if (count == 0 || !ht_patch_open(object, low, high, &read_only))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        ht_shared_set(words[i].at, words[i].value);
+    ht_patch_close(object, low, high, read_only);
 }
 
 static void ht_patch_slots(struct ht_patch *patch, const struct ht_object *object, const struct ht_symbols *s)
@@ -90,8 +125,8 @@ static void ht_patch_slots(struct ht_patch *patch, const struct ht_object *objec
                 continue;
             uint64_t *slot = (uint64_t *)(s->base + relocation->r_offset);
             uint64_t value = ht_peek(slot);
-            for (uint32_t r = 0; r < patch->redirect_count; r++) {
-                const struct ht_redirect *redirect = &patch->redirects[r];
+            for (uint32_t r = 0; r < patch->redirects.count; r++) {
+                const struct ht_redirect *redirect = &patch->redirects.all[r];
                 if (patch->write && value == redirect->real && ht_patch_word(object, slot, redirect->hook))
                     value = redirect->hook;
                 /* One that is not bound yet still leads back into its own object. */
@@ -114,9 +149,23 @@ static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
     struct ht_symbols s = ht_object_symbols(&object);
     /* Names first: a slot that is bound between the two passes is bound to the hook. */
     if (patch->write)
-        ht_patch_symbols(patch, &object, &s);
+        ht_patch_symbols(&patch->redirects, &object, &s);
     ht_patch_slots(patch, &object, &s);
     return 0;
+}
+
+static struct ht_redirects ht_redirects(void)
+{
+    struct ht_redirects redirects = { .count = 0 };
+#define HT_REDIRECT(name, allocates)                                                               \
+    if (ht_exact.name)                                                                             \
+        redirects.all[redirects.count++]                                                           \
+            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
+#define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
+#define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
+#include "hooks.def"
+#undef HT_FUNCTION
+    return redirects;
 }
 
 /*
@@ -125,17 +174,26 @@ static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
  */
 static void ht_got_patch(int write, uint32_t slots[2])
 {
-    struct ht_redirect redirects[24];
-    struct ht_patch patch = { .redirects = redirects, .write = write };
-#define HT_REDIRECT(name, allocates)                                                               \
-    if (ht_exact.name)                                                                             \
-        redirects[patch.redirect_count++]                                                          \
-            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
-#define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
-#define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
-#include "hooks.def"
-#undef HT_FUNCTION
+    struct ht_patch patch = { .redirects = ht_redirects(), .write = write };
     dl_iterate_phdr(ht_patch_visit, &patch);
+    if (write && !ht_rounds_up)
+        ht_own_set(&ht_names_redirected, 1u);
     slots[0] = patch.slots[0];
     slots[1] = patch.slots[1];
+}
+
+/*
+ * The same for a process in which the library was preloaded: the dynamic linker finds the hooks first, but
+ * for those who look in the C library itself: objects that RTLD_DEEPBIND puts before everything, and
+ * callers of dlsym with its handle (Python's ctypes, say). Only where the C library's functions are the
+ * real ones: with an allocator between, those who go past it would be led into it.
+ */
+static void ht_names_redirect(void)
+{
+    if (ht_rounds_up || ht_peek(&ht_names_redirected))
+        return;
+    struct ht_redirects redirects = ht_redirects();
+    struct ht_symbols s = ht_object_symbols(&ht_real_object);
+    ht_patch_symbols(&redirects, &ht_real_object, &s);
+    ht_own_set(&ht_names_redirected, 1u);
 }

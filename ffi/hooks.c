@@ -210,6 +210,34 @@ static int ht_fork_by(int (*real)(void), struct ht_regs at)
 HT_INTERPOSE int HT_HOOK(fork)(void) { return ht_fork_by(ht_real.fork, HT_CALLER()); }
 HT_INTERPOSE int HT_HOOK(_Fork)(void) { return ht_fork_by(ht_real._Fork, HT_CALLER()); }
 
+/* A library is being opened whose calls may go past the hooks. Recording begins here if it has not yet. */
+static void ht_opened_past(int own_space)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return;
+    if (own_space || !ht_peek(&ht_names_redirected))
+        ht_shared_add(&ht_p.header->past_libraries, 1u);
+    ht_end(t, idle);
+}
+
+/* The dynamic linker looks at who calls it (search path, name space): these two only jump there. */
+HT_INTERPOSE void *HT_HOOK(dlopen)(const char *file, int mode)
+{
+    if (HT_UNLIKELY(mode & RTLD_DEEPBIND) && file && !(mode & RTLD_NOLOAD))
+        ht_opened_past(0);
+    return ht_real.dlopen(file, mode);
+}
+
+/* Another name space than the program's has a C library and a heap of its own. */
+HT_INTERPOSE void *HT_HOOK(dlmopen)(long space, const char *file, int mode)
+{
+    if (space != LM_ID_BASE && file && !(mode & RTLD_NOLOAD))
+        ht_opened_past(1);
+    return ht_real.dlmopen(space, file, mode);
+}
+
 /* Code that goes away takes its unwind rules with it. */
 HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
 {

@@ -92,12 +92,12 @@ struct ht_file_header {
     uint32_t multi;
     uint64_t abandoned;
     uint32_t lost_children;
-    uint8_t pad1[4];
+    uint32_t past_libraries;
     int64_t current;
-    uint8_t pad2[56];
+    uint8_t pad1[56];
     int64_t peak;
     uint32_t peak_number;
-    uint8_t pad3[52];
+    uint8_t pad2[52];
     uint32_t ended;
     uint32_t exit_code;
     uint32_t exit_signal;
@@ -105,7 +105,7 @@ struct ht_file_header {
     uint64_t wall_time;
     uint64_t image;
     uint64_t run;
-    uint8_t pad4[24];
+    uint8_t pad3[24];
 };
 _Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
 

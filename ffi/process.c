@@ -243,7 +243,7 @@ static int ht_process_open(void)
     h->executable_length = ht_string_add(executable, ht_program_path(&start, executable), &h->executable);
     if (c->command_length > 0)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
-    h->allocator_length = ht_string_add(ht_real_object, ht_length(ht_real_object), &h->allocator);
+    h->allocator_length = ht_string_add(ht_real_object.name, ht_length(ht_real_object.name), &h->allocator);
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);
@@ -378,6 +378,8 @@ static int ht_process_start(void)
         problem = ht_process_open();
     ht_unwanted = problem == HT_UNWANTED;
     ht_pause(0); /* a fork's child begins by itself */
+    if (!problem && !ht_config.installed)
+        ht_names_redirect();
     ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
     return problem;
 }

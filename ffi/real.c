@@ -4,16 +4,17 @@
  * working below us; else the first anywhere but here.
  *
  * Until that has happened the table holds stand-ins that look the functions up and call them; it is
- * filled once, with the same values whoever does it. Afterwards it never changes, in no fork either.
+ * filled with the same values whoever does it, the owner's name last. Afterwards it never changes, in no
+ * fork either.
  *
  * An allocator that is not glibc's may give out blocks that lie closer than the shadow's 32 bytes.
  * For those the table holds functions that round small requests up.
  */
 #include "heaptap.h"
 
-static const char *ht_real_object = ""; /* the object that malloc is from */
+static struct ht_object ht_real_object; /* the one that malloc is from; without a name before it is known */
+static int ht_rounds_up; /* it is not glibc: small requests are rounded up below */
 static size_t (*ht_usable_size)(void *); /* malloc_usable_size of that object, NULL when it has none */
-static int ht_rounds_up; /* whether small requests are rounded up below */
 static uint64_t ht_own_low, ht_own_high; /* where this library lies */
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
@@ -86,10 +87,12 @@ static void *ht_round_memalign(size_t alignment, size_t size) { return ht_exact.
 
 static void ht_real_find(void)
 {
-    if (ht_real_object[0])
+    if (ht_real_object.name)
         return;
     struct ht_lookup lookup = { 0 };
     dl_iterate_phdr(ht_lookup_visit, &lookup);
+    if (ht_shared_get(&ht_real_object.name))
+        return; /* another thread was faster, and what was just read may lead to the hooks (got.c) */
     struct ht_real real = lookup.found[1];
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
     if (!real.name)                                                                                \
@@ -108,5 +111,8 @@ static void ht_real_find(void)
         real.memalign = ht_round_memalign;
     }
     ht_real = real;
-    ht_real_object = lookup.owner.name && lookup.owner.name[0] ? lookup.owner.name : "program";
+    const char *name = lookup.owner.name;
+    lookup.owner.name = NULL;
+    ht_real_object = lookup.owner;
+    ht_shared_set(&ht_real_object.name, name && name[0] ? name : "program");
 }

@@ -164,11 +164,11 @@ static int ht_sys_writable(uint64_t *at)
     return ht_syscall(HT_SYS_FUTEX, (long)&nobody, HT_FUTEX_WAKE_OP_PRIVATE, 0, 0, (long)at, HT_FUTEX_OP_ADD_0) >= 0;
 }
 
-/* Sets the protection of the page of an address. */
-static int ht_sys_protect(const void *at, long protection)
+/* Sets the protection of the pages of [low, high). */
+static int ht_sys_protect(uint64_t low, uint64_t high, long protection)
 {
-    uint64_t page = (uint64_t)at / HT_PAGE * HT_PAGE;
-    return ht_syscall(HT_SYS_MPROTECT, (long)page, HT_PAGE, protection, 0, 0, 0) == 0;
+    uint64_t page = low / HT_PAGE * HT_PAGE;
+    return ht_syscall(HT_SYS_MPROTECT, (long)page, (long)(high - page), protection, 0, 0, 0) == 0;
 }
 
 /* Gives pages of private memory back; they read as zeros. */

@@ -4,6 +4,7 @@
  * program's. survive.test.ts runs them, tools/reliability.ts puts other profilers beside them.
  */
 import type { Profile } from "../mod.ts";
+import type { UNSEEN } from "../src/profile/figures.ts";
 import { plugin, target } from "./helpers.ts";
 
 /** Figures of a program's own calls. */
@@ -31,8 +32,10 @@ export interface Case {
   readonly env?: Readonly<Record<string, string>>;
   /** What its own calls come to, in the process with most allocations. */
   readonly own?: OwnFigures;
+  /** The same of the library that is its first argument. */
+  readonly library?: OwnFigures;
   /** Counts that are not seen, by their names in `Profile.totals`; none when left out. */
-  readonly unseen?: readonly ("untracked" | "abandoned" | "unknownFrees" | "lostFrees" | "failed" | "lostChildren")[];
+  readonly unseen?: readonly (typeof UNSEEN)[number][];
   /** Own allocations in each recording, sorted from the largest, where there are several. */
   readonly processes?: readonly number[];
 }
@@ -216,13 +219,21 @@ export const FAMILIES: readonly Family[] = [
   {
     number: 18,
     title: "RTLD_DEEPBIND and dlmopen",
-    cases: ["deep", "own"].map((how) => ({
-      name: how === "deep" ? "RTLD_DEEPBIND" : "dlmopen",
-      source: "namespaces.c",
-      flags: ["-ldl"],
-      args: (folder: string) => [first(folder), how],
-      own: { allocations: 10, bytes: 1000, frees: 10 },
-    })),
+    cases: ([["deep", "RTLD_DEEPBIND", 10, 100], ["own", "dlmopen", 10, 0], [
+      "handle",
+      "dlsym in the C library",
+      110,
+      0,
+    ]] as const)
+      .map(([how, name, mine, theirs]) => ({
+        name,
+        source: "namespaces.c",
+        flags: ["-ldl"],
+        args: (folder: string) => [first(folder), how],
+        own: { allocations: mine, bytes: 1000 + (mine - 10) * 1000, frees: mine },
+        library: { allocations: theirs, bytes: 1000 * theirs, frees: theirs },
+        unseen: how === "own" ? ["pastLibraries"] : [],
+      })),
   },
   {
     number: 19,

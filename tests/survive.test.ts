@@ -7,9 +7,10 @@ import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, Recording } from "../mod.ts";
 import type { Profile } from "../mod.ts";
+import { UNSEEN } from "../src/profile/figures.ts";
 import { bump, FAMILIES, ownFigures } from "./families.ts";
 import type { Case } from "./families.ts";
-import { heaptap, recordings, ROOT, scratch, target } from "./helpers.ts";
+import { heaptap, plugin, recordings, ROOT, scratch, target } from "./helpers.ts";
 
 const folder = realpathSync(scratch());
 
@@ -30,8 +31,6 @@ function consistent({ totals, callPaths, threads }: Profile): void {
   assert.equal(callPaths.reduce((n, path) => n + path.peakBytes, 0) <= totals.peakBytes + 1e6, true);
 }
 
-const COUNTS = ["untracked", "abandoned", "unknownFrees", "lostFrees", "failed", "lostChildren"] as const;
-
 for (const { number, title, cases } of FAMILIES) {
   for (const one of cases) {
     test(`family ${number}, ${title}: ${one.name}`, () => {
@@ -51,13 +50,15 @@ for (const { number, title, cases } of FAMILIES) {
         .sort((a, b) => b.totals.allocations - a.totals.allocations);
       for (const profile of profiles) {
         consistent(profile);
-        for (const count of COUNTS) {
+        for (const count of UNSEEN) {
           if (!one.unseen?.includes(count)) assert.equal(profile.totals[count], 0, count);
         }
       }
       const main = profiles.find((profile) => profile.process.executable === program);
       assert.ok(main);
       if (one.own) assert.deepEqual(ownFigures(main, program), one.own);
+      if (one.library) assert.deepEqual(ownFigures(main, args[0] ?? ""), one.library);
+      if (one.source === "namespaces.c") assert.equal(main.totals.pastLibraries, one.name === "dlmopen" ? 1 : 0);
       if (one.source === "jumps.c") {
         // What comes after the calls that were left is counted in full.
         const after = main.callPaths.filter((path) => path.bytes === 300 * path.allocations);
@@ -124,6 +125,50 @@ for (const allocator of ALLOCATORS) {
     }
   });
 }
+
+test("family 18, RTLD_DEEPBIND over an allocator of another kind goes past the hooks, and is said", {
+  skip: !existsSync(ALLOCATORS[0] ?? "") && "libjemalloc.so.2 is not installed",
+}, () => {
+  const program = target(folder, "namespaces.c", "-ldl");
+  const library = plugin(folder, "first_plugin", 1000);
+  const out = join(mkdtempSync(join(folder, "out-")), "a.heaptap");
+  const env = { LD_PRELOAD: [libraryPath(), ALLOCATORS[0]].join(":"), HEAPTAP_OUT: out };
+  assert.equal(spawnSync(program, [library, "deep"], { env }).status, 0);
+  const profile = Recording.open(out).profile();
+  assert.equal(profile.totals.pastLibraries, 1);
+  assert.deepEqual(ownFigures(profile, program), { allocations: 10, bytes: 1000, frees: 10 });
+  assert.equal(ownFigures(profile, library).allocations, 0);
+  assert.match(heaptap(["report", out]).stdout, /1 library opening past the hooks \(dlmopen, RTLD_DEEPBIND\)/);
+});
+
+test("a library that the program looks for in places of its own is found as without heaptap", () => {
+  const libraries = mkdtempSync(join(folder, "libraries-"));
+  plugin(libraries, "first_plugin", 1000);
+  const program = target(libraries, "namespaces.c", "-ldl", "-Wl,--enable-new-dtags,-rpath,$ORIGIN");
+  for (const how of ["deep", "own"]) {
+    const env = { LD_PRELOAD: libraryPath(), HEAPTAP_OUT: join(libraries, `${how}.heaptap`) };
+    assert.equal(spawnSync(program, ["first_plugin.so", how], { env, cwd: "/" }).status, 0, how);
+    assert.equal(Recording.open(env.HEAPTAP_OUT).profile().totals.pastLibraries, how === "own" ? 1 : 0);
+  }
+});
+
+const PYTHON = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" });
+
+test("what Python's ctypes takes from the C library is seen", {
+  skip: PYTHON.status !== 0 && "python3 is not installed",
+}, () => {
+  const out = join(mkdtempSync(join(folder, "out-")), "a.heaptap");
+  const script = `import ctypes
+libc = ctypes.CDLL("libc.so.6")
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+for i in range(50): libc.free(libc.malloc(1234567))`;
+  const env = { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out };
+  assert.equal(spawnSync(PYTHON.stdout.trim(), ["-c", script], { env }).status, 0);
+  const { callPaths } = Recording.open(out).profile();
+  const [path] = callPaths.filter((path) => path.bytes === 1234567 * path.allocations && path.allocations > 0);
+  assert.deepEqual([path?.allocations, path?.frees], [50, 50]);
+});
 
 test("family 13, 10,000 forks of a threaded program while others allocate", {
   skip: !("Deno" in globalThis) && "once is enough: no part of it is the runtime's",

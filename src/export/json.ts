@@ -172,6 +172,7 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       untracked: totals.untracked,
       abandoned: totals.abandoned,
       lost_children: totals.lostChildren,
+      past_libraries: totals.pastLibraries,
       threads: threadCount(profile),
       call_paths: profile.callPaths.length,
       fallback_allocations: totals.fallbackAllocations,

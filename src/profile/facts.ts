@@ -40,22 +40,24 @@ export function processFacts(profile: Profile): string[] {
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
 export function unseen({ totals, limits, merged }: Profile): (readonly [figure: string, words: string])[] {
   const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
-  const figures: [number, string][] = [
+  const figures: [number, noun: string, words: string][] = [
+    [totals.fallbackAllocations, "allocation", "with the innermost frames only: the table was full, raise --buckets"],
+    [overflow, "allocation", "without a call path: the table was full, raise --buckets"],
+    [totals.untracked, "call", "not counted (before the recording, inside a signal handler, or under seccomp)"],
+    [totals.abandoned, "call", "left by a signal handler's longjmp: figures may be off by a block each"],
+    [totals.lostChildren, "fork", "by a signal handler inside a hook: the child is not recorded"],
     [
-      totals.fallbackAllocations,
-      "allocations known by their innermost frames only: the table was full, raise --buckets",
+      totals.pastLibraries,
+      "library opening",
+      "past the hooks (dlmopen, RTLD_DEEPBIND): what is allocated there is not seen",
     ],
-    [overflow, "allocations without a call path: the table was full, raise --buckets"],
-    [totals.untracked, "calls not counted (before the recording, inside a signal handler, or under seccomp)"],
-    [totals.abandoned, "calls that a signal handler left by longjmp: figures may be off by a block each"],
-    [totals.lostChildren, "children not recorded: a signal handler forked them inside a hook"],
-    [totals.unknownFrees, "frees of blocks that were never seen"],
-    [totals.lostFrees, "blocks whose free was not seen"],
-    [totals.failed, "requests refused by the allocator"],
+    [totals.unknownFrees, "free", "of a block that was never seen"],
+    [totals.lostFrees, "block", "whose free was not seen"],
+    [totals.failed, "request", "refused by the allocator"],
   ];
   return [
     ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
-    ...figures.filter(([n]) => n > 0).map(([n, words]) => [count(n), words] as const),
+    ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
     ...limits.noSpace
       ? [["", "The file system had no room for the whole recording: call paths are incomplete"] as const]
       : [],

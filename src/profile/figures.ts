@@ -31,4 +31,12 @@ export function combineCounters(a: Counters, b: Counters, sign: 1 | -1 = 1): Cou
 }
 
 /** Counts of what could not be seen, beside the counters in the totals. */
-export const UNSEEN = ["failed", "unknownFrees", "lostFrees", "untracked", "abandoned", "lostChildren"] as const;
+export const UNSEEN = [
+  "failed",
+  "unknownFrees",
+  "lostFrees",
+  "untracked",
+  "abandoned",
+  "lostChildren",
+  "pastLibraries",
+] as const;

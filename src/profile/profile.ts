@@ -41,6 +41,11 @@ export interface Totals extends Counters {
   readonly abandoned: number;
   /** Forks by a signal handler inside a hook: such a child is not recorded. */
   readonly lostChildren: number;
+  /**
+   * Libraries that were opened past the hooks, by dlmopen, or with RTLD_DEEPBIND where the allocator is not the C library's: what they
+   * allocate is not in any figure.
+   */
+  readonly pastLibraries: number;
   /** Allocations of which only the innermost frames (four, or one) were kept, because the table was full. */
   readonly fallbackAllocations: number;
   /** Allocations of which no frame was kept, because the table was full. */

@@ -116,6 +116,7 @@ function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotal
     untracked: h("untracked"),
     abandoned: h("abandoned"),
     lostChildren: h("lost_children"),
+    pastLibraries: h("past_libraries"),
   };
 }
 

@@ -193,6 +193,12 @@ export const RECORDS = {
       writer: "any thread",
       doc: "Forks by a signal handler inside a hook: such a child is not recorded",
     },
+    past_libraries: {
+      type: "u32",
+      writer: "any thread",
+      doc:
+        "Libraries opened past the hooks: dlmopen; RTLD_DEEPBIND where the allocator underneath is not the C library's. What they allocate is not seen",
+    },
     current: {
       type: "i64",
       line: true,
