@@ -19,6 +19,7 @@ static void ht_names_redirect(void);
 #include "seccomp.c"
 #include "sys.c"
 #include "elf.c"
+#include "loader.c"
 #include "real.c"
 #include "file.c"
 #include "module.c"

@@ -35,7 +35,7 @@ static int ht_separates(char c) { return c == ':' || c == ' '; }
 static char *ht_preloaded_at(char *list, size_t *length)
 {
     const char *name = NULL;
-    dl_iterate_phdr(ht_own_name_visit, &name);
+    ht_iterate(ht_own_name_visit, &name);
     if (!name)
         return NULL;
     *length = ht_length(name);

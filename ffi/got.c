@@ -175,7 +175,7 @@ static struct ht_redirects ht_redirects(void)
 static void ht_got_patch(int write, uint32_t slots[2])
 {
     struct ht_patch patch = { .redirects = ht_redirects(), .write = write };
-    dl_iterate_phdr(ht_patch_visit, &patch);
+    ht_iterate(ht_patch_visit, &patch);
     if (write && !ht_rounds_up)
         ht_own_set(&ht_names_redirected, 1u);
     slots[0] = patch.slots[0];

@@ -176,6 +176,7 @@ static void ht_config_read(void)
 /* A program may start others before it allocates. */
 __attribute__((constructor)) static void ht_clean_early(void)
 {
+    ht_iterate_find();
     struct ht_start start = ht_start_of_program();
     const char *follow = ht_variable(&start, "HEAPTAP_FOLLOW");
     if (follow && ht_same_text(follow, "none") && ht_is_preloaded(start.environment))

@@ -90,7 +90,8 @@ static void ht_real_find(void)
     if (ht_real_object.name)
         return;
     struct ht_lookup lookup = { 0 };
-    dl_iterate_phdr(ht_lookup_visit, &lookup);
+    ht_iterate_find();
+    ht_iterate(ht_lookup_visit, &lookup);
     if (ht_shared_get(&ht_real_object.name))
         return; /* another thread was faster, and what was just read may lead to the hooks (got.c) */
     struct ht_real real = lookup.found[1];

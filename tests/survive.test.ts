@@ -185,27 +185,26 @@ test("family 13, 10,000 forks of a threaded program while others allocate", {
   assert.equal(recordings(out).length, 1);
 });
 
-test("family 22, a program under AddressSanitizer is recorded, one under ThreadSanitizer refused", () => {
+for (const [kind, options] of [["address", { ASAN_OPTIONS: "detect_leaks=0" }], ["thread", {}]] as const) {
   const inside = mkdtempSync(join(folder, "sanitized-"));
-  const sanitized = (kind: string) => {
-    const out = join(inside, kind);
-    const source = join(ROOT, "tests/targets/counts.c");
-    const { status } = spawnSync("cc", ["-g", "-O1", "-fno-builtin", `-fsanitize=${kind}`, source, "-o", out]);
-    return status === 0 ? out : undefined;
-  };
-  const [address, thread] = [sanitized("address"), sanitized("thread")];
-  if (address) {
+  const program = join(inside, kind);
+  const built = spawnSync("cc", [
+    ...["-g", "-O1", "-fno-builtin", `-fsanitize=${kind}`, join(ROOT, "tests/targets/counts.c"), "-o", program],
+  ]);
+  // ThreadSanitizer wants memory where it lies without address space randomisation.
+  const command = ["setarch", "-R", program];
+  const works = built.status === 0 && spawnSync(command[0] ?? "", command.slice(1)).status === 7;
+
+  test(`family 22, a program under the ${kind} sanitizer is recorded`, {
+    skip: !works && `the ${kind} sanitizer does not work here`,
+  }, () => {
     const out = join(inside, "a.heaptap");
-    const env = { ASAN_OPTIONS: "detect_leaks=0" };
-    const { status, stderr } = heaptap(["run", "--no-report", "-o", out, "--", address], { env });
-    assert.equal(status, 7, stderr);
-    const profile = Recording.open(out).profile();
+    const { status, stderr } = heaptap(["run", "--no-report", "-o", out, "--", ...command], { env: options });
+    assert.deepEqual([status, /Sanitizer/.test(stderr)], [7, false], stderr);
+    const profile = recordings(inside).map((path) => Recording.open(path).profile())
+      .find((profile) => profile.process.executable === program);
+    assert.ok(profile);
     consistent(profile);
-    assert.deepEqual(ownFigures(profile, address), { allocations: 1111, bytes: 121000, frees: 1090 });
-  }
-  if (thread) {
-    const { status, stderr } = heaptap(["run", "--", thread]);
-    assert.deepEqual([status, stderr.trim().split("\n").length], [2, 1]);
-    assert.match(stderr, /ThreadSanitizer/);
-  }
-});
+    assert.deepEqual(ownFigures(profile, program), { allocations: 1111, bytes: 121000, frees: 1090 });
+  });
+}

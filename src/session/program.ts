@@ -44,8 +44,6 @@ export interface Program {
   readonly path: string;
   /** The interpreter of a script, as far as it is known. */
   readonly interpreter: string | undefined;
-  /** Environment variables without which it would not start with a library preloaded; of lists, what is to be added. */
-  readonly environment: Readonly<Record<string, string>>;
   /** What will be missing from the recording, a line each. */
   readonly notes: readonly string[];
 }
@@ -133,12 +131,6 @@ function inspectElf(command: string, file: string, elf: Elf): string[] {
   if (elf.interpreter.includes("ld-musl")) {
     refuse(command, "it runs on musl, which heaptap does not support yet; try a build for glibc");
   }
-  if (elf.needed().some((name) => name.startsWith("libtsan"))) {
-    refuse(
-      command,
-      "it is built with ThreadSanitizer, which does not start with a library preloaded; record a build without it",
-    );
-  }
   const stat = statSync(file);
   const changesUser = (stat.mode & 0o4000) !== 0 && stat.uid !== process.getuid?.();
   const changesGroup = (stat.mode & 0o2000) !== 0 && stat.gid !== process.getgid?.();
@@ -176,15 +168,7 @@ export function inspectProgram(
     try {
       elf = readElf(path);
       if (elf) {
-        const notes = inspectElf(interpreter ?? command, path, elf);
-        // AddressSanitizer wants to be loaded first, but works behind us.
-        const isChecked = elf.needed().some((name) => name.startsWith("libasan"));
-        return {
-          path: first,
-          interpreter,
-          environment: isChecked ? { ASAN_OPTIONS: "verify_asan_link_order=0" } : {},
-          notes,
-        };
+        return { path: first, interpreter, notes: inspectElf(interpreter ?? command, path, elf) };
       }
     } catch (error) {
       if (error instanceof ProgramError) throw error;
@@ -192,7 +176,6 @@ export function inspectProgram(
       return {
         path: first,
         interpreter,
-        environment: {},
         notes: [`"${command}" cannot be read: nothing can be said of it in advance`],
       };
     }

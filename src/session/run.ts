@@ -106,12 +106,12 @@ function environment(
   library: string,
   out: string,
   run: number,
-  wanted: Readonly<Record<string, string>>,
 ): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...options.env ?? process.env };
   // First in line, so that an allocator that the user preloads works below us.
   env.LD_PRELOAD = env.LD_PRELOAD ? `${library}:${env.LD_PRELOAD}` : library;
-  for (const [name, value] of Object.entries(wanted)) env[name] = env[name] ? `${env[name]}:${value}` : value;
+  // AddressSanitizer wants to be loaded first, but works behind us; a program under it may be any of those that are started.
+  env.ASAN_OPTIONS = `${env.ASAN_OPTIONS ? `${env.ASAN_OPTIONS}:` : ""}verify_asan_link_order=0`;
   env.HEAPTAP_OUT = out;
   env.HEAPTAP_RUN = String(run);
   if (options.buckets !== undefined) env.HEAPTAP_BUCKETS = String(options.buckets);
@@ -194,7 +194,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   checkSizes(options);
   checkOnly(options);
   const cwd = options.cwd ?? process.cwd();
-  const { path, environment: wanted, notes } = inspectProgram(program, options.env, cwd);
+  const { path, notes } = inspectProgram(program, options.env, cwd);
   const library = libraryPath();
   const out = resolve(options.out ?? `heaptap.${basename(program)}.%p.heaptap`);
   const settle = prepareOutput(out);
@@ -206,7 +206,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const child = spawn(path, args, {
     stdio: options.stdio ?? "inherit",
     cwd,
-    env: environment(options, library, out, run, wanted),
+    env: environment(options, library, out, run),
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
   const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {

@@ -29,8 +29,6 @@ export interface Elf {
   readonly debugLink: { readonly name: string; readonly crc: number } | undefined;
   /** Function symbols that are defined in it, sorted by address. Reads the file again. */
   symbols(): ElfSymbol[];
-  /** Names of the libraries that it asks for. */
-  needed(): string[];
 }
 
 interface Section {
@@ -131,21 +129,6 @@ function readDebugLink(file: File, sections: readonly Section[]): Elf["debugLink
   return { name, crc: view.getUint32(at, true) };
 }
 
-/** Names of the libraries that an object asks for. */
-function readNeeded(path: string, sections: readonly Section[]): string[] {
-  const [NEEDED, DYNAMIC] = [1, 6];
-  using file = new File(path);
-  const table = sections.find((section) => section.type === DYNAMIC);
-  const strings = table && sections[table.link];
-  if (!table || !strings) return [];
-  const [view, names] = [file.view(table.offset, table.size), file.view(strings.offset, strings.size)];
-  const needed: string[] = [];
-  for (let at = 0; at + 16 <= view.byteLength; at += 16) {
-    if (u64(view, at) === NEEDED) needed.push(zeroTerminated(names, u64(view, at + 8)));
-  }
-  return needed;
-}
-
 function readSymbols(path: string, sections: readonly Section[]): ElfSymbol[] {
   using file = new File(path);
   const byAddress = new Map<number, ElfSymbol>();
@@ -201,7 +184,6 @@ export function readElf(path: string): Elf | undefined {
     sections: sections.map((s) => s.name),
     debugLink,
     symbols: () => readSymbols(path, sections),
-    needed: () => readNeeded(path, sections),
   };
 }
 
