@@ -1,5 +1,6 @@
 /*
- * got.c: putting the hooks into a process that runs already, when the library came by dlopen.
+ * got.c: putting the hooks where the dynamic linker does not find them by itself: into a process that runs
+ * already, when the library came by dlopen, and into the C library's own names, when it was preloaded.
  *
  * Objects that are loaded have resolved `malloc` to an address in a slot of their own (the global
  * offset table, or a pointer in their data that names the symbol). Each slot that holds the address
