@@ -485,7 +485,9 @@ static void spikes(long steps)
     pthread_t thread;
     spikes_done = 0;
     pthread_create(&thread, NULL, spike_worker, (void *)steps);
-    while (!__atomic_load_n(&spikes_done, __ATOMIC_ACQUIRE)) {
+    /* The other thread may do all that it does between two looks: the last look is after its end. */
+    for (int done = 0; !done;) {
+        done = __atomic_load_n(&spikes_done, __ATOMIC_ACQUIRE);
         ht_hook_free(ht_hook_malloc((size_t)1 << 22));
         heaptap_process();
         if (number(f->window) > highest)
