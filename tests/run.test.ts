@@ -209,10 +209,34 @@ test("the processes of a run: the one with most allocations, a line for each oth
   assert.equal(heaptap(["report", "--max-allocations", "17", out]).status, 0);
   const wrong = heaptap(["report", "--process", "1", out]);
   assert.deepEqual([wrong.status, wrong.stderr.trim().split("\n").length], [2, 1]);
-  assert.match(wrong.stderr, new RegExp(`Cannot show process 1: .* recordings of .*${child}`));
+  assert.match(wrong.stderr, new RegExp(`Cannot show process 1: .* recordings of .*${child} \\(starts\\)`));
   assert.match(heaptap(["report", "--all", "--since", "x", out]).stderr, /a mark is of one/);
   for (const format of ["pprof", "html", "dhat", "massif", "collapsed", "speedscope", "csv"]) {
     assert.equal(heaptap(["report", "--all", "--format", format, "-o", join(inside, "r"), out]).status, 0, format);
+  }
+});
+
+test("wrappers: sh -c, make -j and npm run, whose programs are recorded and named", () => {
+  const inside = mkdtempSync(join(folder, "wrappers-"));
+  const counts = target(folder, "counts.c");
+  writeFileSync(join(inside, "Makefile"), `all: a b c d\na b c d:\n\t@${counts}; test $$? = 7\n`);
+  writeFileSync(join(inside, "package.json"), JSON.stringify({ scripts: { go: counts } }));
+  const wrapped: [command: string[], status: number, times: number][] = [
+    [["sh", "-c", `"${counts}"; exit 3`], 3, 1],
+    [["make", "-s", "-j4", "-C", inside], 0, 4],
+    [["npm", "run", "--silent", "--prefix", inside, "go"], 7, 1],
+  ];
+  for (const [command, status, times] of wrapped) {
+    const to = mkdtempSync(join(inside, "out-"));
+    const run = heaptap(["run", "--limit", "1", "-o", join(to, "a.heaptap"), "--", ...command]);
+    assert.equal(run.status, status, run.stderr);
+    assert.match(run.stderr, /the report is of .* processes the one with most allocations/);
+    const found = recordings(to).map((path) => Recording.open(path).profile())
+      .filter(({ process }) => process.executable === counts);
+    assert.deepEqual(found.map(({ totals }) => totals.allocations), Array(times).fill(1111), command.join(" "));
+    for (const { process } of found) {
+      assert.match(run.stderr, new RegExp(`1111 allocations of .*counts|counts \\(pid ${process.pid}\\)`));
+    }
   }
 });
 

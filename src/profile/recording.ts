@@ -1,5 +1,6 @@
 /** A recording on disk, finished or growing. */
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { basename } from "node:path";
 import { LAYOUT } from "../recording/layout.ts";
 import { copyRecording, readSnapshot, RecordingError } from "../recording/reader.ts";
 import { writeWhole } from "../recording/whole_file.ts";
@@ -126,11 +127,13 @@ export class Recording {
 
   #other(pid: number): Recording {
     const all = processesBeside(this.path);
-    const found = all.filter((process) => process.pid === pid);
-    const [own] = found;
-    if (own) return new Recording(found.find(({ path }) => path === this.path)?.path ?? own.path);
-    const known = all.map((process) => process.pid).sort((a, b) => a - b);
-    const some = known.slice(0, 10).join(", ") + (known.length > 10 ? ` and ${known.length - 10} more` : "");
+    // A process that runs one program after the other has a recording of each.
+    const [found] = byAllocations(all.filter((process) => process.pid === pid), ({ path }) => path === this.path);
+    if (found) return new Recording(found.path);
+    const known = all.slice(0, 10).map(({ path, pid }) =>
+      `${pid} (${basename(readProfile(path).process.command[0] ?? "")})`
+    );
+    const some = known.join(", ") + (all.length > known.length ? ` and ${all.length - known.length} more` : "");
     throw new RecordingError(
       `Cannot show process ${pid}: beside "${this.path}" its run has recordings of ${some}`,
     );
