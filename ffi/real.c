@@ -4,8 +4,8 @@
  * working below us; else the first anywhere but here.
  *
  * Until that has happened the table holds stand-ins that look the functions up and call them; it is
- * filled with the same values whoever does it, the owner's name last. Afterwards it never changes, in no
- * fork either.
+ * filled with the same values whoever does it, the owner's name last. Afterwards it does not change, in no
+ * fork either, but for functions that nobody had yet: their stand-ins look again.
  *
  * An allocator that is not glibc's may give out blocks that lie closer than the shadow's 32 bytes.
  * For those the table holds functions that round small requests up.
@@ -18,11 +18,16 @@ static size_t (*ht_usable_size)(void *); /* malloc_usable_size of that object, N
 static uint64_t ht_own_low, ht_own_high; /* where this library lies */
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
+static void *ht_real_late(const char *name);
 
+/* A function that no object had at the start came with one that was loaded later: dlopen and dlclose, before
+ * glibc 2.34, with libdl. */
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
     static result ht_first_##name parameters                                                       \
     {                                                                                              \
         ht_real_find();                                                                            \
+        if (ht_real.name == ht_first_##name)                                                       \
+            *(void **)&ht_real.name = ht_real_late(#name);                                         \
         return ht_real.name arguments;                                                             \
     }
 #include "hooks.def"
@@ -85,6 +90,28 @@ static int ht_round_posix_memalign(void **to, size_t alignment, size_t size) { r
 static void *ht_round_aligned_alloc(size_t alignment, size_t size) { return ht_exact.aligned_alloc(alignment, ht_request(size)); }
 static void *ht_round_memalign(size_t alignment, size_t size) { return ht_exact.memalign(alignment, ht_request(size)); }
 
+struct ht_late {
+    const char *name;
+    void *found;
+};
+
+static int ht_late_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct ht_late *late = context;
+    struct ht_object object = ht_object_from(info);
+    if (object.low != ht_own_low)
+        late->found = ht_object_symbol(&object, late->name);
+    return late->found != NULL;
+}
+
+static void *ht_real_late(const char *name)
+{
+    struct ht_late late = { name, NULL };
+    ht_iterate(ht_late_visit, &late);
+    return late.found;
+}
+
 static void ht_real_find(void)
 {
     if (ht_real_object.name)
@@ -111,6 +138,11 @@ static void ht_real_find(void)
         real.aligned_alloc = ht_round_aligned_alloc;
         real.memalign = ht_round_memalign;
     }
+#define HT_FUNCTION(result, name, parameters, arguments)                                           \
+    if (!real.name)                                                                                \
+        real.name = ht_first_##name;
+#include "hooks.def"
+#undef HT_FUNCTION
     ht_real = real;
     const char *name = lookup.owner.name;
     lookup.owner.name = NULL;

@@ -19,6 +19,8 @@ const work = mkdtempSync(join(tmpdir(), "heaptap-fuzz-"));
 const pick = random(seed);
 const seeds = readdirSync(corpus).filter((name) => name.endsWith(".gz")).sort()
   .map((name) => new Uint8Array(gunzipSync(readFileSync(join(corpus, name)))));
+/** How much all of it may take, KiB; three thousand took 177 MiB. */
+const MEMORY = 512 * 1024;
 /** Numbers that hurt: limits, signs, places just outside. */
 const NUMBERS = [0, 1, 2, 7, 8, 63, 64, 255, 65535, 65536, 2 ** 20, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
 const TEXTS = [
@@ -87,7 +89,9 @@ async function wrong(path: string, everything: boolean): Promise<string | undefi
     if (!(error instanceof RecordingError)) return (error as Error).stack ?? String(error);
   }
   const took = performance.now() - begun;
-  return took > 5000 ? `took ${took.toFixed()} ms` : undefined;
+  if (took > 5000) return `took ${took.toFixed()} ms`;
+  const highest = process.resourceUsage().maxRSS;
+  return highest > MEMORY ? `the resident set came to ${highest} KiB` : undefined;
 }
 
 let failed = 0;
