@@ -33,6 +33,7 @@ import {
   junitReport,
   LibraryError,
   libraryPath,
+  ofThreads,
   OutputError,
   parseBudget,
   parseBytes,
@@ -202,7 +203,7 @@ function budget(text: string, before: Budget[]): Budget[] {
   }
   if (!parsed) {
     throw new InvalidArgumentError(
-      "It takes REGEX:LIMIT=SIZE, where LIMIT is max-allocations, max-bytes, max-peak, max-live or max-temporary.",
+      "It takes REGEX:LIMIT=SIZE, where LIMIT is max-allocations, max-bytes, max-peak, max-live or max-temporary, and SIZE a number (1000, 4KiB).",
     );
   }
   return [...before, parsed];
@@ -305,30 +306,13 @@ async function groups(
   return JSON.stringify({ version: JSON_VERSION, group_by: by, groups: found }, null, 2) + "\n";
 }
 
-/**
- * A profile of the threads that the options name. What they have live is not recorded: they may free what others
- * allocated, and others what they did.
- */
-function ofThreads(profile: Profile, { thread, view }: ReportOptions): Profile {
-  if (!thread) return profile;
-  if (view === "live" || view === "peak") {
-    throw new OutputError(`Cannot show --view ${view} of threads: any thread may free what they allocated`);
-  }
-  const unknown = { liveBytes: 0, liveCount: 0, peakBytes: 0, peakCount: 0 };
-  return {
-    ...profile,
-    threads: profile.threads.filter(({ name }) => name.search(thread) >= 0),
-    callPaths: profile.callPaths.map((path) => ({ ...path, ...unknown })).filter((path) => path.allocations > 0),
-  };
-}
-
 async function render(
   recording: Recording,
   options: ReportOptions,
   to: { isTTY?: boolean; columns?: number },
 ): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
-  const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options);
+  const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options.thread);
   const recorded = filterByFigures(read, { view, minCount, minBytes: thresholdBytes });
   if (sizes && !recorded.limits.sizes) {
     throw new OutputError(
@@ -362,8 +346,32 @@ const OTHERS_SHOWN = 20;
 /** Exit status when a budget was not kept and nothing else failed. */
 const OVER_BUDGET = 3;
 
+/** The limits that the options set. */
+function budgetsOf({ maxAllocations, maxBytes, maxPeak, maxLive, maxTemporary, budget }: BudgetOptions): Budget[] {
+  const limits: [LimitName, number | undefined][] = [
+    ["max-allocations", maxAllocations],
+    ["max-bytes", maxBytes],
+    ["max-peak", maxPeak],
+    ["max-live", maxLive],
+    ["max-temporary", maxTemporary],
+  ];
+  return [
+    ...limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]),
+    ...budget,
+  ];
+}
+
 /** Refuses what can be told before a program runs or a recording is read. */
-function checkPlan(options: BudgetOptions, outputs: readonly (string | undefined)[]): void {
+function checkPlan(options: BudgetOptions & ReportOptions, outputs: readonly (string | undefined)[]): void {
+  const { thread, view } = options;
+  const asked = [
+    ...view === "live" || view === "peak" ? [`show --view ${view}`] : [],
+    ...budgetsOf(options).filter(({ limit }) => limit === "max-live" || limit === "max-peak")
+      .map(({ limit }) => `judge ${limit}`),
+  ];
+  if (thread && asked[0]) {
+    throw new OutputError(`Cannot ${asked[0]} of threads: any thread may free what they allocated`);
+  }
   if (options.maxGrowth !== undefined && options.compare === undefined) {
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
   }
@@ -379,16 +387,7 @@ function checkPlan(options: BudgetOptions, outputs: readonly (string | undefined
 
 /** Compares and judges a recording as the options say; whether all budgets were kept. */
 async function judged(path: string, options: BudgetOptions & ReportOptions): Promise<boolean> {
-  const { maxAllocations, maxBytes, maxPeak, maxLive, maxTemporary } = options;
-  const limits: [LimitName, number | undefined][] = [
-    ["max-allocations", maxAllocations],
-    ["max-bytes", maxBytes],
-    ["max-peak", maxPeak],
-    ["max-live", maxLive],
-    ["max-temporary", maxTemporary],
-  ];
-  const budgets = limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]);
-  budgets.push(...options.budget);
+  const budgets = budgetsOf(options);
   if (budgets.length === 0 && options.compare === undefined) return true;
   const names = naming(options);
   const run = await readComparable(path, {
@@ -485,6 +484,10 @@ reportOptions(program.command("run").passThroughOptions())
     if (!recording) {
       const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
       say(`no recording was made: "${command}" ended before its first allocation, or dropped LD_PRELOAD${only}`);
+      if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
+        say("so there is nothing to judge or to compare");
+        process.exitCode = 2;
+      }
       return;
     }
     if (result.others.length > 0 && !options.all) {

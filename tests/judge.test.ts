@@ -1,6 +1,6 @@
 /** Comparing runs and keeping budgets, on two builds of a program whose every figure is known. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { compare, compareText, parseBudget, parseBytes, profile, readComparable } from "../mod.ts";
@@ -165,6 +165,18 @@ test("the program's own status comes first; report judges too", () => {
   assert.equal(heaptap(["report", "--max-bytes", "4750", newFile]).status, 0);
 });
 
+test("a budget that nothing matches is told, and one that could not be judged fails", () => {
+  const { status, stderr } = heaptap(["report", "--budget", "no_such_function:max-bytes=1", newFile]);
+  assert.equal(status, 0);
+  assert.match(stderr, /budget of nothing: max-bytes of \/no_such_function\/: no call path has such a function/);
+  const out = join(mkdtempSync(join(folder, "none-")), "a.heaptap");
+  const args = ["run", "--only", "no such program", "-o", out, "--max-bytes", "1", "--", "sh", "-c", "exit 0"];
+  const unjudged = heaptap(args);
+  assert.equal(unjudged.status, 2);
+  assert.match(unjudged.stderr, /no recording was made[^]*nothing to judge/);
+  assert.equal(heaptap([...args.slice(0, -1), "exit 5"]).status, 5);
+});
+
 test("JUnit and workflow annotations", () => {
   const junit = join(folder, "junit.xml");
   const args = [
@@ -193,7 +205,10 @@ test("what is no budget, no size, no earlier run: one line, status 2, and nothin
   const cases: [string[], RegExp][] = [
     [["--budget", "parse:max-size=1"], /It takes REGEX:LIMIT=SIZE, where LIMIT is max-allocations,/],
     [["--budget", "(:max-bytes=1"], /Its regular expression does not parse/],
+    [["--budget", "parse:max-bytes=much"], /and SIZE a number/],
     [["--max-bytes", "-1"], /It takes a size/],
+    [["--thread", "main", "--max-live", "1"], /Cannot judge max-live of threads: any thread may free/],
+    [["--thread", "main", "--view", "peak"], /Cannot show --view peak of threads/],
     [["--max-growth", "much"], /It takes a number of percent/],
   ];
   for (const [args, message] of cases) {

@@ -41,6 +41,8 @@ export interface Verdict {
   readonly actual: number;
   /** Whether it was kept. */
   readonly kept: boolean;
+  /** Whether any call path has a function that the budget names. */
+  readonly matched: boolean;
   /** The call paths that the figure comes from, largest share first. */
   readonly responsible: readonly ComparablePath[];
 }
@@ -94,7 +96,15 @@ export function judge(
     const actual = sum[figure];
     const name = part ? `${limit} of /${part.source}/` : limit;
     const shares = responsible(paths, (path) => path.figures[figure]);
-    return { name, figure, allowed, actual, kept: actual <= allowed, responsible: shares };
+    return {
+      name,
+      figure,
+      allowed,
+      actual,
+      kept: actual <= allowed,
+      matched: !part || paths.length > 0,
+      responsible: shares,
+    };
   });
   if (!growth) return verdicts;
   const { before, percent } = growth;
@@ -107,7 +117,8 @@ export function judge(
     const allowed = before.totals[figure] * (1 + percent / 100);
     const actual = run.totals[figure];
     const shares = responsible([...was.keys()], (path) => path.figures[figure] - (was.get(path)?.[figure] ?? 0));
-    return { name: `max-growth of ${what}`, figure, allowed, actual, kept: actual <= allowed, responsible: shares };
+    const kept = actual <= allowed;
+    return { name: `max-growth of ${what}`, figure, allowed, actual, kept, matched: true, responsible: shares };
   });
   return [...verdicts, ...grown];
 }

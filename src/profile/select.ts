@@ -73,6 +73,28 @@ export interface FigureFilter {
 }
 
 /**
+ * A profile of the threads whose names match, of one that was read for them (`ProfileReadOptions.thread`). What they have
+ * live is left out: any thread may free what they allocated, and they what others did.
+ *
+ * @example
+ * ```ts
+ * import { ofThreads, Recording } from "./mod.ts";
+ *
+ * const profile = ofThreads(Recording.open("sort.heaptap").profile({ thread: /^sort/ }), /^sort/);
+ * console.log(profile.threads.length, profile.callPaths.length);
+ * ```
+ */
+export function ofThreads(profile: Profile, thread: RegExp | undefined): Profile {
+  if (!thread) return profile;
+  const unknown = { liveBytes: 0, liveCount: 0, peakBytes: 0, peakCount: 0 };
+  return {
+    ...profile,
+    threads: profile.threads.filter(({ name }) => name.search(thread) >= 0),
+    callPaths: profile.callPaths.map((path) => ({ ...path, ...unknown })).filter((path) => path.allocations > 0),
+  };
+}
+
+/**
  * The profile with the call paths that a filter keeps. Its totals stay those of the process.
  *
  * @example

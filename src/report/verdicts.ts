@@ -30,7 +30,8 @@ function responsibleLines(verdict: Verdict): string[] {
 }
 
 /**
- * The budgets that were not kept, each with the call paths that it comes from; "" when all were.
+ * The budgets that were not kept, each with the call paths that it comes from, and those whose name matched nothing, which
+ * were kept of nothing; "" when there are neither.
  *
  * @example
  * ```ts
@@ -41,8 +42,11 @@ function responsibleLines(verdict: Verdict): string[] {
  * ```
  */
 export function breachesText(verdicts: readonly Verdict[]): string {
-  return verdicts.filter((verdict) => !verdict.kept)
-    .map((verdict) => [`over budget: ${breachText(verdict)}`, ...responsibleLines(verdict)].join("\n") + "\n").join("");
+  const strays = verdicts.filter(({ matched }) => !matched)
+    .map(({ name }) => `budget of nothing: ${printable(name)}: no call path has such a function\n`);
+  const broken = verdicts.filter(({ kept }) => !kept)
+    .map((verdict) => [`over budget: ${breachText(verdict)}`, ...responsibleLines(verdict)].join("\n") + "\n");
+  return [...strays, ...broken].join("");
 }
 
 /** The same as GitHub workflow commands, which show as annotations; percent and line breaks are escaped. */
