@@ -60,6 +60,7 @@ export function heaptap(
     input: options.input ?? "",
     env: { ...process.env, NO_COLOR: "", ...options.env },
     maxBuffer: 1 << 28,
+    timeout: 300_000,
   });
   return { status: result.status, stdout: result.stdout, stderr: result.stderr };
 }

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { before, test } from "node:test";
-import { jsonReport, profile, Recording, shownPaths, Symbols, textReport } from "../mod.ts";
+import { jsonReport, libraryPath, profile, Recording, shownPaths, Symbols, textReport } from "../mod.ts";
 import { isAllocationFunction } from "../src/symbols/allocators.ts";
 import { openBackend, SymbolTables } from "../src/symbols/backend.ts";
 import { readElf } from "../src/symbols/elf.ts";
@@ -195,6 +195,20 @@ test("perf maps: V8's and CPython's names, and stale maps", () => {
   assert.deepEqual(map.lookup(0x1100), [{ function: "load", file: "/app/load.py", line: 0, inlined: false }]);
   assert.deepEqual(map.lookup(0x1205)[0]?.function, "Builtin:Call");
   assert.deepEqual(map.lookup(0x9999), []);
+});
+
+test("pipes in the places of a program and of a perf map are not waited for", () => {
+  const program = join(folder, "becomes-a-pipe");
+  copyFileSync(target(folder, "counts.c"), program);
+  const out = join(folder, "pipes.heaptap");
+  spawnSync(program, [], { env: { LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out } });
+  const perfMap = `/tmp/perf-${Recording.open(out).profile().process.pid}.map`;
+  rmSync(program);
+  for (const path of [program, perfMap]) assert.equal(spawnSync("mkfifo", [path]).status, 0);
+  const { status, stdout } = heaptap(["report", out]);
+  rmSync(perfMap);
+  assert.equal(status, 0);
+  assert.match(stdout, /1,111/);
 });
 
 test("native allocations below JavaScript carry the function's name and line", { skip: without("node") }, async () => {

@@ -2,7 +2,7 @@
  * Reads what heaptap needs of an ELF file: what kind of program it is, its build id, its symbols.
  * Only 64-bit little-endian files; every offset is held to the file's size.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 
 /** A function symbol. */
 export interface ElfSymbol {
@@ -51,6 +51,8 @@ class File {
   readonly size: number;
 
   constructor(path: string) {
+    // A recording may name anything: a pipe would wait for its writer, and devices do things when they are opened.
+    if (!statSync(path).isFile()) throw new Error(`"${path}" is no regular file`);
     this.#fd = openSync(path, "r");
     this.size = fstatSync(this.#fd).size;
   }

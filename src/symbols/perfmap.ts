@@ -50,7 +50,9 @@ function parseName(name: string): Name {
 export function findPerfMap(pid: number, startTime: number, folder = "/tmp"): PerfMap | undefined {
   const path = `${folder}/perf-${pid}.map`;
   try {
-    if (statSync(path).mtimeMs < startTime - 1000) return undefined;
+    const stat = statSync(path);
+    // In a folder that all share it may be anything.
+    if (!stat.isFile() || stat.mtimeMs < startTime - 1000) return undefined;
     return new PerfMap(readFileSync(path, "utf8"));
   } catch {
     return undefined;
