@@ -16,7 +16,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { inspectProgram, libraryPath, ProgramError, Recording } from "../mod.ts";
-import { heaptap, recordings, scratch, target, without } from "./helpers.ts";
+import { CLI, heaptap, recordings, scratch, target, without } from "./helpers.ts";
 
 const folder = realpathSync(scratch());
 const library = libraryPath();
@@ -68,6 +68,22 @@ test("a disk that fills up: the totals stay exact, the report says that call pat
     assert.match(heaptap(["report", kept]).stdout, /no room for the whole recording/);
   }
 });
+
+test(
+  "a cache folder from which no code can be mapped: one line before anything starts",
+  { skip: cannotUnshare },
+  () => {
+    const disk = mkdtempSync(join(folder, "noexec-"));
+    const script = `mount -t tmpfs -o noexec none ${disk} && XDG_CACHE_HOME=${disk} exec "$0" "$@"`;
+    const command = [...OWN, "sh", "-c", script, ...CLI, "run", "--", "echo", "ran"];
+    const { status, stdout, stderr } = spawnSync(command[0] ?? "", command.slice(1), { encoding: "utf8" });
+    assert.deepEqual([status, stdout], [2, ""]);
+    assert.match(
+      stderr,
+      /^heaptap: Cannot preload ".*": its file system is mounted noexec; set XDG_CACHE_HOME [^\n]*\n$/,
+    );
+  },
+);
 
 test("a folder that is read-only, is no folder, or goes away: the program runs as ever", () => {
   const locked = mkdtempSync(join(folder, "locked-"));

@@ -131,20 +131,28 @@ function compile(compiler: string, folder: string, target: string): void {
   renameSync(made, target);
 }
 
-/**
- * Path of the compiled library; compiles it when the cache does not have it yet.
- *
- * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache
- * folder cannot be written.
- *
- * @example
- * ```ts
- * import { libraryPath } from "./mod.ts";
- *
- * console.log(`LD_PRELOAD=${libraryPath()} HEAPTAP_OUT=app.%p.heaptap ./app`);
- * ```
- */
-export function libraryPath(): string {
+/** Whether the dynamic linker cannot map code from a file, which it would tell the program's users; false when that cannot be told. */
+function liesOnNoexec(path: string): boolean {
+  let mounts: string;
+  try {
+    mounts = readFileSync("/proc/self/mountinfo", "utf8");
+  } catch {
+    return false;
+  }
+  const real = realpathSync(path);
+  let [longest, noexec] = [0, false];
+  for (const line of mounts.split("\n")) {
+    const [, , , , escaped = "", options = ""] = line.split(" ");
+    const point = escaped.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
+    // Of several mounts in one place the last is on top.
+    if (!point || point.length < longest || !`${real}/`.startsWith(point === "/" ? point : `${point}/`)) continue;
+    [longest, noexec] = [point.length, options.split(",").includes("noexec")];
+  }
+  return noexec;
+}
+
+/** Path of the compiled library; compiles it when the cache does not have it yet. Throws as {@linkcode libraryPath}. */
+export function compiledLibrary(): string {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
   }
@@ -157,11 +165,30 @@ export function libraryPath(): string {
   }
   const folder = cacheFolder();
   const target = join(folder, `libheaptap-${key(compiler)}.so`);
-  if (/[\s:]/.test(target)) {
-    throw new LibraryError(
-      `Cannot preload "${target}": the dynamic linker takes spaces and colons for separators; set XDG_CACHE_HOME to a folder without them`,
-    );
-  }
   if (!existsSync(target)) compile(compiler, folder, target);
   return target;
+}
+
+/**
+ * Path of the compiled library, to preload it; compiles it when the cache does not have it yet.
+ *
+ * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache
+ * folder cannot be written, or nothing can be preloaded from it.
+ *
+ * @example
+ * ```ts
+ * import { libraryPath } from "./mod.ts";
+ *
+ * console.log(`LD_PRELOAD=${libraryPath()} HEAPTAP_OUT=app.%p.heaptap ./app`);
+ * ```
+ */
+export function libraryPath(): string {
+  const path = compiledLibrary();
+  const why = /[\s:]/.test(path)
+    ? "the dynamic linker takes spaces and colons for separators"
+    : liesOnNoexec(path)
+    ? "its file system is mounted noexec"
+    : undefined;
+  if (why) throw new LibraryError(`Cannot preload "${path}": ${why}; set XDG_CACHE_HOME to another folder`);
+  return path;
 }

@@ -1,7 +1,7 @@
 /** The C library inside this process: what it exports (`ffi/api.c`), opened. */
 import { basename } from "node:path";
 import process from "node:process";
-import { LibraryError, libraryPath, missingPermission } from "./build.ts";
+import { compiledLibrary, LibraryError, missingPermission } from "./build.ts";
 import { openLibrary, runtimeName } from "./ffi.ts";
 import type { NativeLibrary } from "./ffi.ts";
 
@@ -43,7 +43,7 @@ export function openOwnLibrary(path?: string): Library {
   }
   let file = path === undefined ? "the library" : `"${path}"`;
   try {
-    const found = path ?? preloaded() ?? libraryPath();
+    const found = path ?? preloaded() ?? compiledLibrary();
     file = `"${found}"`;
     return openLibrary(found, SIGNATURES);
   } catch (cause) {
