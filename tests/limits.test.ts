@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -84,6 +86,24 @@ test(
     );
   },
 );
+
+test("a wrapper that goes on as another user: recorded where that one may read and write", {
+  skip: process.getuid?.() !== 0 && "only root may become another user",
+}, () => {
+  const open = mkdtempSync("/tmp/heaptap-user-");
+  for (const path of [open, ...["cache", "out"].map((name) => join(open, name))]) {
+    mkdirSync(path, { recursive: true });
+    chmodSync(path, 0o777);
+  }
+  const program = join(open, "counts");
+  copyFileSync(counts, program);
+  const args = ["run", "--no-report", "-o", join(open, "out", "a.heaptap"), "--", "setpriv", "--reuid=65534", program];
+  const { status, stderr } = heaptap(args, { env: { XDG_CACHE_HOME: join(open, "cache") } });
+  const found = recordings(join(open, "out")).map((path) => Recording.open(path).profile());
+  rmSync(open, { recursive: true });
+  assert.deepEqual([status, stderr.includes("ld.so")], [7, false], stderr);
+  assert.equal(found.find(({ process }) => process.executable === program)?.totals.allocations, 1111);
+});
 
 test("a folder that is read-only, is no folder, or goes away: the program runs as ever", () => {
   const locked = mkdtempSync(join(folder, "locked-"));

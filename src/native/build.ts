@@ -112,7 +112,7 @@ function key(compiler: string): string {
 
 function compile(compiler: string, folder: string, target: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    mkdirSync(folder, { recursive: true });
   } catch (cause) {
     const why = missingPermission(cause) ??
       `${(cause as Error).message}; set XDG_CACHE_HOME to one that can be written`;
