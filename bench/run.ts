@@ -18,8 +18,8 @@ const HERE = import.meta.dirname ?? "";
 const work = mkdtempSync(join(tmpdir(), "heaptap-bench-"));
 const library = libraryPath();
 
-/** Ways to run a program. */
-type Way = "plain" | "counters" | "paths" | "heaptrack";
+/** Ways to run a program. Left out is one that `--only` does not name, with the library preloaded all the same. */
+type Way = "plain" | "left out" | "counters" | "paths" | "heaptrack";
 
 interface Run {
   readonly seconds: number;
@@ -37,8 +37,11 @@ function clean(): void {
 
 function run(way: Way, command: readonly string[], env: Record<string, string>): Run {
   clean();
+  const preloaded = { LD_PRELOAD: library, HEAPTAP_OUT: join(work, "out.heaptap") };
   const own: Record<string, string> = way === "counters" || way === "paths"
-    ? { LD_PRELOAD: library, HEAPTAP_OUT: join(work, "out.heaptap"), HEAPTAP_MODE: way }
+    ? { ...preloaded, HEAPTAP_MODE: way }
+    : way === "left out"
+    ? { ...preloaded, HEAPTAP_ONLY: "^no such program$" }
     : {};
   const [program = "", ...args] = way === "heaptrack" ? ["heaptrack", "-o", join(work, "ht"), ...command] : command;
   const begun = performance.now();
@@ -86,17 +89,18 @@ function row(...cells: (string | number)[]): void {
 /** Nanoseconds that a pair of malloc and free takes, as the loop itself measures it. */
 function loops(): void {
   console.log("\n## malloc and free in a loop, 18 frames deep\n");
-  row("threads", "plain ns", ...ways.slice(1).map((way) => `${way} adds ns`));
-  row("---:", "---:", ...ways.slice(1).map(() => "---:"));
+  const others: Way[] = ["left out", ...ways.slice(1)];
+  row("threads", "plain ns", ...others.map((way) => `${way} adds ns`));
+  row("---:", "---:", ...others.map(() => "---:"));
   const program = build("loop.c");
   for (const threads of [1, 4]) {
-    const runs = interleave(ways, [program, String(threads), "5000000"]);
+    const runs = interleave(["plain", ...others], [program, String(threads), "5000000"]);
     // Threads share the cores: a pair's time is of the machine, not of the wall.
     const share = Math.max(1, threads / cpus().length);
     const pairs = (way: Way) => (runs.get(way) ?? []).map((r) => Number(/^[\d.]+$/m.exec(r.stdout)?.[0]) / share);
     const plain = pairs("plain");
     const added = (way: Way) => median(pairs(way).map((ns, i) => ns - (plain[i] ?? NaN)));
-    row(threads, median(plain).toFixed(1), ...ways.slice(1).map((way) => added(way).toFixed(1)));
+    row(threads, median(plain).toFixed(1), ...others.map((way) => added(way).toFixed(1)));
   }
 }
 
