@@ -1,10 +1,8 @@
-/* A library for plugins.c, built twice with NAME first_plugin and second_plugin: one malloc(SIZE) a call. */
+/* A library for plugins.c, built twice with NAME first_plugin and second_plugin: one malloc(SIZE) a call, in any thread. */
 #include <stdlib.h>
-
-void *volatile plugin_block;
 
 __attribute__((noinline)) void NAME(void)
 {
-    plugin_block = malloc(SIZE);
-    free(plugin_block);
+    void *volatile block = malloc(SIZE);
+    free(block);
 }
