@@ -19,6 +19,7 @@ import {
   comparisonHtml,
   comparisonJson,
   completions,
+  count,
   examine,
   exportBlocks,
   filterByFigures,
@@ -38,6 +39,8 @@ import {
   parseBudget,
   parseBytes,
   parseSuppressions,
+  plural,
+  printable,
   profile,
   ProgramError,
   readComparable,
@@ -49,6 +52,7 @@ import {
   Symbols,
   textReport,
   treeText,
+  whyNoRecording,
   writeReport,
 } from "./mod.ts";
 import type {
@@ -66,8 +70,18 @@ import type {
 /** Exit status for what the user can mend; a program's own status is passed on. */
 const USAGE = 2;
 
+/** Our own words, a line. Names in them may hold anything. */
 function say(text: string): void {
-  process.stderr.write(`heaptap: ${text}\n`);
+  tell(`heaptap: ${printable(text)}\n`);
+}
+
+/** To stderr, as far as that can be written: nothing depends on it. */
+function tell(text: string): void {
+  try {
+    process.stderr.write(text);
+  } catch {
+    // Deno throws here; elsewhere the stream says so (below).
+  }
 }
 
 function wholeNumber(low: number, high: number): (text: string) => number {
@@ -375,14 +389,25 @@ function checkPlan(options: BudgetOptions & ReportOptions, outputs: readonly (st
   if (options.maxGrowth !== undefined && options.compare === undefined) {
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
   }
-  if (options.compare !== undefined && !statSync(options.compare, { throwIfNoEntry: false })) {
-    throw new OutputError(`Cannot compare with "${options.compare}": there is no such file`);
+  if (options.compare !== undefined) {
+    const found = statSync(options.compare, { throwIfNoEntry: false });
+    const why = !found ? "there is no such file" : found.isFile() ? "" : "it is not a regular file";
+    if (why) throw new OutputError(`Cannot compare with "${options.compare}": ${why}`);
   }
+  suppressions(options);
   const named = [...outputs, options.junit].filter((path) => path !== undefined);
   for (const [i, path] of named.entries()) {
     checkReportPath(path);
     if (path !== "-" && named.indexOf(path) !== i) throw new OutputError(`Cannot write two reports to "${path}"`);
   }
+}
+
+/** What of an earlier run to compare with: all of it, or the process that `run` would have reported. */
+function earlier(path: string, { all, process }: ReportOptions): { all?: boolean; process?: number } {
+  if (all) return { all };
+  if (process !== undefined) return {};
+  const [largest] = Recording.open(path).processes();
+  return largest ? { process: largest.profile().process.pid } : {};
 }
 
 /** Compares and judges a recording as the options say; whether all budgets were kept. */
@@ -398,23 +423,27 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     all: options.all,
     suppressions: suppressions(options),
   });
-  const before = options.compare === undefined ? undefined : await readComparable(options.compare, names);
+  const before = options.compare === undefined ? undefined : await readComparable(options.compare, {
+    ...names,
+    ...isRecording(options.compare) && earlier(options.compare, options),
+  });
   if (before) {
     const limit = options.limit ?? 10;
-    process.stderr.write(compareText(compare(before, run), { limit, ...looks(process.stderr) }));
+    tell(compareText(compare(before, run), { limit, ...looks(process.stderr) }));
   }
   const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
   const verdicts = judge(run, budgets, growth);
   if (options.junit !== undefined) await put(junitReport(run.title, verdicts), options.junit, process.stdout);
-  process.stderr.write(breachesText(verdicts));
+  tell(breachesText(verdicts));
   // Workflow commands are read from what a step prints; the program's own output is on stdout.
-  if (process.env.GITHUB_ACTIONS) process.stderr.write(annotations(verdicts));
+  if (process.env.GITHUB_ACTIONS) tell(annotations(verdicts));
   return verdicts.every((verdict) => verdict.kept);
 }
 
 function looks(to: { isTTY?: boolean; columns?: number }): { width: number; color: boolean } {
   const color = to.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
-  return { width: Math.max(60, to.columns ?? 80), color };
+  // Into a pipe it is as wide as whoever reads it says.
+  return { width: Math.max(60, to.columns ?? (Number(process.env.COLUMNS) || 80)), color };
 }
 
 /** The reports that `run` was asked for. */
@@ -468,8 +497,12 @@ reportOptions(program.command("run").passThroughOptions())
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080",
   )
   .action(async (command, args, options) => {
-    if (options.sizes && options.mode === "counters") {
-      throw new OutputError("Cannot record --sizes without call paths: leave out --mode counters");
+    if (options.mode === "counters" && (options.sizes || options.budget.length > 0)) {
+      const what = options.sizes ? "record --sizes" : "judge --budget";
+      throw new OutputError(`Cannot ${what} without call paths: leave out --mode counters`);
+    }
+    if (/^-$|\.(html|json|csv|gz|xml)$/.test(options.out ?? "")) {
+      throw new OutputError(`Cannot record in "${options.out}": -o names the recording, --report-file the report`);
     }
     checkPlan(options, [options.reportFile, options.save]);
     const named = [options.reportFile, options.save, options.junit];
@@ -483,7 +516,7 @@ reportOptions(program.command("run").passThroughOptions())
     const { recording } = result;
     if (!recording) {
       const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
-      say(`no recording was made: "${command}" ended before its first allocation, or dropped LD_PRELOAD${only}`);
+      say(`no recording was made: ${whyNoRecording(options.out ?? ".")}${only}`);
       if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
         say("so there is nothing to judge or to compare");
         process.exitCode = 2;
@@ -492,11 +525,11 @@ reportOptions(program.command("run").passThroughOptions())
     }
     if (result.others.length > 0 && !options.all) {
       const { command: [name], pid } = recording.profile().process;
-      say(
-        `the report is of ${name} (pid ${pid}), of ${
-          result.others.length + 1
-        } processes the one with most allocations; --all takes them together`,
-      );
+      const recordings = result.others.length + 1;
+      const what = budgetsOf(options).length > 0 || options.compare !== undefined
+        ? `${options.report ? "the report is" : "the verdict is"} of ${name} (pid ${pid}) alone`
+        : `the report is of ${name} (pid ${pid})`;
+      say(`${what}, of ${recordings} recordings the one with most allocations; --all takes them together`);
     }
     try {
       await reportRun(recording, options);
@@ -507,11 +540,12 @@ reportOptions(program.command("run").passThroughOptions())
     }
     for (const other of result.others.slice(0, OTHERS_SHOWN)) {
       const { process: p, totals } = other.profile();
-      say(`also recorded: ${totals.allocations} allocations of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
+      const n = totals.allocations;
+      say(`also recorded: ${count(n)} ${plural(n, "allocation")} of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
     }
     if (result.others.length > OTHERS_SHOWN) {
       const more = result.others.length - OTHERS_SHOWN;
-      say(`and ${more} more processes; --only REGEX records some programs, --follow none ${command} alone`);
+      say(`and ${more} more; --only REGEX records some programs, by the paths of their files`);
     }
   });
 
@@ -533,7 +567,12 @@ Examples:
   .action(async (path, options) => {
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
-    const text = await render(Recording.open(path), options, options.output === "-" ? process.stdout : {});
+    const recording = Recording.open(path);
+    const beside = options.all || options.process !== undefined ? 0 : recording.processes().length - 1;
+    if (beside > 0) {
+      say(`${beside} more ${plural(beside, "recording")} of its run beside it: --all takes all, --process PID another`);
+    }
+    const text = await render(recording, options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);
     if (!await judged(path, options)) process.exitCode = OVER_BUDGET;
   });
@@ -582,12 +621,14 @@ program.command("mark")
   .description("keep this moment of a recording, of a program that runs, under a name for --since")
   .argument("<recording>", "the file")
   .argument("<name>", "the mark")
+  .option("--process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
   .addHelpText(
     "after",
     "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
   )
-  .action((path, name) => {
-    const recording = Recording.open(path);
+  .action((path, name, options) => {
+    const opened = Recording.open(path);
+    const recording = options.process === undefined ? opened : opened.process(options.process);
     let made: string;
     try {
       made = recording.mark(name);
@@ -595,7 +636,7 @@ program.command("mark")
       const { message } = cause as Error;
       throw new OutputError(cause instanceof TypeError ? message : `Cannot mark "${path}": ${message}`, { cause });
     }
-    say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${path}`);
+    say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${recording.path}`);
   });
 
 program.command("resolve")
@@ -710,7 +751,14 @@ function checkReportPath(path: string): void {
 async function put(report: Report, path: string, stream: NodeJS.WriteStream): Promise<void> {
   if (path === "-") {
     const pieces = typeof report === "string" || report instanceof Uint8Array ? [report] : report;
-    for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+    try {
+      for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+    } catch (cause) {
+      throw new OutputError(
+        `Cannot write to ${stream === process.stdout ? "stdout" : "stderr"}: ${(cause as Error).message}`,
+        { cause },
+      );
+    }
     return;
   }
   checkReportPath(path);
@@ -722,9 +770,13 @@ async function put(report: Report, path: string, stream: NodeJS.WriteStream): Pr
   }
 }
 
-// A reader that closes our pipe has seen enough.
+// A reader that closes our pipe has seen enough. What cannot be written cannot be told on stderr either, where it may be
+// the program's status that counts.
 for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: { code?: string }) => process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : 1));
+  stream.on("error", (error: { code?: string; message: string }) => {
+    if (error.code !== "EPIPE" && stream === process.stdout) say(`Cannot write to stdout: ${error.message}`);
+    process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
+  });
 }
 
 try {
@@ -732,6 +784,8 @@ try {
 } catch (error) {
   const expected = error instanceof RecordingError || error instanceof ProgramError || error instanceof LibraryError ||
     error instanceof OutputError;
-  say(expected ? error.message : `internal error: ${(error as Error).stack ?? error}`);
-  process.exitCode = error instanceof ProgramError ? error.status : expected ? USAGE : 70;
+  if (expected) say(error.message);
+  else tell(`heaptap: internal error: ${(error as Error).stack ?? error}\n`);
+  // A program that has run and failed has the last word.
+  process.exitCode ||= error instanceof ProgramError ? error.status : expected ? USAGE : 70;
 }

@@ -168,6 +168,9 @@ test("the program's own status comes first; report judges too", () => {
 test("a budget that nothing matches is told, and one that could not be judged fails", () => {
   const { status, stderr } = heaptap(["report", "--budget", "no_such_function:max-bytes=1", newFile]);
   assert.equal(status, 0);
+  const xml = join(folder, "stray.xml");
+  heaptap(["report", "--budget", "no_such_function:max-bytes=1", "--junit", xml, newFile]);
+  assert.match(readFileSync(xml, "utf8"), /skipped="1">[^]*<skipped message=/);
   assert.match(stderr, /budget of nothing: max-bytes of \/no_such_function\/: no call path has such a function/);
   const out = join(mkdtempSync(join(folder, "none-")), "a.heaptap");
   const args = ["run", "--only", "no such program", "-o", out, "--max-bytes", "1", "--", "sh", "-c", "exit 0"];
@@ -191,7 +194,7 @@ test("JUnit and workflow annotations", () => {
   ];
   const { stderr } = heaptap(["report", ...args, newFile], { env: { GITHUB_ACTIONS: "true" } });
   const xml = readFileSync(junit, "utf8");
-  assert.match(xml, /<testsuite name="heaptap [^"]*growth" tests="3" failures="2">/);
+  assert.match(xml, /<testsuite name="heaptap [^"]*growth" tests="3" failures="2" skipped="0">/);
   assert.match(xml, /<testcase classname="heaptap" name="max-allocations"\/>/);
   assert.match(xml, /name="max-bytes of \/a&lt;b\|parse\/"/);
   assert.match(
@@ -207,6 +210,9 @@ test("what is no budget, no size, no earlier run: one line, status 2, and nothin
     [["--budget", "(:max-bytes=1"], /Its regular expression does not parse/],
     [["--budget", "parse:max-bytes=much"], /and SIZE a number/],
     [["--max-bytes", "-1"], /It takes a size/],
+    [["--mode", "counters", "--budget", "parse:max-bytes=1"], /Cannot judge --budget without call paths/],
+    [["--compare", folder], /Cannot compare with ".*": it is not a regular file/],
+    [["--suppressions", "/nowhere"], /Cannot read the suppressions "\/nowhere": there is no such file/],
     [["--thread", "main", "--max-live", "1"], /Cannot judge max-live of threads: any thread may free/],
     [["--thread", "main", "--view", "peak"], /Cannot show --view peak of threads/],
     [["--max-growth", "much"], /It takes a number of percent/],

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -190,7 +191,7 @@ test("the processes of a run: the one with most allocations, a line for each oth
   const out = join(inside, "a.heaptap");
   const program = target(folder, "starts.c");
   const { stderr } = heaptap(["run", "-o", out, "--limit", "1", "--", program, "late"]);
-  assert.match(stderr, /the report is of .*starts \(pid \d+\), of 3 processes the one with most allocations/);
+  assert.match(stderr, /the report is of .*starts \(pid \d+\), of 3 recordings the one with most allocations/);
   assert.equal(stderr.match(/also recorded: \d+ allocations of/g)?.length, 2);
   const all = Recording.open(out).processes();
   assert.deepEqual(all.map((recording) => recording.profile().totals.allocations), [10, 5, 3]);
@@ -230,7 +231,7 @@ test("wrappers: sh -c, make -j and npm run, whose programs are recorded and name
     const to = mkdtempSync(join(inside, "out-"));
     const run = heaptap(["run", "--limit", "1", "-o", join(to, "a.heaptap"), "--", ...command]);
     assert.equal(run.status, status, run.stderr);
-    assert.match(run.stderr, /the report is of .* processes the one with most allocations/);
+    assert.match(run.stderr, /the report is of .* recordings the one with most allocations/);
     const found = recordings(to).map((path) => Recording.open(path).profile())
       .filter(({ process }) => process.executable === counts);
     assert.deepEqual(found.map(({ totals }) => totals.allocations), Array(times).fill(1111), command.join(" "));
@@ -238,6 +239,60 @@ test("wrappers: sh -c, make -j and npm run, whose programs are recorded and name
       assert.match(run.stderr, new RegExp(`1111 allocations of .*counts|counts \\(pid ${process.pid}\\)`));
     }
   }
+});
+
+test("a copy of a recording is no other process, and an earlier run of several is compared as this one", () => {
+  const inside = mkdtempSync(join(folder, "copies-"));
+  const [out, copy] = [join(inside, "a.heaptap"), join(inside, "copy.heaptap")];
+  const command = ["sh", "-c", `"${target(folder, "counts.c")}"; exit 0`];
+  assert.equal(heaptap(["run", "--no-report", "-o", out, "--", ...command]).status, 0);
+  const summary = () => JSON.parse(heaptap(["report", "--all", "--format", "json", out]).stdout).summary;
+  const before = summary();
+  copyFileSync(out, copy);
+  assert.deepEqual(summary(), before);
+  assert.equal(Recording.open(copy).processes().length, 2);
+  assert.match(heaptap(["report", out]).stderr, /^heaptap: 1 more recording of its run beside it: --all takes all/);
+  // What is alike does not grow, whichever of its processes the earlier recording is of.
+  for (const all of [[], ["--all"]]) {
+    const again = [
+      "run",
+      "--no-report",
+      ...all,
+      "--compare",
+      out,
+      "--max-growth",
+      "5",
+      "-o",
+      join(inside, "b.heaptap"),
+    ];
+    const { status, stderr } = heaptap([...again, "--", ...command]);
+    assert.equal(status, 0, stderr);
+    assert.doesNotMatch(stderr, /different programs/);
+  }
+  // A mark of one of several.
+  const { pid } = Recording.open(out).processes()[0]!.profile().process;
+  assert.equal(heaptap(["mark", "--process", String(pid), out, "end"]).status, 0);
+  const since = heaptap(["report", "--process", String(pid), "--since", "end", "--format", "json", out]);
+  assert.equal(JSON.parse(since.stdout).summary.total_allocations, 0);
+});
+
+test("outputs that are full or meant for something else: one line, and the program's status", () => {
+  const counts = target(folder, "counts.c");
+  const out = join(folder, "full.heaptap");
+  const [command = "", ...args] = CLI;
+  const full = (...rest: string[]) =>
+    spawnSync("sh", ["-c", `"$@" ${rest.pop()}`, "sh", command, ...args, ...rest], { encoding: "utf8" });
+  const recorded = full("run", "-o", out, "--", counts, "2> /dev/full");
+  assert.equal(recorded.status, 7);
+  const told = full("report", out, "> /dev/full");
+  assert.deepEqual([told.status, told.stderr.trim().split("\n").length], [2, 1]);
+  assert.match(told.stderr, /^heaptap: Cannot write to stdout: .*o space left/);
+  assert.equal(heaptap(["run", "--report-file", "/dev/full", "-o", out, "--", counts]).status, 7);
+  for (const name of ["report.html", "-"]) {
+    assert.match(heaptap(["run", "-o", name, "--", counts]).stderr, /--report-file the report/);
+  }
+  const long = heaptap(["run", "-o", join(folder, "x".repeat(250)), "--", counts]);
+  assert.deepEqual([long.status, /its name is too long/.test(long.stderr)], [2, true]);
 });
 
 test("preloaded by hand, a run is known by its processes' parents", () => {

@@ -27,11 +27,13 @@ export function threadCount(profile: Profile): number {
 export function processFacts(profile: Profile): string[] {
   const { process, limits, callPaths } = profile;
   const threads = threadCount(profile);
+  // One that ran several programs has a profile of each.
+  const processes = profile.merged && new Set(profile.merged.map(({ pid }) => pid)).size;
   return [
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
     process.exit ? seconds(process.exit.seconds) : "",
     ending(process),
-    profile.merged ? `${count(profile.merged.length)} processes` : `pid ${process.pid}`,
+    processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     `${count(threads)} ${plural(threads, "thread")}`,
     limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",
   ].filter(Boolean);

@@ -35,12 +35,30 @@ export function parseBytes(text: string): number | undefined {
   return parts && unit !== undefined ? Math.round(Number(parts[1]) * unit) : undefined;
 }
 
-/** A whole number with thousands separators. */
+/**
+ * A whole number with thousands separators.
+ *
+ * @example
+ * ```ts
+ * import { count, plural } from "./mod.ts";
+ *
+ * console.log(count(1234567), plural(1234567, "block")); // 1,234,567 blocks
+ * ```
+ */
 export function count(n: number): string {
   return n.toLocaleString("en-US");
 }
 
-/** A noun for a number of things. */
+/**
+ * A noun for a number of things.
+ *
+ * @example
+ * ```ts
+ * import { plural } from "./mod.ts";
+ *
+ * console.log(plural(1, "block"), plural(2, "block")); // block blocks
+ * ```
+ */
 export function plural(n: number, noun: string): string {
   return n === 1 ? noun : `${noun}s`;
 }
@@ -57,7 +75,16 @@ export function seconds(s: number): string {
   return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
 }
 
-/** Text without control characters, so that no name in a recording reaches the terminal's controls. */
+/**
+ * Text without control characters, so that no name in a recording reaches the terminal's controls.
+ *
+ * @example
+ * ```ts
+ * import { printable } from "./mod.ts";
+ *
+ * console.log(printable("a\x1b[31mb").length); // 7: what would colour the rest is one other character
+ * ```
+ */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- taking them out is the point
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");

@@ -14,6 +14,8 @@ export interface RecordedProcess {
   readonly pid: number;
   /** Its parent when recording began. */
   readonly parentPid: number;
+  /** When recording began: a process that runs one program after the other has a recording of each. */
+  readonly image: number;
 }
 
 function look(path: string): RecordedProcess | undefined {
@@ -21,7 +23,7 @@ function look(path: string): RecordedProcess | undefined {
   try {
     const { header } = readSnapshot(path, []);
     const h = (field: string) => header.number(0, field);
-    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid") };
+    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid"), image: h("image") };
   } catch {
     return undefined; // of another version, or half of one
   }
@@ -32,9 +34,25 @@ function recordingsIn(folder: string, wanted: (name: string) => boolean): Record
     .map((name) => look(join(folder, name))).filter((found) => found !== undefined);
 }
 
-/** The recordings in a folder of the run with that number. */
-export function processesOfRun(folder: string, run: number): RecordedProcess[] {
-  return recordingsIn(folder, () => true).filter((process) => process.run === run);
+/** What the names of a run's recordings begin with, from one and what stands in it for the process. */
+function stem(path: string, process: string): string {
+  return (basename(path).replace(/\.heaptap$/, "").split(process)[0] ?? "").replace(/\.$/, "");
+}
+
+/** Each once: a copy that somebody made is no other process. That of the run's own name stands for both. */
+function withoutCopies(found: readonly RecordedProcess[], beginning: string): RecordedProcess[] {
+  const kept = new Map<string, RecordedProcess>();
+  for (const process of found) {
+    const key = `${process.pid} ${process.image}`;
+    if (!kept.has(key) || basename(process.path).startsWith(beginning)) kept.set(key, process);
+  }
+  return [...kept.values()];
+}
+
+/** The recordings in a folder of the run with that number, which the file `out` was to be the first of. */
+export function processesOfRun(folder: string, run: number, out: string): RecordedProcess[] {
+  const found = recordingsIn(folder, () => true).filter((process) => process.run === run);
+  return withoutCopies(found, stem(out, "%p"));
 }
 
 /**
@@ -45,9 +63,13 @@ export function processesOfRun(folder: string, run: number): RecordedProcess[] {
 export function processesBeside(path: string): RecordedProcess[] {
   const own = look(path);
   if (!own) return [];
-  if (own.run !== 0) return processesOfRun(dirname(path), own.run);
-  const [stem = ""] = basename(path).replace(/\.heaptap$/, "").split(String(own.pid));
-  const beginning = stem.replace(/\.$/, "");
+  const beginning = stem(path, String(own.pid));
+  // Asked for a copy, it is the copy.
+  const others = (found: RecordedProcess[]) => [
+    own,
+    ...withoutCopies(found, beginning).filter(({ pid, image }) => pid !== own.pid || image !== own.image),
+  ];
+  if (own.run !== 0) return others(recordingsIn(dirname(path), () => true).filter(({ run }) => run === own.run));
   const rest = recordingsIn(dirname(path), (name) => name.startsWith(beginning) && name !== basename(path))
     .filter((process) => process.run === 0);
   const family = new Set<RecordedProcess>([own]);
@@ -57,7 +79,7 @@ export function processesBeside(path: string): RecordedProcess[] {
   for (const member of family) {
     for (const other of rest) if (related(member, other)) family.add(other);
   }
-  return [...family];
+  return others([...family]);
 }
 
 /** The same, the one with most allocations first; among equals the one that `isFirst` names. */

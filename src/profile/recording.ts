@@ -76,7 +76,7 @@ export class Recording {
    */
   profile(options: ProfileReadOptions = {}): Profile {
     if (options.all) return this.#together(options);
-    if (options.process !== undefined) return this.#other(options.process).profile({ ...options, process: undefined });
+    if (options.process !== undefined) return this.process(options.process).profile({ ...options, process: undefined });
     const profile = readProfile(this.path, options);
     if (options.since === undefined) return profile;
     // A thread may have had another name then.
@@ -125,9 +125,21 @@ export class Recording {
     return mergeProfiles([read(first), ...rest.map(read)]);
   }
 
-  #other(pid: number): Recording {
+  /**
+   * The recording of a process of the same run; of one that ran several programs, that with most allocations.
+   *
+   * @throws {RecordingError} when there is none beside this one.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * const recording = Recording.open("sort.heaptap");
+   * console.log(recording.process(recording.profile().process.pid).path); // itself
+   * ```
+   */
+  process(pid: number): Recording {
     const all = processesBeside(this.path);
-    // A process that runs one program after the other has a recording of each.
     const [found] = byAllocations(all.filter((process) => process.pid === pid), ({ path }) => path === this.path);
     if (found) return new Recording(found.path);
     const known = all.slice(0, 10).map(({ path, pid }) =>

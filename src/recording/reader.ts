@@ -165,15 +165,17 @@ function readAt(fd: number, offset: number, length: number): Uint8Array {
 
 function open(path: string): number {
   try {
+    // Not even opened: a pipe would wait for its writer.
+    const stat = statSync(path);
+    if (!stat.isFile()) refuse(path, stat.isDirectory() ? "it is a folder" : "it is not a regular file");
     return openSync(path, "r");
   } catch (cause) {
+    if (cause instanceof RecordingError) throw cause;
     const code = (cause as { code?: string }).code;
     const why = code === "ENOENT"
       ? "there is no such file"
       : code === "EACCES"
       ? "permission denied"
-      : code === "EISDIR"
-      ? "it is a folder"
       : String((cause as Error).message ?? cause);
     throw new RecordingError(`Cannot read "${path}": ${why}`, { cause });
   }
@@ -303,9 +305,7 @@ export function copyRecording(path: string, to: number, names?: Uint8Array): voi
 export function readSnapshot(path: string, wanted?: readonly SectionName[]): Snapshot {
   const fd = open(path);
   try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) refuse(path, "it is not a regular file");
-    return takeSnapshot(path, stat.size, (offset, length) => readAt(fd, offset, length), wanted);
+    return takeSnapshot(path, fstatSync(fd).size, (offset, length) => readAt(fd, offset, length), wanted);
   } finally {
     closeSync(fd);
   }

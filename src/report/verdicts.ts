@@ -79,9 +79,13 @@ export function junitReport(title: string, verdicts: readonly Verdict[]): string
     // deno-lint-ignore no-control-regex -- XML has no way to write them
     text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd").replace(/&/g, "&amp;").replace(/</g, "&lt;")
       .replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+  const skipped = verdicts.filter(({ matched }) => !matched).length;
   const failures = verdicts.filter((verdict) => !verdict.kept).length;
   const cases = verdicts.map((verdict) => {
     const open = `    <testcase classname="heaptap" name="${escape(verdict.name)}"`;
+    if (!verdict.matched) {
+      return `${open}>\n      <skipped message="no call path has such a function"/>\n    </testcase>\n`;
+    }
     if (verdict.kept) return `${open}/>\n`;
     const detail = responsibleLines(verdict).join("\n");
     return `${open}>\n      <failure message="${escape(breachText(verdict))}">${
@@ -90,5 +94,7 @@ export function junitReport(title: string, verdicts: readonly Verdict[]): string
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n  <testsuite name="${
     escape(`heaptap ${title}`)
-  }" tests="${verdicts.length}" failures="${failures}">\n${cases.join("")}  </testsuite>\n</testsuites>\n`;
+  }" tests="${verdicts.length}" failures="${failures}" skipped="${skipped}">\n${
+    cases.join("")
+  }  </testsuite>\n</testsuites>\n`;
 }

@@ -2,7 +2,7 @@
  * What can be seen of a program, told before it starts: whether it can be preloaded at all, and
  * whether it brings an allocator of its own.
  */
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { findInPath } from "../native/build.ts";
@@ -168,7 +168,13 @@ export function inspectProgram(
     try {
       elf = readElf(path);
       if (elf) {
-        return { path: first, interpreter, notes: inspectElf(interpreter ?? command, path, elf) };
+        const notes = inspectElf(interpreter ?? command, path, elf);
+        if (/^python\d/.test(basename(realpathSync(path))) && !env.PYTHONMALLOC) {
+          notes.push(
+            `"${command}" serves small requests by an allocator of its own: set PYTHONMALLOC=malloc to see them`,
+          );
+        }
+        return { path: first, interpreter, notes };
       }
     } catch (error) {
       if (error instanceof ProgramError) throw error;
@@ -187,7 +193,12 @@ export function inspectProgram(
       : words[0];
     if (!name) refuse(command, "its first line names no interpreter");
     interpreter = name;
-    path = locate(name, env.PATH, cwd);
+    try {
+      path = locate(name, env.PATH, cwd);
+    } catch (error) {
+      if (!(error instanceof ProgramError)) throw error;
+      throw new ProgramError(`Cannot run "${command}": its first line names "${name}". ${error.message}`, error.status);
+    }
   }
   refuse(command, "its interpreter is a script of a script of a script");
 }

@@ -2,11 +2,22 @@
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
 import { randomInt, randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  renameSync,
+  statfsSync,
+  unlinkSync,
+} from "node:fs";
 import { constants as osConstants } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import process from "node:process";
 import { libraryPath } from "../native/build.ts";
+import { bytes } from "../profile/format.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { byAllocations, processesOfRun } from "../profile/processes.ts";
@@ -70,9 +81,42 @@ export interface ProfileResult {
   readonly notes: readonly string[];
 }
 
+/** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
+const NAME_MAX = 255 - ".1234567.99".length;
+
+/**
+ * Why there is no recording where one was to be, as far as that can be told afterwards.
+ *
+ * @example
+ * ```ts
+ * import { profile, whyNoRecording } from "./mod.ts";
+ *
+ * const { recording } = await profile(["true"], { out: "true.heaptap" });
+ * if (!recording) console.log(whyNoRecording("true.heaptap"));
+ * ```
+ */
+export function whyNoRecording(out: string): string {
+  const { bavail, bsize } = statfsSync(dirname(resolve(out)));
+  if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
+  let limits = "";
+  try {
+    limits = readFileSync("/proc/self/limits", "utf8");
+  } catch {
+    // Then that cannot be the reason that is told.
+  }
+  const largest = /^Max file size +(\d+)/m.exec(limits)?.[1];
+  if (largest) {
+    return `files may have ${bytes(Number(largest))} (ulimit -f), less than a recording takes; lower --buckets`;
+  }
+  return "the program ended before its first allocation, or dropped LD_PRELOAD";
+}
+
 /** Makes way for a recording; what puts back the one that was there. */
 function prepareOutput(out: string): () => void {
   const folder = dirname(out);
+  if (Buffer.byteLength(basename(out)) > NAME_MAX) {
+    throw new OutputError(`Cannot write "${out}": its name is too long; choose one of up to ${NAME_MAX} bytes with -o`);
+  }
   try {
     accessSync(folder, constants.W_OK);
   } catch {
@@ -95,9 +139,9 @@ function prepareOutput(out: string): () => void {
 }
 
 /** The recordings of a run, the one with most allocations first; `own` when it is the program's, not a child's. */
-function findRecordings(folder: string, run: number, pid: number): { recording: Recording; own: boolean }[] {
+function findRecordings(out: string, run: number, pid: number): { recording: Recording; own: boolean }[] {
   const isOwn = (process: RecordedProcess) => process.pid === pid;
-  return byAllocations(processesOfRun(folder, run), isOwn)
+  return byAllocations(processesOfRun(dirname(out), run, out), isOwn)
     .map((process) => ({ recording: Recording.open(process.path), own: isOwn(process) }));
 }
 
@@ -196,7 +240,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const cwd = options.cwd ?? process.cwd();
   const { path, notes } = inspectProgram(program, options.env, cwd);
   const library = libraryPath();
-  const out = resolve(options.out ?? `heaptap.${basename(program)}.%p.heaptap`);
+  const out = resolve(options.out ?? `heaptap.${basename(program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
   const run = randomInt(1, 2 ** 48 - 1);
@@ -218,7 +262,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const signal = signalName ? osConstants.signals[signalName] : 0;
   const exitCode = signal ? 128 + signal : code ?? 1;
   const pid = child.pid ?? 0;
-  const found = findRecordings(dirname(out), run, pid);
+  const found = findRecordings(out, run, pid);
   for (const { recording, own } of found) {
     if (own) noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
   }
