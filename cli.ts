@@ -568,7 +568,8 @@ Examples:
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const recording = Recording.open(path);
-    const beside = options.all || options.process !== undefined ? 0 : recording.processes().length - 1;
+    const asked = options.all || options.process !== undefined || options.format !== "text";
+    const beside = asked ? 0 : recording.processes().length - 1;
     if (beside > 0) {
       say(`${beside} more ${plural(beside, "recording")} of its run beside it: --all takes all, --process PID another`);
     }

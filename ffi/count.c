@@ -241,6 +241,8 @@ static void ht_count_end(struct ht_thread *t, uint64_t value, const void *block)
 static struct ht_thread *ht_begin(uint32_t *idle)
 {
     struct ht_thread *t = ht_self;
+    if (HT_UNLIKELY(ht_unwanted))
+        return NULL;
     if (HT_UNLIKELY(t->idle == HT_BUSY)) {
         t = ht_enter_slow();
         if (!t)

@@ -88,7 +88,7 @@ static int ht_patch_word(const struct ht_object *object, uint64_t *at, uint64_t 
 }
 
 /* A table lies in one segment, read-only as a whole. */
-static void ht_patch_symbols(const struct ht_redirects *redirects, const struct ht_object *object, const struct ht_symbols *s)
+static int ht_patch_symbols(const struct ht_redirects *redirects, const struct ht_object *object, const struct ht_symbols *s)
 {
     struct {
         uint64_t *at, value;
@@ -109,10 +109,11 @@ static void ht_patch_symbols(const struct ht_redirects *redirects, const struct 
     }
     int read_only;
     if (count == 0 || !ht_patch_open(object, low, high, &read_only))
-        return;
+        return 0;
     for (uint32_t i = 0; i < count; i++)
         ht_shared_set(words[i].at, words[i].value);
     ht_patch_close(object, low, high, read_only);
+    return 1;
 }
 
 static void ht_patch_slots(struct ht_patch *patch, const struct ht_object *object, const struct ht_symbols *s)
@@ -155,11 +156,11 @@ static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-static struct ht_redirects ht_redirects(void)
+static struct ht_redirects ht_redirects(int all)
 {
     struct ht_redirects redirects = { .count = 0 };
 #define HT_REDIRECT(name, allocates)                                                               \
-    if (ht_exact.name)                                                                             \
+    if (ht_exact.name && (all || allocates))                                                       \
         redirects.all[redirects.count++]                                                           \
             = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
 #define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
@@ -175,7 +176,7 @@ static struct ht_redirects ht_redirects(void)
  */
 static void ht_got_patch(int write, uint32_t slots[2])
 {
-    struct ht_patch patch = { .redirects = ht_redirects(), .write = write };
+    struct ht_patch patch = { .redirects = ht_redirects(1), .write = write };
     ht_iterate(ht_patch_visit, &patch);
     if (write && !ht_rounds_up)
         ht_own_set(&ht_names_redirected, 1u);
@@ -186,15 +187,15 @@ static void ht_got_patch(int write, uint32_t slots[2])
 /*
  * The same for a process in which the library was preloaded: the dynamic linker finds the hooks first, but
  * for those who look in the C library itself: objects that RTLD_DEEPBIND puts before everything, and
- * callers of dlsym with its handle (Python's ctypes, say). Only where the C library's functions are the
+ * callers of dlsym with its handle (Python's ctypes, say). Allocation functions alone: by their symbols
+ * backtrace_symbols names addresses, and malloc has others beside it. Only where the C library's functions are the
  * real ones: with an allocator between, those who go past it would be led into it.
  */
 static void ht_names_redirect(void)
 {
     if (ht_rounds_up || ht_peek(&ht_names_redirected))
         return;
-    struct ht_redirects redirects = ht_redirects();
+    struct ht_redirects redirects = ht_redirects(0);
     struct ht_symbols s = ht_object_symbols(&ht_real_object);
-    ht_patch_symbols(&redirects, &ht_real_object, &s);
-    ht_own_set(&ht_names_redirected, 1u);
+    ht_own_set(&ht_names_redirected, (uint32_t)ht_patch_symbols(&redirects, &ht_real_object, &s));
 }

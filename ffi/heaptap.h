@@ -246,6 +246,9 @@ struct ht_process {
     int64_t windows[64];
     struct ht_lock timeline_lock;
     uint64_t sample_due, sample_interval;
+    /* process.c */
+    struct ht_lock inherit_lock; /* of beginning and ending what a handler's fork needs */
+    uint32_t inheriting;         /* forks by handlers under way */
     char path[4096]; /* of the recording, "" when it is in memory alone */
 } __attribute__((aligned(65536))); /* the kernel zeroes whole pages: nothing else may lie there */
 

@@ -38,6 +38,8 @@ HT_INLINE int ht_forked_away(const struct ht_thread *t) { return t->tid == 0; }
  * counted afterwards. */
 static uint32_t ht_around(struct ht_thread **t)
 {
+    if (HT_UNLIKELY(ht_unwanted))
+        return HT_BUSY;
     *t = ht_self;
     if ((*t)->idle == HT_BUSY) {
         *t = ht_enter_slow();
@@ -175,7 +177,11 @@ HT_INTERPOSE void HT_HOOK(free_aligned_sized)(void *block, size_t alignment, siz
 /* The program forbids itself system calls: what the library needs of the kernel it gets before that. */
 HT_INTERPOSE int HT_HOOK(prctl)(int option, long a, long b, long c, long d)
 {
-    enum { SET_SECCOMP = 22 };
+    enum { SET_SECCOMP = 22, SET_TSC = 26 };
+    if (option == SET_TSC) {
+        ht_real_find();
+        ht_vdso_clock = NULL; /* it reads that counter itself */
+    }
     if (HT_LIKELY(option != SET_SECCOMP))
         return ht_real.prctl(option, a, b, c, d);
     struct ht_confined confined = ht_confine(a == 2 ? (const void *)b : NULL, a == 1);
@@ -184,31 +190,63 @@ HT_INTERPOSE int HT_HOOK(prctl)(int option, long a, long b, long c, long d)
     return result;
 }
 
-HT_INTERPOSE long HT_HOOK(syscall)(long n, long a, long b, long c, long d, long e, long f)
-{
-    if (HT_LIKELY(n != HT_SYS_SECCOMP || a > 1))
-        return ht_real.syscall(n, a, b, c, d, e, f);
-    struct ht_confined confined = ht_confine(a == 1 ? (const void *)c : NULL, a == 0);
-    long result = ht_real.syscall(n, a, b, c, d, e, f);
-    ht_confine_done(confined, result >= 0);
-    return result;
-}
-
-/* By a signal handler that interrupts one of our calls, the child returns into that. It may have taken
- * what it needs before it marked the thread busy. */
-static int ht_fork_by(int (*real)(void), struct ht_regs at)
+/* Before a fork. By a signal handler that interrupts one of our calls, the child returns into that: it may have
+ * taken what it needs before it marked the thread busy. */
+static int ht_fork_begin(struct ht_regs at)
 {
     struct ht_thread *t = ht_self;
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON || t->tid == 0)
-        return real();
-    enum ht_outer outer = ht_outer_call(at);
-    if (outer == HT_OUTER_INTERRUPTED || (t->idle == HT_BUSY && outer == HT_OUTER_CALLS))
-        return ht_fork_inside(t, real);
-    return real();
+        return 0;
+    enum ht_outer outer = ht_inside ? HT_OUTER_INTERRUPTED : ht_outer_call(at);
+    int inside = outer == HT_OUTER_INTERRUPTED || (t->idle == HT_BUSY && outer == HT_OUTER_CALLS);
+    if (inside)
+        ht_fork_inside_begin();
+    return inside;
 }
 
-HT_INTERPOSE int HT_HOOK(fork)(void) { return ht_fork_by(ht_real.fork, HT_CALLER()); }
-HT_INTERPOSE int HT_HOOK(_Fork)(void) { return ht_fork_by(ht_real._Fork, HT_CALLER()); }
+#define HT_FORK(way)                                                                               \
+    int inside = ht_fork_begin(HT_CALLER());                                                       \
+    long child = way;                                                                              \
+    ht_fork_end(inside, child);
+HT_INTERPOSE int HT_HOOK(fork)(void)
+{
+    HT_FORK(ht_real.fork())
+    return (int)child;
+}
+
+HT_INTERPOSE int HT_HOOK(_Fork)(void)
+{
+    HT_FORK(ht_real._Fork())
+    return (int)child;
+}
+
+/* Whether a system call makes a child with memory of its own that goes on here. */
+static int ht_is_fork(long n, long a, long b)
+{
+    enum { CLONE_VM = 0x100 };
+    return n == HT_SYS_FORK || (n == HT_SYS_CLONE && !(a & CLONE_VM) && b == 0)
+        || (n == HT_SYS_CLONE3 && ht_sys_readable((uint64_t)a) && !(*(const uint64_t *)a & CLONE_VM));
+}
+
+HT_INTERPOSE long HT_HOOK(syscall)(long n, long a, long b, long c, long d, long e, long f)
+{
+    enum { STRICT = 0, FILTER = 1, TSYNC = 1, NEW_LISTENER = 8, TSYNC_ESRCH = 16 };
+    if (HT_UNLIKELY(n == HT_SYS_PRCTL))
+        return HT_HOOK(prctl)((int)a, b, c, d, e);
+    if (HT_UNLIKELY(ht_is_fork(n, a, b))) {
+        HT_FORK(ht_real.syscall(n, a, b, c, d, e, f))
+        return child;
+    }
+    uint32_t operation = (uint32_t)a;
+    if (HT_LIKELY(n != HT_SYS_SECCOMP || operation > FILTER))
+        return ht_real.syscall(n, a, b, c, d, e, f);
+    struct ht_confined confined = ht_confine(operation == FILTER ? (const void *)c : NULL, operation == STRICT);
+    long result = ht_real.syscall(n, a, b, c, d, e, f);
+    /* A thread's number says that this thread would not have it, and none has. */
+    int names_thread = (b & TSYNC) && !(b & (NEW_LISTENER | TSYNC_ESRCH));
+    ht_confine_done(confined, names_thread ? result == 0 : result >= 0);
+    return result;
+}
 
 /* A library is being opened whose calls may go past the hooks. Recording begins here if it has not yet. */
 static void ht_opened_past(int own_space)

@@ -36,7 +36,7 @@ static int ht_module_is(const struct ht_file_modules *m, const char *path, uint6
 
 static uint32_t ht_module_number(const struct ht_object *object)
 {
-    char own[4096];
+    static char own[4096]; /* not on the program's stack, which may be small; under module_lock */
     const char *path = object->name;
     uint64_t length = path ? ht_length(path) : 0;
     if (length == 0) {

@@ -128,8 +128,9 @@ static uint32_t ht_program_path(const struct ht_start *start, char path[4096])
 /* Whether HEAPTAP_ONLY leaves this program out. */
 static int ht_is_left_out(const struct ht_start *start, struct ht_config *c)
 {
+    /* Not on the program's stack, which may be small; one thread is here. */
     static struct ht_match match;
-    char path[4096];
+    static char path[4096];
     const char *only = ht_variable(start, "HEAPTAP_ONLY");
     if (!only || !*only)
         return 0;
@@ -239,7 +240,7 @@ static int ht_process_open(void)
     if (!ht_p.shared_pages[0])
         return HT_ENOSPC;
     h->threads_used = HT_SLOT_FIRST;
-    char executable[4096];
+    static char executable[4096];
     struct ht_start start = ht_start_of_program();
     h->executable_length = ht_string_add(executable, ht_program_path(&start, executable), &h->executable);
     if (c->command_length > 0)
@@ -255,11 +256,21 @@ static int ht_process_open(void)
 /*
  * A fork by a signal handler that has interrupted a hook of its thread. Its child returns into that hook
  * too, which has to find what it works on: the child gets copies of everything, and memory of its own in the
- * place of the recording. There it counts for nobody and is not recorded. Called with the hook under way.
+ * place of the recording. There it counts for nobody and is not recorded.
+ *
+ * Several threads may be at it at once (`inheriting`): the first begins, the last ends. An ordinary fork of
+ * another thread does not wait for that, because it may hold locks of the C library that a handler's thread
+ * waits for. Its child may have inherited too; it sees that by the state, which is otherwise zeroed. For a fork
+ * that falls in the middle of a change, what is kept first and zeroed last is the state, and the way to the
+ * shadow's leaves is there only while they are.
  */
-static void ht_fork_inherit(struct ht_thread *t, int everything)
+static void ht_fork_inherit(int everything)
 {
     long wiped = everything ? HT_MADV_KEEPONFORK : HT_MADV_WIPEONFORK, gone = everything ? HT_MADV_DOFORK : HT_MADV_DONTFORK;
+    if (everything)
+        ht_sys_inherit(&ht_p, sizeof ht_p, wiped);
+    else
+        ht_sys_inherit(ht_leaves, sizeof ht_leaves, wiped);
     ht_sys_inherit(ht_p.file, ht_p.file_size, gone);
     for (uint32_t level = 0; level < 2; level++)
         ht_sys_inherit(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t), gone);
@@ -267,25 +278,55 @@ static void ht_fork_inherit(struct ht_thread *t, int everything)
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
     for (uint64_t i = 0; i < HT_LEAVES; i++)
         ht_sys_inherit(ht_shared_get(&ht_leaves[i]), HT_LEAF_SIZE, gone);
-    ht_sys_inherit(t, t->size, wiped);
-    ht_sys_inherit(ht_leaves, sizeof ht_leaves, wiped);
-    ht_sys_inherit(&ht_p, sizeof ht_p, wiped);
+    for (uint32_t slot = 0; slot <= HT_MAX_THREADS; slot++)
+        if (ht_p.by_slot[slot])
+            ht_sys_inherit(ht_p.by_slot[slot], ht_p.by_slot[slot]->size, wiped);
+    for (struct ht_thread *t = ht_p.shared_threads; t; t = t->next)
+        ht_sys_inherit(t, t->size, wiped);
+    if (everything)
+        ht_sys_inherit(ht_leaves, sizeof ht_leaves, wiped);
+    else
+        ht_sys_inherit(&ht_p, sizeof ht_p, wiped);
 }
 
-static int ht_fork_inside(struct ht_thread *t, int (*real)(void))
+static void ht_fork_inside_begin(void)
 {
-    ht_fork_inherit(t, 1);
-    int child = real();
-    if (child == 0) {
-        ht_sys_replace(ht_p.file, ht_p.file_size);
-        ht_unwanted = 1;
-        ht_shared_set(&ht_p.state, HT_STATE_OFF);
-        return 0;
+    ht_lock(&ht_p.inherit_lock);
+    ht_p.inheriting++;
+    ht_fork_inherit(1); /* what has come since another began, too */
+    ht_unlock(&ht_p.inherit_lock);
+}
+
+/* After any fork, in both processes; `inside` is what ht_fork_begin (hooks.c) said. */
+static void ht_fork_end(int inside, long child)
+{
+    if (child != 0) {
+        if (!inside)
+            return;
+        ht_lock(&ht_p.inherit_lock);
+        if (--ht_p.inheriting == 0)
+            ht_fork_inherit(0);
+        ht_unlock(&ht_p.inherit_lock);
+        if (child > 0 && ht_config.follow == HT_FOLLOW_ALL)
+            ht_shared_add(&ht_p.header->lost_children, 1u);
+        return;
     }
-    ht_fork_inherit(t, 0);
-    if (child > 0 && ht_config.follow == HT_FOLLOW_ALL)
+    if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
+        return;
+    /* It is the parent's file still. */
+    if (!inside && ht_config.follow == HT_FOLLOW_ALL && ht_sys_readable((uint64_t)ht_p.file))
         ht_shared_add(&ht_p.header->lost_children, 1u);
-    return child;
+    ht_sys_replace(ht_p.file, ht_p.file_size);
+    ht_unwanted = 1;
+    /* A leaf that another thread has made meanwhile is not here; the interrupted hook has none of those. */
+    for (uint64_t i = 0; i < HT_LEAVES; i++)
+        if (ht_leaves[i] && !ht_sys_readable((uint64_t)ht_leaves[i]))
+            ht_leaves[i] = NULL;
+    /* Their holders are not here. */
+    struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock };
+    for (uint32_t i = 0; i < HT_COUNT(locks); i++)
+        ht_shared_set(&locks[i]->held, 0u);
+    ht_shared_set(&ht_p.state, HT_STATE_OFF);
 }
 
 /*
@@ -336,14 +377,17 @@ static void ht_provide(struct ht_thread *t, struct ht_regs at)
 static struct ht_confined ht_confine(const struct ht_bpf_program *program, int strict)
 {
     uint32_t idle;
-    struct ht_confined c = { NULL, strict };
+    struct ht_confined c = { NULL, 0 };
     if (!program && !strict)
+        return c;
+    /* A vfork child confines itself, not its parent, whose memory this is. The kernel refuses a filter that cannot
+     * be read; where our own look may be what is refused, the worst is assumed. */
+    if ((ht_p.header && ht_p.header->pid != ht_sys_pid()) || (program && !ht_is_filtered() && !ht_filter_is_readable(program)))
         return c;
     /* Recording begins here if it has not yet. The filter binds also what cannot be recorded. */
     struct ht_thread *t = ht_begin(&idle);
     if (program)
         c.filter = ht_filter_copy(program);
-    /* One that cannot be read is refused by the kernel, or allows nothing that we would know of. */
     c.strict = !c.filter;
     if (t && ht_is_confined_by(&c))
         ht_provide(t, HT_CALLER());

@@ -33,6 +33,8 @@
 #define HT_ENOMEM 12
 #define HT_EINVAL 22
 #define HT_ESRCH 3
+#define HT_FUTEX_WAIT_PRIVATE (0 | 128)
+#define HT_FUTEX_WAKE_PRIVATE (1 | 128)
 #define HT_FUTEX_WAKE_OP_PRIVATE (5 | 128)
 #define HT_FUTEX_OP_ADD_0 (1 << 28)
 #define HT_RLIMIT_FSIZE 1
@@ -114,6 +116,11 @@ static int ht_sys_wiped(void *at, size_t size)
     return ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_WIPEONFORK, 0, 0, 0) == 0;
 }
 
+/* Counts while this thread starts or holds a lock. A signal handler there passes through without a look at
+ * anything that the lock may be of: signals wait meanwhile, but not those that a faulting instruction raises,
+ * which anybody may send, and none where the program has forbidden the call. */
+static __thread uint32_t ht_inside __attribute__((tls_model("initial-exec")));
+
 /* All signals wait from here on but those that a faulting instruction raises. Returns which waited before,
  * HT_SIGNALS_UNKNOWN when the kernel would not say: then none was changed. */
 #define HT_SIGNALS_UNKNOWN (~0ull) /* no mask is that: two signals cannot be blocked */
@@ -132,8 +139,10 @@ static void ht_sys_restore_signals(uint64_t before)
     if (before == HT_SIGNALS_UNKNOWN)
         return;
     /* It has just worked; whatever keeps it from working now must not leave the program deaf. */
+    /* Filters are not asked: one that another thread has given itself since does not bind this one. */
     for (uint32_t tries = 0; tries < 2; tries++)
-        if (!HT_FAILED(ht_syscall(HT_SYS_RT_SIGPROCMASK, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0)))
+        if (!HT_FAULT(HT_SYS_RT_SIGPROCMASK)
+            && !HT_FAILED(ht_arch_syscall(HT_SYS_RT_SIGPROCMASK, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0)))
             return;
 }
 
@@ -266,22 +275,31 @@ static int ht_sys_reserve(uint8_t *at, size_t size, const char *path, uint64_t o
     return result == 0;
 }
 
+/* A thread of a higher priority must not keep the holder from going on: after some tries it sleeps. Not for
+ * ever: the program may not let us wake it. */
 static void ht_lock_bare(struct ht_lock *lock)
 {
-    for (uint32_t tries = 0;; tries++) {
+    for (uint32_t tries = 0; tries < 64; tries++) {
         uint32_t is_free = 0;
         if (ht_peek(&lock->held) == 0 && ht_shared_swap(&lock->held, &is_free, 1))
             return;
-        if (tries >= 64)
-            ht_sys_yield();
     }
+    const int64_t ten_milliseconds[2] = { 0, 10000000 };
+    while (ht_shared_exchange(&lock->held, 2u) != 0)
+        if (ht_syscall(HT_SYS_FUTEX, (long)&lock->held, HT_FUTEX_WAIT_PRIVATE, 2, (long)ten_milliseconds, 0, 0) == -HT_EPERM)
+            ht_sys_yield();
 }
 
-static void ht_unlock_bare(struct ht_lock *lock) { ht_shared_set(&lock->held, 0u); }
+static void ht_unlock_bare(struct ht_lock *lock)
+{
+    if (ht_shared_exchange(&lock->held, 0u) == 2)
+        ht_syscall(HT_SYS_FUTEX, (long)&lock->held, HT_FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
 
 static void ht_lock(struct ht_lock *lock)
 {
     uint64_t before = ht_sys_block_signals();
+    ht_inside++;
     ht_lock_bare(lock);
     lock->signals = before;
 }
@@ -291,10 +309,12 @@ static int ht_try_lock(struct ht_lock *lock)
     uint32_t is_free = 0;
     uint64_t before = ht_sys_block_signals();
     int taken = ht_peek(&lock->held) == 0 && ht_shared_swap(&lock->held, &is_free, 1);
-    if (taken)
+    if (taken) {
+        ht_inside++;
         lock->signals = before;
-    else
+    } else {
         ht_sys_restore_signals(before);
+    }
     return taken;
 }
 
@@ -302,5 +322,6 @@ static void ht_unlock(struct ht_lock *lock)
 {
     uint64_t before = lock->signals;
     ht_unlock_bare(lock);
+    ht_inside--;
     ht_sys_restore_signals(before);
 }

@@ -26,8 +26,6 @@
 /* Nobody is busy, so that a hook need not ask whether its thread has a state yet. */
 static struct ht_thread ht_nobody = { .idle = HT_BUSY };
 static __thread struct ht_thread *ht_self __attribute__((tls_model("initial-exec"))) = &ht_nobody;
-/* Set while this thread is in ht_enter_slow, so that a signal handler there passes through. */
-static __thread uint32_t ht_entering __attribute__((tls_model("initial-exec")));
 
 static uint32_t ht_bucket_pages(void) { return ht_p.buckets / HT_PAGE_RECORDS; }
 
@@ -479,7 +477,7 @@ HT_NOINLINE struct ht_thread *ht_enter_first(void)
 {
     struct ht_thread *t = NULL;
     uint64_t signals = ht_sys_block_signals();
-    ht_entering = 1;
+    ht_inside++;
     if (ht_shared_get(&ht_p.state) == HT_STATE_NEW)
         ht_process_start();
     if (ht_shared_get(&ht_p.state) == HT_STATE_ON)
@@ -487,7 +485,7 @@ HT_NOINLINE struct ht_thread *ht_enter_first(void)
     if (!t)
         ht_untracked();
     ht_self = t ? t : &ht_nobody;
-    ht_entering = 0;
+    ht_inside--;
     ht_sys_restore_signals(signals);
     return t;
 }
@@ -505,7 +503,7 @@ HT_NOINLINE struct ht_thread *ht_enter_slow(void)
         return NULL;
     int has_state = state == HT_STATE_ON && t->tid != 0;
     /* A hook of this thread is under way, unless a signal handler has left it by longjmp: its frame is gone. */
-    if (ht_entering || (has_state && ht_outer_call(HT_CALLER()) != HT_OUTER_NONE)) {
+    if (ht_inside || (has_state && ht_outer_call(HT_CALLER()) != HT_OUTER_NONE)) {
         ht_untracked();
         return NULL;
     }

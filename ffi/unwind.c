@@ -330,7 +330,8 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
         if (s->guessed && guess == depth)
             guess = steps - 1;
         if (!found) {
-            if (*root == HT_NODE_LOST)
+            /* A zero that a guess has read is no proof of a stack's end. */
+            if (*root == HT_NODE_LOST || (guess < depth && s->word_count > 0))
                 ht_forget_guesses(t, guess < steps ? guess : steps - 1, steps, known);
             *kept = 0;
             return steps;

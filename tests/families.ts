@@ -244,6 +244,21 @@ export const FAMILIES: readonly Family[] = [
       bump: true,
       prints: true,
       unseen: ["untracked"],
+    }, {
+      name: "the first allocation on 8 KB, a library's first on 4 KB",
+      source: "narrow.c",
+      own: { allocations: 102, bytes: 10200, frees: 102 },
+    }, {
+      name: "SIGTRAP while call paths are made",
+      source: "held.c",
+      args: () => ["5"],
+      own: { allocations: 1200000, bytes: 48000000, frees: 1200000 },
+      unseen: ["failed", "untracked"],
+    }, {
+      name: "SIGUSR1 there, where the kernel blocks no signals",
+      source: "held.c",
+      args: () => ["10", "refused"],
+      unseen: ["failed", "untracked", "unknownFrees", "lostFrees"],
     }],
   },
   {
@@ -264,6 +279,13 @@ export const FAMILIES: readonly Family[] = [
         bump: true,
         unseen: ["lostChildren", "untracked", "unknownFrees"],
       },
+      ...["_Fork", "fork", "clone"].map((how) => ({
+        name: `handlers of several threads fork, by ${how === "_Fork" ? how : `the system call ${how}`}`,
+        source: "thread_forks.c",
+        args: () => [how],
+        bump: true as const,
+        unseen: ["lostChildren", "untracked", "unknownFrees", "lostFrees"] as const,
+      })),
       {
         name: "coroutines",
         source: "coroutines.c",
@@ -318,12 +340,19 @@ export const FAMILIES: readonly Family[] = [
   {
     number: 24,
     title: "seccomp",
-    cases: ["filter", "syscall", "strict"].map((how) => ({
-      name: how,
-      source: "confined.c",
-      args: () => [how],
-      own: { allocations: 2000, bytes: 300000, frees: 500 },
-    })),
+    cases: [
+      ...["filter", "syscall", "call", "strict"].map((how) => ({
+        name: how,
+        source: "confined.c",
+        args: () => [how],
+        own: { allocations: 2000, bytes: 300000, frees: 500 },
+      })),
+      {
+        name: "threads and vfork children that confine themselves alone",
+        source: "deaf.c",
+        unseen: ["untracked", "unknownFrees", "lostFrees"],
+      },
+    ],
   },
   {
     number: 25,

@@ -83,6 +83,8 @@ enum ht_syscall_number {
     HT_SYS_SCHED_YIELD = 24,
     HT_SYS_MADVISE = 28,
     HT_SYS_GETPID = 39,
+    HT_SYS_CLONE = 56,
+    HT_SYS_FORK = 57,
     HT_SYS_FTRUNCATE = 77,
     HT_SYS_UNLINK = 87,
     HT_SYS_READLINK = 89,
@@ -97,6 +99,7 @@ enum ht_syscall_number {
     HT_SYS_FALLOCATE = 285,
     HT_SYS_PRLIMIT64 = 302,
     HT_SYS_SECCOMP = 317,
+    HT_SYS_CLONE3 = 435,
 };
 
 /*

@@ -1,6 +1,6 @@
 /*
  * confined HOW: makes 1,000 malloc(100), then forbids itself all system calls but those that it needs (`filter`: write, brk,
- * mmap, munmap, exit_group, sigreturn, by prctl; `syscall`: the same by seccomp; `strict`: write and exit alone), makes 1,000
+ * mmap, munmap, exit_group, sigreturn, by prctl; `call`: by prctl as a system call; `syscall`: the same by seccomp; `strict`: write and exit alone), makes 1,000
  * malloc(200), frees half of them, prints a line and ends with 0. Any other system call would end it with SIGSYS or SIGKILL.
  * 2,000 allocations, 300,000 bytes, 500 frees.
  */
@@ -45,8 +45,9 @@ int main(int argc, char **argv)
         result = prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
     } else {
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        result = strcmp(how, "syscall") ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
-                                        : (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+        result = !strcmp(how, "syscall") ? (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program)
+            : !strcmp(how, "call")       ? (int)syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
+                                         : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
     }
     if (result)
         return 9;
