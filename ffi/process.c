@@ -380,9 +380,11 @@ static struct ht_confined ht_confine(const struct ht_bpf_program *program, int s
     struct ht_confined c = { NULL, 0 };
     if (!program && !strict)
         return c;
-    /* A vfork child confines itself, not its parent, whose memory this is. The kernel refuses a filter that cannot
-     * be read; where our own look may be what is refused, the worst is assumed. */
-    if ((ht_p.header && ht_p.header->pid != ht_sys_pid()) || (program && !ht_is_filtered() && !ht_filter_is_readable(program)))
+    /* A vfork child confines itself, not its parent, whose memory this is. (Where getpid was or is refused, its error
+     * is no process's number.) The kernel will refuse what it says is not readable; when it is our look that is refused,
+     * the worst is assumed. */
+    uint32_t here = ht_sys_pid(), recorded = ht_p.header ? ht_p.header->pid : here;
+    if ((here != recorded && here <= INT32_MAX && recorded <= INT32_MAX) || (program && ht_sys_faults((uint64_t)program)))
         return c;
     /* Recording begins here if it has not yet. The filter binds also what cannot be recorded. */
     struct ht_thread *t = ht_begin(&idle);

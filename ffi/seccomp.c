@@ -133,23 +133,15 @@ static int ht_filter_allows(long n, const long arguments[6])
     return !ht_peek(&ht_strict) && ht_filter_allows_in(ht_shared_get(&ht_filters), n, arguments);
 }
 
-static int ht_filter_is_readable(const struct ht_bpf_program *from)
-{
-    if (!ht_sys_readable((uint64_t)from) || !ht_sys_readable((uint64_t)from + 8) || from->length == 0)
-        return 0;
-    uint64_t at = (uint64_t)from->filter, end = at + from->length * sizeof(struct ht_bpf);
-    for (uint64_t page = at / HT_PAGE * HT_PAGE; page < end; page += HT_PAGE)
-        if (!ht_sys_readable(page))
-            return 0;
-    return 1;
-}
-
 /* A copy of a filter that the program is about to give to the kernel; NULL when it cannot be read or kept. */
 static struct ht_filter *ht_filter_copy(const struct ht_bpf_program *from)
 {
-    if (!ht_filter_is_readable(from))
+    if (!ht_sys_readable((uint64_t)from) || !ht_sys_readable((uint64_t)from + 8) || from->length == 0)
         return NULL;
-    uint64_t size = from->length * sizeof(struct ht_bpf);
+    uint64_t size = from->length * sizeof(struct ht_bpf), at = (uint64_t)from->filter;
+    for (uint64_t page = at / HT_PAGE * HT_PAGE; page < at + size; page += HT_PAGE)
+        if (!ht_sys_readable(page))
+            return NULL;
     struct ht_filter *f = ht_sys_map(sizeof *f + size);
     if (!f)
         return NULL;

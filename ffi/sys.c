@@ -26,6 +26,7 @@
 #define HT_O_NOFOLLOW 0400000
 #define HT_O_CLOEXEC 02000000
 #define HT_EPERM 1
+#define HT_EFAULT 14
 #define HT_EEXIST 17
 #define HT_EFBIG 27
 #define HT_ENOSPC 28
@@ -160,10 +161,9 @@ static void ht_sys_replace(void *at, size_t size)
 }
 
 /* The kernel copies the set before it looks at `how`: EINVAL says that the copy went well. */
-static int ht_sys_readable(uint64_t address)
-{
-    return ht_syscall(HT_SYS_RT_SIGPROCMASK, -1, (long)address, 0, 8, 0, 0) == -HT_EINVAL;
-}
+static long ht_sys_look(uint64_t address) { return ht_syscall(HT_SYS_RT_SIGPROCMASK, -1, (long)address, 0, 8, 0, 0); }
+static int ht_sys_readable(uint64_t address) { return ht_sys_look(address) == -HT_EINVAL; }
+static int ht_sys_faults(uint64_t address) { return ht_sys_look(address) == -HT_EFAULT; }
 
 /* Whether a word can be stored to: the kernel adds 0 to it, atomically, or says that it may not.
  * Nobody waits at either address. */
