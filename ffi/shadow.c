@@ -25,22 +25,24 @@
 /* Anonymous pages of the library's own; zeroed in a fork's child (process.c). */
 static uint64_t *ht_leaves[HT_LEAVES] __attribute__((aligned(65536)));
 
+/* Signals wait: a handler's fork gives its child the leaves that are known (process.c), not one that is half made. */
 HT_NOINLINE uint64_t *ht_leaf_map(uint64_t number)
 {
     if (number >= HT_LEAVES)
         return NULL;
-    uint64_t *leaf = ht_sys_map(HT_LEAF_SIZE);
-    if (!leaf)
-        return NULL;
-    uint64_t *expected = NULL;
-    ht_sys_not_inherited(leaf, HT_LEAF_SIZE);
-    /* NULL lies in the first one, and is never a block: it must not look like a free place. */
-    if (number == 0)
-        leaf[0] = 1; /* HT_SHADOW_UNCOUNTED */
-    if (ht_shared_swap(&ht_leaves[number], &expected, leaf))
-        return leaf;
-    ht_sys_unmap(leaf, HT_LEAF_SIZE);
-    return expected;
+    uint64_t signals = ht_sys_block_signals(), *leaf = ht_sys_map(HT_LEAF_SIZE), *expected = NULL;
+    if (leaf) {
+        ht_sys_not_inherited(leaf, HT_LEAF_SIZE);
+        /* NULL lies in the first one, and is never a block: it must not look like a free place. */
+        if (number == 0)
+            leaf[0] = 1; /* HT_SHADOW_UNCOUNTED */
+        if (!ht_shared_swap(&ht_leaves[number], &expected, leaf)) {
+            ht_sys_unmap(leaf, HT_LEAF_SIZE);
+            leaf = expected;
+        }
+    }
+    ht_sys_restore_signals(signals);
+    return leaf;
 }
 
 HT_INLINE uint64_t *ht_word_in(uint64_t *leaf, uint64_t address)
