@@ -1,6 +1,7 @@
 /**
  * Runs the programs that break profilers under heaptap, heaptrack and Valgrind's DHAT, and prints the table of
- * docs/RELIABILITY.md: whether each behaved as by itself, and how many allocations were seen.
+ * docs/RELIABILITY.md: whether each behaved as by itself, and how many allocations were seen. reliability.ts [SOURCE...]: of
+ * all, or of those sources alone.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -99,7 +100,8 @@ function dhat({ one, program, args, preload, plain }: Subject): string {
 
 console.log("| family | program | heaptap | heaptrack | DHAT |\n| --- | --- | --- | --- | --- |");
 for (const { number, title, cases } of FAMILIES) {
-  for (const one of cases) {
+  const wanted = process.argv.slice(2);
+  for (const one of cases.filter(({ source }) => wanted.length === 0 || wanted.includes(source))) {
     const inside = mkdtempSync(join(folder, "target-"));
     const program = target(inside, one.source, ...one.flags ?? []);
     const args = one.args?.(folder) ?? [];
