@@ -402,12 +402,10 @@ function checkPlan(options: BudgetOptions & ReportOptions, outputs: readonly (st
   }
 }
 
-/** What of an earlier run to compare with: all of it, or the process that `run` would have reported. */
-function earlier(path: string, { all, process }: ReportOptions): { all?: boolean; process?: number } {
-  if (all) return { all };
-  if (process !== undefined) return {};
-  const [largest] = Recording.open(path).processes();
-  return largest ? { process: largest.profile().process.pid } : {};
+/** The recording of an earlier run to compare with: of the process that `run` would have reported. */
+function earlier(path: string, { all, process }: ReportOptions): string {
+  if (all || process !== undefined || !isRecording(path)) return path;
+  return Recording.open(path).processes()[0]?.path ?? path;
 }
 
 /** Compares and judges a recording as the options say; whether all budgets were kept. */
@@ -423,10 +421,9 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
     all: options.all,
     suppressions: suppressions(options),
   });
-  const before = options.compare === undefined ? undefined : await readComparable(options.compare, {
-    ...names,
-    ...isRecording(options.compare) && earlier(options.compare, options),
-  });
+  const before = options.compare === undefined
+    ? undefined
+    : await readComparable(earlier(options.compare, options), { ...names, all: options.all });
   if (before) {
     const limit = options.limit ?? 10;
     tell(compareText(compare(before, run), { limit, ...looks(process.stderr) }));
@@ -519,7 +516,7 @@ reportOptions(program.command("run").passThroughOptions())
       say(`no recording was made: ${whyNoRecording(options.out ?? ".")}${only}`);
       if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
         say("so there is nothing to judge or to compare");
-        process.exitCode = 2;
+        process.exitCode = USAGE;
       }
       return;
     }
@@ -569,7 +566,7 @@ Examples:
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const recording = Recording.open(path);
     const asked = options.all || options.process !== undefined || options.format !== "text";
-    const beside = asked ? 0 : recording.processes().length - 1;
+    const beside = asked ? 0 : recording.processCount() - 1;
     if (beside > 0) {
       say(`${beside} more ${plural(beside, "recording")} of its run beside it: --all takes all, --process PID another`);
     }

@@ -22,8 +22,6 @@ static uint32_t ht_paused;
 /* Nobody wants a recording of this process: hooks return at once. For good, in its children too; so it is
  * not in ht_p either. */
 static uint32_t ht_unwanted;
-/* Whether the C library's names lead to the hooks (got.c), for good. */
-static uint32_t ht_names_redirected;
 
 static void ht_pause(int pause)
 {

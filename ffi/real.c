@@ -16,6 +16,7 @@ static struct ht_object ht_real_object; /* the one that malloc is from; without 
 static int ht_rounds_up; /* it is not glibc: small requests are rounded up below */
 static size_t (*ht_usable_size)(void *); /* malloc_usable_size of that object, NULL when it has none */
 static uint64_t ht_own_low, ht_own_high; /* where this library lies */
+static uint32_t ht_names_redirected; /* whether the C library's names lead to the hooks (got.c), for good */
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);

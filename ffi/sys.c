@@ -139,8 +139,8 @@ static void ht_sys_restore_signals(uint64_t before)
 {
     if (before == HT_SIGNALS_UNKNOWN)
         return;
-    /* It has just worked; whatever keeps it from working now must not leave the program deaf. */
-    /* Filters are not asked: one that another thread has given itself since does not bind this one. */
+    /* It has just worked; whatever keeps it from working now must not leave the program deaf. Filters are not asked:
+     * one that another thread has given itself since does not bind this one. */
     for (uint32_t tries = 0; tries < 2; tries++)
         if (!HT_FAULT(HT_SYS_RT_SIGPROCMASK)
             && !HT_FAILED(ht_arch_syscall(HT_SYS_RT_SIGPROCMASK, 2 /* SIG_SETMASK */, (long)&before, 0, sizeof before, 0, 0)))

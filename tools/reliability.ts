@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { libraryPath, Recording } from "../mod.ts";
+import { count, libraryPath, Recording } from "../mod.ts";
 import { bump, FAMILIES } from "../tests/families.ts";
 import type { Case } from "../tests/families.ts";
 import { target } from "../tests/helpers.ts";
@@ -46,8 +46,6 @@ interface Subject {
   readonly preload: readonly string[];
   readonly plain: Outcome;
 }
-
-const count = (n: number) => n.toLocaleString("en-US");
 
 /** How a program behaved beside how it behaves by itself; nothing when alike. */
 function difference(plain: Outcome, with_: Outcome, prints: boolean): string[] {

@@ -69,6 +69,21 @@ export class Recording {
   }
 
   /**
+   * How many recordings its run has, itself among them: those of {@linkcode Recording.processes}, whose figures are not
+   * read for it.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * console.log(Recording.open("sort.heaptap").processCount()); // 1 of a program that starts no other
+   * ```
+   */
+  processCount(): number {
+    return processesBeside(this.path).length;
+  }
+
+  /**
    * What the recording says at this moment.
    *
    * @throws {RecordingError} when the process or the mark that the options name is not there, or the file is no

@@ -1,7 +1,9 @@
 /** What heaptap has to work with here, and what it will see of a program. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
+import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
 import { inspectProgram } from "./program.ts";
 import { checkVariables } from "../native/variables.ts";
@@ -52,6 +54,27 @@ function limits(): Record<string, string> {
     if (soft) rows[key] = soft;
   }
   return rows;
+}
+
+/**
+ * Why there is no recording where one was to be, as far as that can be told afterwards.
+ *
+ * @example
+ * ```ts
+ * import { profile, whyNoRecording } from "./mod.ts";
+ *
+ * const { recording } = await profile(["true"], { out: "true.heaptap" });
+ * if (!recording) console.log(whyNoRecording("true.heaptap"));
+ * ```
+ */
+export function whyNoRecording(out: string): string {
+  const { bavail, bsize } = statfsSync(dirname(resolve(out)));
+  if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
+  const largest = Number(limits()["file size"]);
+  if (largest) {
+    return `files may have ${bytes(largest)} (ulimit -f), less than a recording takes; lower --buckets`;
+  }
+  return "the program ended before its first allocation, or dropped LD_PRELOAD";
 }
 
 function message(error: unknown): string {

@@ -179,11 +179,7 @@ export function inspectProgram(
     } catch (error) {
       if (error instanceof ProgramError) throw error;
       // It may be executable and not readable; then nothing can be told in advance.
-      return {
-        path: first,
-        interpreter,
-        notes: [`"${command}" cannot be read: nothing can be said of it in advance`],
-      };
+      return { path: first, interpreter, notes: [`"${command}" cannot be read: nothing can be said of it in advance`] };
     }
     const line = shebang(path);
     if (line === undefined) refuse(command, "it is neither an ELF program nor a script that begins with #!");

@@ -1,23 +1,13 @@
 /** Runs a program with the library preloaded and finds the recordings that it made. */
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
-import { randomInt, randomUUID } from "node:crypto";
 import { Buffer } from "node:buffer";
-import {
-  accessSync,
-  constants,
-  existsSync,
-  lstatSync,
-  readFileSync,
-  renameSync,
-  statfsSync,
-  unlinkSync,
-} from "node:fs";
+import { randomInt, randomUUID } from "node:crypto";
+import { accessSync, constants, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import process from "node:process";
 import { libraryPath } from "../native/build.ts";
-import { bytes } from "../profile/format.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { byAllocations, processesOfRun } from "../profile/processes.ts";
@@ -83,33 +73,6 @@ export interface ProfileResult {
 
 /** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
 const NAME_MAX = 255 - ".1234567.99".length;
-
-/**
- * Why there is no recording where one was to be, as far as that can be told afterwards.
- *
- * @example
- * ```ts
- * import { profile, whyNoRecording } from "./mod.ts";
- *
- * const { recording } = await profile(["true"], { out: "true.heaptap" });
- * if (!recording) console.log(whyNoRecording("true.heaptap"));
- * ```
- */
-export function whyNoRecording(out: string): string {
-  const { bavail, bsize } = statfsSync(dirname(resolve(out)));
-  if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
-  let limits = "";
-  try {
-    limits = readFileSync("/proc/self/limits", "utf8");
-  } catch {
-    // Then that cannot be the reason that is told.
-  }
-  const largest = /^Max file size +(\d+)/m.exec(limits)?.[1];
-  if (largest) {
-    return `files may have ${bytes(Number(largest))} (ulimit -f), less than a recording takes; lower --buckets`;
-  }
-  return "the program ended before its first allocation, or dropped LD_PRELOAD";
-}
 
 /** Makes way for a recording; what puts back the one that was there. */
 function prepareOutput(out: string): () => void {
