@@ -28,9 +28,9 @@
  * @module
  */
 export { LibraryError, libraryPath } from "./src/native/build.ts";
-export { isRecording, RecordingError } from "./src/recording/reader.ts";
-export { writeReport } from "./src/recording/whole_file.ts";
-export type { Report } from "./src/recording/whole_file.ts";
+export { isRecording, RecordingError } from "./src/file/reader.ts";
+export { writeReport } from "./src/file/whole_file.ts";
+export type { Report } from "./src/file/whole_file.ts";
 export type {
   CallPath,
   Counters,
@@ -69,12 +69,12 @@ export { massifReport } from "./src/export/massif.ts";
 export { pprofProfile } from "./src/export/pprof.ts";
 export { speedscopeReport } from "./src/export/speedscope.ts";
 export type { Viewed, ViewName, Weighed } from "./src/profile/views.ts";
-export { inspectProgram, ProgramError } from "./src/session/program.ts";
-export type { Program } from "./src/session/program.ts";
-export { OutputError, profile } from "./src/session/run.ts";
-export type { ProfileOptions, ProfileResult } from "./src/session/run.ts";
-export { examine, whyNoRecording } from "./src/session/doctor.ts";
-export type { Diagnosis } from "./src/session/doctor.ts";
+export { inspectProgram, ProgramError } from "./src/run/program.ts";
+export type { Program } from "./src/run/program.ts";
+export { OutputError, profile } from "./src/run/profile.ts";
+export type { ProfileOptions, ProfileResult } from "./src/run/profile.ts";
+export { examine, whyNoRecording } from "./src/run/doctor.ts";
+export type { Diagnosis } from "./src/run/doctor.ts";
 export { checkVariables, isPathPattern } from "./src/native/variables.ts";
 export type { RecordOptions } from "./src/native/variables.ts";
 export { install, pause, resume } from "./src/scope/install.ts";

@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { profile, Recording, RecordingError } from "../mod.ts";
-import { HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS } from "../src/recording/layout.ts";
+import { HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS } from "../src/file/layout.ts";
 import { heaptap, random, scratch, target } from "./helpers.ts";
 
 const folder = scratch();

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { exportBlocks, FORMAT_NAMES, Recording, RecordingError, shownPaths, Symbols, textReport } from "../mod.ts";
-import { HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS } from "../src/recording/layout.ts";
+import { HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS } from "../src/file/layout.ts";
 import { random, ROOT } from "../tests/helpers.ts";
 
 const rounds = Number(process.argv[2] ?? 100_000);

@@ -1,6 +1,6 @@
 /** Every format by its name. */
 import type { Profile } from "../profile/profile.ts";
-import type { Report } from "../recording/whole_file.ts";
+import type { Report } from "../file/whole_file.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { collapsedStacks } from "./collapsed.ts";

@@ -1,5 +1,5 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
-import { Blocks } from "../recording/whole_file.ts";
+import { Blocks } from "../file/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";

@@ -10,7 +10,7 @@ import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile } from "../profile/profile.ts";
-import { isRecording, RecordingError } from "../recording/reader.ts";
+import { isRecording, RecordingError } from "../file/reader.ts";
 import { culprit } from "../symbols/allocators.ts";
 import { suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";

@@ -1,6 +1,6 @@
 /** Stacks as a recording has them: nodes, each a frame below its caller's. */
-import { CONSTANTS } from "../recording/layout.ts";
-import type { Table } from "../recording/reader.ts";
+import { CONSTANTS } from "../file/layout.ts";
+import type { Table } from "../file/reader.ts";
 import type { Frame, StackEnd } from "./profile.ts";
 
 const ENDS: Readonly<Record<number, StackEnd>> = {

@@ -1,6 +1,6 @@
 /** The figures of call paths: sums over the records that threads have of them. */
-import { CONSTANTS } from "../recording/layout.ts";
-import type { Snapshot } from "../recording/reader.ts";
+import { CONSTANTS } from "../file/layout.ts";
+import type { Snapshot } from "../file/reader.ts";
 import type { PathCounters, Sizes, ThreadShare } from "./profile.ts";
 
 const PLAIN = "allocations bytes frees temporary reallocations carried live_bytes moved moved_bytes".split(" ");

@@ -1,7 +1,7 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
 import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { isRecording, readSnapshot } from "../recording/reader.ts";
+import { isRecording, readSnapshot } from "../file/reader.ts";
 import { readMoment } from "./read.ts";
 
 /** A recording as its header has it: whose it is. */

@@ -1,8 +1,8 @@
 /** Reads a snapshot of a recording into a profile. */
 import { readlinkSync } from "node:fs";
-import { CONSTANTS, VARIABLES } from "../recording/layout.ts";
-import { readMemory, readSnapshot, text } from "../recording/reader.ts";
-import type { Snapshot } from "../recording/reader.ts";
+import { CONSTANTS, VARIABLES } from "../file/layout.ts";
+import { readMemory, readSnapshot, text } from "../file/reader.ts";
+import type { Snapshot } from "../file/reader.ts";
 import { Nodes } from "./nodes.ts";
 import { PathSums, threadShares } from "./path_sums.ts";
 import type { CallPath, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";

@@ -1,9 +1,9 @@
 /** A recording on disk, finished or growing. */
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { basename } from "node:path";
-import { LAYOUT } from "../recording/layout.ts";
-import { copyRecording, readSnapshot, RecordingError } from "../recording/reader.ts";
-import { writeWhole } from "../recording/whole_file.ts";
+import { LAYOUT } from "../file/layout.ts";
+import { copyRecording, readSnapshot, RecordingError } from "../file/reader.ts";
+import { writeWhole } from "../file/whole_file.ts";
 import { mergeProfiles } from "./merge.ts";
 import { byAllocations, processesBeside } from "./processes.ts";
 import { matching, readMoment, readProfile } from "./read.ts";

@@ -7,7 +7,7 @@ import type { Library } from "../native/library.ts";
 import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
 import type { Moment } from "../profile/read.ts";
 import type { Profile } from "../profile/profile.ts";
-import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../recording/layout.ts";
+import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../file/layout.ts";
 import { checkSizes, checkVariables, RANGES, tableSize } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { Meter, Window } from "./meter.ts";

@@ -9,7 +9,7 @@
  * in whatever order windows are closed. Of the stretches only those are kept that are higher than all
  * later ones: the first of them that is not older than a window is its highest.
  */
-import { FIGURES_LAYOUT } from "../recording/layout.ts";
+import { FIGURES_LAYOUT } from "../file/layout.ts";
 
 /** Allocation figures: of a moment, counted since `install()`, or the difference between two moments. */
 export interface Figures {

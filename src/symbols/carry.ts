@@ -2,8 +2,8 @@
 import { statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { Recording } from "../profile/recording.ts";
-import { copyRecording, RecordingError } from "../recording/reader.ts";
-import { writeWhole } from "../recording/whole_file.ts";
+import { copyRecording, RecordingError } from "../file/reader.ts";
+import { writeWhole } from "../file/whole_file.ts";
 import { keyOf } from "./carried.ts";
 import type { Carried } from "./carried.ts";
 import { Symbols } from "./symbols.ts";

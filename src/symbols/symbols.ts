@@ -8,7 +8,7 @@ import process from "node:process";
 import { cacheFolder, missingPermission } from "../native/build.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
-import { writeWhole } from "../recording/whole_file.ts";
+import { writeWhole } from "../file/whole_file.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
 import { carriedNames } from "./carried.ts";

@@ -13,7 +13,7 @@ import type { RecordOptions } from "../native/variables.ts";
 import { byAllocations, processesOfRun } from "../profile/processes.ts";
 import type { RecordedProcess } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
-import { isRecording } from "../recording/reader.ts";
+import { isRecording } from "../file/reader.ts";
 import { inspectProgram } from "./program.ts";
 
 /**
