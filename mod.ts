@@ -53,6 +53,8 @@ export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
 export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
 export type { Name } from "./src/symbols/backend.ts";
+export { isOwn } from "./src/symbols/kinds.ts";
+export type { FrameKind } from "./src/symbols/kinds.ts";
 export { count, parseBytes, plural, printable } from "./src/profile/format.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";

@@ -52,7 +52,7 @@ function row(path: CallPath, place: string, backtrace: readonly NamedFrame[]): B
 }
 
 /** A frame in one line. */
-function frameText(frame: NamedFrame | undefined): string {
+function frameText(frame: Omit<NamedFrame, "key" | "kind"> | undefined): string {
   const place = frame && sourcePlace(frame, true);
   return printable(place ? `${frameName(frame)}  ${place}` : frameName(frame));
 }

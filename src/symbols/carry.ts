@@ -40,7 +40,7 @@ export async function carryNames(
     for (const frame of path.stack) {
       const key = keyOf(frame);
       if (Object.hasOwn(carried, key)) continue;
-      carried[key] = symbols.frames(frame).filter((n) => n.function || n.file).map((n) => [n.function, n.file, n.line]);
+      carried[key] = symbols.names(frame).map((n) => [n.function, n.file, n.line]);
     }
   }
   writeWhole(to, (fd) => copyRecording(from, fd, gzipSync(JSON.stringify(carried))), 0o600);

@@ -14,6 +14,9 @@ import type { Backend, Name } from "./backend.ts";
 import { carriedNames } from "./carried.ts";
 import { findNames } from "./debug_files.ts";
 import type { NameSource } from "./debug_files.ts";
+import { kindOf } from "./kinds.ts";
+import type { FrameKind } from "./kinds.ts";
+import { readableName } from "./names.ts";
 import { findPerfMap } from "./perfmap.ts";
 
 /** Called as look-ups go on: addresses done and wanted. */
@@ -33,11 +36,18 @@ export interface SymbolOptions {
 
 /** A frame of a stack with its name, as reports show it. */
 export interface NamedFrame extends Name {
+  /** What the function is known by in another build: see {@linkcode readableName}. "" when it has no name. */
+  readonly key: string;
+  /** Whose code it is. */
+  readonly kind: FrameKind;
   /** Path of the module, "" for code of no object. */
   readonly module: string;
   /** Return address, in the module or, without one, in memory. */
   readonly address: number;
 }
+
+/** What is said of a place that no name is known of. */
+const NAMELESS: Name = { function: "", file: "", line: 0, inlined: false };
 
 /** Names by hexadecimal address, for one build id. */
 type CacheFile = Record<string, readonly (readonly [string, string, number])[]>;
@@ -66,6 +76,7 @@ const CACHE_LIMIT = 200_000;
 export class Symbols {
   readonly #profile: Profile;
   readonly #names = new Map<Frame, readonly Name[]>();
+  readonly #named = new Map<Frame, readonly NamedFrame[]>();
   readonly #options: SymbolOptions;
   #backend: Backend | undefined;
   #perfMap: ReturnType<typeof findPerfMap> | null = null;
@@ -199,11 +210,24 @@ export class Symbols {
   }
 
   /** What stands at a place in code, innermost first: a function, and those that it is inlined in. One without a name when it is unknown. */
-  frames(frame: Frame): NamedFrame[] {
+  frames(frame: Frame): readonly NamedFrame[] {
+    const known = this.#named.get(frame);
+    if (known) return known;
+    const names = this.#names.get(frame);
     const module = this.#profile.modules[frame.module]?.path ?? "";
-    const names = this.#names.get(frame) ?? [];
-    const unknown = { function: "", file: "", line: 0, inlined: false };
-    return (names.length > 0 ? names : [unknown]).map((name) => ({ ...name, module, address: frame.address }));
+    const named = (names?.length ? names : [NAMELESS]).map((name): NamedFrame => {
+      const { name: readable, key } = readableName(name.function);
+      const frameOf = { ...name, function: readable, key, module, address: frame.address };
+      return { ...frameOf, kind: kindOf(frameOf) };
+    });
+    // What has not been looked up yet may be later.
+    if (names) this.#named.set(frame, named);
+    return named;
+  }
+
+  /** The same as the symboliser said it; empty when it is unknown. */
+  names(frame: Frame): readonly Name[] {
+    return this.#names.get(frame) ?? [];
   }
 
   /** Ends the symboliser's process. */
@@ -259,7 +283,7 @@ export function frameMatches(frame: NamedFrame, pattern: RegExp): boolean {
 }
 
 /** A function's name, or where it is when it has none: `libz.so.1+0x2f40`. */
-export function frameName(frame: NamedFrame | undefined): string {
+export function frameName(frame: Pick<NamedFrame, "function" | "module" | "address"> | undefined): string {
   if (!frame) return "(unknown)";
   if (frame.function) return frame.function;
   const module = frame.module ? frame.module.replace(/^.*\//, "") : "JIT code";
