@@ -32,6 +32,7 @@ import {
   JSON_VERSION,
   judge,
   junitReport,
+  knownLeaks,
   LibraryError,
   libraryPath,
   ofThreads,
@@ -345,7 +346,8 @@ async function render(
     const shown = { limit, view, sortBy, raw, sizes };
     await symbols.resolve(shownPaths(selected, shown), bar.step);
     bar.end();
-    return textReport(selected, symbols, { ...shown, verbosity: Number(options.verbose), ...looks(to) });
+    const aside = knownLeaks(selected, symbols);
+    return textReport(selected, symbols, { ...shown, aside, verbosity: Number(options.verbose), ...looks(to) });
   }
   const figure = sortBy === "name" ? undefined : sortBy;
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };

@@ -11,7 +11,7 @@ import type { ProfileReadOptions } from "../profile/recording.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile } from "../profile/profile.ts";
 import { isRecording, RecordingError } from "../file/reader.ts";
-import { culprit } from "../symbols/allocators.ts";
+import { leadIndex } from "../symbols/lead.ts";
 import { suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
@@ -149,7 +149,7 @@ export function comparable(profile: Profile, symbols: Symbols): Comparable {
     builds: buildsOf(profile.modules),
     paths: collect(profile.callPaths.map((path) => {
       const stack = symbols.stack(path);
-      return [stack, culprit(stack), path] as const;
+      return [stack, leadIndex(stack), path] as const;
     })),
   };
 }

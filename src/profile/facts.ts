@@ -67,7 +67,10 @@ export function unseen({ totals, limits, merged }: Profile): (readonly [figure: 
   ];
 }
 
-/** How exact the peak is, `exact to 8.19 KB`; "" when it is exact. */
-export function peakExactness({ limits }: Profile): string {
-  return limits.peakError > 0 ? `exact to ${bytes(limits.peakError)}` : "";
+/** An error of the peak that is worth a word, as a part of it. */
+const NOTABLE = 0.01;
+
+/** How exact the peak is, `exact to 8.19 KB`; "" when it is exact, or as good as that. */
+export function peakExactness({ limits, totals }: Profile): string {
+  return limits.peakError > NOTABLE * totals.peakBytes ? `exact to ${bytes(limits.peakError)}` : "";
 }

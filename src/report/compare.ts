@@ -3,7 +3,7 @@ import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import { isBytes } from "../judge/comparable.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
-import { callerLine, cleanStack } from "../symbols/trim.ts";
+import { cleanNames } from "../symbols/lead.ts";
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 
 /** How the text is to look. */
@@ -95,7 +95,7 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
         paint("cyan", clip(name, options.width - 10))
       }${paint("dim", place && `  ${printable(place)}`)}`,
     );
-    const callers = printable(callerLine(cleanStack(names, (n) => n)));
+    const callers = printable(cleanNames(names).slice(1).join(" \u2190 "));
     if (callers) lines.push(paint("dim", clip(`      from ${callers}`, options.width)));
   });
   const hidden = paths.length - kept.length;
