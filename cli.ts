@@ -42,6 +42,8 @@ import {
   parseSuppressions,
   plural,
   printable,
+  processesJson,
+  processesText,
   profile,
   ProgramError,
   readComparable,
@@ -356,6 +358,11 @@ async function render(
   return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
 }
 
+/** What there is beside the process that a report is of. */
+function othersText(others: number): string {
+  return `${others} more ${plural(others, "recording")} of its run: heaptap processes FILE lists them, --all takes all`;
+}
+
 /** Processes beside the main one that `run` has a line for. */
 const OTHERS_SHOWN = 20;
 
@@ -405,9 +412,9 @@ function checkPlan(options: BudgetOptions & ReportOptions, outputs: readonly (st
 }
 
 /** The recording of an earlier run to compare with: of the process that `run` would have reported. */
-function earlier(path: string, { all, process }: ReportOptions): string {
+function earlier(path: string, { all, process }: Pick<ReportOptions, "all" | "process"> = {}): string {
   if (all || process !== undefined || !isRecording(path)) return path;
-  return Recording.open(path).processes()[0]?.path ?? path;
+  return Recording.open(path).chosen().recording.path;
 }
 
 /** Compares and judges a recording as the options say; whether all budgets were kept. */
@@ -437,6 +444,17 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
   // Workflow commands are read from what a step prints; the program's own output is on stdout.
   if (process.env.GITHUB_ACTIONS) tell(annotations(verdicts));
   return verdicts.every((verdict) => verdict.kept);
+}
+
+/** The table of a run's processes. */
+function processesReport(recording: Recording, { format, output }: { format: string; output: string }): string {
+  if (format !== "text" && format !== "json") {
+    throw new OutputError(`Cannot write the table of processes as ${format}: it is text or json`);
+  }
+  const rows = recording.processTree();
+  return format === "json"
+    ? processesJson(rows)
+    : processesText(rows, looks(output === "-" ? process.stdout : {}).width);
 }
 
 function looks(to: { isTTY?: boolean; columns?: number }): { width: number; color: boolean } {
@@ -522,13 +540,8 @@ reportOptions(program.command("run").passThroughOptions())
       }
       return;
     }
-    if (result.others.length > 0 && !options.all) {
-      const { command: [name], pid } = recording.profile().process;
-      const recordings = result.others.length + 1;
-      const what = budgetsOf(options).length > 0 || options.compare !== undefined
-        ? `${options.report ? "the report is" : "the verdict is"} of ${name} (pid ${pid}) alone`
-        : `the report is of ${name} (pid ${pid})`;
-      say(`${what}, of ${recordings} recordings the one with most allocations; --all takes them together`);
+    if (result.choice && !options.all) {
+      say(`${result.choice}; ${othersText(result.others.length)}`);
     }
     try {
       await reportRun(recording, options);
@@ -544,7 +557,10 @@ reportOptions(program.command("run").passThroughOptions())
     }
     if (result.others.length > OTHERS_SHOWN) {
       const more = result.others.length - OTHERS_SHOWN;
-      say(`and ${more} more; --only REGEX records some programs, by the paths of their files`);
+      say(`and ${more} more; heaptap processes "${recording.path}" has them all`);
+    }
+    for (const { path, pid, program } of result.running) {
+      say(`still running: ${program} (pid ${pid}), whose recording goes on in ${path}`);
     }
   });
 
@@ -552,7 +568,8 @@ reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "write the report there, - for stdout", "-")
-  .option("--process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
+  .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
+  .option("--processes", "list the processes of the run")
   .addHelpText(
     "after",
     `
@@ -566,15 +583,34 @@ Examples:
   .action(async (path, options) => {
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
-    const recording = Recording.open(path);
-    const asked = options.all || options.process !== undefined || options.format !== "text";
-    const beside = asked ? 0 : recording.processCount() - 1;
-    if (beside > 0) {
-      say(`${beside} more ${plural(beside, "recording")} of its run beside it: --all takes all, --process PID another`);
+    const opened = Recording.open(path);
+    if (options.processes) {
+      await put(processesReport(opened, options), options.output, process.stdout);
+      return;
+    }
+    const { recording, words, recordings } = options.all || options.process !== undefined
+      ? { recording: opened, words: "", recordings: 1 }
+      : opened.chosen(options.since);
+    if (recordings > 1) {
+      const others = othersText(recordings - 1);
+      say(words ? `${words}; ${others}` : others);
     }
     const text = await render(recording, options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);
-    if (!await judged(path, options)) process.exitCode = OVER_BUDGET;
+    if (!await judged(recording.path, options)) process.exitCode = OVER_BUDGET;
+  });
+
+program.command("processes")
+  .description("list the processes of a recording's run: what each allocated, and its file")
+  .argument("<recording>", "the file of one of them")
+  .addOption(
+    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+  )
+  .option("-o, --output <file>", "write it there, - for stdout", "-")
+  .addHelpText("after", "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them")
+  .action(async (path, options) => {
+    checkReportPath(options.output);
+    await put(processesReport(Recording.open(path), options), options.output, process.stdout);
   });
 
 program.command("compare")
@@ -603,8 +639,8 @@ Examples:
   .action(async (older, newer, options) => {
     checkReportPath(options.output);
     const [before, after] = [
-      await readComparable(older, naming(options)),
-      await readComparable(newer, naming(options)),
+      await readComparable(earlier(older), naming(options)),
+      await readComparable(earlier(newer), naming(options)),
     ];
     const by = GROWTH[options.sortBy];
     const comparison = compare(before, after, by);
@@ -621,14 +657,14 @@ program.command("mark")
   .description("keep this moment of a recording, of a program that runs, under a name for --since")
   .argument("<recording>", "the file")
   .argument("<name>", "the mark")
-  .option("--process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
+  .option("-p, --process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
   .addHelpText(
     "after",
     "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
   )
   .action((path, name, options) => {
     const opened = Recording.open(path);
-    const recording = options.process === undefined ? opened : opened.process(options.process);
+    const recording = options.process === undefined ? opened.chosen().recording : opened.process(options.process);
     let made: string;
     try {
       made = recording.mark(name);
@@ -650,7 +686,7 @@ program.command("resolve")
     const bar = progressBar();
     let problem: string;
     try {
-      problem = await carryNames(path, output, naming(options), bar.step);
+      problem = await carryNames(Recording.open(path).chosen().recording.path, output, naming(options), bar.step);
     } catch (cause) {
       if (cause instanceof RecordingError) throw cause;
       throw new OutputError(`Cannot write "${output}": ${(cause as Error).message}`, { cause });

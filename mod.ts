@@ -48,7 +48,8 @@ export type {
   Totals,
 } from "./src/profile/profile.ts";
 export { Recording } from "./src/profile/recording.ts";
-export type { ProfileReadOptions } from "./src/profile/recording.ts";
+export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
+export type { ProcessRow } from "./src/profile/process_tree.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
 export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
@@ -112,6 +113,7 @@ export type { CompareOptions } from "./src/report/compare.ts";
 export { annotations, breachesText, junitReport } from "./src/report/verdicts.ts";
 export { callTree, groupPaths } from "./src/symbols/group.ts";
 export type { Group, GroupBy, GroupFigures, TreeNode } from "./src/symbols/group.ts";
+export { processesJson, processesText } from "./src/report/processes.ts";
 export { groupsText, treeText } from "./src/report/groups.ts";
 export type { GroupOptions } from "./src/report/groups.ts";
 export { knownLeaks, parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
