@@ -28,6 +28,7 @@ struct ht_addition {
     uint32_t missing;   /* bit per carried variable */
     const char *hidden; /* to say that the program is not to see what is ours, NULL when it may */
     int odd;            /* one more variable makes their number even */
+    uint32_t why;       /* HT_UNFOLLOWED_ROOM when there was no room for it, else 0 */
 };
 
 /* Reads text that may not be there, a page at a time; once it was not, `faulted` stays. */
@@ -40,10 +41,9 @@ static int ht_can_read(struct ht_reader *reader, const void *at)
 {
     uint64_t page = (uint64_t)at / HT_PAGE;
     if (page == reader->page && page)
-        return 1;
-    if (!page || !ht_sys_readable(page * HT_PAGE))
-        reader->faulted = 1;
+        return !reader->faulted;
     reader->page = page;
+    reader->faulted |= !page || !ht_sys_readable(page * HT_PAGE);
     return !reader->faulted;
 }
 
@@ -154,8 +154,10 @@ static struct ht_addition ht_addition_to(char *const *given)
     ours += ht_bits(a.missing) + (a.hidden != NULL) + (!*a.list && a.hidden != ht_hidden_empty);
     a.odd = (a.hidden || marked) && ours % 2;
     a.size = ht_addition_words(&a) * sizeof(char *) + HT_PRELOAD_LENGTH + c->library_length + ht_length(a.list) + 2;
-    if (!ht_stack_has(a.size))
+    if (!ht_stack_has(a.size)) {
         a.size = 0;
+        a.why = HT_UNFOLLOWED_ROOM;
+    }
     return a;
 }
 
@@ -213,7 +215,7 @@ static char **ht_environment_make(const struct ht_addition *a, char *const *give
 
 HT_INTERPOSE int HT_HOOK(execve)(const char *path, char *const *arguments, char *const *given)
 {
-    HT_EXEC(ht_note_path(HT_AT_FDCWD, path), given, ht_real.execve(path, arguments, environment))
+    HT_EXEC(ht_note_path(HT_AT_FDCWD, path, addition.why), given, ht_real.execve(path, arguments, environment))
     return (int)result;
 }
 
@@ -224,7 +226,7 @@ HT_INTERPOSE int HT_HOOK(execv)(const char *path, char *const *arguments)
 
 HT_INTERPOSE int HT_HOOK(execvpe)(const char *name, char *const *arguments, char *const *given)
 {
-    HT_EXEC(ht_note_program(name), given, ht_real.execvpe(name, arguments, environment))
+    HT_EXEC(ht_note_program(name, addition.why), given, ht_real.execvpe(name, arguments, environment))
     return (int)result;
 }
 
@@ -235,7 +237,7 @@ HT_INTERPOSE int HT_HOOK(execvp)(const char *name, char *const *arguments)
 
 HT_INTERPOSE int HT_HOOK(fexecve)(int fd, char *const *arguments, char *const *given)
 {
-    HT_EXEC(ht_note_path(fd, ""), given, ht_real.fexecve(fd, arguments, environment))
+    HT_EXEC(ht_note_path(fd, "", addition.why), given, ht_real.fexecve(fd, arguments, environment))
     return (int)result;
 }
 
@@ -250,7 +252,7 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 {
     int has_folder = n == HT_SYS_EXECVEAT;
     char *const *given = (char *const *)(has_folder ? d : c);
-    HT_EXEC(has_folder ? ht_note_path(a, (const char *)b) : ht_note_path(HT_AT_FDCWD, (const char *)a), given,
+    HT_EXEC(has_folder ? ht_note_path(a, (const char *)b, addition.why) : ht_note_path(HT_AT_FDCWD, (const char *)a, addition.why), given,
             has_folder ? ht_real.syscall(n, a, b, c, (long)environment, e, f) : ht_real.syscall(n, a, b, (long)environment, d, e, f))
     return result;
 }
@@ -303,8 +305,8 @@ HT_INTERPOSE int HT_HOOK(execle)(const char *path, const char *first, ...)
             note;                                                                                  \
         return result;                                                                             \
     }
-HT_SPAWN(posix_spawn, ht_note_path(HT_AT_FDCWD, file))
-HT_SPAWN(posix_spawnp, ht_note_program(file))
+HT_SPAWN(posix_spawn, ht_note_path(HT_AT_FDCWD, file, addition.why))
+HT_SPAWN(posix_spawnp, ht_note_program(file, addition.why))
 
 /*
  * system and popen start the shell inside the C library, with the environment of this process. Where that lacks what

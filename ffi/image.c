@@ -191,18 +191,20 @@ static void ht_note_undo(struct ht_note note)
     ht_shared_swap(&ht_p.header->unfollowed, &note.now, note.before);
 }
 
-/* Notes a program for which nothing can be done. What is not readable the kernel will refuse. */
-static struct ht_note ht_note_path(long folder, const char *path)
+/* Notes a program for which nothing can be done, or nothing was: then `why` says so. What is not readable the kernel
+ * will refuse. */
+static struct ht_note ht_note_path(long folder, const char *path, uint32_t why)
 {
     struct ht_note none = { 0, 0 };
     if (!ht_carried.library_length || !ht_sys_readable((uint64_t)path / HT_PAGE * HT_PAGE))
         return none;
-    uint32_t why = ht_image_of((struct ht_place){ folder, path });
+    uint32_t image = ht_image_of((struct ht_place){ folder, path });
+    why = image ? image : why;
     return why ? ht_note_unfollowed(path, why) : none;
 }
 
 /* The same for one that is looked for on the PATH. */
-HT_NOINLINE struct ht_note ht_note_program(const char *name)
+HT_NOINLINE struct ht_note ht_note_program(const char *name, uint32_t why)
 {
     char found[4096];
     struct ht_note none = { 0, 0 };
@@ -210,6 +212,6 @@ HT_NOINLINE struct ht_note ht_note_program(const char *name)
         return none;
     for (const char *c = name; *c; c++)
         if (*c == '/')
-            return ht_note_path(HT_AT_FDCWD, name);
-    return ht_find_program(name, found, sizeof found) ? ht_note_path(HT_AT_FDCWD, found) : none;
+            return ht_note_path(HT_AT_FDCWD, name, why);
+    return ht_find_program(name, found, sizeof found) ? ht_note_path(HT_AT_FDCWD, found, why) : none;
 }
