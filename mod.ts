@@ -101,10 +101,12 @@ export { filterByFigures, ofThreads, selectPaths } from "./src/profile/select.ts
 export type { FigureFilter, Selection, SortBy } from "./src/profile/select.ts";
 export { filterByName } from "./src/symbols/filter.ts";
 export type { NameFilter } from "./src/symbols/filter.ts";
-export { comparable, JSON_VERSION, readComparable } from "./src/judge/comparable.ts";
-export type { Comparable, ComparableOptions, ComparablePath, RunFigures } from "./src/judge/comparable.ts";
+export { comparable, JSON_VERSION } from "./src/judge/comparable.ts";
+export type { Comparable, ComparableFrame, ComparablePath, RunFigures } from "./src/judge/comparable.ts";
+export { readComparable } from "./src/judge/read_comparable.ts";
+export type { ComparableOptions } from "./src/judge/read_comparable.ts";
 export { compare } from "./src/judge/compare.ts";
-export type { CompareBy, ComparedPath, Comparison } from "./src/judge/compare.ts";
+export type { CompareBy, ComparedPath, ComparedRun, Comparison } from "./src/judge/compare.ts";
 export { judge, parseBudget } from "./src/judge/budget.ts";
 export type { Budget, LimitName, Verdict } from "./src/judge/budget.ts";
 export { compareText } from "./src/report/compare.ts";

@@ -26,6 +26,8 @@ function counters(c: Counters) {
 function frameJson(frame: NamedFrame) {
   return {
     function: frame.function,
+    // What it is compared by, where that is more than the name.
+    ...frame.key !== frame.function && { key: frame.key },
     module: frame.module,
     file: frame.file,
     line: frame.line,

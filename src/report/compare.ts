@@ -65,7 +65,7 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
   const lines = [
     paint("bold", clip(`heaptap compare: ${printable(before.title)} \u2192 ${printable(after.title)}`, options.width)),
   ];
-  if (before.executable !== after.executable) {
+  if (!comparison.sameProgram) {
     lines.push(paint("dim", printable(`different programs: ${before.executable} and ${after.executable}`)));
   }
   lines.push("");

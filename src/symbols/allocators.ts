@@ -36,7 +36,7 @@ export function isAllocationFunction(name: string): boolean {
 }
 
 /** Index of the innermost frame that is not an allocation function; 0 when all are. */
-export function culprit(stack: readonly NamedFrame[]): number {
+export function culprit(stack: readonly Pick<NamedFrame, "function">[]): number {
   const index = stack.findIndex((frame) => !isAllocationFunction(frame.function));
   return index < 0 ? 0 : index;
 }
