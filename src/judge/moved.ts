@@ -4,11 +4,10 @@
  */
 import { isOwn } from "../symbols/kinds.ts";
 import { addFigures, FIGURES } from "./comparable.ts";
-import type { RunFigures } from "./comparable.ts";
 import type { ComparedPath } from "./compare.ts";
 
-/** Pairs of call paths that are looked at for one set of figures: of thousands with the same, any would fit. */
-const MOST_PAIRS = 1e6;
+/** Call paths that are looked at for one: where more go through a function, any would fit. */
+const MOST_CANDIDATES = 2000;
 
 /** Names of the frames that the user wrote, innermost first, a recursion once. */
 function ownNames({ names, frames }: ComparedPath): string[] {
@@ -27,12 +26,8 @@ function grouped(rows: Iterable<ComparedPath>, keyOf: (row: ComparedPath) => str
   return groups;
 }
 
-function figuresKey(figures: RunFigures): string {
-  return FIGURES.map((figure) => figures[figure]).join(" ");
-}
-
 function differs({ before, after }: ComparedPath): boolean {
-  return figuresKey(before) !== figuresKey(after);
+  return FIGURES.some((figure) => before[figure] !== after[figure]);
 }
 
 /** Several call paths as one: it is shown as the one that has most in the later run. */
@@ -46,54 +41,74 @@ function joined(rows: readonly ComparedPath[]): ComparedPath {
   };
 }
 
-/** Of call paths with the same own functions: one, where together they have the same as before, or parted into gone and new. */
-function settleGroup(rows: readonly ComparedPath[]): readonly ComparedPath[] {
+/** Whether `part` is the list with some left out. */
+function isPart(part: readonly string[], list: readonly string[]): boolean {
+  let at = 0;
+  for (const name of list) if (name === part[at]) at++;
+  return part.length > 0 && at === part.length;
+}
+
+/** Those with the same own functions: one row, where a part of them is in one run alone and their sums are the same. */
+function settleEqual(rows: readonly ComparedPath[]): readonly ComparedPath[] {
   const all = joined(rows);
-  if (rows.some(({ state }) => state !== "both") && !differs(all)) return [all];
+  return rows.some(({ state }) => state !== "both") && !differs(all) ? [all] : rows;
+}
+
+/** Those parted into gone and new by the way between the user's function and the allocator: one row that grew or shrank. */
+function settleParted(rows: readonly ComparedPath[]): readonly ComparedPath[] {
   const parted = rows.filter(({ state }) => state !== "both");
   return new Set(parted.map(({ state }) => state)).size === 2
     ? [joined(parted), ...rows.filter(({ state }) => state === "both")]
     : rows;
 }
 
-/** Whether the shorter list is the longer one with some left out. */
-function isPart(a: readonly string[], b: readonly string[]): boolean {
-  const [shorter, longer] = a.length < b.length ? [a, b] : [b, a];
-  let at = 0;
-  for (const name of longer) if (name === shorter[at]) at++;
-  return shorter.length > 0 && at === shorter.length;
-}
-
-/** Of call paths that have the same figures in one run alone: pairs whose own functions are the same but for some. */
-function settleEqual(rows: readonly ComparedPath[]): readonly ComparedPath[] {
-  const later = rows.filter(({ state }) => state === "new").map((row) => ({ row, own: ownNames(row) }));
-  const earlier = rows.filter(({ state }) => state === "gone");
-  if (later.length * earlier.length > MOST_PAIRS) return rows;
-  const left = new Set(later);
-  const settled = earlier.map((row) => {
-    const own = ownNames(row);
-    for (const found of left) {
-      if (!isPart(own, found.own)) continue;
-      left.delete(found);
-      return joined([row, found.row]);
+/**
+ * A function that one build inlined: what it had is its caller's there. A row takes those of the other run alone whose own
+ * functions are its own and some more, when together they have the same as before.
+ */
+function settleInlined(rows: readonly ComparedPath[]): ComparedPath[] {
+  const sorted = rows.map((row) => ({ row, own: ownNames(row) })).sort((a, b) => b.own.length - a.own.length);
+  const through = new Map<string, typeof sorted>();
+  for (const one of sorted) {
+    if (one.row.state === "both") continue;
+    for (const name of new Set(one.own)) {
+      const known = through.get(name);
+      if (known) known.push(one);
+      else through.set(name, [one]);
     }
-    return row;
-  });
-  return [...settled, ...[...left].map(({ row }) => row)];
+  }
+  const left = new Set(sorted);
+  const result: ComparedPath[] = [];
+  const take = (one: typeof sorted[number], state: "gone" | "new") => {
+    const near = through.get(one.own[0] ?? "") ?? [];
+    if (one.row.state === state || near.length > MOST_CANDIDATES) return;
+    const found = near.filter((other) =>
+      other !== one && other.row.state === state && left.has(other) && isPart(one.own, other.own)
+    );
+    const fits = (some: typeof sorted) => some.length > 0 && !differs(joined([one.row, ...some.map(({ row }) => row)]));
+    const taken = [found, ...found.map((other) => [other])].find(fits);
+    if (!taken) return;
+    for (const other of [one, ...taken]) left.delete(other);
+    result.push(joined([one.row, ...taken.map(({ row }) => row)]));
+  };
+  for (const one of sorted) {
+    for (const state of ["gone", "new"] as const) if (left.has(one)) take(one, state);
+  }
+  return [...result, ...[...left].map(({ row }) => row)];
 }
 
 /** The rows of a comparison, in which what only moved is one row with the same figures in both runs. */
 export function settleMoved(rows: readonly ComparedPath[]): ComparedPath[] {
-  const result = rows.filter((row) => !differs(row));
-  const changed = rows.filter(differs);
-  const alone: ComparedPath[] = [];
-  for (const [own, group] of grouped(changed, (row) => ownNames(row).join("\0"))) {
-    for (const row of own && group.length > 1 ? settleGroup(group) : group) {
-      (row.state === "both" ? result : alone).push(row);
-    }
-  }
-  for (const group of grouped(alone, (row) => figuresKey(row.state === "new" ? row.after : row.before)).values()) {
-    result.push(...settleEqual(group));
-  }
-  return result;
+  const bySameOwn = (
+    rows: readonly ComparedPath[],
+    settle: (rows: readonly ComparedPath[]) => readonly ComparedPath[],
+  ) => [...grouped(rows, (row) => ownNames(row).join("\0"))].flatMap(([own, group]) => own ? settle(group) : group);
+  const equal = bySameOwn(rows.filter(differs), settleEqual);
+  const inlined = settleInlined(equal.filter(differs));
+  return [
+    ...rows.filter((row) => !differs(row)),
+    ...equal.filter((row) => !differs(row)),
+    ...inlined.filter((row) => !differs(row)),
+    ...bySameOwn(inlined.filter(differs), settleParted),
+  ];
 }
