@@ -5,7 +5,7 @@
  */
 import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { once } from "node:events";
-import { readFileSync, statSync } from "node:fs";
+import { appendFileSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
 import {
@@ -15,6 +15,9 @@ import {
   carryNames,
   checkVariables,
   compare,
+  compareGroups,
+  compareGroupsText,
+  compareMarkdown,
   compareText,
   comparisonHtml,
   comparisonJson,
@@ -60,6 +63,9 @@ import {
 } from "./mod.ts";
 import type {
   Budget,
+  Comparable,
+  CompareBy,
+  Comparison,
   FormatName,
   LimitName,
   Profile,
@@ -67,6 +73,7 @@ import type {
   Report,
   Suppression,
   SymbolOptions,
+  Verdict,
   ViewName,
 } from "./mod.ts";
 
@@ -133,6 +140,9 @@ const GROWTH = {
   temporary: "temporary",
 } as const;
 const GROUPS = ["path", "function", "module", "file", "line", "thread"] as const;
+const COMPARED_GROUPS = ["function", "module", "file", "line"] as const;
+/** The figure of each view. */
+const VIEW_FIGURES = { allocated: "bytes", live: "liveBytes", peak: "peakBytes", temporary: "temporary" } as const;
 const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
 
 /** The options of commands that look names up. */
@@ -234,6 +244,18 @@ function percent(text: string): number {
   return n;
 }
 
+/** A comparison of what changed in one figure alone. */
+function ofFigure(comparison: Comparison, figure: CompareBy): Comparison {
+  return { ...comparison, paths: comparison.paths.filter((path) => path.before[figure] !== path.after[figure]) };
+}
+
+/** A process of both runs, or one of each. */
+function twoProcesses(text: string): [number, number] {
+  const [, older, newer = older] = /^(\d{1,10})(?:,(\d{1,10}))?$/.exec(text) ?? [];
+  if (!older || !newer) throw new InvalidArgumentError("It takes the number of a process, or two: OLD,NEW.");
+  return [Number(older), Number(newer)];
+}
+
 interface ReportOptions extends NameOptions {
   format: "text" | FormatName;
   filter?: RegExp | undefined;
@@ -282,7 +304,7 @@ function everything(options: ReportOptions): ReportOptions {
 }
 
 /** The known leaks that the options name a file of. */
-function suppressions({ suppressions: path }: ReportOptions): Suppression[] {
+function suppressions({ suppressions: path }: Pick<ReportOptions, "suppressions">): Suppression[] {
   if (path === undefined) return [];
   try {
     return parseSuppressions(readFileSync(path, "utf8"));
@@ -385,7 +407,10 @@ function budgetsOf({ maxAllocations, maxBytes, maxPeak, maxLive, maxTemporary, b
 }
 
 /** Refuses what can be told before a program runs or a recording is read. */
-function checkPlan(options: BudgetOptions & ReportOptions, outputs: readonly (string | undefined)[]): void {
+function checkPlan(
+  options: BudgetOptions & Pick<ReportOptions, "thread" | "view" | "suppressions">,
+  outputs: readonly (string | undefined)[],
+): void {
   const { thread, view } = options;
   const asked = [
     ...view === "live" || view === "peak" ? [`show --view ${view}`] : [],
@@ -433,17 +458,34 @@ async function judged(path: string, options: BudgetOptions & ReportOptions): Pro
   const before = options.compare === undefined
     ? undefined
     : await readComparable(earlier(options.compare, options), { ...names, all: options.all });
-  if (before) {
-    const limit = options.limit ?? 10;
-    tell(compareText(compare(before, run), { limit, ...looks(process.stderr) }));
-  }
+  const limit = options.limit ?? 10;
+  const comparison = before && compare(before, run);
+  if (comparison) tell(compareText(comparison, { limit, ...looks(process.stderr) }));
+  const verdicts = await pronounce(run, before, options);
+  if (comparison) summarise(compareMarkdown(comparison, { limit, verdicts }));
+  return verdicts.every((verdict) => verdict.kept);
+}
+
+/** Judges a run, and puts the verdicts wherever they are wanted. */
+async function pronounce(run: Comparable, before: Comparable | undefined, options: BudgetOptions): Promise<Verdict[]> {
   const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
-  const verdicts = judge(run, budgets, growth);
+  const verdicts = judge(run, budgetsOf(options), growth);
   if (options.junit !== undefined) await put(junitReport(run.title, verdicts), options.junit, process.stdout);
   tell(breachesText(verdicts));
   // Workflow commands are read from what a step prints; the program's own output is on stdout.
   if (process.env.GITHUB_ACTIONS) tell(annotations(verdicts));
-  return verdicts.every((verdict) => verdict.kept);
+  return verdicts;
+}
+
+/** Adds to the summary of a workflow's step, where there is one. */
+function summarise(markdown: string): void {
+  const path = process.env.GITHUB_STEP_SUMMARY;
+  if (!path) return;
+  try {
+    appendFileSync(path, `${markdown}\n`);
+  } catch (error) {
+    say(`Cannot write the step's summary "${path}": ${(error as Error).message}`);
+  }
 }
 
 /** The table of a run's processes. */
@@ -618,39 +660,82 @@ program.command("compare")
   .argument("<old>", "the earlier recording, or a report saved as JSON")
   .argument("<new>", "the later one")
   .addOption(
-    new Option("--format <format>", "how to write it").choices(["text", "json", "html"] as const)
+    new Option("--format <format>", "how to write it").choices(["text", "markdown", "json", "html"] as const)
       .default("text" as const),
   )
+  .addOption(new Option("--view <view>", "show what grew of this alone").choices(VIEWS))
   .addOption(
-    new Option("--sort-by <figure>", "whose growth comes first").choices(Object.keys(GROWTH) as (keyof typeof GROWTH)[])
-      .default("size" as const),
+    new Option("--sort-by <figure>", "whose growth comes first").choices(
+      Object.keys(GROWTH) as (keyof typeof GROWTH)[],
+    ),
   )
-  .option("--limit <n>", "call paths, 0 for all (10; as JSON all)", wholeNumber(0, 1e9))
+  .addOption(new Option("--group-by <what>", "put call paths together").choices(COMPARED_GROUPS))
+  .option("-f, --filter <regex>", "compare call paths with a function, module or file that matches", pattern)
+  .option("--exclude <regex>", "leave out call paths with one that matches", pattern)
+  .option("--thread <regex>", "compare what threads with such a name allocated", pattern)
+  .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
+  .option("--all", "compare all processes of the runs together")
+  .option("--process <pids>", "another process: of both runs, or OLD,NEW", twoProcesses)
+  .option("--since <mark>", "leave out what came before a mark that both runs have")
+  .option("--limit <n>", "call paths, 0 for all (10; as JSON and HTML all)", wholeNumber(0, 1e9))
   .option("-o, --output <file>", "write it there, - for stdout", "-")
   .addOption(symboliserOption()).addOption(debugOption())
+  .option("--max-allocations <n>", "fail when the later run has more allocations", wholeNumber(0, 1e15))
+  .option("--max-bytes <size>", "fail when it allocates more bytes", size)
+  .option("--max-peak <size>", "fail when it has more bytes live at the peak", size)
+  .option("--max-live <size>", "fail when it has more bytes live at the end", size)
+  .option("--max-temporary <n>", "fail when it has more temporary blocks", wholeNumber(0, 1e15))
+  .option("--budget <regex:limit=size>", "the same for call paths with a function that matches", budget, [])
+  .option("--max-growth <percent>", "fail when allocations, bytes or peak grew by more", percent)
+  .option("--junit <file>", "write the budgets as a JUnit file")
   .addHelpText(
     "after",
     `
 Examples:
   heaptap compare before.heaptap after.heaptap
+  heaptap compare --group-by function --view peak before.heaptap after.heaptap
+  heaptap compare --format markdown --max-growth 5 main.json after.heaptap      for a review comment
   heaptap run --save main.json -- ./app        then, on the branch:
   heaptap run --compare main.json --max-growth 5 -- ./app`,
   )
   .action(async (older, newer, options) => {
-    checkReportPath(options.output);
-    const [before, after] = [
-      await readComparable(earlier(older), naming(options)),
-      await readComparable(earlier(newer), naming(options)),
-    ];
-    const by = GROWTH[options.sortBy];
+    checkPlan({ ...options, compare: older }, [options.output]);
+    const { groupBy, view, format, sortBy, output } = options;
+    if (groupBy && format === "html") {
+      throw new OutputError("Cannot write --group-by as html: groups are text, markdown or json");
+    }
+    if (options.thread && (sortBy === "peak" || sortBy === "live")) {
+      throw new OutputError(`Cannot sort by ${sortBy} of threads: any thread may free what they allocated`);
+    }
+    const by = sortBy ? GROWTH[sortBy] : VIEW_FIGURES[view ?? "allocated"];
+    const bar = progressBar();
+    const read = (path: string, process: number | undefined) =>
+      readComparable(process === undefined && !options.all ? earlier(path) : path, {
+        ...naming(options),
+        ...options,
+        suppressions: suppressions(options),
+        process,
+        progress: bar.step,
+      });
+    const before = await read(older, options.process?.[0]);
+    const after = await read(newer, options.process?.[1]);
+    bar.end();
     const comparison = compare(before, after, by);
-    const limit = options.limit ?? (options.format === "text" ? 10 : 0);
-    const text = options.format === "text"
-      ? compareText(comparison, { limit, by, ...looks(options.output === "-" ? process.stdout : {}) })
-      : options.format === "html"
-      ? comparisonHtml(comparison)
-      : JSON.stringify(comparisonJson(comparison, limit), null, 2) + "\n";
-    await put(text, options.output, process.stdout);
+    const groups = groupBy && { what: groupBy, rows: compareGroups(before, after, groupBy, by) };
+    const verdicts = await pronounce(after, before, options);
+    const limit = options.limit ?? (format === "text" || format === "markdown" ? 10 : 0);
+    const shown = { limit, by, only: view !== undefined, ...looks(output === "-" ? process.stdout : {}) };
+    const write = {
+      text: () =>
+        groups ? compareGroupsText(comparison, groups.rows, groups.what, shown) : compareText(comparison, shown),
+      markdown: () => compareMarkdown(comparison, { limit, by, verdicts, groups }),
+      html: () => comparisonHtml(comparison),
+      json: () =>
+        JSON.stringify(comparisonJson(view ? ofFigure(comparison, by) : comparison, limit, groups), null, 2) + "\n",
+    };
+    await put(write[format](), output, process.stdout);
+    summarise(compareMarkdown(comparison, { limit: limit || 10, by, verdicts, groups }));
+    if (!verdicts.every(({ kept }) => kept)) process.exitCode = OVER_BUDGET;
   });
 
 program.command("mark")

@@ -189,9 +189,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
       `${count(unchanged.length)} are the same`,
       "call paths with the same names count as one",
     ],
-    notes: before.executable === after.executable
-      ? []
-      : [`Different programs: ${before.executable} and ${after.executable}`],
+    notes: comparison.sameProgram ? [] : [`Different programs: ${before.executable} and ${after.executable}`],
     program: "",
     view: "allocated",
     live: "Live at the end",

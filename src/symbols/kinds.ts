@@ -12,7 +12,14 @@ import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
  * or compiles it, another `system` or third party's library, the user's `own` code, or a `script` of the user's in a language
  * that a runtime runs.
  */
-export type FrameKind = "allocation" | "wrapper" | "standard" | "runtime" | "system" | "own" | "script";
+export type FrameKind = typeof KINDS[number];
+
+const KINDS = ["allocation", "wrapper", "standard", "runtime", "system", "own", "script"] as const;
+
+/** Whether a value names a kind. */
+export function isFrameKind(value: unknown): value is FrameKind {
+  return (KINDS as readonly unknown[]).includes(value);
+}
 
 /** Corrections of the guess whose code a frame is. They match as filters do: a function, a module's path, a source file. */
 export interface KindOptions {

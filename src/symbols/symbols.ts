@@ -293,7 +293,7 @@ export function sourcePlace({ file, line }: Pick<NamedFrame, "file" | "line">, w
 }
 
 /** Whether a pattern matches a frame's function, its module's path or its source file. */
-export function frameMatches(frame: NamedFrame, pattern: RegExp): boolean {
+export function frameMatches(frame: Omit<NamedFrame, "inlined">, pattern: RegExp): boolean {
   return matches(pattern, frameName(frame)) || matches(pattern, frame.module) ||
     (frame.file !== "" && matches(pattern, frame.file));
 }
