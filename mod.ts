@@ -125,7 +125,6 @@ export type { GroupOptions } from "./src/report/groups.ts";
 export { knownLeaks, parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
 export type { SetAside, Suppression } from "./src/symbols/suppressions.ts";
 export { answer } from "./src/judge/answer.ts";
-export { asciiOnly } from "./src/report/text.ts";
 export { completions } from "./src/report/completions.ts";
 export type { CompletionCommand, CompletionOption, Shell } from "./src/report/completions.ts";
 export { carryNames } from "./src/symbols/carry.ts";

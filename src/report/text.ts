@@ -344,8 +344,3 @@ function foldedWrappers(profile: Profile, symbols: Symbols): string {
 
 /** Wrappers that are named. */
 const WRAPPERS_NAMED = 4;
-
-/** The same text for a terminal that shows nothing but ASCII. */
-export function asciiOnly(text: string): string {
-  return text.replace(/\u2190/g, "<-").replace(/\u2192/g, "->").replace(/\u2026/g, "...").replace(/\u00b7/g, "-");
-}

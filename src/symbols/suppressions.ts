@@ -94,7 +94,11 @@ export const NOTHING_ASIDE: SetAside = { paths: new Set(), bytes: 0, blocks: 0, 
  * Whose a stack's block is, where a library keeps it on its own account: a function of {@linkcode KNOWN_LEAKS} stands nearer to
  * the allocator than any code of the user's, or there is nothing but the standard libraries on a whole stack.
  */
-function keeper(stack: readonly NamedFrame[], isWhole: boolean): string | undefined {
+export function keeper(
+  stack: readonly Pick<NamedFrame, "function" | "module" | "kind">[],
+): string | undefined {
+  const outermost = stack.at(-1);
+  const isWhole = outermost && (outermost.function === "_start" || /^ld-/.test(basename(outermost.module)));
   const first = stack.find(({ kind }) => kind !== "allocation");
   if (isWhole && first && stack.every(({ kind }) => kind === "standard" || kind === "allocation")) {
     return STANDARD_LIBRARIES.find(([module]) => module.test(basename(first.module)))?.[1];
@@ -128,7 +132,7 @@ export function knownLeaks(profile: Profile, symbols: Symbols): SetAside {
   let [bytes, blocks] = [0, 0];
   for (const path of profile.callPaths) {
     if (path.liveCount <= 0) continue;
-    const who = keeper(symbols.stack(path), path.end === "root");
+    const who = keeper(symbols.stack(path));
     if (who === undefined) continue;
     paths.add(path);
     bytes += path.liveBytes;
