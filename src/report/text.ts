@@ -331,7 +331,7 @@ function foldedWrappers(profile: Profile, symbols: Symbols): string {
     const names = new Set<string>();
     for (const frame of symbols.stack(path)) {
       if (isOwn(frame.kind)) break;
-      if (frame.kind === "wrapper") names.add(frame.function);
+      if (frame.kind === "wrapper" && frame.module === profile.process.executable) names.add(frame.function);
     }
     for (const name of names) bytesOf.set(name, (bytesOf.get(name) ?? 0) + path.bytes);
   }
