@@ -173,6 +173,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--callees <regex>", "a tree: what the functions that match call", pattern)
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
     .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
+    .option("--source", "of html: put source lines of this machine into the page, a few around each place")
     .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
     .option("--all", "report all processes of the run together")
     .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
@@ -251,6 +252,7 @@ interface ReportOptions extends NameOptions {
   raw?: boolean | undefined;
   compact?: boolean | undefined;
   sizes?: boolean | undefined;
+  source?: boolean | undefined;
   verbose: number | true;
 }
 
@@ -351,7 +353,11 @@ async function render(
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
-  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
+  const { compact, source, process } = options;
+  const marks = format !== "html" || options.all
+    ? []
+    : (process === undefined ? recording : recording.process(process)).marks();
+  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact, source, marks });
 }
 
 /** Processes beside the main one that `run` has a line for. */

@@ -7,14 +7,15 @@ const SIGNALS: Readonly<Record<number, string>> = {
   ...{ 11: "SEGV", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ", 31: "SYS" },
 };
 
-function ending({ exit, running }: Profile["process"]): string {
+/** How a process ended, in a few words. */
+export function processEnding({ exit, running }: Profile["process"]): string {
   if (!exit) return running ? "running" : "exit not seen";
   if (!exit.signal) return `exit ${exit.code}`;
   return `ended by ${SIGNALS[exit.signal] ? `SIG${SIGNALS[exit.signal]}` : `signal ${exit.signal}`}`;
 }
 
 /** Seconds from the start of the recording to the last that is known of it. */
-export function knownSeconds({ process, timeline }: Profile): number {
+export function knownSeconds({ process, timeline }: Pick<Profile, "process" | "timeline">): number {
   return Math.max(process.exit?.seconds ?? 0, timeline.at(-1)?.seconds ?? 0);
 }
 
@@ -32,7 +33,7 @@ export function processFacts(profile: Profile): string[] {
   return [
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
     process.exit ? seconds(process.exit.seconds) : "",
-    ending(process),
+    processEnding(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     `${count(threads)} ${plural(threads, "thread")}`,
     limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",

@@ -4,6 +4,8 @@ import { basename } from "node:path";
 import { LAYOUT } from "../file/layout.ts";
 import { copyRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
+import { markPath, marksBeside } from "./marks.ts";
+import type { TimelineMark } from "./marks.ts";
 import { mergeProfiles } from "./merge.ts";
 import { byAllocations, processesBeside } from "./processes.ts";
 import { matching, readMoment, readProfile } from "./read.ts";
@@ -124,9 +126,25 @@ export class Recording {
     if (!/^[\w.-]+$/.test(name)) {
       throw new TypeError(`Cannot name a mark "${name}": it takes letters, digits, "-", "_" and "."`);
     }
-    const path = this.#markPath(name);
+    const path = markPath(this.path, name);
     writeWhole(path, (fd) => copyRecording(this.path, fd), 0o600);
     return path;
+  }
+
+  /**
+   * The marks beside this recording, and when they were made; the earliest first.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * const recording = Recording.open("sort.heaptap");
+   * recording.mark("done");
+   * console.log(recording.marks().map(({ name, seconds }) => `${name} after ${seconds} s`));
+   * ```
+   */
+  marks(): TimelineMark[] {
+    return marksBeside(this.path, readProfile(this.path));
   }
 
   #together({ thread, byThread, since }: ProfileReadOptions): Profile {
@@ -166,13 +184,9 @@ export class Recording {
     );
   }
 
-  #markPath(name: string): string {
-    return `${this.path.replace(/\.heaptap$/, "")}.${name}.mark`;
-  }
-
   /** The file of a mark, or of a copy. */
   #earlier(since: string): string {
-    const marked = this.#markPath(since);
+    const marked = markPath(this.path, since);
     if (!since.includes("/") && existsSync(marked)) return marked;
     if (existsSync(since)) return since;
     throw new RecordingError(
