@@ -19,6 +19,7 @@ import {
   Symbols,
 } from "../mod.ts";
 import type { CallPath, Comparison, FrameKind, NamedFrame, Profile } from "../mod.ts";
+import { leadOf } from "../src/symbols/lead.ts";
 import { PAGE_SCRIPTS } from "../src/export/page_file.ts";
 import { bytes, count } from "../src/profile/format.ts";
 import { heaptap, random, ROOT, scratch, target, without } from "./helpers.ts";
@@ -58,13 +59,7 @@ const shopFile = join(folder, "shop.heaptap");
 const shopRun = await profile([shop], { out: shopFile, stdio: "ignore" });
 assert.ok(shopRun.recording);
 const sold = shopRun.recording.profile();
-const shopKind = ({ function: name, module }: NamedFrame): FrameKind =>
-  /operator new/.test(name) ? "allocation" : module !== shop ? "system" : /std::/.test(name) ? "standard" : "own";
-// The user's functions without their arguments, however names are written.
-const shopSymbols = new Classed(sold, (frame) => {
-  const kind = shopKind(frame);
-  return kind === "own" ? { kind, function: frame.function.replace(/\(.*/, "") } : { kind };
-});
+const shopSymbols = new Symbols(sold);
 await shopSymbols.resolve(sold.callPaths);
 
 /** The data that stand in a page. */
@@ -223,16 +218,16 @@ test("folded stacks are those of the user's frames; what was called to allocate 
     // Innermost first, as reports have stacks; the page has the outermost first.
     const got = named(folded.places.subarray(folded.starts[p], folded.starts[p + 1])).reverse();
     const own = stack.filter(isOwn);
+    // Rows lead with what a text report leads with.
+    const { lead, via } = leadOf(fake.stack(callPaths[p]!));
     const expected = own.length > 0
       ? own.filter((fn, i) => i === 0 || fn !== own[i - 1])
-      : stack.length > 0
-      ? [stack.find((fn) => fn % kinds.length < 5) ?? stack[0]]
+      : lead
+      ? [Number(lead.function.slice(1))]
       : [];
     assert.deepEqual(got, expected, `seed ${seed}, stack ${stack}`);
-    const first = stack.findIndex(isOwn);
     const called = folded.called(p);
-    const expectedCall = first > 0 ? stack[first - 1] : -1;
-    assert.equal(called < 0 ? -1 : Number(model.functionName(called).slice(1)), expectedCall, `seed ${seed}`);
+    assert.equal(called < 0 ? undefined : model.functionName(called), via?.function, `seed ${seed}, stack ${stack}`);
     assert.deepEqual(named(folded.whole(p)), stack);
   });
 });
@@ -828,7 +823,7 @@ test("a comparison is red and blue, and its table tells the change", { skip: noB
   const culprit = { function: "still", file: "", line: 0, module: "" };
   const comparison = {
     ...found,
-    unchanged: [{ state: "both" as const, names: ["still", "main"], culprit, before: still, after: still }],
+    unchanged: [{ state: "both" as const, names: ["still", "main"], frames: [], culprit, before: still, after: still }],
   };
   await open(comparisonHtml(comparison), async (page) => {
     assert.match(await page.textContent("#facts") ?? "", /differ.* are the same/);
@@ -888,11 +883,8 @@ test("a comparison that knows places and samples shows them", { skip: noBrowser 
   const comparison = await growth();
   const frames = (names: readonly string[]) =>
     names.map((name, i) => ({
-      file: "/src/growth.c",
-      line: 10 + i,
-      module: "/bin/growth",
-      kind: "own",
-      function: name,
+      ...{ function: name, key: name, file: "/src/growth.c", line: 10 + i, module: "/bin/growth", address: 0 },
+      kind: "own" as const,
     }));
   const samples = (most: number) => [0, 1, 2].map((n) => ({ seconds: n, bytes: n * most }));
   const known = {

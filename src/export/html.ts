@@ -6,6 +6,8 @@ import { commandLine } from "../profile/profile.ts";
 import type { CallPath, MergedProcess, Profile } from "../profile/profile.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
+import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
+import type { SetAside } from "../symbols/suppressions.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import type { PageData, ProcessData, TimelineData } from "./page/data.ts";
 import { columns, pageFile } from "./page_file.ts";
@@ -20,6 +22,8 @@ export interface HtmlOptions extends StackOptions {
   readonly view?: ViewName | undefined;
   /** Sentences that stand above everything, at most four. */
   readonly answer?: readonly string[] | undefined;
+  /** What is live and known to be kept by libraries, which is no leak: see {@linkcode knownLeaks}. */
+  readonly aside?: SetAside | undefined;
   /** Moments for the timeline: see {@linkcode Recording.marks}. */
   readonly marks?: readonly TimelineMark[] | undefined;
   /** Whether to put source lines of this machine into the page, a few around each place. */
@@ -51,7 +55,10 @@ function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
     command: commandLine(process),
     program: process.executable,
     file: process.path,
-    exit: processEnding(process),
+    // A process that ran one program after the other has a recording of each.
+    exit: merged.some(({ pid, startTime }) => pid === process.pid && startTime > process.startTime)
+      ? "went on as another program"
+      : processEnding(process),
     allocations: process.totals.allocations,
     bytes: process.totals.bytes,
     peakBytes: process.totals.peakBytes,
@@ -80,7 +87,7 @@ function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
 export function htmlReport(
   profile: Profile,
   symbols: Symbols,
-  { view = "peak", answer = [], marks = [], source = false, ...options }: HtmlOptions = {},
+  { view = "peak", answer = [], aside = NOTHING_ASIDE, marks = [], source = false, ...options }: HtmlOptions = {},
 ): string {
   const { totals, process, callPaths, merged } = profile;
   const stacks = new StackTable();
@@ -114,6 +121,12 @@ export function htmlReport(
       temporary: totals.temporary,
     },
     timeline: timelineOf(profile),
+    aside: {
+      paths: callPaths.flatMap((path, p) => aside.paths.has(path) ? [p] : []),
+      bytes: aside.bytes,
+      blocks: aside.blocks,
+      whose: aside.whose,
+    },
     marks: marks.map(({ name, seconds }) => ({ name, seconds })),
     processes: merged && processesOf(merged),
     threads: profile.threads.map((t) => ({

@@ -1,17 +1,12 @@
 /** The HTML report of two runs side by side. */
-import type { Comparable, RunFigures } from "../judge/comparable.ts";
-import type { ComparedPath, Comparison } from "../judge/compare.ts";
+import type { RunFigures } from "../judge/comparable.ts";
+import type { ComparedPath, ComparedRun, Comparison } from "../judge/compare.ts";
 import { count } from "../profile/format.ts";
-import type { Sample } from "../profile/profile.ts";
-import type { FrameKind } from "../symbols/kinds.ts";
-import { cleanStack } from "../symbols/trim.ts";
+import { cleanStack } from "../symbols/lead.ts";
 import type { Columns, TimelineData } from "./page/data.ts";
 import { columns, pageFile } from "./page_file.ts";
 import { StackTable } from "./stack_table.ts";
 import type { ExportFrame, StackOptions } from "./stacks.ts";
-
-/** Where a frame is, as far as a run that was saved still tells. */
-type KnownFrame = Readonly<{ file?: string; line?: number; module?: string; kind?: FrameKind }>;
 
 const COMPARED: readonly (keyof RunFigures)[] = ["allocations", "bytes", "peakBytes", "liveBytes", "temporary"];
 
@@ -20,18 +15,16 @@ function comparedColumns(paths: readonly ComparedPath[], run: "before" | "after"
 }
 
 /** A compared path's frames, outermost first. */
-function framesOf(path: ComparedPath & { readonly frames?: readonly KnownFrame[] }, raw = false): ExportFrame[] {
-  const frames = path.names.map((name, i): ExportFrame => {
-    const { file = "", line = 0, module = "", kind = "own" } = path.frames?.[i] ?? {};
+function framesOf({ names, frames }: ComparedPath, raw = false): ExportFrame[] {
+  const known = names.map((name, i): ExportFrame => {
+    const { file = "", line = 0, module = "", kind = "own" } = frames[i] ?? {};
     return { name, file, line, module, kind };
   });
-  return (raw ? frames : cleanStack(frames, ({ name }) => name)).reverse();
+  const passes = ({ kind }: ExportFrame) => kind === "allocation" || kind === "wrapper";
+  return (raw ? known : cleanStack(known, passes, ({ name }) => name)).reverse();
 }
 
-function timelineOf(
-  run: Pick<Comparable, "title"> & { readonly timeline?: readonly Pick<Sample, "seconds" | "bytes">[] },
-): TimelineData | undefined {
-  const { timeline = [] } = run;
+function timelineOf({ timeline }: ComparedRun): TimelineData | undefined {
   if (timeline.length === 0) return undefined;
   return {
     end: timeline.at(-1)?.seconds ?? 0,
@@ -66,9 +59,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
       "call paths with the same names count as one",
     ],
     answer: [],
-    notes: before.executable === after.executable
-      ? []
-      : [`Different programs: ${before.executable} and ${after.executable}`],
+    notes: comparison.sameProgram ? [] : [`Different programs: ${before.executable} and ${after.executable}`],
     program: after.executable,
     view: "allocated",
     live: "Live at the end",

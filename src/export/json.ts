@@ -3,11 +3,12 @@ import { Blocks } from "../file/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";
-import { culprit } from "../symbols/allocators.ts";
+import { leadIndex } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import type { Comparison } from "../judge/compare.ts";
+import type { Change, ComparedGroup } from "../judge/compare_groups.ts";
 
 function counters(c: Counters) {
   return {
@@ -26,6 +27,9 @@ function counters(c: Counters) {
 function frameJson(frame: NamedFrame) {
   return {
     function: frame.function,
+    // What it is compared by, where that is more than the name.
+    ...frame.key !== frame.function && { key: frame.key },
+    kind: frame.kind,
     module: frame.module,
     file: frame.file,
     line: frame.line,
@@ -51,7 +55,7 @@ function sizesJson({ requests, slack }: Sizes): SizesJson {
 
 /** A call path without its stack. */
 function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
-  const frame = stack[culprit(stack)];
+  const frame = stack[leadIndex(stack)];
   return {
     function: frame?.function ?? "",
     module: frame?.module ?? "",
@@ -248,8 +252,20 @@ export function* jsonBlocks(
   yield out.take();
 }
 
+/** Figures of a run that is compared. */
+function figuresJson(f: RunFigures) {
+  return {
+    allocations: f.allocations,
+    bytes: f.bytes,
+    peak_bytes: f.peakBytes,
+    live_bytes: f.liveBytes,
+    temporary: f.temporary,
+  };
+}
+
 /**
- * A comparison as a value: totals of both runs, and the call paths that differ, worst growth first.
+ * A comparison as a value: totals of both runs, and the call paths that differ, worst growth first; in their place
+ * groups, when these are given.
  *
  * @example
  * ```ts
@@ -259,29 +275,40 @@ export function* jsonBlocks(
  * console.log(comparisonJson(compare(run, run), 0).same);
  * ```
  */
-export function comparisonJson(comparison: Comparison, limit: number): ComparisonJson {
-  const figures = (f: RunFigures) => ({
-    allocations: f.allocations,
-    bytes: f.bytes,
-    peak_bytes: f.peakBytes,
-    live_bytes: f.liveBytes,
-    temporary: f.temporary,
-  });
-  const { before, after, paths, unchanged } = comparison;
+export function comparisonJson(
+  comparison: Comparison,
+  limit: number,
+  groups?: { readonly what: string; readonly rows: readonly ComparedGroup[] },
+): ComparisonJson {
+  const { before, after, sameProgram, paths, unchanged } = comparison;
+  const shown = <T>(rows: readonly T[]) => limit > 0 ? rows.slice(0, limit) : rows;
+  const change = (of: Change) => ({ before: figuresJson(of.before), after: figuresJson(of.after) });
   return {
     version: JSON_VERSION,
-    before: { title: before.title, ...figures(before.totals) },
-    after: { title: after.title, ...figures(after.totals) },
+    before: { title: before.title, ...figuresJson(before.totals) },
+    after: { title: after.title, ...figuresJson(after.totals) },
+    same_program: sameProgram,
     same: unchanged.length,
-    paths: (limit > 0 ? paths.slice(0, limit) : paths).map((path) => ({
-      state: path.state,
-      function: path.culprit.function,
-      file: path.culprit.file,
-      line: path.culprit.line,
-      stack: path.names,
-      before: figures(path.before),
-      after: figures(path.after),
-    })),
+    ...groups
+      ? {
+        group_by: groups.what,
+        groups: shown(groups.rows).map(({ name, state, self, inclusive }) => ({
+          state,
+          name,
+          self: change(self),
+          inclusive: change(inclusive),
+        })),
+      }
+      : {
+        paths: shown(paths).map((path) => ({
+          state: path.state,
+          function: path.culprit.function,
+          file: path.culprit.file,
+          line: path.culprit.line,
+          stack: path.names,
+          ...change(path),
+        })),
+      },
   };
 }
 
@@ -293,8 +320,19 @@ export interface ComparisonJson {
   readonly before: JsonRecord;
   /** Title and totals of the later run. */
   readonly after: JsonRecord;
+  /** Whether both are of one program, as far as can be told. */
+  readonly same_program: boolean;
   /** Call paths that are the same in both. */
   readonly same: number;
-  /** Call paths that differ: state (both, new, gone), place, stack from the innermost name, figures before and after. */
-  readonly paths: readonly Readonly<Record<string, string | number | readonly string[] | JsonRecord>>[];
+  /** Call paths that differ: state (both, new, gone), place, stack from the innermost name, figures before and after. Not with groups. */
+  readonly paths?: readonly Readonly<Record<string, string | number | readonly string[] | JsonRecord>>[];
+  /** What the call paths were put together by. */
+  readonly group_by?: string;
+  /** Groups that differ: state, name, and figures before and after, of their own and inclusive. */
+  readonly groups?: readonly {
+    readonly state: string;
+    readonly name: string;
+    readonly self: Readonly<Record<"before" | "after", JsonRecord>>;
+    readonly inclusive: Readonly<Record<"before" | "after", JsonRecord>>;
+  }[];
 }

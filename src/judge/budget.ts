@@ -110,8 +110,8 @@ export function judge(
   const { before, percent } = growth;
   // Paired as a comparison pairs them: functions without names are found again in another build.
   const was = new Map<ComparablePath, RunFigures>();
-  for (const { names, culprit, before: earlier, after } of compare(before, run).paths) {
-    was.set({ names, culprit, figures: after }, earlier);
+  for (const { names, frames, culprit, before: earlier, after } of compare(before, run).paths) {
+    was.set({ names, frames, culprit, figures: after }, earlier);
   }
   const grown = GROWTH.map(([what, figure]): Verdict => {
     const allowed = before.totals[figure] * (1 + percent / 100);

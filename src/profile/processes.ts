@@ -1,8 +1,10 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
+import { randomInt } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isRecording, readSnapshot } from "../file/reader.ts";
-import { readMoment } from "./read.ts";
+import { readOutline } from "./read.ts";
+import type { Outline } from "./read.ts";
 
 /** A recording as its header has it: whose it is. */
 export interface RecordedProcess {
@@ -16,6 +18,19 @@ export interface RecordedProcess {
   readonly parentPid: number;
   /** When recording began: a process that runs one program after the other has a recording of each. */
   readonly image: number;
+}
+
+/** Numbers of processes are below this on Linux. */
+const PROCESS_NUMBERS = 2 ** 22;
+
+/** A number for a run: by chance, and by the process that starts its program, which every recording of the run then names. */
+export function newRun(driver: number): number {
+  return randomInt(1, 2 ** 26) * PROCESS_NUMBERS + driver % PROCESS_NUMBERS;
+}
+
+/** The process that started a run's program; none when the number was not made by {@linkcode newRun}. */
+export function driverOf(run: number): number {
+  return run % PROCESS_NUMBERS;
 }
 
 function look(path: string): RecordedProcess | undefined {
@@ -82,12 +97,18 @@ export function processesBeside(path: string): RecordedProcess[] {
   return others([...family]);
 }
 
+/** A recorded process with the outline of its recording. */
+export interface OutlinedProcess extends RecordedProcess, Outline {}
+
+/** The same with their outlines. */
+export function outlined(processes: readonly RecordedProcess[]): OutlinedProcess[] {
+  return processes.map((process) => ({ ...process, ...readOutline(process.path) }));
+}
+
 /** The same, the one with most allocations first; among equals the one that `isFirst` names. */
-export function byAllocations(
-  processes: readonly RecordedProcess[],
-  isFirst: (process: RecordedProcess) => boolean,
-): RecordedProcess[] {
-  return processes.map((process) => ({ process, allocations: readMoment(process.path).totals.allocations }))
-    .sort((a, b) => b.allocations - a.allocations || Number(isFirst(b.process)) - Number(isFirst(a.process)))
-    .map(({ process }) => process);
+export function byAllocations<P extends RecordedProcess & { readonly allocations: number }>(
+  processes: readonly P[],
+  isFirst: (process: P) => boolean,
+): P[] {
+  return processes.toSorted((a, b) => b.allocations - a.allocations || Number(isFirst(b)) - Number(isFirst(a)));
 }

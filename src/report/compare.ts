@@ -1,17 +1,21 @@
 /** A comparison as text. */
 import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
-import { isBytes } from "../judge/comparable.ts";
+import type { ComparedGroup } from "../judge/compare_groups.ts";
+import { FIGURES, isBytes } from "../judge/comparable.ts";
+import type { RunFigures } from "../judge/comparable.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
-import { callerLine, cleanStack } from "../symbols/trim.ts";
+import { cleanNames } from "../symbols/lead.ts";
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 
 /** How the text is to look. */
 export interface CompareOptions {
-  /** Call paths to show; 0 for all. */
+  /** Call paths or groups to show; 0 for all. */
   readonly limit: number;
   /** What they are sorted by; the growth of allocated bytes when left out. */
   readonly by?: CompareBy | undefined;
+  /** Whether to show the totals of that figure alone. */
+  readonly only?: boolean | undefined;
   /** Columns of the terminal. */
   readonly width: number;
   /** Whether to use colour: growth red, the rest green. */
@@ -19,7 +23,7 @@ export interface CompareOptions {
 }
 
 /** What each figure is called. */
-const TITLES: Readonly<Record<CompareBy, string>> = {
+export const TITLES: Readonly<Record<CompareBy, string>> = {
   allocations: "allocations",
   bytes: "allocated",
   peakBytes: "peak",
@@ -27,21 +31,171 @@ const TITLES: Readonly<Record<CompareBy, string>> = {
   temporary: "temporary",
 };
 
-const shown = (n: number, figure: CompareBy) => isBytes(figure) ? bytes(n) : count(n);
-const signed = (n: number, figure: CompareBy) => `${n > 0 ? "+" : ""}${shown(n, figure)}`;
-
-function percent(before: number, after: number): string {
-  return before > 0 ? ` (${after >= before ? "+" : ""}${(100 * (after - before) / before).toFixed(1)}%)` : "";
+/** A figure of one kind. */
+export function shownFigure(n: number, figure: CompareBy): string {
+  return isBytes(figure) ? bytes(n) : count(n);
 }
 
-/** `10 → 5  -5 (-2.50 KB)`: blocks, and the bytes that they make. */
-function change(path: ComparedPath, by: CompareBy): string {
-  // Of a figure in bytes the blocks behind it stand first, where they are counted; else the figure itself.
-  const counted = by === "temporary" ? "temporary" : "allocations";
-  const figure = isBytes(by) ? by : "bytes";
-  const [was, is] = [path.before[counted], path.after[counted]];
-  const grown = path.after[figure] - path.before[figure];
-  return `${count(was)} \u2192 ${count(is)}  ${signed(is - was, counted)} (${signed(grown, figure)})`;
+/** The difference between two, with its sign; 0 as it is. */
+export function signed(n: number, figure: CompareBy): string {
+  return `${n > 0 ? "+" : ""}${shownFigure(n, figure)}`;
+}
+
+/** Growth in percent; "" where there is none. */
+export function percent(before: number, after: number): string {
+  if (before === after) return "";
+  return before > 0 ? `${after > before ? "+" : ""}${(100 * (after - before) / before).toFixed(1)}%` : "new";
+}
+
+/** What stands in parentheses behind a change: the blocks behind bytes, and the other way round; "" where they are not counted. */
+export function behind(before: RunFigures, after: RunFigures, by: CompareBy): string {
+  if (by === "bytes") {
+    const blocks = after.allocations - before.allocations;
+    return `${count(blocks)} ${plural(Math.abs(blocks), "block")}`;
+  }
+  return by === "allocations" ? signed(after.bytes - before.bytes, "bytes") : "";
+}
+
+/** The function that a call path is shown as. */
+export function shownName({ culprit, names }: Pick<ComparedPath, "culprit" | "names">): string {
+  return printable(culprit.function || names[0] || "(unknown)");
+}
+
+/** Who called it, in one line. */
+export function shownCallers({ names }: Pick<ComparedPath, "names">): string {
+  return printable(cleanNames(names).slice(1).join(" \u2190 "));
+}
+
+/** The rows whose figure, or the blocks behind it, did change; the rest differ in other figures alone. */
+export function changedIn<T extends { readonly before: RunFigures; readonly after: RunFigures }>(
+  rows: readonly T[],
+  by: CompareBy,
+): T[] {
+  return rows.filter(({ before, after }) =>
+    before[by] !== after[by] || (by === "bytes" && before.allocations !== after.allocations)
+  );
+}
+
+/** How many call paths differ, in words. */
+export function differenceText({ paths, unchanged }: Comparison): string {
+  const [n, same] = [paths.length, unchanged.length];
+  return `${count(n)} ${plural(n, "call path")} ${n === 1 ? "differs" : "differ"}, ${count(same)} ${
+    same === 1 ? "is" : "are"
+  } the same`;
+}
+
+/** The two runs in a line. */
+export function runsText({ before, after }: Comparison): string {
+  return printable(before.title === after.title ? after.title : `${before.title} \u2192 ${after.title}`);
+}
+
+class Writer {
+  readonly #options: CompareOptions;
+  readonly lines: string[] = [];
+
+  constructor(options: CompareOptions) {
+    this.#options = options;
+  }
+
+  paint(style: Parameters<typeof styleText>[0], text: string): string {
+    return this.#options.color && text ? styleText(style, text, { validateStream: false }) : text;
+  }
+
+  /** Growth is red, and what shrank green. */
+  judged(growth: number, text: string): string {
+    return growth > 0 ? this.paint("red", text) : growth < 0 ? this.paint("green", text) : text;
+  }
+
+  line(text = ""): this {
+    this.lines.push(text.trimEnd());
+    return this;
+  }
+
+  toString(): string {
+    return this.lines.join("\n") + "\n";
+  }
+}
+
+/** Titles and the table of totals. */
+function head(comparison: Comparison, out: Writer, { by = "bytes", only, width }: CompareOptions): void {
+  const { before, after } = comparison;
+  out.line(out.paint("bold", clip(`heaptap compare: ${runsText(comparison)}`, width)));
+  if (!comparison.sameProgram) {
+    out.line(out.paint("dim", printable(`different programs: ${before.executable} and ${after.executable}`)));
+  }
+  out.line();
+  const row = (label: string, cells: readonly string[]) =>
+    `  ${label.padEnd(16)}${cells.map((cell) => cell.padStart(12)).join("")}`;
+  out.line(out.paint("dim", row("", ["before", "after", "change", "%"])));
+  for (const figure of only ? [by] : FIGURES) {
+    const [was, is] = [before.totals[figure], after.totals[figure]];
+    const change = [signed(is - was, figure), percent(was, is)].map((cell) => cell.padStart(12));
+    out.line(
+      row(TITLES[figure], [shownFigure(was, figure), shownFigure(is, figure)]) +
+        out.judged(is - was, change.join("")),
+    );
+  }
+  out.line();
+}
+
+/** Below this many columns a name has a line of its own. */
+const LEAST_ROOM = 24;
+
+/** A table of changes: figures in columns, then what each is of, then lines that belong to it. */
+function table(
+  out: Writer,
+  rows: readonly { readonly before: RunFigures; readonly after: RunFigures }[],
+  what: string,
+  { by = "bytes", width }: CompareOptions,
+  labelOf: (row: number, room: number) => readonly string[],
+): void {
+  const cells = rows.map(({ before, after }) => {
+    // Of a group that changed only by what goes through it.
+    if (changedIn([{ before, after }], by).length === 0) return ["", "", "", ""] as const;
+    const inner = behind(before, after, by);
+    return [
+      shownFigure(before[by], by),
+      shownFigure(after[by], by),
+      signed(after[by] - before[by], by),
+      inner && `(${inner})`,
+    ] as const;
+  });
+  const counted = cells.some(([, , , inner]) => inner);
+  const titles = ["before", "after", "change", counted ? (by === "bytes" ? "(blocks)" : "(bytes)") : ""] as const;
+  const [a, b, c, d] = [0, 1, 2, 3].map((i) => Math.max(...[titles, ...cells].map((row) => row[i]?.length ?? 0)));
+  const line = ([was, is, change, inner]: readonly string[]) =>
+    [
+      `  ${was?.padStart(a ?? 0)} ${was && is ? "\u2192" : " "} ${is?.padEnd(b ?? 0)}`,
+      `  ${change?.padStart(c ?? 0)}${counted ? `  ${inner?.padStart(d ?? 0)}` : ""}  `,
+    ] as const;
+  const left = line(titles).join("").length;
+  const own = width - left < LEAST_ROOM;
+  out.line(out.paint("dim", line(titles).join("") + (own ? "" : what)));
+  cells.forEach((row, i) => {
+    const growth = (rows[i]?.after[by] ?? 0) - (rows[i]?.before[by] ?? 0);
+    const [place, change] = line(row);
+    const [label = "", ...more] = labelOf(i, own ? width - 6 : width - left);
+    out.line(place + out.judged(growth, change) + (own ? "" : label));
+    for (const text of own ? [label, ...more] : more) out.line(`      ${text}`);
+  });
+}
+
+/** A name and a place in so many columns: where room is short the name gives way, and the place after it. */
+function nameAndPlace(out: Writer, mark: string, name: string, place: string, room: number): string {
+  const left = Math.max(8, room - (mark ? mark.length + 2 : 0));
+  const short = clip(name, place ? Math.max(12, left - place.length - 2) : left);
+  const rest = left - short.length - 2;
+  const at = place && rest > 4 ? `  ${out.paint("dim", clip(place, rest))}` : "";
+  return `${mark && `${out.paint("yellow", mark)}  `}${out.paint("cyan", short)}${at}`;
+}
+
+function note(out: Writer, hidden: number, elsewhere: number): void {
+  if (hidden > 0) out.line().line(`and ${count(hidden)} more, see --limit`);
+  if (elsewhere > 0) {
+    out.line().line(
+      `${count(elsewhere)} more ${elsewhere === 1 ? "differs" : "differ"} in other figures alone, see --sort-by`,
+    );
+  }
 }
 
 /**
@@ -56,49 +210,70 @@ function change(path: ComparedPath, by: CompareBy): string {
  * ```
  */
 export function compareText(comparison: Comparison, options: CompareOptions): string {
-  const { before, after, paths, unchanged } = comparison;
-  const by = options.by ?? "bytes";
-  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    options.color && text ? styleText(style, text, { validateStream: false }) : text;
-  const judged = (growth: number, text: string) =>
-    growth > 0 ? paint("red", text) : growth < 0 ? paint("green", text) : text;
-  const lines = [
-    paint("bold", clip(`heaptap compare: ${printable(before.title)} \u2192 ${printable(after.title)}`, options.width)),
-  ];
-  if (before.executable !== after.executable) {
-    lines.push(paint("dim", printable(`different programs: ${before.executable} and ${after.executable}`)));
+  const { by = "bytes", limit, width } = options;
+  const out = new Writer(options);
+  head(comparison, out, options);
+  out.line(differenceText(comparison));
+  const changed = changedIn(comparison.paths, by);
+  const kept = limit > 0 ? changed.slice(0, limit) : changed;
+  if (kept.length > 0) {
+    out.line().line(out.paint(["bold", "underline"], `Call paths by growth, ${TITLES[by]}`));
+    table(out, kept, "function", options, (i, room) => {
+      const path = kept[i];
+      if (!path) return [];
+      const mark = path.state === "both" ? "" : path.state;
+      const callers = shownCallers(path);
+      return [
+        nameAndPlace(out, mark, shownName(path), printable(sourcePlace(path.culprit)), room),
+        ...callers ? [out.paint("dim", clip(`\u2190 ${callers}`, width - 6))] : [],
+      ];
+    });
   }
-  lines.push("");
-  for (const [figure, title] of Object.entries(TITLES) as [CompareBy, string][]) {
-    const [was, is] = [before.totals[figure], after.totals[figure]];
-    const values = `${shown(was, figure).padStart(12)} \u2192 ${shown(is, figure).padEnd(12)}`;
-    lines.push(`  ${title.padEnd(16)} ${values} ${judged(is - was, signed(is - was, figure) + percent(was, is))}`);
-  }
-  lines.push(
-    "",
-    `${count(paths.length)} ${plural(paths.length, "call path")} differ, ${count(unchanged.length)} ${
-      unchanged.length === 1 ? "is" : "are"
-    } the same`,
+  note(out, changed.length - kept.length, comparison.paths.length - changed.length);
+  return out.toString();
+}
+
+/**
+ * Writes a comparison by groups: totals, then the groups that differ, their own growth and that of all that goes through
+ * them.
+ *
+ * @example
+ * ```ts
+ * import { compare, compareGroups, compareGroupsText, readComparable } from "./mod.ts";
+ *
+ * const [before, after] = [await readComparable("sort.heaptap"), await readComparable("sort.heaptap")];
+ * const groups = compareGroups(before, after, "module");
+ * console.log(compareGroupsText(compare(before, after), groups, "module", { limit: 10, width: 80, color: false }));
+ * ```
+ */
+export function compareGroupsText(
+  comparison: Comparison,
+  groups: readonly ComparedGroup[],
+  what: string,
+  options: CompareOptions,
+): string {
+  const { by = "bytes", limit } = options;
+  const out = new Writer(options);
+  head(comparison, out, options);
+  const rows = groups.filter(({ self, inclusive }) =>
+    self.before[by] !== self.after[by] || inclusive.before[by] !== inclusive.after[by]
   );
-  const kept = options.limit > 0 ? paths.slice(0, options.limit) : paths;
-  if (kept.length > 0) lines.push("", paint(["bold", "underline"], `Call paths by growth, ${TITLES[by]}`));
-  const changes = kept.map((path) => change(path, by));
-  const wide = Math.max(0, ...changes.map((text) => text.length));
-  kept.forEach((path, i) => {
-    const { culprit, names, state } = path;
-    const growth = path.after[by] - path.before[by];
-    const name = printable(culprit.function || names[0] || "(unknown)");
-    const place = sourcePlace(culprit);
-    const mark = state === "both" ? "" : `${state}  `;
-    lines.push(
-      `  ${judged(growth, (changes[i] ?? "").padEnd(wide))}  ${paint("yellow", mark)}${
-        paint("cyan", clip(name, options.width - 10))
-      }${paint("dim", place && `  ${printable(place)}`)}`,
-    );
-    const callers = printable(callerLine(cleanStack(names, (n) => n)));
-    if (callers) lines.push(paint("dim", clip(`      from ${callers}`, options.width)));
-  });
-  const hidden = paths.length - kept.length;
-  if (hidden > 0) lines.push("", `and ${count(hidden)} more, see --limit`);
-  return lines.map((line) => line.trimEnd()).join("\n") + "\n";
+  const kept = limit > 0 ? rows.slice(0, limit) : rows;
+  out.line(
+    rows.length === 0
+      ? `nothing changed by ${what}, ${TITLES[by]}`
+      : `${TITLES[by]} by ${what}: ${count(rows.length)} changed`,
+  );
+  if (kept.length > 0) {
+    out.line();
+    table(out, kept.map(({ self }) => self), `inclusive  ${what}`, options, (i, room) => {
+      const group = kept[i];
+      if (!group) return [];
+      const through = signed(group.inclusive.after[by] - group.inclusive.before[by], by).padStart(9);
+      const mark = group.state === "both" ? "" : group.state;
+      return [`${through}  ${nameAndPlace(out, mark, printable(group.name), "", room - 11)}`];
+    });
+  }
+  note(out, rows.length - kept.length, 0);
+  return out.toString();
 }

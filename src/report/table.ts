@@ -6,9 +6,13 @@ export interface Column {
   readonly figures: boolean;
 }
 
+/** A cell's text: a bar in it, and backslashes before that, which would take the escape for their own, stay in the cell. */
+function cell(text: string): string {
+  return text.replace(/(\\*)\|/g, (_, before: string) => `${before}${before.length % 2 ? "\\" : ""}\\|`);
+}
+
 /** A table with `|` between its columns. */
 export function markdownTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const cell = (text: string) => text.replace(/\|/g, "\\|");
   const cells = rows.map((row) => row.map(cell));
   const widths = columns.map(({ title }, i) => Math.max(3, title.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (row: readonly string[]) =>

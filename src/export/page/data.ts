@@ -62,6 +62,13 @@ export interface PageData {
   readonly timeline?: TimelineData | undefined;
   /** The earlier run, where two are compared. */
   readonly timelineBefore?: TimelineData | undefined;
+  /** Numbers of the call paths whose live blocks libraries keep on their own account, what those are in all, and whose. */
+  readonly aside?: {
+    readonly paths: readonly number[];
+    readonly bytes: number;
+    readonly blocks: number;
+    readonly whose: string;
+  } | undefined;
   /** Moments of the run that have a name. */
   readonly marks?: readonly { readonly name: string; readonly seconds: number }[] | undefined;
   /** The processes whose figures are together here. */

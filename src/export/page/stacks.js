@@ -17,7 +17,7 @@ export class Stacks {
     this.last = new Int32Array(size);
     /** The kept node that called a kept node. A function that calls itself stands once, where it was called last. */
     this.up = new Int32Array(size);
-    /** The outermost node folded away since the last kept one. */
+    /** The outermost node folded away since the last kept one that does more than pass an allocation on; -1 for none. */
     this.via = new Int32Array(size);
     const depth = new Uint32Array(size);
     for (let node = 0; node < size; node++) {
@@ -25,7 +25,8 @@ export class Stacks {
       const before = outer < 0 ? -1 : this.last[outer];
       if (folded && !model.own[places.fn[place[node]]]) {
         this.last[node] = before;
-        this.via[node] = outer >= 0 && outer !== before ? this.via[outer] : node;
+        const via = outer >= 0 && outer !== before ? this.via[outer] : -1;
+        this.via[node] = via < 0 && !this.#passesOn(node) ? node : via;
         continue;
       }
       const repeats = folded && before >= 0 && places.fn[place[before]] === places.fn[place[node]];
@@ -58,17 +59,35 @@ export class Stacks {
     this.functions = this.places.map((place) => places.fn[place]);
   }
 
+  /** @param {number} node */
+  #kind(node) {
+    const { nodes, places } = this.model.data;
+    return this.model.kindOf(places.fn[nodes.place[node]]);
+  }
+
+  /** @param {number} node */
+  #passesOn(node) {
+    return ["allocation", "wrapper"].includes(this.#kind(node));
+  }
+
+  /** @param {number} node */
+  #outer(node) {
+    const { [node]: back } = this.model.data.nodes.back;
+    return back === 0 ? -1 : node - back;
+  }
+
   /**
-   * The innermost node of a stack that explains an allocation.
+   * The innermost node of a stack without code of the user's that explains an allocation: as text reports choose it.
    * @param {number} end
    */
   #reason(end) {
-    const { nodes, places } = this.model.data;
-    for (let node = end;; node -= nodes.back[node]) {
-      const kind = this.model.kindOf(places.fn[nodes.place[node]]);
-      if (kind !== "allocation" && kind !== "wrapper") return node;
-      if (nodes.back[node] === 0) return end;
+    let standard = -1;
+    for (let node = end; node >= 0; node = this.#outer(node)) {
+      if (this.#passesOn(node)) continue;
+      if (this.#kind(node) !== "standard") return node;
+      if (standard < 0) standard = node;
     }
+    return standard < 0 ? end : standard;
   }
 
   /**
@@ -84,6 +103,11 @@ export class Stacks {
    * @param {number} path
    */
   from(path) {
+    const { nodes, ends } = this.model.data;
+    if (ends[path] >= 0 && this.last[ends[path]] < 0) {
+      const outer = this.#outer(this.#reason(ends[path]));
+      return outer < 0 ? -1 : nodes.place[outer];
+    }
     return this.starts[path + 1] > this.starts[path] + 1 ? this.places[this.starts[path + 1] - 2] : -1;
   }
 
@@ -92,9 +116,16 @@ export class Stacks {
    * @param {number} path
    */
   called(path) {
-    const end = this.model.data.ends[path];
-    if (end < 0 || this.last[end] < 0 || this.via[end] < 0) return -1;
-    return this.model.data.places.fn[this.model.data.nodes.place[this.via[end]]];
+    const { nodes, places, ends } = this.model.data;
+    const end = ends[path];
+    if (end < 0) return -1;
+    let via = -1;
+    if (this.last[end] >= 0) via = this.via[end];
+    else {
+      const reason = this.#reason(end);
+      for (let node = end; node !== reason; node = this.#outer(node)) if (!this.#passesOn(node)) via = node;
+    }
+    return via < 0 ? -1 : places.fn[nodes.place[via]];
   }
 
   /**

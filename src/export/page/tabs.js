@@ -1,6 +1,6 @@
 // The tables under their tabs; each is made when its tab is chosen, and again when what it shows changes.
 import { byId, element } from "./dom.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, counted } from "./format.js";
 import { functionColumns, functionRows } from "./functions.js";
 import { processColumns } from "./processes.js";
 import { pathColumns, pathRows, VIEW_FIGURES } from "./rows.js";
@@ -49,6 +49,16 @@ function threadColumns() {
       by: (row) => String(row.name),
     },
   ];
+}
+
+/**
+ * What is live and no leak.
+ * @param {import("./data.ts").PageData["aside"]} aside
+ */
+function asideText(aside) {
+  if (!aside) return "";
+  const keep = aside.whose.includes(" and ") ? "keep" : "keeps";
+  return `Set aside: ${bytes(aside.bytes)} in ${counted(aside.blocks, "block")} that ${aside.whose} ${keep}.`;
 }
 
 /**
@@ -133,8 +143,9 @@ export class Tabs {
     this.table = undefined;
     if (tab === "paths" || tab === "leaks") {
       const live = model.column("liveBytes");
+      const aside = new Set(tab === "leaks" ? model.data.aside?.paths : []);
       const wanted = (/** @type {number} */ p) => {
-        return tab === "leaks" ? live[p] > 0 : run !== "change" || model.hasChanged(p);
+        return tab === "leaks" ? live[p] > 0 && !aside.has(p) : run !== "change" || model.hasChanged(p);
       };
       const rows = pathRows(model, stacks, (p) => (!found || found.paths[p] === 1) && wanted(p));
       const shown = tab === "leaks" ? "live" : view;
@@ -144,6 +155,7 @@ export class Tabs {
         sort: sort || VIEW_FIGURES[shown],
         onChoose: told.onRow,
       });
+      if (aside.size > 0) into.append(element("p", { className: "aside" }, asideText(model.data.aside)));
       this.#count(tab, rows.length);
     } else if (tab === "functions") {
       const rows = functionRows(model, stacks, found && stacks.lit(found));
