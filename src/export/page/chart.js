@@ -11,7 +11,7 @@
 export function roundStep(span, steps) {
   const rough = span / steps;
   const power = 10 ** Math.floor(Math.log10(rough));
-  return ([1, 2, 5].find((n) => n * power >= rough) ?? 10) * power;
+  return ([1, 2, 2.5, 5].find((n) => n * power >= rough) ?? 10) * power;
 }
 
 /** @param {readonly number[]} figures */

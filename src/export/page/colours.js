@@ -47,12 +47,10 @@ export class Colours {
 
   /**
    * The colour of a function whose figure has changed: red when it has more now.
-   * @param {number} was
-   * @param {number} is
+   * @param {number} change as a part of what it had or has, -1 to 1
    * @param {boolean} dark
    */
-  ofChange(was, is, dark) {
-    const change = (is - was) / Math.max(1, was, is);
+  ofChange(change, dark) {
     const strength = Math.sqrt(Math.abs(change));
     const hue = change > 0 ? 4 : 214;
     return dark

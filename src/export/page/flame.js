@@ -210,7 +210,10 @@ export class Flame {
     if (node.fn < 0) return dark ? "#3a3f49" : "#d5d9e0";
     if (this.model.isComparison) {
       const { figure } = this.model.views[this.view];
-      return this.colours.ofChange(this.tree.sum(node, figure, "before"), this.tree.sum(node, figure), dark);
+      const [was, is] = [this.tree.sum(node, figure, "before"), this.tree.sum(node, figure)];
+      // Where widths are changes, those that went up and down within one are what it is a part of.
+      const whole = this.run === "change" ? this.value(node) : Math.max(was, is);
+      return this.colours.ofChange((is - was) / Math.max(1, whole), dark);
     }
     if (this.found && this.model.moduleOf(node.fn) === "" && this.model.kindOf(node.fn) !== "script") {
       return this.colours.plain(dark);

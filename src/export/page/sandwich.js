@@ -10,6 +10,8 @@ import { Tree } from "./tree.js";
  *   onFind: (name: string) => void, onUnfold: () => void }} SandwichContext
  */
 
+/** Levels that open by themselves where there is one way to go. */
+const OPENED = 5;
 /** Functions that a level shows until the rest is asked for. */
 const FIRST = 8;
 
@@ -71,8 +73,13 @@ function level(context, tree, node, rest) {
     row.append(element("div", { className: "line" }, toggle, ...line(name, value(kid), text)));
     return row;
   };
+  const [only] = kids;
   const add = (/** @type {readonly TreeNode[]} */ some) => list.append(...some.map(item));
   add(kids.slice(0, FIRST));
+  // Where all goes one way, the way is shown.
+  if (kids.length === 1 && left <= whole / 1000 && node.depth < OPENED && tree.kids(only).length > 0) {
+    /** @type {HTMLElement | null} */ (list.querySelector(".toggle"))?.click();
+  }
   if (left > whole / 1000) {
     list.append(
       element(
