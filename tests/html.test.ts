@@ -13,6 +13,7 @@ import {
   comparisonHtml,
   exportProfile,
   htmlReport,
+  knownLeaks,
   profile,
   readComparable,
   Recording,
@@ -472,12 +473,27 @@ test(
       await page.click("#tab-leaks");
       const leaks = await rows(page);
       assert.ok(leaks.length > 0 && leaks.every((row) => !row.startsWith("0 B")), leaks.join("\n"));
+      assert.equal(await page.locator(".aside").count(), 0);
       await page.click("#tab-threads");
       assert.deepEqual(await column(page, "Allocated"), [bytes(sold.totals.bytes)]);
       await page.keyboard.press("ArrowLeft");
       assert.equal(await page.getAttribute("#tab-leaks", "aria-selected"), "true");
     }),
 );
+
+test("what libraries are known to keep is no leak, and said", { skip: noBrowser }, () => {
+  const aside = knownLeaks(sold, shopSymbols);
+  const leaking = sold.callPaths.filter((path) => path.liveBytes > 0 && !aside.paths.has(path));
+  return open(htmlReport(sold, shopSymbols, { aside }), async (page) => {
+    await page.click("#tab-leaks");
+    const leaks = await rows(page);
+    assert.equal(leaks.length, leaking.length);
+    assert.match(leaks[0] ?? "", /^10.0 KB .*forget_note shop.cc:27/);
+    const kept = await page.locator(".aside").allTextContents();
+    if (aside.paths.size === 0) assert.deepEqual(kept, []);
+    else assert.match(kept.join(), new RegExp(`^Set aside: ${bytes(aside.bytes)} in `));
+  });
+});
 
 test("marks stand on the timeline, where they were made", { skip: noBrowser }, async () => {
   const marked = join(folder, "marked.heaptap");
@@ -719,7 +735,7 @@ test("scripts have a colour of their own, in the legend; what a search finds is 
         return { saturation: Math.max(r, g, b) - Math.min(r, g, b), isViolet: b > g + 30 && r > g };
       };
       // Interpreter frames are folded away: the script is right below all.
-      assert.match((await rows(page))[0] ?? "", /\| fill shop.py:3 via/);
+      assert.match((await rows(page))[0] ?? "", /\| fill shop.py:3 \|/);
       const scripts = await colourAt(1, 60);
       assert.ok(scripts.isViolet && scripts.saturation > 60, JSON.stringify(scripts));
       assert.match(await page.innerText("#legend"), /^Python functions/);

@@ -98,8 +98,11 @@ function frameList(context, path) {
   const unfold = () => {
     if (folded.length === 0) return;
     const list = folded.map((place) => frameItem(context, place));
-    const outermost = shortName(functions.name[places.fn[folded[folded.length - 1]]]);
-    const name = folded.length > 1 ? `${outermost} and ${folded.length - 1} more` : outermost;
+    // An interpreter's loop is below every script's function: what it called says more.
+    const telling = folded.findLast((place) => model.kindOf(places.fn[place]) !== "runtime") ??
+      folded[folded.length - 1];
+    const shown = shortName(functions.name[places.fn[telling]]);
+    const name = folded.length > 1 ? `${shown} and ${folded.length - 1} more` : shown;
     items.push(element(
       "li",
       { className: "folded" },

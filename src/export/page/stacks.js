@@ -17,7 +17,7 @@ export class Stacks {
     this.last = new Int32Array(size);
     /** The kept node that called a kept node. A function that calls itself stands once, where it was called last. */
     this.up = new Int32Array(size);
-    /** The outermost node folded away since the last kept one that does more than pass an allocation on; -1 for none. */
+    /** The outermost node folded away since the last kept one that tells something; -1 for none. */
     this.via = new Int32Array(size);
     const depth = new Uint32Array(size);
     for (let node = 0; node < size; node++) {
@@ -26,7 +26,7 @@ export class Stacks {
       if (folded && !model.own[places.fn[place[node]]]) {
         this.last[node] = before;
         const via = outer >= 0 && outer !== before ? this.via[outer] : -1;
-        this.via[node] = via < 0 && !this.#passesOn(node) ? node : via;
+        this.via[node] = via < 0 && this.#tells(node) ? node : via;
         continue;
       }
       const repeats = folded && before >= 0 && places.fn[place[before]] === places.fn[place[node]];
@@ -68,6 +68,17 @@ export class Stacks {
   /** @param {number} node */
   #passesOn(node) {
     return ["allocation", "wrapper"].includes(this.#kind(node));
+  }
+
+  /**
+   * Whether a node between the user's code and the allocator tells how it got there: as in text reports, no interpreter's own
+   * function does, which stand below every script's, and none without a name.
+   * @param {number} node
+   */
+  #tells(node) {
+    const { nodes, places } = this.model.data;
+    return !this.#passesOn(node) && this.#kind(node) !== "runtime" &&
+      !/\+0x[0-9a-f]+$/.test(this.model.functionName(places.fn[nodes.place[node]]));
   }
 
   /** @param {number} node */
@@ -123,7 +134,7 @@ export class Stacks {
     if (this.last[end] >= 0) via = this.via[end];
     else {
       const reason = this.#reason(end);
-      for (let node = end; node !== reason; node = this.#outer(node)) if (!this.#passesOn(node)) via = node;
+      for (let node = end; node !== reason; node = this.#outer(node)) if (this.#tells(node)) via = node;
     }
     return via < 0 ? -1 : places.fn[nodes.place[via]];
   }
