@@ -130,6 +130,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--callees <regex>", "a tree: what the functions that match call", pattern)
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
     .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
+    .option("--source", "of html: put source lines of this machine into the page, a few around each place")
     .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
     .option("--all", "report all processes of the run together")
     .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")

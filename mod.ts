@@ -36,6 +36,7 @@ export type {
   Counters,
   Frame,
   Limits,
+  MergedProcess,
   Module,
   PathCounters,
   Process,
@@ -50,6 +51,7 @@ export type {
 export { Recording } from "./src/profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ProcessRow } from "./src/profile/process_tree.ts";
+export type { TimelineMark } from "./src/profile/marks.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
 export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
@@ -67,7 +69,9 @@ export type { StackOptions } from "./src/export/stacks.ts";
 export { collapsedStacks } from "./src/export/collapsed.ts";
 export { csvReport } from "./src/export/csv.ts";
 export { dhatReport } from "./src/export/dhat.ts";
-export { comparisonHtml, htmlReport } from "./src/export/html.ts";
+export { htmlReport } from "./src/export/html.ts";
+export type { HtmlOptions } from "./src/export/html.ts";
+export { comparisonHtml } from "./src/export/html_comparison.ts";
 export { massifReport } from "./src/export/massif.ts";
 export { pprofProfile } from "./src/export/pprof.ts";
 export { speedscopeReport } from "./src/export/speedscope.ts";

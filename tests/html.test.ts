@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { gunzipSync } from "node:zlib";
@@ -13,13 +13,15 @@ import {
   comparisonHtml,
   exportProfile,
   htmlReport,
+  knownLeaks,
   profile,
   readComparable,
   Recording,
   Symbols,
 } from "../mod.ts";
-import type { Profile } from "../mod.ts";
-import { PAGE_SCRIPTS } from "../src/export/html.ts";
+import type { CallPath, Comparison, FrameKind, NamedFrame, Profile } from "../mod.ts";
+import { leadOf } from "../src/symbols/lead.ts";
+import { PAGE_SCRIPTS } from "../src/export/page_file.ts";
 import { bytes, count } from "../src/profile/format.ts";
 import { heaptap, random, ROOT, scratch, target, without } from "./helpers.ts";
 
@@ -30,13 +32,36 @@ const browser = noBrowser
   : await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 after(() => browser?.close());
 
+/** Names with kinds that the test says, so that it does not hang on how they are guessed. */
+class Classed extends Symbols {
+  readonly #change: (frame: NamedFrame) => Partial<NamedFrame>;
+
+  constructor(of: Profile, change: (frame: NamedFrame) => Partial<NamedFrame>) {
+    super(of);
+    this.#change = change;
+  }
+
+  override stack(path: CallPath): NamedFrame[] {
+    return super.stack(path).map((frame) => ({ ...frame, ...this.#change(frame) }));
+  }
+}
+
 const file = join(folder, "perl.heaptap");
 const script = 'my %h; for (1..3000) { $h{"k$_"} = [1..3] } my $s = join ",", sort keys %h; print length($s)';
 const { recording } = await profile(["perl", "-e", script], { out: file, stdio: "ignore" });
 assert.ok(recording);
 const recorded = recording.profile();
-const symbols = new Symbols(recorded);
+const symbols = new Classed(recorded, () => ({ kind: "own" }));
 await symbols.resolve(recorded.callPaths);
+
+// A program whose answer is known: see its head.
+const shop = target(folder, "shop.cc");
+const shopFile = join(folder, "shop.heaptap");
+const shopRun = await profile([shop], { out: shopFile, stdio: "ignore" });
+assert.ok(shopRun.recording);
+const sold = shopRun.recording.profile();
+const shopSymbols = new Symbols(sold);
+await shopSymbols.resolve(sold.callPaths);
 
 /** The data that stand in a page. */
 function dataOf(html: string) {
@@ -48,16 +73,17 @@ function dataOf(html: string) {
 async function open(
   html: string,
   use: (page: Page) => Promise<void>,
-  look: { width?: number; dark?: boolean; touch?: boolean } = {},
+  look: { width?: number; dark?: boolean; touch?: boolean; hash?: string; clipboard?: boolean } = {},
 ): Promise<void> {
   const path = join(folder, `page-${createHash("sha1").update(html).digest("hex")}.html`);
   writeFileSync(path, html);
   assert.ok(browser);
   const context = await browser.newContext({
-    viewport: { width: look.width ?? 1280, height: 900 },
+    viewport: { width: look.width ?? 1440, height: 900 },
     colorScheme: look.dark ? "dark" : "light",
     hasTouch: look.touch ?? false,
     offline: true,
+    permissions: look.clipboard ? ["clipboard-read", "clipboard-write"] : [],
   });
   try {
     const page = await context.newPage();
@@ -67,9 +93,10 @@ async function open(
     page.on("pageerror", (error) => wrong.push(error.message));
     page.on("dialog", (dialog) => wrong.push(dialog.message()));
     page.on("request", (request) => {
-      if (request.url() !== `file://${path}` && !request.url().startsWith("data:")) wrong.push(request.url());
+      const url = request.url().replace(/#.*/, "");
+      if (url !== `file://${path}` && !url.startsWith("data:") && !url.startsWith("blob:")) wrong.push(url);
     });
-    await page.goto(`file://${path}`);
+    await page.goto(`file://${path}${look.hash ?? ""}`);
     await page.waitForSelector("body[data-ready]");
     await use(page);
     assert.deepEqual(wrong, []);
@@ -78,16 +105,40 @@ async function open(
   }
 }
 
-/** The text of each cell of a column of the table's rows that are seen. */
-function column(page: Page, index: number): Promise<string[]> {
-  return page.locator(`#table .rows .row > :nth-child(${index + 1})`).allTextContents();
+/** The text of each cell of a column of the table's rows that are seen, by the column's title. */
+async function column(page: Page, title: string): Promise<string[]> {
+  const titles = (await page.locator("#table .head button").allTextContents()).map((text) => text.replace(/[↓↑]/, ""));
+  assert.ok(titles.includes(title), `${title} among ${titles.join()}`);
+  return page.locator(`#table .rows .row > :nth-child(${titles.indexOf(title) + 1})`).allInnerTexts();
+}
+
+/** The rows that are seen, each cell's words in a line. */
+async function rows(page: Page): Promise<string[]> {
+  const texts = await page.locator("#table .rows .row").evaluateAll((found) =>
+    found.map((row) => [...row.children].map((cell) => (cell as HTMLElement).innerText.replace(/\s+/g, " ").trim()))
+  );
+  return texts.map((cells) => cells.join(" | "));
 }
 
 /** Bytes as they are written: 1.50 KB is 1500. */
 function parsed(text: string): number {
   const units: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9 };
-  const [, n, unit] = /^\+?(-?[\d.,]+) ?(\w*)$/.exec(text.trim()) ?? [];
+  const [, n, unit] = /^\+?(-?[\d.,]+) ?(\w*)/.exec(text.trim()) ?? [];
   return Number(n?.replace(/,/g, "")) * (units[unit || "B"] ?? NaN);
+}
+
+/** Where the middle of the graph's box in a row, counted from "all", is in the window. */
+async function boxPoint(page: Page, row: number, x = 5): Promise<{ x: number; y: number }> {
+  await page.locator("#flame").scrollIntoViewIfNeeded();
+  await drawn(page); // a scroll hides what was told of another place
+  const box = await page.locator("#flame").boundingBox();
+  assert.ok(box);
+  return { x: box.x + x, y: box.y + row * 20 + 10 };
+}
+
+/** Waits until the page has drawn what was asked for. */
+function drawn(page: Page): Promise<unknown> {
+  return page.evaluate(() => new Promise((go) => setTimeout(() => requestAnimationFrame(go), 60)));
 }
 
 test("the page's data have the profile's totals, every stack and its figures", () => {
@@ -122,7 +173,7 @@ test("the page's figures are written as the text report's are; its scripts use t
   for (const name of PAGE_SCRIPTS) {
     const text = readFileSync(join(ROOT, `src/export/page/${name}.js`), "utf8");
     for (const [, from] of text.matchAll(/^import [^;]* from "\.\/(\w+)\.js";$/gm)) {
-      assert.ok(known.has(from ?? ""), name);
+      assert.ok(known.has(from ?? ""), `${name} uses ${from}`);
     }
     known.add(name);
   }
@@ -139,27 +190,123 @@ test("twenty thousand call paths make a file below 1.5 MB", async () => {
   assert.ok(htmlReport(read, names).length < 1.5e6);
 });
 
+test("folded stacks are those of the user's frames; what was called to allocate is told", async () => {
+  const { Stacks } = await import(new URL("../src/export/page/stacks.js", import.meta.url).href);
+  const { Model } = await import(new URL("../src/export/page/model.js", import.meta.url).href);
+  const seed = Date.now() % 1e6;
+  const below = random(seed);
+  const kinds: FrameKind[] = ["own", "script", "standard", "runtime", "system", "wrapper", "allocation"];
+  // Each function is of one kind; stacks are made of any, some with none of the user's own, some empty.
+  const made = Array.from({ length: 400 }, () => Array.from({ length: below(9) }, () => below(14)));
+  const profileOf = { ...recorded, callPaths: recorded.callPaths.slice(0, 1) };
+  const [path] = profileOf.callPaths;
+  assert.ok(path);
+  const callPaths = made.map((_, id) => ({ ...path, id, end: "root" as const }));
+  const fake = {
+    problem: "",
+    stack: ({ id }: CallPath) =>
+      made[id]!.map((fn) => ({
+        ...{ function: `f${fn}`, key: "", file: "", line: 0, inlined: false, module: "m", address: 0 },
+        kind: kinds[fn % kinds.length]!,
+      })),
+  } as unknown as Symbols;
+  const model = new Model(dataOf(htmlReport({ ...profileOf, callPaths }, fake, { raw: true })));
+  const folded = new Stacks(model, true);
+  const named = (places: Iterable<number>) =>
+    [...places].map((place) => model.functionName(model.data.places.fn[place]).slice(1)).map(Number);
+  const isOwn = (fn: number) => fn % kinds.length < 2;
+  made.forEach((stack, p) => {
+    // Innermost first, as reports have stacks; the page has the outermost first.
+    const got = named(folded.places.subarray(folded.starts[p], folded.starts[p + 1])).reverse();
+    const own = stack.filter(isOwn);
+    // Rows lead with what a text report leads with.
+    const { lead, via } = leadOf(fake.stack(callPaths[p]!));
+    const expected = own.length > 0
+      ? own.filter((fn, i) => i === 0 || fn !== own[i - 1])
+      : lead
+      ? [Number(lead.function.slice(1))]
+      : [];
+    assert.deepEqual(got, expected, `seed ${seed}, stack ${stack}`);
+    const called = folded.called(p);
+    assert.equal(called < 0 ? undefined : model.functionName(called), via?.function, `seed ${seed}, stack ${stack}`);
+    assert.deepEqual(named(folded.whole(p)), stack);
+  });
+});
+
 test(
-  "the head tells the totals, the timeline its peak",
+  "the head tells the totals and the answer, the timeline its peak",
   { skip: noBrowser },
   () =>
-    open(htmlReport(recorded, symbols), async (page) => {
+    open(htmlReport(recorded, symbols, { answer: ["One.", "Two.", "Three.", "Four.", "Five."] }), async (page) => {
       assert.equal(await page.title(), `perl -e ${script} \u00b7 heaptap`);
       const cards = await page.locator("#cards dd").allTextContents();
       const { totals } = recorded;
       assert.deepEqual(cards, [
-        count(totals.allocations),
-        bytes(totals.bytes),
         bytes(totals.peakBytes),
         bytes(totals.liveBytes),
+        bytes(totals.bytes),
+        count(totals.allocations),
         count(totals.temporary),
       ]);
+      assert.deepEqual(await page.locator("#answer li").allTextContents(), ["One.", "Two.", "Three.", "Four."]);
       assert.match(await page.textContent("#facts") ?? "", /exit 0 .* 1 thread/);
       assert.equal(await page.textContent("#timeline .peak-label"), `peak ${bytes(totals.peakBytes)}`);
       await page.hover("#timeline svg");
-      assert.match(await page.textContent(".readout") ?? "", /^at .*: .* live/);
+      assert.match(await page.textContent("#tooltip") ?? "", /^at .* live/);
+      await page.mouse.move(0, 0);
+      assert.ok(!await page.isVisible("#tooltip"));
+      await page.focus("#timeline svg");
+      await page.keyboard.press("End");
+      assert.match(await page.innerText("#tooltip"), new RegExp(`^at .*\n${bytes(totals.liveBytes)} live`));
     }),
 );
+
+test("the first view leads with the user's function and line, and tells what it called and who called it", {
+  skip: noBrowser,
+}, () =>
+  open(htmlReport(sold, shopSymbols), async (page) => {
+    const seen = await rows(page);
+    assert.match(
+      seen[0] ?? "",
+      /^100 KB [\d.]+% \| fill_basket shop.cc:20 via std::vector<.*>::reserve\S* ?\S* \| serve shop.cc:41 \| 100 KB \| 0 B/,
+    );
+    const forgotten = seen.find((row) => row.includes("forget_note")) ?? "";
+    assert.match(forgotten, /^10.0 KB .*forget_note shop.cc:27 shop \| serve shop.cc:43 \| 10.0 KB \| 10.0 KB/);
+    // It is in sight without a scroll.
+    const first = await page.locator("#table .rows .row >> nth=0").boundingBox();
+    assert.ok(first && first.y + first.height < 900);
+    // The graph has the same functions, and nothing of the library's between them.
+    const names = dataOf(await page.content()).functions.name as string[];
+    assert.ok(names.some((name) => name.includes("reserve")));
+    await page.click("#code-all");
+    await drawn(page);
+    const all = await rows(page);
+    assert.match(all[0] ?? "", /std::vector<.*>::reserve.* vector.tcc:\d+ shop \| fill_basket shop.cc:20/);
+    await page.click("#code-own");
+    await page.click("#view-live");
+    await drawn(page);
+    assert.match(
+      (await rows(page)).filter((row) => !row.includes(".so"))[0] ?? "",
+      /^10.0 KB .*forget_note shop.cc:27/,
+    );
+    await page.click("#view-temporary");
+    await drawn(page);
+    assert.match((await rows(page))[0] ?? "", /^1,600 100.0% \| print_bill shop.cc:34/);
+  }));
+
+test("rows that read the same are one row, and its stacks are shown one after the other", { skip: noBrowser }, () => {
+  // The same stack three times over, at other addresses: nobody can tell them apart.
+  const callPaths = [...sold.callPaths, ...sold.callPaths, ...sold.callPaths];
+  return open(htmlReport({ ...sold, callPaths }, shopSymbols), async (page) => {
+    const seen = await rows(page);
+    const read = seen.map((row) => row.split(" | ").slice(1, 3).join());
+    assert.equal(new Set(read).size, read.length);
+    assert.match(seen[0] ?? "", /^300 KB .* \| fill_basket shop.cc:20/);
+    assert.match(await page.innerText("#panel-body"), /1 of 3 stacks/);
+    await page.click("#panel-body >> text=›");
+    assert.match(await page.innerText("#panel-body"), /2 of 3 stacks/);
+  });
+});
 
 test("a search answers with the share of what is shown, in both directions, and filters the table", {
   skip: noBrowser,
@@ -170,15 +317,17 @@ test("a search answers with the share of what is shown, in both directions, and 
     );
     const found = matching.reduce((n, path) => n + path.bytes, 0);
     assert.ok(found > 0 && found < recorded.totals.bytes);
-    await page.click("#views-allocated");
+    await page.click("#view-allocated");
     await page.fill("#search", "perl_PARSE".toLowerCase());
     await page.press("#search", "Enter");
     const answer = `${(100 * found / recorded.totals.bytes).toFixed(1)}% \u00b7 ${bytes(found)} in ${
       count(matching.length)
     } call paths`;
     assert.equal(await page.textContent("#matched"), answer);
-    assert.equal(await page.getAttribute("#table [role=grid]", "aria-rowcount"), String(matching.length));
-    await page.click("#direction-inner");
+    await drawn(page);
+    const rowsFound = Number(await page.getAttribute("#table [role=grid]", "aria-rowcount"));
+    assert.ok(rowsFound > 0 && rowsFound <= matching.length);
+    await page.click("#dir-inner");
     assert.equal(await page.textContent("#matched"), answer);
     // What is no regular expression is looked for as it stands.
     await page.fill("#search", "perl_parse(");
@@ -186,39 +335,98 @@ test("a search answers with the share of what is shown, in both directions, and 
     const literal = "no regular expression, taken as it stands: 0.0% \u00b7 0 B in 0 call paths";
     assert.equal(await page.textContent("#matched"), literal);
     await page.press("#search", "Escape");
-    assert.equal(await page.textContent("#matched"), "");
-    assert.equal(await page.getAttribute("#table [role=grid]", "aria-rowcount"), String(recorded.callPaths.length));
+    assert.ok(!await page.isVisible("#matched"));
+    await drawn(page);
+    assert.ok(Number(await page.getAttribute("#table [role=grid]", "aria-rowcount")) > rowsFound);
   }));
 
 test(
-  "the flame graph is zoomed by click and by keyboard, and tells each function's share",
+  "the graph tells of a function at the pointer and by keyboard, and is zoomed by both",
   { skip: noBrowser },
   () =>
-    open(htmlReport(recorded, symbols, { view: "allocated" }), async (page) => {
-      const canvas = page.locator("#flame");
-      const box = await canvas.boundingBox();
-      assert.ok(box);
-      await page.mouse.move(box.x + 5, box.y + 5);
+    open(htmlReport(sold, shopSymbols, { view: "allocated" }), async (page) => {
+      const at = async (row: number) => {
+        const { x, y } = await boxPoint(page, row);
+        await page.mouse.move(x, y);
+        return page.innerText("#tooltip");
+      };
+      const { totals } = sold;
       assert.match(
-        await page.textContent("#details") ?? "",
-        new RegExp(`^all${bytes(recorded.totals.bytes)} .* 100.0% of all`),
+        await at(0),
+        new RegExp(`^all\n100.0% of all · ${bytes(totals.bytes)} · ${count(totals.allocations)} blocks`),
       );
-      // The second row begins with the function that most goes through.
-      await page.mouse.click(box.x + 5, box.y + 30);
-      assert.match(await page.textContent("#details") ?? "", /^main/);
+      const percent = (n: number) => `${(100 * n / totals.bytes).toFixed(1)}%`;
+      // Four functions are called by serve, at four lines; the baskets are the most.
+      const basket = 100 * (1000 + 24);
+      const tip = await at(3);
+      assert.match(
+        tip,
+        new RegExp(
+          `^fill_basket\n${percent(basket)} of all · ${
+            bytes(basket)
+          } · 200 blocks\n.*/shop.cc:20 and 1 more line\nshop$`,
+        ),
+      );
+      const pointer = await boxPoint(page, 3);
+      const shown = await page.locator("#tooltip").boundingBox();
+      assert.ok(shown);
+      // Beside the pointer, on whichever side there is room, and not over it.
+      const away = (at: number, from: number, size: number) => Math.max(from - at, at - from - size);
+      const [left, above] = [away(pointer.x, shown.x, shown.width), away(pointer.y, shown.y, shown.height)];
+      assert.ok(Math.max(left, above) > 4 && Math.max(left, above) < 30, JSON.stringify({ shown, pointer }));
+      assert.ok(await page.isDisabled("#reset"));
+      await page.mouse.click(pointer.x, pointer.y);
       await page.mouse.move(0, 0);
-      const before = await canvas.screenshot();
+      assert.ok(!await page.isVisible("#tooltip") && await page.isEnabled("#reset"));
       await page.focus("#flame-area");
-      await page.keyboard.press("ArrowDown");
-      const inner = await page.textContent("#details") ?? "";
-      assert.ok(!inner.startsWith("main"), inner);
-      await page.keyboard.press("Enter");
-      assert.ok(!before.equals(await canvas.screenshot()));
       await page.keyboard.press("ArrowUp");
-      assert.match(await page.textContent("#details") ?? "", /^main/);
+      assert.match(await page.innerText("#tooltip"), /^serve\n/);
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("Enter");
+      assert.match(await page.innerText("#panel-body"), /^main/);
       await page.click("#reset");
+      await drawn(page);
+      assert.ok(await page.isDisabled("#reset"));
       await page.keyboard.press("/");
       assert.equal(await page.evaluate(() => document.activeElement?.id), "search");
+    }),
+);
+
+test(
+  "choosing a function anywhere shows callers and callees with their parts",
+  { skip: noBrowser },
+  () =>
+    open(htmlReport(sold, shopSymbols, { view: "allocated" }), async (page) => {
+      const parts = (heading: string) =>
+        page.locator(`h4:has-text("${heading}") + ul > li`).evaluateAll((found) =>
+          found.map((item) => (item.querySelector(".line") as HTMLElement).innerText.replace(/\s+/g, " ").trim())
+        );
+      const expectServe = async (where: string) => {
+        await drawn(page);
+        assert.match(await page.innerText("#panel-body"), /^serve\n/, where);
+        assert.deepEqual(await parts("Called from"), ["main shop.cc:52 192 KB 100.0%"], where);
+        assert.deepEqual(await parts("Calls"), [
+          "fill_basket shop.cc:20 102 KB 53.2%",
+          "print_bill shop.cc:34 80.0 KB 41.6%",
+          "forget_note shop.cc:27 10.0 KB 5.2%",
+        ], where);
+      };
+      const { x, y } = await boxPoint(page, 2);
+      await page.mouse.click(x, y);
+      await expectServe("from the graph");
+      // On from there, and what nobody else calls allocates by itself.
+      await page.click("#panel-body .level .frame:has-text('print_bill')");
+      assert.deepEqual(await parts("Calls"), ["allocated here 80.0 KB 100.0%"]);
+      await page.click("#panel-kind-stack");
+      await page.click("#panel-body .own > .frame >> nth=1");
+      await expectServe("from a stack");
+      await page.click("#tab-functions");
+      await page.click("#table .rows .row:has-text('serve')");
+      await expectServe("from the table of functions");
+      await page.click("#panel-body .toggle >> nth=1");
+      assert.ok(await page.isVisible("#panel-body .level .level >> text=allocated here"));
+      await page.click("text=Find in graph and tables");
+      assert.equal(await page.inputValue("#search"), "^serve$");
     }),
 );
 
@@ -227,33 +435,29 @@ test(
   { skip: noBrowser },
   () =>
     open(htmlReport(recorded, symbols), async (page) => {
-      for (const [title, index] of [["Peak", 0], ["Allocated", 1], ["Allocations", 2]] as const) {
+      for (const title of ["Peak", "Allocated", "Live"]) {
         const head = page.locator("#table .head button", { hasText: new RegExp(`^${title}\\W*$`) });
         if ((await head.getAttribute("aria-sort")) !== "descending") await head.click();
-        const down = (await column(page, index)).map(parsed);
+        const down = (await column(page, title)).map(parsed);
         assert.deepEqual(down, [...down].sort((a, b) => b - a), title);
         await head.click();
-        const up = (await column(page, index)).map(parsed);
+        const up = (await column(page, title)).map(parsed);
         assert.deepEqual(up, [...up].sort((a, b) => a - b), title);
+        assert.ok(await head.evaluate((button) => button === document.activeElement || button.isConnected));
       }
-      await page.click("#views-allocated");
-      const largest = recorded.callPaths[0]!;
-      const stack = page.locator("#stack");
-      assert.match(
-        await stack.textContent() ?? "",
-        new RegExp(`${bytes(largest.bytes)} in ${count(largest.allocations)} `),
-      );
-      const first = await stack.textContent();
+      await page.click("#view-allocated");
+      await drawn(page);
+      const panel = page.locator("#panel-body");
+      const first = await panel.textContent();
       await page.focus("#table [role=grid]");
       await page.keyboard.press("ArrowDown");
-      assert.notEqual(await stack.textContent(), first);
+      await page.keyboard.press("ArrowDown");
+      assert.notEqual(await panel.textContent(), first);
       await page.keyboard.press("End");
       assert.equal(
         await page.getAttribute("#table .row[aria-selected=true]", "aria-rowindex"),
-        String(recorded.callPaths.length),
+        await page.getAttribute("#table [role=grid]", "aria-rowcount"),
       );
-      await page.click("#stack .frame >> nth=-1");
-      assert.match(await page.inputValue("#search"), /^\^main\$$/);
     }),
 );
 
@@ -261,24 +465,331 @@ test(
   "tabs: functions by themselves and with callees, leaks, threads",
   { skip: noBrowser },
   () =>
-    open(htmlReport(recorded, symbols), async (page) => {
+    open(htmlReport(sold, shopSymbols, { view: "allocated" }), async (page) => {
       await page.click("#tab-functions");
-      const names = await column(page, 5);
-      const selves = (await column(page, 0)).map(parsed);
-      assert.ok(names.length > 5 && selves[0]! >= selves[1]!);
+      const functions = await rows(page);
+      assert.match(functions[0] ?? "", /^102 KB .* \| 102 KB .* \| fill_basket shop.cc:20 shop/);
+      assert.match(functions.find((row) => row.includes("serve")) ?? "", /^0 B .*\| 192 KB/);
       await page.click("#tab-leaks");
-      const leaks = recorded.callPaths.filter((path) => path.liveBytes > 0).length;
-      assert.equal(await page.getAttribute("#table [role=grid]", "aria-rowcount"), String(leaks));
+      const leaks = await rows(page);
+      assert.ok(leaks.length > 0 && leaks.every((row) => !row.startsWith("0 B")), leaks.join("\n"));
+      assert.equal(await page.locator(".aside").count(), 0);
       await page.click("#tab-threads");
-      assert.deepEqual(await column(page, 0), [bytes(recorded.totals.bytes)]);
-      assert.ok(!await page.isVisible("#stack"));
+      assert.deepEqual(await column(page, "Allocated"), [bytes(sold.totals.bytes)]);
+      await page.keyboard.press("ArrowLeft");
+      assert.equal(await page.getAttribute("#tab-leaks", "aria-selected"), "true");
     }),
 );
 
-test("dark, and on a phone: nothing is wider than the screen, a touch chooses before it zooms", {
+test("what libraries are known to keep is no leak, and said", { skip: noBrowser }, () => {
+  const aside = knownLeaks(sold, shopSymbols);
+  const leaking = sold.callPaths.filter((path) => path.liveBytes > 0 && !aside.paths.has(path));
+  return open(htmlReport(sold, shopSymbols, { aside }), async (page) => {
+    await page.click("#tab-leaks");
+    const leaks = await rows(page);
+    assert.equal(leaks.length, leaking.length);
+    assert.match(leaks[0] ?? "", /^10.0 KB .*forget_note shop.cc:27/);
+    const kept = await page.locator(".aside").allTextContents();
+    if (aside.paths.size === 0) assert.deepEqual(kept, []);
+    else assert.match(kept.join(), new RegExp(`^Set aside: ${bytes(aside.bytes)} in `));
+  });
+});
+
+test("marks stand on the timeline, where they were made", { skip: noBrowser }, async () => {
+  const marked = join(folder, "marked.heaptap");
+  copyFileSync(shopFile, marked);
+  const opened = Recording.open(marked);
+  opened.mark("done");
+  writeFileSync(join(folder, "marked.other.mark"), "no recording");
+  copyFileSync(file, join(folder, "marked.foreign.mark"));
+  const marks = opened.marks();
+  assert.deepEqual(marks.map(({ name }) => name), ["done"]);
+  assert.ok(marks[0]!.seconds >= 0 && marks[0]!.seconds <= sold.process.exit!.seconds);
+  // By the sample up to which a program had allocated as much.
+  const timeline = [0, 1, 2, 3].map((n) => ({ seconds: n, bytes: n, allocations: n * 1000, maxRss: undefined }));
+  const { marksBeside } = await import("../src/profile/marks.ts");
+  const [mark] = marksBeside(marked, { ...sold, timeline });
+  assert.equal(mark?.seconds, sold.totals.allocations / 1000);
+  const two = [{ name: "early", seconds: 1 }, { name: "close", seconds: 1.02 }];
+  await open(htmlReport({ ...sold, timeline }, shopSymbols, { marks: two }), async (page) => {
+    assert.deepEqual(await page.locator(".mark-label").allTextContents(), ["early", "close"]);
+    // Their names are not over each other.
+    const [a, b] = await page.locator(".mark-label").evaluateAll((found) =>
+      found.map((one) => one.getBoundingClientRect())
+    );
+    assert.ok(a && b && (a.bottom <= b.top + 3 || b.bottom <= a.top + 3 || a.right < b.left), JSON.stringify([a, b]));
+  });
+  const out = join(folder, "marked.html");
+  assert.equal(heaptap(["report", "--format", "html", "-o", out, marked]).status, 0);
+  assert.deepEqual(dataOf(readFileSync(out, "utf8")).marks.map(({ name }: { name: string }) => name), ["done"]);
+});
+
+test("the peak's label has no line through it, wherever the peak is", { skip: noBrowser }, async () => {
+  const shapes: readonly (readonly number[])[] = [
+    [0, 100, 50, 98, 99, 97, 20],
+    [100, 10, 10, 10, 10],
+    [0, 20, 40, 60, 80, 100],
+    [90, 92, 95, 100, 96, 94, 91, 90],
+    [0, 100, 100, 100, 100, 0],
+  ];
+  for (const shape of shapes) {
+    const timeline = shape.map((n, i) => ({ seconds: i, bytes: n, allocations: i, maxRss: 104 + i }));
+    const totals = { ...sold.totals, peakBytes: 100, liveBytes: shape.at(-1)! };
+    await open(htmlReport({ ...sold, timeline, totals }, shopSymbols), async (page) => {
+      const crossed = await page.evaluate(() => {
+        const { left, right, top, bottom } = document.querySelector(".peak-label")!.getBoundingClientRect();
+        const svg = document.querySelector("#timeline svg")!.getBoundingClientRect();
+        // A box's edges are a letter's, not those of its line.
+        const inside = { left: left + 2, right: right - 2, top: top + 3, bottom: bottom - 3 };
+        return [...document.querySelectorAll("#timeline polyline")].flatMap((line) => {
+          const points = line.getAttribute("points")!.split(" ").map((point) => point.split(",").map(Number));
+          return points.slice(1).flatMap(([x2, y2], i) => {
+            const [x1, y1] = points[i]!;
+            const steps = Array.from({ length: 200 }, (_, n) => n / 199);
+            return steps.map((t) => [svg.left + x1! + t * (x2! - x1!), svg.top + y1! + t * (y2! - y1!)])
+              .filter(([x, y]) => x! > inside.left && x! < inside.right && y! > inside.top && y! < inside.bottom);
+          });
+        }).length;
+      });
+      assert.equal(crossed, 0, shape.join());
+    });
+  }
+});
+
+test("the processes of a run have a tab with what each did, and a line each", { skip: noBrowser }, async () => {
+  const out = join(folder, "family.heaptap");
+  const run = await profile(["sh", "-c", "perl -e 'my @a = (1..5000)'; perl -e 'exit 3'"], { out, stdio: "ignore" });
+  assert.ok(run.recording);
+  const together = run.recording.profile({ all: true });
+  using names = new Symbols(together);
+  await names.resolve(together.callPaths);
+  const each = run.recording.processes().map((one) => one.profile());
+  assert.ok(each.length >= 2);
+  await open(htmlReport(together, names), async (page) => {
+    assert.equal(await page.textContent("#tab-processes .count"), String(each.length));
+    await page.click("#tab-processes");
+    const expected = each.map(({ process, totals }) => ({
+      pid: String(process.pid),
+      parent: String(process.parentPid),
+      allocations: count(totals.allocations),
+      peak: bytes(totals.peakBytes),
+    }));
+    const [pids, parents, allocations, peaks] = await Promise.all(
+      ["Pid", "Parent", "Allocations", "Peak"].map((title) => column(page, title)),
+    );
+    const shown = pids!.map((pid, i) => ({ pid, parent: parents![i], allocations: allocations![i], peak: peaks![i] }));
+    const sorted = (list: readonly unknown[]) => list.map((one) => JSON.stringify(one)).sort();
+    assert.deepEqual(sorted(shown), sorted(expected));
+    assert.match((await column(page, "Program")).join(), /perl -e exit 3/);
+    assert.equal(await page.locator(".sparkline").count(), each.length);
+    assert.ok(await page.locator("#timeline .process").count() >= 2);
+  });
+  await open(
+    htmlReport(sold, shopSymbols),
+    async (page) => assert.equal(await page.locator("#tab-processes").count(), 0),
+  );
+});
+
+test("the address has the state of the view, and opens it again", { skip: noBrowser }, async () => {
+  const html = htmlReport(sold, shopSymbols);
+  let hash = "";
+  let seen: string[] = [];
+  const state = async (page: Page) => [
+    await page.innerText("#panel-body"),
+    await page.inputValue("#search"),
+    ...await page.locator("[aria-pressed=true]").allTextContents(),
+    ...await page.locator("[aria-selected=true] >> visible=true").allTextContents(),
+    ...await rows(page),
+    String(await page.isEnabled("#reset")),
+    (await page.locator("#flame").screenshot()).toString("base64"),
+  ];
+  await open(html, async (page) => {
+    assert.equal(await page.evaluate(() => location.hash), "");
+    await page.click("#code-all");
+    await page.click("#view-allocated");
+    await page.click("#dir-inner");
+    await page.click("#tab-functions");
+    await page.click("#table .head button >> nth=1");
+    await page.fill("#search", "basket|bill");
+    await page.press("#search", "Enter");
+    await drawn(page);
+    const { x, y } = await boxPoint(page, 1);
+    await page.mouse.click(x, y);
+    await page.mouse.move(0, 0);
+    await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    await page.evaluate(() => scrollTo(0, 0));
+    await drawn(page);
+    hash = await page.evaluate(() => location.hash);
+    seen = await state(page);
+    seen.pop(); // a function that was clicked has a frame, which is no part of the state
+  });
+  assert.ok(hash.length > 10);
+  await open(html, async (page) => {
+    await page.evaluate(() => scrollTo(0, 0));
+    await drawn(page);
+    const again = await state(page);
+    again.pop();
+    assert.deepEqual(again, seen);
+    // Also when the address changes under an open page.
+    await page.evaluate(() => location.hash = "#view=temporary");
+    await drawn(page);
+    assert.match((await rows(page))[0] ?? "", /print_bill/);
+    await page.evaluate(() => location.hash = "#view=nothing&tab=nothing&fn=99999&zoom=7.x&path=-4&q=(");
+    await drawn(page);
+    assert.ok(await page.isVisible("#table"));
+  }, { hash });
+});
+
+test(
+  "a stack is copied, the graph is saved as SVG",
+  { skip: noBrowser },
+  () =>
+    open(htmlReport(sold, shopSymbols), async (page) => {
+      await page.click("text=Copy stack");
+      await page.waitForSelector("text=Copied");
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      const lines = copied.trim().split("\n");
+      assert.match(lines[0] ?? "", /^100 KB in 100 allocations/);
+      assert.match(lines[1] ?? "", /^ {2}std::vector<.*reserve.* {2}\/.*vector.tcc:\d+$/);
+      assert.deepEqual(lines.slice(2).map((line) => line.trim().split(/\s+/).map((word) => word.replace(/.*\//, ""))), [
+        ["fill_basket", "shop.cc:20"],
+        ["serve", "shop.cc:41"],
+        ["main", "shop.cc:52"],
+      ]);
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+      assert.equal(download.suggestedFilename(), "shop-peak.svg".replace("shop", shop.split("/").filter(Boolean)[0]!));
+      const saved = join(folder, "graph.svg");
+      await download.saveAs(saved);
+      const text = readFileSync(saved, "utf8");
+      for (const name of ["main", "serve", "fill_basket"]) assert.ok(text.includes(`>${name}</text>`), name);
+      assert.match(text, /<title>fill_basket\n[\d.]+% of all/);
+      const parse = spawnSync("python3", ["-c", "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])", saved]);
+      if (!parse.error) assert.equal(parse.status, 0, String(parse.stderr));
+    }, { clipboard: true }),
+);
+
+test("source lines stand beside the stack when they are asked for, and only those that fit", {
   skip: noBrowser,
 }, async () => {
-  const html = htmlReport(recorded, symbols);
+  const text = readFileSync(join(ROOT, "tests/targets/shop.cc"), "utf8").split("\n");
+  const html = htmlReport(sold, shopSymbols, { source: true });
+  assert.equal(dataOf(htmlReport(sold, shopSymbols)).source, undefined);
+  await open(html, async (page) => {
+    const [first] = await page.locator("#panel-body .source").allInnerTexts();
+    assert.match(first ?? "", new RegExp(`20\\s*basket->items.reserve\\(250\\);`));
+    assert.match(
+      await page.innerText("#panel-body .source-line.here >> nth=0"),
+      /^20\s*basket->items.reserve\(250\);\s*$/,
+    );
+  });
+  // A few lines of each place, and nothing else of the file.
+  const { source, files } = dataOf(html);
+  const mine = source.parts.filter(({ file }: { file: number }) => files[file].endsWith("shop.cc"));
+  const numbers = mine.flatMap(({ first, lines }: { first: number; lines: string[] }) =>
+    lines.map((_, i) => first + i)
+  );
+  assert.ok(numbers.includes(17) && numbers.includes(23) && !numbers.includes(10), numbers.join());
+  // A file that is newer than the recording has other lines.
+  const copy = join(folder, "moved.cc");
+  writeFileSync(copy, text.join("\n"));
+  const moved = new Classed(sold, (frame) => ({ kind: "own", ...frame.file.endsWith("shop.cc") && { file: copy } }));
+  await moved.resolve(sold.callPaths);
+  await open(htmlReport(sold, moved, { source: true }), async (page) => {
+    assert.match(await page.innerText("#panel-body"), /changed since the recording/);
+    assert.equal(await page.locator("#panel-body .source:has-text('reserve(250)')").count(), 0);
+  });
+  utimesSync(copy, 1, 1);
+  assert.equal(dataOf(htmlReport(sold, moved, { source: true })).source.changed.length, 0);
+  // What is no regular file is left alone.
+  const pipe = join(folder, "pipe.cc");
+  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  const piped = new Classed(sold, () => ({ file: pipe, line: 1 }));
+  await piped.resolve(sold.callPaths);
+  assert.deepEqual(dataOf(htmlReport(sold, piped, { source: true })).source, { parts: [], changed: [] });
+  const out = join(folder, "source.html");
+  assert.equal(heaptap(["report", "--format", "html", "--source", "-o", out, shopFile]).status, 0);
+  assert.ok(dataOf(readFileSync(out, "utf8")).source.parts.length > 0);
+});
+
+test("scripts have a colour of their own, in the legend; what a search finds is never grey", {
+  skip: noBrowser,
+}, async () => {
+  const change = (frame: NamedFrame): Partial<NamedFrame> =>
+    frame.function.startsWith("fill_basket")
+      ? { kind: "script", module: "", function: "fill", file: "/app/shop.py", line: 3 }
+      : frame.function.startsWith("serve")
+      ? { kind: "runtime", function: "run_bytecode", module: "/usr/bin/python3" }
+      : frame.function.startsWith("print_bill")
+      ? { kind: "runtime", module: "", function: "stub", file: "" }
+      : { kind: "runtime" };
+  const mixed = new Classed(sold, change);
+  await mixed.resolve(sold.callPaths);
+  for (const dark of [false, true]) {
+    await open(htmlReport(sold, mixed, { view: "allocated" }), async (page) => {
+      /** Saturation of the box at a point of the graph, by what is drawn there. */
+      const colourAt = async (row: number, x: number) => {
+        const [r = 0, g = 0, b = 0] = await page.evaluate(([row, x]) => {
+          const canvas = document.querySelector("#flame") as HTMLCanvasElement;
+          return [...canvas.getContext("2d")!.getImageData(x!, row! * 20 + 2, 1, 1).data];
+        }, [row, x]);
+        return { saturation: Math.max(r, g, b) - Math.min(r, g, b), isViolet: b > g + 30 && r > g };
+      };
+      // Interpreter frames are folded away: the script is right below all.
+      assert.match((await rows(page))[0] ?? "", /\| fill shop.py:3 \|/);
+      const scripts = await colourAt(1, 60);
+      assert.ok(scripts.isViolet && scripts.saturation > 60, JSON.stringify(scripts));
+      assert.match(await page.innerText("#legend"), /^Python functions/);
+      await page.fill("#search", "^fill$");
+      await page.press("#search", "Enter");
+      await drawn(page);
+      assert.ok((await colourAt(1, 60)).saturation > 60);
+      await page.click("#code-all");
+      await page.fill("#search", "^stub$");
+      await page.press("#search", "Enter");
+      await drawn(page);
+      const at = await page.evaluate(() => {
+        const canvas = document.querySelector("#flame") as HTMLCanvasElement;
+        const pen = canvas.getContext("2d")!;
+        const { data } = pen.getImageData(0, 3 * 20 + 2, canvas.width, 1);
+        const lit: number[] = [];
+        for (let x = 0; x < canvas.width; x++) {
+          const [r = 0, g = 0, b = 0] = data.subarray(4 * x, 4 * x + 3);
+          if (Math.max(r, g, b) - Math.min(r, g, b) > 60) lit.push(x);
+        }
+        return lit.length / canvas.width;
+      });
+      // As wide as its share.
+      assert.ok(Math.abs(at - 80_000 / sold.totals.bytes) < 0.02, String(at));
+    }, { dark });
+  }
+});
+
+test("a graph that is longer than its area says so", { skip: noBrowser }, async () => {
+  const deep = new Classed(sold, () => ({}));
+  await deep.resolve(sold.callPaths);
+  const stack = deep.stack.bind(deep);
+  deep.stack = (path) => [
+    ...stack(path),
+    ...Array.from({ length: 60 }, (_, n) => ({ ...stack(path)[0]!, function: `outer ${n}`, kind: "own" as const })),
+  ];
+  await open(htmlReport(sold, deep, { raw: true }), async (page) => {
+    const rowsBelow = Number(/(\d+) more rows/.exec(await page.innerText("#more"))?.[1]);
+    assert.ok(rowsBelow > 20, String(rowsBelow));
+    await page.click("#more");
+    await drawn(page);
+    const after = await page.isVisible("#more") ? Number(/(\d+) more row/.exec(await page.innerText("#more"))?.[1]) : 0;
+    assert.ok(after < rowsBelow);
+    await page.evaluate(() => document.querySelector("#flame-area")!.scrollTo(0, 1e6));
+    await drawn(page);
+    assert.ok(!await page.isVisible("#more"));
+  });
+  await open(htmlReport(sold, shopSymbols), async (page) => assert.ok(!await page.isVisible("#more")));
+});
+
+test("dark, and on a phone: nothing is wider than the screen, a touch tells before it zooms", {
+  skip: noBrowser,
+}, async () => {
+  const html = htmlReport(sold, shopSymbols, { answer: ["54 % of the peak was made by fill_basket shop.cc:20."] });
   const ground = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   let light = "";
   await open(html, async (page) => void (light = await ground(page)));
@@ -288,24 +799,55 @@ test("dark, and on a phone: nothing is wider than the screen, a touch chooses be
     assert.equal(await ground(page), light);
   }, { dark: true });
   await open(html, async (page) => {
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
-    await page.locator("#flame").tap({ position: { x: 5, y: 30 } });
-    assert.match(await page.textContent("#details") ?? "", /^main/);
+    const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+    assert.ok(await fits());
+    assert.match((await rows(page))[0] ?? "", /fill_basket shop.cc:20 via/);
+    assert.ok(!await page.isVisible("#panel"));
+    await page.locator("#table .rows .row >> nth=0").tap();
+    await drawn(page);
+    assert.ok(await page.isVisible("#panel") && await fits());
+    assert.match(await page.innerText("#panel-body"), /fill_basket/);
+    await page.locator("#panel-close").tap();
+    assert.ok(!await page.isVisible("#panel"));
+    await page.locator("#flame").scrollIntoViewIfNeeded();
+    await page.locator("#flame").tap({ position: { x: 5, y: 50 } });
+    assert.match(await page.innerText("#tooltip"), /^serve\n/);
+    assert.ok(await page.isDisabled("#reset"));
+    await page.locator("#flame").tap({ position: { x: 5, y: 50 } });
+    await drawn(page);
+    assert.ok(await page.isEnabled("#reset"));
+    for (const tab of ["functions", "leaks", "threads"]) {
+      await page.evaluate((id) => document.getElementById(id)!.click(), `tab-${tab}`);
+      assert.ok(await fits(), tab);
+    }
   }, { width: 390, touch: true });
 });
 
-test("a comparison is red and blue, and its table tells the change", { skip: noBrowser }, async () => {
+/** Two builds of one program, compared. */
+async function growth(): Promise<Comparison> {
   const [older, newer] = [join(folder, "older.heaptap"), join(folder, "newer.heaptap")];
   await profile([target(folder, "growth.c")], { out: older, stdio: "ignore" });
   const built = join(folder, "more");
   spawnSync("cc", ["-g", "-O1", "-fno-builtin", "-DMORE", join(ROOT, "tests/targets/growth.c"), "-o", built]);
   await profile([built], { out: newer, stdio: "ignore" });
-  const comparison = compare(await readComparable(older), await readComparable(newer));
+  return compare(await readComparable(older), await readComparable(newer));
+}
+
+test("a comparison is red and blue, and its table tells the change", { skip: noBrowser }, async () => {
+  const found = await growth();
+  const still = { allocations: 7, bytes: 70, peakBytes: 7, liveBytes: 0, temporary: 7 };
+  const culprit = { function: "still", file: "", line: 0, module: "" };
+  const comparison = {
+    ...found,
+    unchanged: [{ state: "both" as const, names: ["still", "main"], frames: [], culprit, before: still, after: still }],
+  };
   await open(comparisonHtml(comparison), async (page) => {
-    assert.match(await page.textContent("#facts") ?? "", /differ .* are the same/);
-    const changes = (await column(page, 1)).map(parsed);
-    const growth = comparison.paths.map((path) => path.after.bytes - path.before.bytes);
-    assert.deepEqual(changes.slice(0, 3), growth.slice(0, 3));
+    assert.match(await page.textContent("#facts") ?? "", /differ.* are the same/);
+    const changes = (await column(page, "Allocated")).map(parsed);
+    // Of render only the peak has changed, of still nothing.
+    assert.deepEqual(changes, [2000, 1500, 0, -21]);
+    assert.ok(!(await rows(page)).some((row) => row.includes("still")));
+    assert.match((await rows(page))[0] ?? "", /^\+2.00 KB 0 B → 2.00 KB \| extra/);
     const colours = () =>
       page.evaluate(() => {
         const canvas = document.querySelector("#flame") as HTMLCanvasElement;
@@ -317,14 +859,64 @@ test("a comparison is red and blue, and its table tells the change", { skip: noB
         }
         return { red, blue };
       });
+    const tipAt = async (row: number, x: number) => {
+      const point = await boxPoint(page, row, x);
+      await page.mouse.move(point.x, point.y);
+      return page.innerText("#tooltip");
+    };
+    // Of what changed, 3,521 bytes, extra is more than half.
+    const wide = (await page.locator("#flame").boundingBox())!.width;
+    assert.match(await tipAt(2, wide * 0.5), /^extra\n0 B → 2.00 KB \(\+2.00 KB\)/);
+    assert.match(await tipAt(2, wide * 0.6), /^parse\n1.00 KB → 2.50 KB \(\+1.50 KB\)/);
+    const alone = await colours();
+    assert.ok(alone.red > 1000, JSON.stringify(alone));
+    await page.click("#run-after");
+    await drawn(page);
+    assert.ok((await rows(page)).some((row) => row.includes("still")));
     const later = await colours();
-    assert.ok(later.red > 1000, JSON.stringify(later));
     await page.click("#run-before");
+    await drawn(page);
     assert.notDeepEqual(await colours(), later);
+    await page.click("#tab-functions");
+    assert.match((await rows(page)).find((row) => row.includes("parse")) ?? "", /^\+1.50 KB/);
   });
-  const { status, stderr } = heaptap(["compare", "--format", "html", "-o", join(folder, "c.html"), older, newer]);
+  const { status, stderr } = heaptap(
+    [
+      "compare",
+      "--format",
+      "html",
+      "-o",
+      join(folder, "c.html"),
+      join(folder, "older.heaptap"),
+      join(folder, "newer.heaptap"),
+    ],
+  );
   assert.equal(status, 0, stderr);
   assert.match(readFileSync(join(folder, "c.html"), "utf8"), /^<!DOCTYPE html>/);
+});
+
+test("a comparison that knows places and samples shows them", { skip: noBrowser }, async () => {
+  const comparison = await growth();
+  const frames = (names: readonly string[]) =>
+    names.map((name, i) => ({
+      ...{ function: name, key: name, file: "/src/growth.c", line: 10 + i, module: "/bin/growth", address: 0 },
+      kind: "own" as const,
+    }));
+  const samples = (most: number) => [0, 1, 2].map((n) => ({ seconds: n, bytes: n * most }));
+  const known = {
+    ...comparison,
+    before: { ...comparison.before, timeline: samples(500) },
+    after: { ...comparison.after, timeline: samples(900) },
+    paths: comparison.paths.map((path) => ({ ...path, frames: frames(path.names) })),
+  };
+  await open(comparisonHtml(known), async (page) => {
+    assert.match((await rows(page))[0] ?? "", /extra growth.c:10/);
+    assert.match(await page.innerText("#panel-body"), /growth.c:10/);
+    assert.deepEqual(await page.locator("#series .key").allTextContents(), ["later", "earlier"]);
+    assert.equal(await page.locator("#timeline polyline").count(), 2);
+    await page.hover("#timeline svg");
+    assert.match(await page.innerText("#tooltip"), /later\n.* earlier/);
+  });
 });
 
 test("names and arguments are text, whatever they hold", { skip: noBrowser }, async () => {
@@ -336,14 +928,18 @@ test("names and arguments are text, whatever they hold", { skip: noBrowser }, as
     threads: recorded.threads.map((thread) => ({ ...thread, name: evil })),
   };
   using nameless = new Symbols(hostile);
-  const html = htmlReport(hostile, nameless);
+  const html = htmlReport(hostile, nameless, { answer: [evil], marks: [{ name: evil, seconds: 0 }] });
   assert.ok(!html.includes("<img"));
   await open(html, async (page) => {
     assert.equal(await page.textContent("h1"), `${evil} $& $\``);
+    assert.equal(await page.textContent("#answer"), evil);
     await page.click("#tab-functions");
-    assert.match((await column(page, 5)).join(), /script>"'&/);
+    assert.match((await column(page, "Function")).join(), /script>"'&/);
     await page.click("#tab-threads");
-    assert.match((await column(page, 7)).join(), /onerror=alert/);
+    assert.match((await column(page, "Thread")).join(), /onerror=alert/);
+    const { x, y } = await boxPoint(page, 0);
+    await page.mouse.move(x, y);
+    assert.ok(await page.isVisible("#tooltip"));
   });
 });
 
@@ -354,11 +950,13 @@ test("a recording without call paths or frames makes a page too", { skip: noBrow
   using none = new Symbols(run.recording.profile());
   await open(htmlReport(run.recording.profile(), none), async (page) => {
     assert.ok(await page.isVisible("text=Nothing here."));
-    await page.click("#direction-inner");
+    await page.click("#dir-inner");
+    for (const tab of ["functions", "leaks", "threads"]) await page.click(`#tab-${tab}`);
   });
   const bare: Profile = { ...recorded, callPaths: recorded.callPaths.map((path) => ({ ...path, stack: [] })) };
   await open(String(exportProfile(bare, symbols, "html")), async (page) => {
-    assert.match((await column(page, 5)).join(), /not kept/);
+    assert.match((await column(page, "Function")).join(), /not kept/);
+    await page.click("#tab-functions");
   });
 });
 

@@ -1,5 +1,5 @@
 /** Budgets and comparisons of runs, as commands judge and show them. */
-import { comparisonHtml } from "../export/html.ts";
+import { comparisonHtml } from "../export/html_comparison.ts";
 import { comparisonJson } from "../export/json.ts";
 import { judge } from "../judge/budget.ts";
 import type { Comparable } from "../judge/comparable.ts";

@@ -70,6 +70,7 @@ export interface ReportOptions extends NameOptions {
   raw?: boolean | undefined;
   compact?: boolean | undefined;
   sizes?: boolean | undefined;
+  source?: boolean | undefined;
   verbose: number | true;
 }
 

@@ -3,6 +3,7 @@ import type { Report } from "../file/whole_file.ts";
 import { answer } from "../judge/answer.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
 import { exportBlocks } from "../export/formats.ts";
+import type { HtmlOptions } from "../export/html.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { Recording } from "../profile/recording.ts";
 import { filterByFigures, ofThreads, selectPaths } from "../profile/select.ts";
@@ -90,7 +91,23 @@ export async function render(
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
-  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
+  const { compact } = options;
+  const page = format === "html" ? await forPage(recording, selected, symbols, options) : {};
+  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact, ...page });
+}
+
+/** What a page has beside the profile: the first lines, and the marks of the process that it is of. */
+async function forPage(
+  recording: Recording,
+  profile: Profile,
+  symbols: Symbols,
+  { all, process, source, defaultSuppressions }: ReportOptions,
+): Promise<HtmlOptions> {
+  // The first lines are of all call paths, also where fewer are shown.
+  await symbols.resolve(profile.callPaths);
+  const aside = defaultSuppressions === false ? NOTHING_ASIDE : knownLeaks(profile, symbols);
+  const marks = all ? [] : (process === undefined ? recording : recording.process(process)).marks();
+  return { source, marks, aside, answer: answer(profile, symbols, aside) };
 }
 
 /** The options of a report without what leaves call paths out. */

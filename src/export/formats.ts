@@ -7,17 +7,17 @@ import { collapsedStacks } from "./collapsed.ts";
 import { csvReport } from "./csv.ts";
 import { dhatReport } from "./dhat.ts";
 import { htmlReport } from "./html.ts";
+import type { HtmlOptions } from "./html.ts";
 import { jsonBlocks } from "./json.ts";
 import { massifReport } from "./massif.ts";
 import { pprofProfile } from "./pprof.ts";
 import { speedscopeReport } from "./speedscope.ts";
-import type { StackOptions } from "./stacks.ts";
 
 /** The name of a format that other tools read. */
 export type FormatName = "json" | "pprof" | "dhat" | "speedscope" | "collapsed" | "csv" | "massif" | "html";
 
 /** Options of {@linkcode exportProfile}. */
-export interface ExportOptions extends StackOptions {
+export interface ExportOptions extends HtmlOptions {
   /** What formats show that have one figure for a stack; `allocated` when left out. */
   readonly view?: ViewName | undefined;
   /** So many call paths, the first; 0, which is what it is when left out, for all. */

@@ -1,68 +1,33 @@
-/**
- * The HTML report: one file that needs no network. The data stands in it gzipped, and the page's own script
- * (src/export/page) draws them; a policy in the page lets nothing else run, and nothing be fetched.
- */
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gzipSync } from "node:zlib";
-import type { ComparedPath, Comparison } from "../judge/compare.ts";
-import type { RunFigures } from "../judge/comparable.ts";
-import { knownSeconds, peakExactness, processFacts, unseen } from "../profile/facts.ts";
+/** The HTML report of a profile: one file that needs no network. */
+import { knownSeconds, peakExactness, processEnding, processFacts, unseen } from "../profile/facts.ts";
 import { count, plural } from "../profile/format.ts";
+import type { TimelineMark } from "../profile/marks.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { CallPath, Profile } from "../profile/profile.ts";
+import type { CallPath, MergedProcess, Profile } from "../profile/profile.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
+import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
+import type { SetAside } from "../symbols/suppressions.ts";
 import type { Symbols } from "../symbols/symbols.ts";
-import { cleanNames } from "../symbols/lead.ts";
-import type { Columns, PageData } from "./page/data.ts";
+import type { PageData, ProcessData, TimelineData } from "./page/data.ts";
+import { columns, pageFile } from "./page_file.ts";
+import { sourceLines } from "./source_lines.ts";
 import { StackTable } from "./stack_table.ts";
 import { outwardIn } from "./stacks.ts";
 import type { StackOptions } from "./stacks.ts";
 
-/** The page's scripts, each of which may use those before it. They become one. */
-export const PAGE_SCRIPTS = ["format", "model", "tree", "timeline", "flame", "table", "main"] as const;
-
-function part(name: string): string {
-  return readFileSync(join(import.meta.dirname ?? "", "page", name), "utf8");
-}
-
-/** The scripts as one, in which what a file imports is there already. */
-function script(): string {
-  const joined = PAGE_SCRIPTS.map((name) => part(`${name}.js`)).join("\n");
-  return joined.replace(/^import [^;]*;\n/gm, "").replace(/^export /gm, "");
-}
-
-/** What a policy knows a text by. */
-function hash(text: string): string {
-  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-}
-
-function page(data: PageData): string {
-  const [style, code] = [part("page.css"), script()];
-  const title = `${data.title} \u00b7 heaptap`.replace(/&/g, "&amp;").replace(/</g, "&lt;");
-  const policy = `default-src 'none'; script-src ${hash(code)}; style-src ${hash(style)}; img-src data:`;
-  // What each empty element of the page takes.
-  const texts: readonly (readonly [before: string, text: string, after: string])[] = [
-    ['Content-Security-Policy" content="', policy, '"'],
-    ["<title>", title, "</title>"],
-    ["<style>", style, "</style>"],
-    [
-      '<script id="data" type="application/octet-stream">',
-      gzipSync(JSON.stringify(data)).toString("base64"),
-      "</script>",
-    ],
-    ['<script type="module">', code, "</script>"],
-  ];
-  return texts.reduce(
-    (html, [before, text, after]) => html.replace(before + after, () => before + text + after),
-    part("page.html"),
-  );
-}
-
-function columns<T>(items: readonly T[], of: Readonly<Record<string, (item: T) => number>>): Columns {
-  return Object.fromEntries(Object.entries(of).map(([name, figure]) => [name, items.map(figure)]));
+/** Options of {@linkcode htmlReport}. */
+export interface HtmlOptions extends StackOptions {
+  /** The view that the page begins with; `peak` when left out. */
+  readonly view?: ViewName | undefined;
+  /** Sentences that stand above everything, at most four. */
+  readonly answer?: readonly string[] | undefined;
+  /** What is live and known to be kept by libraries, which is no leak: see {@linkcode knownLeaks}. */
+  readonly aside?: SetAside | undefined;
+  /** Moments for the timeline: see {@linkcode Recording.marks}. */
+  readonly marks?: readonly TimelineMark[] | undefined;
+  /** Whether to put source lines of this machine into the page, a few around each place. */
+  readonly source?: boolean | undefined;
 }
 
 const FIGURES: Readonly<Record<string, (path: CallPath) => number>> = {
@@ -75,6 +40,34 @@ const FIGURES: Readonly<Record<string, (path: CallPath) => number>> = {
   temporary: (p) => p.temporary,
 };
 
+function timelineOf(run: Parameters<typeof knownSeconds>[0]): TimelineData {
+  return {
+    end: knownSeconds(run),
+    ...columns(run.timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.maxRss ?? -1 }),
+  };
+}
+
+function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
+  const first = merged.reduce((least, { startTime }) => Math.min(least, startTime), Infinity);
+  return merged.map((process) => ({
+    pid: process.pid,
+    parent: process.parentPid,
+    command: commandLine(process),
+    program: process.executable,
+    file: process.path,
+    // A process that ran one program after the other has a recording of each.
+    exit: merged.some(({ pid, startTime }) => pid === process.pid && startTime > process.startTime)
+      ? "went on as another program"
+      : processEnding(process),
+    allocations: process.totals.allocations,
+    bytes: process.totals.bytes,
+    peakBytes: process.totals.peakBytes,
+    liveBytes: process.totals.liveBytes,
+    begun: (process.startTime - first) / 1000,
+    timeline: timelineOf({ process, timeline: process.timeline }),
+  }));
+}
+
 /**
  * The page of a profile: timeline, flame graph, tables of call paths, functions, leaks and threads. Names must
  * have been resolved.
@@ -84,18 +77,19 @@ const FIGURES: Readonly<Record<string, (path: CallPath) => number>> = {
  * import { writeFileSync } from "node:fs";
  * import { htmlReport, Recording, Symbols } from "./mod.ts";
  *
- * const profile = Recording.open("sort.heaptap").profile();
+ * const recording = Recording.open("sort.heaptap");
+ * const profile = recording.profile();
  * using symbols = new Symbols(profile);
  * await symbols.resolve(profile.callPaths);
- * writeFileSync("sort.html", htmlReport(profile, symbols));
+ * writeFileSync("sort.html", htmlReport(profile, symbols, { marks: recording.marks() }));
  * ```
  */
 export function htmlReport(
   profile: Profile,
   symbols: Symbols,
-  { view = "peak", ...options }: StackOptions & { readonly view?: ViewName | undefined } = {},
+  { view = "peak", answer = [], aside = NOTHING_ASIDE, marks = [], source = false, ...options }: HtmlOptions = {},
 ): string {
-  const { totals, process, callPaths, timeline } = profile;
+  const { totals, process, callPaths, merged } = profile;
   const stacks = new StackTable();
   for (const path of callPaths) stacks.add(outwardIn(path, symbols, options));
   const kept = callPaths.reduce((n, path) => n + path.allocations, 0);
@@ -109,9 +103,11 @@ export function htmlReport(
       } of the allocations`,
     );
   }
-  return page({
+  const table = stacks.columns();
+  return pageFile({
     title: commandLine(process),
     facts: processFacts(profile),
+    answer: answer.slice(0, 4),
     notes,
     program: process.executable,
     view,
@@ -124,10 +120,15 @@ export function htmlReport(
       liveCount: totals.liveCount,
       temporary: totals.temporary,
     },
-    timeline: {
-      end: knownSeconds(profile),
-      ...columns(timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.maxRss ?? -1 }),
-    } as PageData["timeline"],
+    timeline: timelineOf(profile),
+    aside: {
+      paths: callPaths.flatMap((path, p) => aside.paths.has(path) ? [p] : []),
+      bytes: aside.bytes,
+      blocks: aside.blocks,
+      whose: aside.whose,
+    },
+    marks: marks.map(({ name, seconds }) => ({ name, seconds })),
+    processes: merged && processesOf(merged),
     threads: profile.threads.map((t) => ({
       name: t.merged > 1 ? `${t.name} (${count(t.merged)} threads)` : t.name,
       tid: t.tid,
@@ -138,8 +139,9 @@ export function htmlReport(
       temporary: t.temporary,
       freedByOthersBytes: t.freedByOthersBytes,
     })),
-    ...stacks.columns(),
+    ...table,
     sizes: profile.limits.sizes ? sizesOf(callPaths) : undefined,
+    source: source ? sourceLines(table, process.startTime) : undefined,
     figures: columns(callPaths, FIGURES),
   });
 }
@@ -152,51 +154,4 @@ function sizesOf(paths: readonly CallPath[]): PageData["sizes"] {
     requests,
     slack: paths.map((path) => path.sizes?.slack ?? -1),
   };
-}
-
-const COMPARED: readonly (keyof RunFigures)[] = ["allocations", "bytes", "peakBytes", "liveBytes", "temporary"];
-
-function comparedColumns(paths: readonly ComparedPath[], run: "before" | "after"): Columns {
-  return columns(paths, Object.fromEntries(COMPARED.map((name) => [name, (path) => path[run][name]])));
-}
-
-/**
- * The page of a comparison: a flame graph that is red where the later run has more and blue where it has less,
- * and a table of what changed.
- *
- * @example
- * ```ts
- * import { writeFileSync } from "node:fs";
- * import { compare, comparisonHtml, readComparable } from "./mod.ts";
- *
- * const run = await readComparable("sort.heaptap");
- * writeFileSync("change.html", comparisonHtml(compare(run, run)));
- * ```
- */
-export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {}): string {
-  const { before, after, unchanged } = comparison;
-  const paths = [...comparison.paths, ...unchanged];
-  const stacks = new StackTable();
-  for (const { names } of paths) {
-    const kept = raw ? [...names] : cleanNames(names);
-    stacks.add(kept.reverse().map((name) => ({ name, module: "", file: "", line: 0 })));
-  }
-  const figures = (totals: RunFigures) => Object.fromEntries(COMPARED.map((name) => [name, totals[name]]));
-  return page({
-    title: `${before.title} \u2192 ${after.title}`,
-    facts: [
-      `${count(comparison.paths.length)} ${plural(comparison.paths.length, "call path")} differ`,
-      `${count(unchanged.length)} are the same`,
-      "call paths with the same names count as one",
-    ],
-    notes: comparison.sameProgram ? [] : [`Different programs: ${before.executable} and ${after.executable}`],
-    program: "",
-    view: "allocated",
-    live: "Live at the end",
-    totals: figures(after.totals),
-    before: figures(before.totals),
-    ...stacks.columns(),
-    figures: comparedColumns(paths, "after"),
-    figuresBefore: comparedColumns(paths, "before"),
-  });
 }

@@ -1,5 +1,6 @@
 /** Stacks as columns of numbers, each frame and each beginning that several have in common once. */
 import type { PageData } from "./page/data.ts";
+import type { FrameKind } from "../symbols/kinds.ts";
 import type { ExportFrame } from "./stacks.ts";
 
 /** Numbers things in the order in which they are first met. */
@@ -28,11 +29,13 @@ const MANY = 2 ** 26;
 export class StackTable {
   readonly #modules = new Numbers<string>();
   readonly #files = new Numbers<string>();
+  readonly #kinds = new Numbers<FrameKind>();
   readonly #functions = new Numbers<string>();
   readonly #places = new Numbers<string>();
   readonly #nodes = new Numbers<number>();
   readonly #name: string[] = [];
   readonly #module: number[] = [];
+  readonly #kind: number[] = [];
   readonly #fn: number[] = [];
   readonly #file: number[] = [];
   readonly #line: number[] = [];
@@ -40,12 +43,14 @@ export class StackTable {
   readonly #place: number[] = [];
   readonly #ends: number[] = [];
 
-  #placeOf({ name, module, file, line }: ExportFrame): number {
+  #placeOf({ name, module, file, line, kind }: ExportFrame): number {
     const [moduleNumber] = this.#modules.of(module);
-    const [fn, isNewFunction] = this.#functions.of(`${moduleNumber} ${name}`);
+    const [kindNumber] = this.#kinds.of(kind);
+    const [fn, isNewFunction] = this.#functions.of(`${moduleNumber} ${kindNumber} ${name}`);
     if (isNewFunction) {
       this.#name.push(name);
       this.#module.push(moduleNumber);
+      this.#kind.push(kindNumber);
     }
     const [fileNumber] = this.#files.of(file);
     const [place, isNewPlace] = this.#places.of(`${fn} ${fileNumber} ${line}`);
@@ -73,11 +78,12 @@ export class StackTable {
   }
 
   /** The columns. */
-  columns(): Pick<PageData, "modules" | "files" | "functions" | "places" | "nodes" | "ends"> {
+  columns(): Pick<PageData, "modules" | "files" | "kinds" | "functions" | "places" | "nodes" | "ends"> {
     return {
       modules: this.#modules.keys(),
       files: this.#files.keys(),
-      functions: { name: this.#name, module: this.#module },
+      kinds: this.#kinds.keys(),
+      functions: { name: this.#name, module: this.#module, kind: this.#kind },
       places: { fn: this.#fn, file: this.#file, line: this.#line },
       nodes: { back: this.#back, place: this.#place },
       ends: this.#ends,

@@ -1,5 +1,6 @@
 /** Stacks as other tools take them: outermost first, with a frame that says what is missing there. */
 import type { CallPath, StackEnd } from "../profile/profile.ts";
+import type { FrameKind } from "../symbols/kinds.ts";
 import { frameName } from "../symbols/symbols.ts";
 import { cleanFrames } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -18,16 +19,18 @@ export interface ExportFrame {
   readonly file: string;
   readonly line: number;
   readonly module: string;
+  readonly kind: FrameKind;
 }
 
 function exported(frame: NamedFrame): ExportFrame {
-  return { name: frameName(frame), file: frame.file, line: frame.line, module: frame.module };
+  const { file, line, module, kind } = frame;
+  return { name: frameName(frame), file, line, module, kind };
 }
 
 /** The frame that stands for what is missing at a stack's outer end, if anything is. */
 export function missingFrame(path: CallPath): ExportFrame | undefined {
   const name = MISSING[path.end];
-  return name ? { name, file: "", line: 0, module: "" } : undefined;
+  return name ? { name, file: "", line: 0, module: "", kind: "system" } : undefined;
 }
 
 /** Options of formats that stacks are in. */

@@ -14,13 +14,13 @@ export function exitText({ code, signal }: { readonly code: number; readonly sig
 }
 
 /** Nothing of a process whose end nobody saw: its parent was told of it, and not we. */
-function ending({ exit, running }: Profile["process"]): string {
+export function processEnding({ exit, running }: Profile["process"]): string {
   if (!exit) return running ? "running" : "";
   return exit.signal ? `ended by ${exitText(exit)}` : exitText(exit);
 }
 
 /** Seconds from the start of the recording to the last that is known of it. */
-export function knownSeconds({ process, timeline }: Profile): number {
+export function knownSeconds({ process, timeline }: Pick<Profile, "process" | "timeline">): number {
   return Math.max(process.exit?.seconds ?? 0, timeline.at(-1)?.seconds ?? 0);
 }
 
@@ -48,7 +48,7 @@ export function processFacts(profile: Profile): string[] {
   return [
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
     process.exit ? seconds(process.exit.seconds) : "",
-    ending(process),
+    processEnding(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     threadsText(profile),
     limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",

@@ -99,7 +99,7 @@ export function mergeProfiles(profiles: readonly [Profile, ...Profile[]]): Profi
   return {
     ...first,
     process,
-    merged: profiles.map((profile) => profile.process),
+    merged: profiles.map(({ process, path, totals, timeline }) => ({ ...process, path, totals, timeline })),
     limits: {
       ...first.limits,
       peakError: limits.reduce((sum, { peakError }) => sum + peakError, 0),

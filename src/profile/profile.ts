@@ -194,6 +194,16 @@ export interface Limits {
   readonly noSpace: boolean;
 }
 
+/** A process of several whose figures are put together, with its own. */
+export interface MergedProcess extends Process {
+  /** Its recording's file. */
+  readonly path: string;
+  /** Its figures. */
+  readonly totals: Totals;
+  /** Samples over its run, oldest first; their seconds count from its own start. */
+  readonly timeline: readonly Sample[];
+}
+
 /** A recording's contents at one moment, or those of several processes together. */
 export interface Profile {
   /** The recording's file, "" for one in this process's memory. */
@@ -201,7 +211,7 @@ export interface Profile {
   /** What is known of the process; of several, of the one with most allocations. */
   readonly process: Process;
   /** The processes whose figures are put together; undefined for one alone. Its peak is then the sum of their peaks, which they may have had at different times. */
-  readonly merged?: readonly Process[] | undefined;
+  readonly merged?: readonly MergedProcess[] | undefined;
   /** Limits that were in force. */
   readonly limits: Limits;
   /** The process's figures. */

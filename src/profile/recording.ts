@@ -4,6 +4,8 @@ import { basename } from "node:path";
 import { LAYOUT } from "../file/layout.ts";
 import { copyRecording, isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
+import { markPath, marksBeside } from "./marks.ts";
+import type { TimelineMark } from "./marks.ts";
 import { mergeProfiles } from "./merge.ts";
 import { choiceText, chooseProcess, standsForRun } from "./asked.ts";
 import { byAllocations, outlined, processesBeside } from "./processes.ts";
@@ -172,6 +174,22 @@ export class Recording {
     return path;
   }
 
+  /**
+   * The marks beside this recording, and when they were made; the earliest first.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * const recording = Recording.open("sort.heaptap");
+   * recording.mark("done");
+   * console.log(recording.marks().map(({ name, seconds }) => `${name} after ${seconds} s`));
+   * ```
+   */
+  marks(): TimelineMark[] {
+    return marksBeside(this.path, readProfile(this.path));
+  }
+
   #together({ thread, byThread, since }: ProfileReadOptions): Profile {
     if (since !== undefined) {
       throw new RecordingError(
@@ -226,10 +244,6 @@ export class Recording {
       `Cannot start from "${since}": there is no file of that name, and no mark "${marked}"; heaptap mark makes one`,
     );
   }
-}
-
-function markPath(recording: string, name: string): string {
-  return `${recording.replace(/\.heaptap$/, "")}.${name}.mark`;
 }
 
 /** Notes in a recording how its process ended. Only the driver does that, after the end. */

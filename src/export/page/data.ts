@@ -4,12 +4,48 @@ import type { ViewName } from "../../profile/views.ts";
 /** Figures of call paths: a column each, in the order of the paths. */
 export type Columns = Readonly<Record<string, readonly number[]>>;
 
+/** Samples of a run: seconds, live bytes, highest resident set (-1: not known). */
+export interface TimelineData {
+  /** When the run ended, in seconds from its start. */
+  readonly end: number;
+  readonly seconds: readonly number[];
+  readonly bytes: readonly number[];
+  readonly rss?: readonly number[] | undefined;
+}
+
+/** A process of a run whose processes are shown together. */
+export interface ProcessData {
+  readonly pid: number;
+  readonly parent: number;
+  readonly command: string;
+  readonly program: string;
+  readonly file: string;
+  readonly exit: string;
+  readonly allocations: number;
+  readonly bytes: number;
+  readonly peakBytes: number;
+  readonly liveBytes: number;
+  /** Seconds after the first of them at which it began. */
+  readonly begun: number;
+  readonly timeline: TimelineData;
+}
+
+/** Lines of source files that the report may hold. */
+export interface SourceData {
+  /** Consecutive lines: the number of their file, that of the first line, and the lines. */
+  readonly parts: readonly { readonly file: number; readonly first: number; readonly lines: readonly string[] }[];
+  /** Numbers of files that have changed since the recording, and are not shown. */
+  readonly changed: readonly number[];
+}
+
 /** The page's data, as JSON. */
 export interface PageData {
   /** What ran. */
   readonly title: string;
   /** When and how it ran, a few words each. */
   readonly facts: readonly string[];
+  /** The answer in a few sentences. */
+  readonly answer: readonly string[];
   /** What could not be seen. */
   readonly notes: readonly string[];
   /** Path of the program: its functions get the first colour. */
@@ -22,18 +58,41 @@ export interface PageData {
   readonly totals: Readonly<Record<string, number>>;
   /** Totals of the earlier run, where two are compared. */
   readonly before?: Readonly<Record<string, number>> | undefined;
-  /** Samples of the run: seconds, live bytes, highest resident set (-1: not known); and when it ended. */
-  readonly timeline?: { readonly end: number } & Columns | undefined;
+  /** The run, where its samples are known. */
+  readonly timeline?: TimelineData | undefined;
+  /** The earlier run, where two are compared. */
+  readonly timelineBefore?: TimelineData | undefined;
+  /** Numbers of the call paths whose live blocks libraries keep on their own account, what those are in all, and whose. */
+  readonly aside?: {
+    readonly paths: readonly number[];
+    readonly bytes: number;
+    readonly blocks: number;
+    readonly whose: string;
+  } | undefined;
+  /** Moments of the run that have a name. */
+  readonly marks?: readonly { readonly name: string; readonly seconds: number }[] | undefined;
+  /** The processes whose figures are together here. */
+  readonly processes?: readonly ProcessData[] | undefined;
   /** Threads: a name and figures each. */
   readonly threads?: readonly Readonly<Record<string, string | number>>[] | undefined;
   /** Paths of loaded objects. */
   readonly modules: readonly string[];
   /** Source files. */
   readonly files: readonly string[];
-  /** Functions: names, and the numbers of their modules. */
-  readonly functions: { readonly name: readonly string[]; readonly module: readonly number[] };
+  /** Kinds of functions: those that frames have. */
+  readonly kinds: readonly string[];
+  /** Functions: names, and the numbers of their modules and kinds. */
+  readonly functions: {
+    readonly name: readonly string[];
+    readonly module: readonly number[];
+    readonly kind: readonly number[];
+  };
   /** Places in the source: numbers of function and file, and the line. */
-  readonly places: Columns;
+  readonly places: {
+    readonly fn: readonly number[];
+    readonly file: readonly number[];
+    readonly line: readonly number[];
+  };
   /** Call paths as a tree from the outermost frame: how many nodes back a node's caller is (itself has none when that is 0), and its place. */
   readonly nodes: { readonly back: readonly number[]; readonly place: readonly number[] };
   /** The innermost node of each call path, -1 for none. */
@@ -46,6 +105,8 @@ export interface PageData {
       readonly slack: readonly number[];
     }
     | undefined;
+  /** Source lines around the places, where they were asked for. */
+  readonly source?: SourceData | undefined;
   /** Figures of each call path. */
   readonly figures: Columns;
   /** Those of the earlier run, where two are compared. */

@@ -1,74 +1,103 @@
 // The flame graph: a canvas as large as what is seen of it, in an area that scrolls.
-import { baseName, byId, bytes, count, counted, element, isDark, share, shortName, signed, Slices } from "./format.js";
+import { Colours } from "./colours.js";
+import { byId, isDark, Slices } from "./dom.js";
+import { baseName, bytes, count, counted, share, shortName, signed } from "./format.js";
+import { layOutRows } from "./layout.js";
 import { Tree } from "./tree.js";
 
 /** @typedef {import("./tree.js").TreeNode} TreeNode */
-/** @typedef {{ node: TreeNode, x: number, width: number }} Box */
 
 const BOX = 20;
 const GAP = 1;
-/** Boxes that are narrower are not drawn, and their callees are not looked at. */
-const NARROWEST = 0.6;
-/** Hues of modules, in the order of what they allocate; the program's own is the first. */
-const HUES = [22, 205, 150, 275, 48, 330, 180, 95, 240, 0];
 
 export class Flame {
   /**
    * @param {import("./model.js").Model} model
-   * @param {(node: TreeNode | undefined) => void} onPick called when a function is pointed at or chosen
+   * @param {import("./tooltip.js").Tooltip} tooltip
+   * @param {{ onZoom: (zoomed: readonly number[], fn: number) => void }} told called when the reader zooms, with the
+   *   functions from the outermost on, and that which they chose, -1 for none
    */
-  constructor(model, onPick) {
+  constructor(model, tooltip, told) {
     this.model = model;
-    this.onPick = onPick;
+    this.tooltip = tooltip;
+    this.told = told;
     this.area = byId("flame-area");
     this.space = byId("flame-space");
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("flame"));
-    this.trees = [new Tree(model, false)];
-    this.tree = this.trees[0];
-    this.zoomed = this.tree.root;
+    this.colours = new Colours(model);
+    /** @type {Map<string, Tree>} */
+    this.trees = new Map();
+    /** @type {Tree | undefined} */
+    this.shown = undefined;
+    /** @type {TreeNode | undefined} */
+    this.zoomedOn = undefined;
     /** @type {import("./model.js").ViewName} */
     this.view = model.data.view;
-    this.before = false;
+    /** @type {import("./model.js").Run} */
+    this.run = "after";
     /** @type {Uint8Array | undefined} */
     this.found = undefined;
     /** @type {TreeNode | undefined} */
     this.pointed = undefined;
     /** @type {TreeNode | undefined} */
     this.chosen = undefined;
-    /** @type {Box[][]} */
+    /** @type {import("./layout.js").Box[][]} */
     this.rows = [];
     /** Counts the layouts that have begun. */
     this.layout = 0;
-    this.hues = model.data.modules.map((module, i) =>
-      module === model.data.program ? HUES[0] : module === "" ? -1 : HUES[1 + i % (HUES.length - 1)]
-    );
     this.#listen();
+  }
+
+  get tree() {
+    if (!this.shown) throw new Error("no stacks are shown yet");
+    return this.shown;
+  }
+
+  get zoomed() {
+    return this.zoomedOn ?? this.tree.root;
   }
 
   /** @param {TreeNode} node */
   value(node) {
-    return this.tree.sum(node, this.model.views[this.view].figure, this.before);
+    return this.tree.sum(node, this.model.views[this.view].figure, this.run);
   }
 
-  /** Shows another view, direction or run; what is zoomed in on stays where that is possible. */
-  show({ view = this.view, inverted = this.tree.inverted, before = this.before }) {
-    this.view = view;
-    this.before = before;
-    if (inverted !== this.tree.inverted) {
-      this.trees[Number(inverted)] ??= new Tree(this.model, inverted);
-      this.tree = this.trees[Number(inverted)];
-      this.zoomed = this.tree.root;
+  /**
+   * Shows stacks in a direction, by a view's figure of a run.
+   * @param {{ stacks: import("./stacks.js").Stacks, inverted: boolean, view: import("./model.js").ViewName,
+   *   run: import("./model.js").Run, zoom: readonly number[] }} state
+   */
+  show({ stacks, inverted, view, run, zoom }) {
+    [this.view, this.run] = [view, run];
+    const key = `${stacks.folded} ${inverted}`;
+    let tree = this.trees.get(key);
+    if (!tree) this.trees.set(key, tree = new Tree(this.model, stacks, inverted));
+    if (tree !== this.shown) {
+      this.shown = tree;
       this.chosen = this.pointed = undefined;
-      this.onPick(undefined);
     }
-    if (this.value(this.zoomed) === 0) this.zoomed = this.tree.root;
-    this.layOut();
+    let zoomed = tree.root;
+    for (const fn of zoom) {
+      const kid = tree.kids(zoomed).find((node) => node.fn === fn);
+      if (!kid) break;
+      zoomed = kid;
+    }
+    while (zoomed.parent && this.value(zoomed) === 0) zoomed = zoomed.parent;
+    this.zoomedOn = zoomed;
+    byId("reset").toggleAttribute("disabled", zoomed === tree.root);
+    return this.layOut();
   }
 
-  /** @param {TreeNode} node */
-  zoom(node) {
-    this.zoomed = node;
-    this.layOut();
+  /**
+   * Zooms in on a function, or out to it.
+   * @param {TreeNode} node
+   * @param {boolean} isChosen
+   */
+  zoom(node, isChosen) {
+    /** @type {number[]} */
+    const functions = [];
+    for (let at = node; at.parent; at = at.parent) functions.unshift(at.fn);
+    this.told.onZoom(functions, isChosen ? node.fn : -1);
     this.area.scrollTop = Math.max(0, (node.depth - 3) * BOX);
   }
 
@@ -78,53 +107,46 @@ export class Flame {
     this.draw();
   }
 
-  /** Works out the boxes, row by row, and shows them; those outside the zoomed function's are as wide as all. */
+  /** Works out the boxes, row by row, and shows them. */
   async layOut() {
+    if (!this.shown) return;
     const layout = ++this.layout;
     const slices = new Slices();
-    const width = this.area.clientWidth;
-    /** @type {Box[][]} */
-    const rows = [];
-    /** @type {TreeNode[]} */
-    const outer = [];
-    for (let node = this.zoomed.parent; node; node = node.parent) outer.unshift(node);
-    for (const node of outer) rows.push([{ node, x: 0, width }]);
-    rows.push([{ node: this.zoomed, x: 0, width }]);
-    const whole = this.value(this.zoomed);
-    for (let row = rows[rows.length - 1]; whole > 0 && row.length > 0;) {
-      /** @type {Box[]} */
-      const next = [];
-      for (const box of row) {
-        if (slices.isUsedUp) {
-          this.#present(rows);
-          await slices.rest();
-          // What is shown has changed meanwhile: somebody else lays it out.
-          if (layout !== this.layout) return;
-        }
-        let x = box.x;
-        const kids = this.tree.kids(box.node).map((node) => ({ node, value: this.value(node) }));
-        kids.sort((a, b) => b.value - a.value);
-        for (const { node, value } of kids) {
-          const wide = width * value / whole;
-          if (wide < NARROWEST) break;
-          next.push({ node, x, width: wide });
-          x += wide;
-        }
-      }
-      if (next.length > 0) rows.push(next);
-      row = next;
-    }
-    this.#present(rows);
+    const rows = await layOutRows(
+      this.shown,
+      this.zoomed,
+      this.area.clientWidth,
+      (node) => this.value(node),
+      (rows) => {
+        if (!slices.isUsedUp) return undefined;
+        this.#present(rows);
+        // What is shown may have changed meanwhile: then somebody else lays it out.
+        return slices.rest().then(() => layout !== this.layout);
+      },
+    );
+    if (rows) this.#present(rows);
   }
 
-  /** @param {Box[][]} rows */
+  /** @param {import("./layout.js").Box[][]} rows */
   #present(rows) {
     this.rows = rows;
     this.space.style.height = `${rows.length * BOX}px`;
     this.draw();
   }
 
+  /** Says how much there is beyond what is seen. */
+  #hint() {
+    const { scrollTop, clientHeight } = this.area;
+    const below = Math.ceil(this.rows.length - (scrollTop + clientHeight) / BOX - 0.2);
+    const more = byId("more");
+    more.hidden = below < 1;
+    if (below >= 1) more.textContent = `\u25be ${counted(below, "more row")}`;
+    this.area.classList.toggle("more-above", scrollTop > 4);
+    this.area.classList.toggle("more-below", below >= 1);
+  }
+
   draw() {
+    this.#hint();
     const { canvas, area } = this;
     const ratio = globalThis.devicePixelRatio || 1;
     const width = area.clientWidth;
@@ -138,20 +160,20 @@ export class Flame {
     pen.scale(ratio, ratio);
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
+    const { text: focus } = this.papers();
     const dark = isDark();
-    const focus = getComputedStyle(document.body).color;
     const first = Math.floor(area.scrollTop / BOX);
     const last = Math.min(this.rows.length, Math.ceil((area.scrollTop + height) / BOX));
     for (let row = first; row < last; row++) {
       const y = row * BOX - area.scrollTop;
       for (const { node, x, width: wide } of this.rows[row]) {
-        const missed = this.found && (node.fn < 0 || !this.found[node.fn]);
         pen.globalAlpha = row < this.zoomed.depth ? 0.55 : 1;
-        pen.fillStyle = this.#colour(node, dark, Boolean(missed));
+        const { fill, ink } = this.paint(node, dark);
+        pen.fillStyle = fill;
         pen.fillRect(x, y, Math.max(0.5, wide - GAP), BOX - GAP);
         if (wide > 24) {
-          pen.fillStyle = dark ? (missed ? "#8b93a1" : "#fff") : (missed ? "#8a8f98" : "#1b1d22");
-          pen.fillText(clipped(pen, shortName(this.name(node)), wide - 8), x + 4, y + BOX / 2);
+          pen.fillStyle = ink;
+          pen.fillText(clipped(pen, this.label(node), wide - 8), x + 4, y + BOX / 2);
         }
         if (node === this.chosen || node === this.pointed) {
           pen.globalAlpha = 1;
@@ -164,36 +186,39 @@ export class Flame {
     pen.globalAlpha = 1;
   }
 
+  /** The colours behind the graph and of what is written there. */
+  papers() {
+    const { color, backgroundColor } = getComputedStyle(byId("flame-section"));
+    return { ground: backgroundColor, text: color };
+  }
+
   /**
+   * The colours of a box.
    * @param {TreeNode} node
-   * @param {boolean} dark
-   * @param {boolean} missed
    */
-  #colour(node, dark, missed) {
-    if (missed) return dark ? "#2a2e36" : "#e8eaee";
-    if (node.fn < 0) return dark ? "#3a3f49" : "#d5d9e0";
-    if (this.model.isComparison) return this.#changeColour(node, dark);
-    const hue = this.hues[this.model.data.functions.module[node.fn]];
-    // Neighbours of one module differ a little.
-    const shade = (node.fn * 7) % 5 * 2;
-    if (hue < 0) return dark ? `hsl(220 6% ${32 + shade}%)` : `hsl(220 10% ${80 + shade}%)`;
-    const near = hue + (node.fn * 11) % 7 * 3 - 9;
-    return dark ? `hsl(${near} 45% ${31 + shade}%)` : `hsl(${near} 78% ${70 + shade}%)`;
+  paint(node, dark = isDark()) {
+    const isMissed = this.found && (node.fn < 0 || !this.found[node.fn]);
+    if (isMissed) return { fill: this.colours.missed(dark), ink: dark ? "#949cab" : "#666b75" };
+    return { fill: this.#fill(node, dark), ink: dark ? "#fff" : "#1b1d22" };
   }
 
   /**
    * @param {TreeNode} node
    * @param {boolean} dark
    */
-  #changeColour(node, dark) {
-    const { figure } = this.model.views[this.view];
-    const [was, is] = [this.tree.sum(node, figure, true), this.tree.sum(node, figure)];
-    const change = (is - was) / Math.max(1, was, is);
-    const strength = Math.sqrt(Math.abs(change));
-    const hue = change > 0 ? 4 : 214;
-    return dark
-      ? `hsl(${hue} ${8 + 62 * strength}% ${30 + 12 * strength}%)`
-      : `hsl(${hue} ${10 + 75 * strength}% ${88 - 22 * strength}%)`;
+  #fill(node, dark) {
+    if (node.fn < 0) return dark ? "#3a3f49" : "#d5d9e0";
+    if (this.model.isComparison) {
+      const { figure } = this.model.views[this.view];
+      const [was, is] = [this.tree.sum(node, figure, "before"), this.tree.sum(node, figure)];
+      // Where widths are changes, those that went up and down within one are what it is a part of.
+      const whole = this.run === "change" ? this.value(node) : Math.max(was, is);
+      return this.colours.ofChange((is - was) / Math.max(1, whole), dark);
+    }
+    if (this.found && this.model.moduleOf(node.fn) === "" && this.model.kindOf(node.fn) !== "script") {
+      return this.colours.plain(dark);
+    }
+    return this.colours.of(node.fn, dark);
   }
 
   /** @param {TreeNode} node */
@@ -202,40 +227,42 @@ export class Flame {
   }
 
   /**
-   * A function's figures in words.
+   * What is written on a box: its name, and its line where there is one.
    * @param {TreeNode} node
+   */
+  label(node) {
+    return shortName(this.name(node));
+  }
+
+  /**
+   * What is known of a function there: its share and figures, where it is, and the loaded object.
+   * @param {TreeNode} node
+   * @returns {string[]}
    */
   describe(node) {
     const view = this.model.views[this.view];
     const show = view.bytes ? bytes : count;
     const [value, all] = [this.value(node), this.value(this.tree.root)];
-    const parts = [`${show(value)}${view.bytes ? "" : " blocks"}`, `${share(value, all)} of all`];
+    /** @type {string[]} */
+    const lines = [];
+    if (this.model.isComparison) {
+      const [was, is] = [this.tree.sum(node, view.figure, "before"), this.tree.sum(node, view.figure)];
+      lines.push(`${show(was)} \u2192 ${show(is)} (${signed(is - was, show)})`);
+    } else {
+      const parts = [`${share(value, all) || "0%"} of all`, `${show(value)}${view.bytes ? "" : " blocks"}`];
+      if (view.bytes) parts.push(counted(this.tree.sum(node, view.blocks), "block"));
+      lines.push(parts.join(" \u00b7 "));
+    }
     if (this.zoomed !== this.tree.root && node.depth > this.zoomed.depth) {
-      parts.push(`${share(value, this.value(this.zoomed))} of ${this.name(this.zoomed)}`);
+      lines.push(`${share(value, this.value(this.zoomed))} of ${shortName(this.name(this.zoomed))}`);
     }
-    if (this.model.isComparison) {
-      const [was, is] = [this.tree.sum(node, view.figure, true), this.tree.sum(node, view.figure)];
-      return `${show(was)} \u2192 ${show(is)} (${signed(is - was, show)})`;
+    if (node.fn < 0) return lines;
+    const places = this.tree.places(node).map((place) => this.model.placeText(place)).filter(Boolean);
+    if (places.length > 0) {
+      lines.push(`${places[0]}${places.length > 1 ? ` and ${counted(places.length - 1, "more line")}` : ""}`);
     }
-    if (view.bytes) parts.push(counted(this.tree.sum(node, view.blocks), "block"));
-    return parts.join(" \u00b7 ");
-  }
-
-  /** The modules with most boxes' colours, for the legend. */
-  legend() {
-    const { modules } = this.model.data;
-    if (this.model.isComparison) {
-      return [
-        element("span", { className: "key grew" }, "has more now"),
-        element("span", { className: "key shrank" }, "has less"),
-      ];
-    }
-    return modules.map((module, i) => ({ module, hue: this.hues[i] })).filter(({ hue }) => hue >= 0).slice(0, 8)
-      .map(({ module, hue }) => {
-        const key = element("span", { className: "key" }, baseName(module));
-        key.style.setProperty("--hue", String(hue));
-        return key;
-      });
+    lines.push(baseName(this.model.moduleOf(node.fn)));
+    return lines;
   }
 
   /**
@@ -249,38 +276,58 @@ export class Flame {
 
   #listen() {
     const { canvas, area } = this;
+    const tell = (/** @type {TreeNode} */ node, /** @type {{ x: number, y: number }} */ at) =>
+      this.tooltip.show(at, this.name(node), this.describe(node));
     canvas.addEventListener("pointermove", (event) => {
       if (event.pointerType === "touch") return;
       const node = this.#boxAt(event);
+      if (node) tell(node, { x: event.clientX, y: event.clientY });
+      else this.tooltip.hide();
       if (node === this.pointed) return;
       this.pointed = node;
       canvas.style.cursor = node ? "pointer" : "default";
-      this.onPick(node ?? this.chosen);
       this.draw();
     });
     canvas.addEventListener("pointerleave", () => {
       this.pointed = undefined;
-      this.onPick(this.chosen);
+      this.tooltip.hide();
       this.draw();
     });
     canvas.addEventListener("click", (event) => {
       const node = this.#boxAt(event);
       if (!node) return;
-      // A finger cannot point: its first touch chooses, the second zooms.
-      const touched = /** @type {PointerEvent} */ (event).pointerType === "touch" && node !== this.chosen;
+      // A finger cannot point: its first touch chooses and tells, the second zooms.
+      const isTouch = /** @type {PointerEvent} */ (event).pointerType === "touch";
+      const isFirst = isTouch && node !== this.chosen;
       this.#choose(node);
-      if (!touched) this.zoom(node);
+      if (isTouch) tell(node, { x: event.clientX, y: event.clientY });
+      if (isFirst) return;
+      this.zoom(node, true);
     });
-    area.addEventListener("scroll", () => this.draw());
+    area.addEventListener("scroll", () => {
+      if (this.pointed) this.tooltip.hide();
+      this.draw();
+    });
+    area.addEventListener("blur", () => this.tooltip.hide());
     area.addEventListener("keydown", (event) => {
       const moves = { ArrowUp: "outer", ArrowDown: "inner", ArrowLeft: "before", ArrowRight: "after" };
       const move = moves[/** @type {keyof typeof moves} */ (event.key)];
-      if (move) this.#choose(this.#neighbour(move));
-      else if (event.key === "Enter" && this.chosen) this.zoom(this.chosen);
-      else if (event.key === "Escape" || event.key === "Backspace") this.zoom(this.zoomed.parent ?? this.tree.root);
-      else return;
+      if (move) {
+        const node = this.#neighbour(move);
+        this.#choose(node);
+        const box = this.rows[node.depth]?.find((box) => box.node === node);
+        const { left, top } = area.getBoundingClientRect();
+        const inner = left + (box ? box.x + Math.min(box.width, area.clientWidth) / 2 : 0);
+        tell(node, { x: inner, y: top + (node.depth + 1) * BOX - area.scrollTop - 8 });
+      } else if (event.key === "Enter" && this.chosen) {
+        this.zoom(this.chosen, true);
+      } else if (event.key === "Escape" || event.key === "Backspace") {
+        this.tooltip.hide();
+        this.zoom(this.zoomed.parent ?? this.tree.root, false);
+      } else return;
       event.preventDefault();
     });
+    byId("more").addEventListener("click", () => area.scrollBy({ top: area.clientHeight - 2 * BOX }));
     new ResizeObserver(() => this.layOut()).observe(area);
   }
 
@@ -298,7 +345,6 @@ export class Flame {
   /** @param {TreeNode} node */
   #choose(node) {
     this.chosen = node;
-    this.onPick(node);
     const top = node.depth * BOX;
     if (top < this.area.scrollTop) this.area.scrollTop = top;
     if (top + BOX > this.area.scrollTop + this.area.clientHeight) {

@@ -1,382 +1,26 @@
-// The page: puts the parts together and passes on what the reader chooses.
-import { baseName, byId, bytes, count, counted, element, isDark, share, shortName, signed, Slices } from "./format.js";
+// The page: puts the parts together. What the reader has chosen is one state, which the address has too; whoever
+// changes it says what, and the parts that show it are drawn again.
+import { byId, choices, isDark, press, Slices } from "./dom.js";
 import { Flame } from "./flame.js";
+import { bytes, count, counted, share } from "./format.js";
+import { readState, writeState } from "./hash.js";
+import { drawHead } from "./head.js";
 import { Model, readData } from "./model.js";
-import { Table } from "./table.js";
-import { drawTimeline } from "./timeline.js";
+import { Panel } from "./panel.js";
+import { sandwichView } from "./sandwich.js";
+import { stackView } from "./stack.js";
+import { Stacks } from "./stacks.js";
+import { graphSvg, saveText } from "./svg.js";
+import { Tabs } from "./tabs.js";
+import { makeTimeline } from "./timeline.js";
+import { Tooltip } from "./tooltip.js";
 
-/** @typedef {import("./model.js").ViewName} ViewName */
+/** @typedef {import("./hash.js").ViewState} ViewState */
 
 /** What a search may take until the reader has typed on, milliseconds. */
 const TYPING = 120;
-
-/** @param {Model} model */
-function drawHead(model) {
-  const { data } = model;
-  byId("title").textContent = data.title;
-  byId("facts").textContent = data.facts.join(" \u00b7 ");
-  byId("notes").append(...data.notes.map((note) => element("li", {}, note)));
-  /** @type {[string, string, (n: number) => string][]} */
-  const cards = [
-    ["Allocations", "allocations", count],
-    ["Allocated", "bytes", bytes],
-    ["Peak", "peakBytes", bytes],
-    [data.live, "liveBytes", bytes],
-    ["Temporary", "temporary", count],
-  ];
-  byId("cards").append(...cards.map(([title, figure, show]) => {
-    const is = data.totals[figure];
-    const was = data.before?.[figure];
-    const change = was === undefined ? 0 : is - was;
-    const note = was === undefined
-      ? figure === "liveBytes"
-        ? `in ${counted(data.totals.liveCount, "block")}`
-        : figure === "temporary"
-        ? `${share(is, data.totals.allocations) || "0%"} of allocations`
-        : ""
-      : change === 0
-      ? "the same"
-      : `${signed(change, show)}${was > 0 ? ` (${signed(100 * change / was, (n) => n.toFixed(1))}%)` : ""}`;
-    return element(
-      "div",
-      { className: "card" },
-      element("dt", {}, title),
-      element("dd", {}, show(is)),
-      element("p", { className: change > 0 ? "worse" : change < 0 ? "better" : "" }, note),
-    );
-  }));
-}
-
-/**
- * The stack of a call path, beside the table.
- * @param {Model} model
- * @param {number | undefined} path
- * @param {(text: string) => void} find
- */
-function drawStack(model, path, find) {
-  const into = byId("stack");
-  if (path === undefined) {
-    into.replaceChildren(element("p", { className: "empty" }, "No call path is chosen."));
-    return;
-  }
-  const { functions } = model.data;
-  const frames = model.stack(path).map((place) => {
-    const fn = model.data.places.fn[place];
-    const where = model.placeText(place);
-    const module = baseName(model.data.modules[functions.module[fn]] ?? "");
-    return element(
-      "li",
-      {},
-      element("button", {
-        className: "frame",
-        title: `Search for ${functions.name[fn]}`,
-        onclick: () => find(functions.name[fn]),
-      }, shortName(functions.name[fn])),
-      element(
-        "span",
-        { className: "where", title: where },
-        [where && baseName(where), module].filter(Boolean).join(" \u00b7 "),
-      ),
-    );
-  });
-  const figures = (/** @type {boolean} */ before) =>
-    [
-      `${bytes(model.column("bytes", before)[path])} in ${
-        counted(model.column("allocations", before)[path], "allocation")
-      }`,
-      `${bytes(model.column("peakBytes", before)[path])} at the peak`,
-      `${bytes(model.column("liveBytes", before)[path])} live`,
-      `${count(model.column("temporary", before)[path])} temporary`,
-    ].join(", ");
-  into.replaceChildren(
-    element("h3", {}, "Stack"),
-    element("p", { className: "figures" }, `${model.isComparison ? "Later: " : ""}${figures(false)}`),
-    ...model.isComparison ? [element("p", { className: "figures" }, `Earlier: ${figures(true)}`)] : [],
-    frames.length > 0 ? element("ol", {}, ...frames) : element("p", { className: "empty" }, "No frame was kept."),
-    ...histogram(model, [path]),
-  );
-}
-
-/**
- * How large the requests of some call paths were, as bars.
- * @param {Model} model
- * @param {readonly number[]} paths
- */
-function histogram(model, paths) {
-  const { sizes } = model.data;
-  if (!sizes) return [];
-  const sums = sizes.names.map((_, i) => paths.reduce((sum, p) => sum + sizes.requests[p][i], 0));
-  const all = sums.reduce((sum, n) => sum + n, 0);
-  const most = Math.max(1, ...sums);
-  const slack = paths.reduce((sum, p) => sum + sizes.slack[p], 0);
-  const bars = sums.flatMap((n, i) => {
-    if (n === 0) return [];
-    const bar = element("span", { className: "size-bar" });
-    bar.style.width = `${100 * n / most}%`;
-    return [
-      element("span", { className: "figure" }, sizes.names[i]),
-      element("span", { className: "size-track" }, bar),
-      element("span", { className: "figure" }, `${count(n)} \u00b7 ${share(n, all)}`),
-    ];
-  });
-  const known = paths.every((p) => sizes.slack[p] >= 0);
-  return [
-    element("h3", {}, "Sizes of requests"),
-    element("div", { className: "sizes" }, ...bars),
-    element(
-      "p",
-      { className: "where" },
-      known
-        ? `Slack: the allocator gave ${bytes(slack)} beyond what was asked for.`
-        : "Slack is not known: the allocator does not tell.",
-    ),
-  ];
-}
-
-/** @param {number} n */
-const growth = (n) => n > 0 ? "worse" : n < 0 ? "better" : "";
-
-/** The column of a table of call paths that shows a view. */
-const VIEW_COLUMNS = { peak: 0, allocated: 1, live: 3, temporary: 4 };
-
-/**
- * Columns of a table of call paths.
- * @param {Model} model
- * @returns {import("./table.js").Column<number>[]}
- */
-function pathColumns(model) {
-  const { functions } = model.data;
-  const name = (/** @type {number} */ p) => model.innermost(p) < 0 ? "(not kept)" : functions.name[model.innermost(p)];
-  const called = { title: "Function", text: (/** @type {number} */ p) => shortName(name(p)), by: name, hint: name };
-  /** @type {[string, string, (n: number) => string, boolean][]} */
-  const figures = [
-    ["Peak", "peakBytes", bytes, false],
-    ["Allocated", "bytes", bytes, false],
-    ["Allocations", "allocations", count, true],
-    ["Live", "liveBytes", bytes, true],
-    ["Temporary", "temporary", count, true],
-  ];
-  return [
-    ...figures.map(([title, figure, show, wide]) => {
-      const [is, was] = [model.column(figure), model.column(figure, true)];
-      const change = (/** @type {number} */ p) => model.isComparison ? is[p] - was[p] : is[p];
-      return {
-        title,
-        wide,
-        figures: true,
-        text: (/** @type {number} */ p) => model.isComparison ? signed(change(p), show) : show(is[p]),
-        by: change,
-        hint: (/** @type {number} */ p) =>
-          model.isComparison ? `${show(was[p])} \u2192 ${show(is[p])}` : `${count(is[p])}`,
-        mark: (/** @type {number} */ p) => model.isComparison ? growth(change(p)) : is[p] === 0 ? "none" : "",
-      };
-    }),
-    called,
-  ];
-}
-
-/** @typedef {{ fn: number, self: Float64Array, all: Float64Array }} FunctionRow */
-
-/**
- * Functions with what they allocate themselves and what goes through them.
- * @param {Model} model
- * @returns {FunctionRow[]}
- */
-function functionRows(model) {
-  const figures = ["peakBytes", "bytes", "liveBytes"].map((name) => model.column(name));
-  /** @type {FunctionRow[]} */
-  const rows = model.data.functions.name.map((_, fn) => ({
-    fn,
-    self: new Float64Array(figures.length),
-    all: new Float64Array(figures.length),
-  }));
-  const seen = new Int32Array(rows.length).fill(-1);
-  for (let p = 0; p < model.paths; p++) {
-    for (let at = model.starts[p]; at < model.starts[p + 1]; at++) {
-      const fn = model.functions[at];
-      // A function that calls itself has its call path once.
-      if (seen[fn] === p) continue;
-      seen[fn] = p;
-      figures.forEach((column, i) => rows[fn].all[i] += column[p]);
-    }
-    const inner = model.innermost(p);
-    if (inner >= 0) figures.forEach((column, i) => rows[inner].self[i] += column[p]);
-  }
-  return rows;
-}
-
-/**
- * Columns of the table of functions.
- * @param {Model} model
- * @returns {import("./table.js").Column<FunctionRow>[]}
- */
-function functionColumns(model) {
-  const figure = (
-    /** @type {string} */ title,
-    /** @type {"self" | "all"} */ part,
-    /** @type {number} */ i,
-    wide = false,
-  ) => ({
-    title,
-    wide,
-    figures: true,
-    text: (/** @type {FunctionRow} */ row) => bytes(row[part][i]),
-    by: (/** @type {FunctionRow} */ row) => row[part][i],
-    mark: (/** @type {FunctionRow} */ row) => row[part][i] === 0 ? "none" : "",
-  });
-  return [
-    figure("Peak, self", "self", 0),
-    figure("with callees", "all", 0),
-    figure("Allocated, self", "self", 1, true),
-    figure("with callees", "all", 1, true),
-    figure("Live, self", "self", 2, true),
-    {
-      title: "Function",
-      text: (row) => shortName(model.functionName(row.fn)),
-      by: (row) => model.functionName(row.fn),
-      hint: (row) => model.functionName(row.fn),
-    },
-    {
-      title: "Module",
-      wide: true,
-      text: (row) => baseName(model.moduleOf(row.fn)),
-      by: (row) => model.moduleOf(row.fn),
-      hint: (row) => model.moduleOf(row.fn),
-    },
-  ];
-}
-
-/**
- * Columns of the table of threads.
- * @returns {import("./table.js").Column<Readonly<Record<string, string | number>>>[]}
- */
-function threadColumns() {
-  /** @type {[string, string, (n: number) => string, boolean][]} */
-  const figures = [
-    ["Allocated", "bytes", bytes, false],
-    ["Allocations", "allocations", count, false],
-    ["Frees", "frees", count, true],
-    ["Live", "liveBytes", bytes, false],
-    ["Temporary", "temporary", count, true],
-    ["Freed by others", "freedByOthersBytes", bytes, true],
-  ];
-  return [
-    ...figures.map(([title, figure, show, wide]) => ({
-      title,
-      wide,
-      figures: true,
-      text: (/** @type {Readonly<Record<string, string | number>>} */ row) => show(Number(row[figure])),
-      by: (/** @type {Readonly<Record<string, string | number>>} */ row) => Number(row[figure]),
-    })),
-    {
-      title: "Kernel's number",
-      wide: true,
-      figures: true,
-      text: (row) => String(row.tid),
-      by: (row) => Number(row.tid),
-    },
-    { title: "Thread", text: (row) => String(row.name) || "(no name)", by: (row) => String(row.name) },
-  ];
-}
-
-/**
- * The tables under their tabs; each is made when its tab is chosen.
- * @param {Model} model
- * @param {(text: string) => void} find
- */
-function makeTables(model, find) {
-  /** @type {Table<any> | undefined} */
-  let table;
-  /** @type {ReturnType<Model["search"]> | undefined} */
-  let found;
-  const live = model.column("liveBytes");
-  const paths = Array.from({ length: model.paths }, (_, p) => p);
-  const leaks = paths.filter((p) => live[p] > 0);
-  const tabs = [
-    { id: "paths", title: `Call paths`, count: paths.length },
-    ...model.isComparison ? [] : [
-      { id: "functions", title: "Functions", count: model.data.functions.name.length },
-      { id: "leaks", title: model.data.live, count: leaks.length },
-      { id: "threads", title: "Threads", count: model.data.threads?.length ?? 0 },
-      ...model.data.sizes ? [{ id: "sizes", title: "Sizes", count: -1 }] : [],
-    ],
-  ];
-  let shown = "paths";
-  /** @type {ViewName} */
-  let view = model.data.view;
-  const make = (/** @type {string} */ id) => {
-    const into = byId("table");
-    const onChoose = (/** @type {number | undefined} */ path) => drawStack(model, path, find);
-    if (id === "paths") {
-      return new Table(into, pathColumns(model), paths, {
-        sortBy: VIEW_COLUMNS[view],
-        onChoose,
-        name: "Call paths",
-      });
-    }
-    if (id === "leaks") {
-      return new Table(into, pathColumns(model), leaks, { sortBy: VIEW_COLUMNS.live, onChoose, name: model.data.live });
-    }
-    if (id === "functions") {
-      const columns = functionColumns(model);
-      return new Table(into, columns, functionRows(model), { sortBy: 0, name: "Functions" });
-    }
-    return new Table(into, threadColumns(), model.data.threads ?? [], { sortBy: 0, name: "Threads" });
-  };
-  const showSizes = () =>
-    byId("table").replaceChildren(...histogram(model, found ? paths.filter((p) => found?.paths[p] === 1) : paths));
-  const filter = () => {
-    if (shown === "sizes") showSizes();
-    else if (shown === "functions") table?.keep((row) => !found || found.functions[row.fn] === 1);
-    else if (shown !== "threads") table?.keep((path) => !found || found.paths[path] === 1);
-  };
-  const show = (/** @type {string} */ id) => {
-    shown = id;
-    table = id === "sizes" ? undefined : make(id);
-    const hasStack = id === "paths" || id === "leaks";
-    byId("stack").hidden = !hasStack;
-    byId("beside").classList.toggle("alone", !hasStack);
-    for (const button of byId("tabs").children) {
-      button.setAttribute("aria-selected", String(button.id === `tab-${id}`));
-    }
-    if (found || id === "sizes") filter();
-  };
-  byId("tabs").append(
-    ...tabs.map(({ id, title, count: n }) =>
-      element(
-        "button",
-        {
-          id: `tab-${id}`,
-          role: "tab",
-          "aria-controls": "table",
-          onclick: () => show(id),
-        },
-        title,
-        element("span", { className: "count", hidden: n < 0 }, count(n)),
-      )
-    ),
-  );
-  byId("tabs").addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const next = step && document.activeElement?.[step > 0 ? "nextElementSibling" : "previousElementSibling"];
-    if (!(next instanceof HTMLElement)) return;
-    next.focus();
-    next.click();
-  });
-  show("paths");
-  return {
-    /** @param {ReturnType<Model["search"]> | undefined} result */
-    mark(result) {
-      found = result;
-      filter();
-    },
-    /** @param {ViewName} chosen */
-    sortBy(chosen) {
-      view = chosen;
-      if (shown === "paths") table?.sort(VIEW_COLUMNS[view]);
-    },
-  };
-}
+/** Share of what was allocated from which on the user's own code is shown first. */
+const ENOUGH_OWN = 0.01;
 
 /**
  * A pattern from what was typed: a regular expression, or the text itself where it is none.
@@ -386,8 +30,32 @@ function patternOf(text) {
   try {
     return { pattern: new RegExp(text, /[A-Z]/.test(text) ? "" : "i"), isLiteral: false };
   } catch {
-    return { pattern: new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i"), isLiteral: true };
+    return { pattern: new RegExp(escaped(text), "i"), isLiteral: true };
   }
+}
+
+/** @param {string} text */
+function escaped(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+/**
+ * The state that the page begins with.
+ * @param {Model} model
+ * @param {Stacks} own
+ * @returns {ViewState}
+ */
+function firstState(model, own) {
+  const { ends, view } = model.data;
+  const allocated = model.column("bytes");
+  let [all, known] = [0, 0];
+  ends.forEach((end, p) => {
+    all += allocated[p];
+    if (end >= 0 && own.last[end] >= 0) known += allocated[p];
+  });
+  const code = known > all * ENOUGH_OWN ? "own" : "all";
+  const run = model.isComparison ? "change" : "after";
+  return { view, code, dir: "outer", run, q: "", tab: "paths", sort: "", zoom: "", fn: "", path: "", rss: "1" };
 }
 
 async function start() {
@@ -396,38 +64,55 @@ async function start() {
   await slices.rest();
   const model = new Model(data);
   drawHead(model);
+  const own = new Stacks(model, true);
+  /** @type {Stacks | undefined} */
+  let whole;
+  const defaults = firstState(model, own);
   await slices.rest();
-  if (!drawTimeline(byId("timeline"), model.data)) byId("timeline-section").hidden = true;
-  const details = byId("details");
-  const flame = new Flame(model, (node) => {
-    details.replaceChildren(
-      ...node
-        ? [
-          element("strong", {}, shortName(flame.name(node))),
-          element("span", { className: "figures" }, flame.describe(node)),
-          element("span", { className: "where" }, node.fn < 0 ? "" : model.moduleOf(node.fn)),
-        ]
-        : [element("span", { className: "where" }, "Point at a function, or choose one with the arrow keys.")],
-    );
-  });
-  const search = /** @type {HTMLInputElement} */ (byId("search"));
-  await slices.rest();
-  const tables = makeTables(model, (text) => find(`^${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`));
-  const answer = byId("matched");
-  /** @type {ReturnType<Model["search"]> | undefined} */
-  let result;
+
+  let state = readState(defaults);
+  /** @type {import("./model.js").Found | undefined} */
+  let found;
   let note = "";
+  const stacks = () => state.code === "own" ? own : whole ??= new Stacks(model, false);
+  const view = () => /** @type {import("./model.js").ViewName} */ (state.view in model.views ? state.view : data.view);
+  const run = () => /** @type {import("./model.js").Run} */ (model.isComparison ? state.run : "after");
+
+  const tooltip = new Tooltip();
+  const timeline = makeTimeline(data, tooltip, (shown) => set({ rss: shown ? "1" : "0" }));
+  byId("timeline-section").hidden = !timeline;
+  byId("top").classList.toggle("alone", !timeline);
+  const flame = new Flame(model, tooltip, {
+    onZoom: (zoomed, fn) => set({ zoom: zoomed.join("."), ...fn >= 0 && { fn: String(fn) } }, fn >= 0),
+  });
+  const tabs = new Tabs(model, {
+    onTab: (tab) => set({ tab, sort: "" }),
+    onSort: (sort) => set({ sort }),
+    onRow: (row) => set({ path: String(row.paths[0]), fn: "" }, true),
+    onFunction: (fn) => set({ fn: String(fn) }, true),
+  });
+  const panel = new Panel(() => {});
+  const search = /** @type {HTMLInputElement} */ (byId("search"));
+
+  const find = () => {
+    const text = state.q.trim();
+    const { pattern, isLiteral } = patternOf(text);
+    found = text ? model.search(pattern) : undefined;
+    note = isLiteral ? "no regular expression, taken as it stands: " : "";
+    if (search.value !== state.q) search.value = state.q;
+    byId("clear").hidden = !text;
+  };
+
   const tell = () => {
-    if (!result) {
-      answer.textContent = "";
-      return;
-    }
-    const { figure, bytes: isBytes } = model.views[flame.view];
-    const column = model.column(figure, flame.before);
+    const answer = byId("matched");
+    answer.hidden = !found;
+    if (!found) return;
+    const { figure, bytes: isBytes } = model.views[view()];
+    const column = model.column(figure, run());
     let [sum, all, n] = [0, 0, 0];
     for (let p = 0; p < model.paths; p++) {
       all += Math.max(0, column[p]);
-      if (result.paths[p]) {
+      if (found.paths[p]) {
         sum += Math.max(0, column[p]);
         n++;
       }
@@ -436,53 +121,129 @@ async function start() {
       counted(n, "call path")
     }`;
   };
-  const look = async () => {
-    const text = search.value.trim();
+
+  const showPanel = (/** @type {boolean} */ isAsked) => {
+    const onFunction = (/** @type {number} */ fn) => set({ fn: String(fn) }, true);
+    const fn = state.fn === "" ? -1 : Number(state.fn);
+    if (fn >= 0 && fn < data.functions.name.length) {
+      const onFind = (/** @type {string} */ name) => set({ q: `^${escaped(name)}$` });
+      const onUnfold = () => set({ code: "all" });
+      const context = { model, stacks: stacks(), view: view(), run: run(), onFunction, onFind, onUnfold };
+      panel.show("function", sandwichView(context, fn), isAsked);
+      return;
+    }
+    const row = tabs.rowOf(state.path === "" ? -1 : Number(state.path));
+    if (row) panel.show("stack", stackView({ model, stacks: stacks(), onFunction }, row, view()), isAsked);
+    else panel.showNothing(tabs.hasPaths ? "stack" : "function");
+  };
+
+  /**
+   * Draws what depends on the parts of the state that have changed.
+   * @param {ReadonlySet<string>} changed
+   * @param {boolean} isAsked
+   */
+  const draw = async (changed, isAsked) => {
+    const has = (/** @type {(keyof ViewState)[]} */ ...names) => names.some((name) => changed.has(name));
     const slices = new Slices();
-    const { pattern, isLiteral } = patternOf(text);
-    result = text ? model.search(pattern) : undefined;
-    note = isLiteral ? "no regular expression, taken as it stands: " : "";
-    tell();
-    byId("clear").hidden = !text;
-    if (slices.isUsedUp) await slices.rest();
-    flame.mark(result?.functions);
-    if (slices.isUsedUp) await slices.rest();
-    tables.mark(result);
+    const before = state;
+    for (const name of /** @type {const} */ (["view", "code", "dir", "run"])) {
+      press(byId(name), name === "view" ? view() : state[name]);
+    }
+    if (has("q")) find();
+    if (has("q", "view", "run")) tell();
+    if (has("rss")) timeline?.(state.rss === "1");
+    if (has("view", "code", "q", "tab", "run") || has("sort") && tabs.sorted !== state.sort) {
+      if (slices.isUsedUp) await slices.rest();
+      if (before !== state) return;
+      const tab = tabs.has(state.tab) ? state.tab : "paths";
+      tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found });
+    }
+    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort")) {
+      if (slices.isUsedUp) await slices.rest();
+      if (before !== state) return;
+      showPanel(isAsked);
+    }
+    if (has("q", "code")) {
+      if (slices.isUsedUp) await slices.rest();
+      if (before !== state) return;
+      flame.mark(found && stacks().lit(found));
+    }
+    if (has("code")) byId("legend").replaceChildren(...flame.colours.legend(stacks()));
+    if (has("view", "code", "dir", "run", "zoom")) {
+      if (slices.isUsedUp) await slices.rest();
+      if (before !== state) return;
+      const zoom = state.zoom === "" ? [] : state.zoom.split(".").map(Number);
+      await flame.show({ stacks: stacks(), inverted: state.dir === "inner", view: view(), run: run(), zoom });
+    }
   };
-  const find = (/** @type {string} */ text) => {
-    search.value = text;
-    look();
+
+  /** What has changed and is not drawn yet. */
+  const due = new Set();
+
+  /**
+   * Changes the state.
+   * @param {Partial<ViewState>} change
+   * @param {boolean} [isAsked] whether the reader wants to see the panel
+   */
+  const set = (change, isAsked = false) => {
+    const next = { ...state, ...change };
+    // Zooming is in one graph: another has other functions on the way.
+    if (change.zoom === undefined && (next.code !== state.code || next.dir !== state.dir)) next.zoom = "";
+    for (const name of /** @type {(keyof ViewState)[]} */ (Object.keys(next))) {
+      if (next[name] !== state[name]) due.add(name);
+    }
+    state = next;
+    writeState(state, defaults);
+    const changed = new Set(due);
+    if (isAsked) changed.add("fn");
+    return draw(changed, isAsked).then(() => {
+      if (state === next) due.clear();
+    });
   };
+
+  choices(
+    byId("view"),
+    Object.entries(model.views).map(([id, { title }]) => [id, title]),
+    (id) => set({ view: id, sort: "" }),
+  );
+  choices(byId("code"), [
+    ["own", "Your code", "Fold away libraries, runtimes and interpreters"],
+    ["all", "All frames", "Every function on the stacks"],
+  ], (id) => set({ code: id }));
+  byId("code").hidden = model.own.every((is) => is === 1) || model.own.every((is) => is === 0);
+  choices(byId("dir"), [["outer", "Callers first"], ["inner", "Allocators first"]], (id) => set({ dir: id }));
+  choices(byId("panel-kind"), [["stack", "Stack"], ["function", "Callers and callees"]], (id) => {
+    if (id === "stack") set({ fn: "" }, true);
+    else {
+      const row = tabs.rowOf(state.path === "" ? -1 : Number(state.path));
+      if (row && row.lead >= 0) set({ fn: String(data.places.fn[row.lead]) }, true);
+      else panel.showNothing("function");
+    }
+  });
+  if (model.isComparison) {
+    choices(byId("run"), [
+      ["change", "What changed alone", "As wide as the change, up or down"],
+      ["after", "Sized by the later run"],
+      ["before", "by the earlier"],
+    ], (id) => set({ run: id }));
+  }
   let typing = 0;
   search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(look, TYPING);
+    typing = setTimeout(() => set({ q: search.value }), TYPING);
   });
   search.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") look();
-    if (event.key === "Escape") find("");
+    if (event.key === "Enter") set({ q: search.value });
+    if (event.key === "Escape") set({ q: "" });
   });
-  byId("clear").addEventListener("click", () => find(""));
-  choices("views", Object.entries(model.views).map(([id, view]) => [id, view.title]), data.view, (id) => {
-    flame.show({ view: /** @type {ViewName} */ (id) });
-    tables.sortBy(/** @type {ViewName} */ (id));
-    tell();
+  byId("clear").addEventListener("click", () => set({ q: "" }));
+  byId("reset").addEventListener("click", () => set({ zoom: "" }));
+  byId("save").addEventListener("click", () => {
+    const name = `${data.title.split(/[\s/]+/).filter(Boolean)[0] ?? "heaptap"}-${view()}.svg`;
+    saveText(name, graphSvg(flame, `${data.title} \u00b7 ${model.views[view()].title}`));
   });
-  choices(
-    "direction",
-    [["outer", "Callers first"], ["inner", "Allocators first"]],
-    "outer",
-    (id) => flame.show({ inverted: id === "inner" }),
-  );
-  if (model.isComparison) {
-    choices("run", [["after", "Sized by the later run"], ["before", "by the earlier"]], "after", (id) => {
-      flame.show({ before: id === "before" });
-      tell();
-    });
-  }
-  byId("legend").append(...flame.legend());
-  byId("reset").addEventListener("click", () => flame.zoom(flame.tree.root));
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") tooltip.hide();
     if (event.key !== "/" || event.target === search) return;
     event.preventDefault();
     search.focus();
@@ -492,31 +253,10 @@ async function start() {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     flame.draw();
   });
-  flame.onPick(undefined);
-  await flame.layOut();
+  addEventListener("hashchange", () => set(readState(defaults)));
+  for (const name of Object.keys(state)) due.add(name);
+  await set({});
   document.body.dataset.ready = "1";
-}
-
-/**
- * A group of buttons of which one is chosen.
- * @param {string} into
- * @param {readonly (readonly string[])[]} options
- * @param {string} chosen
- * @param {(id: string) => void} onChange
- */
-function choices(into, options, chosen, onChange) {
-  const group = byId(into);
-  group.hidden = false;
-  group.append(...options.map(([id, title]) =>
-    element("button", {
-      id: `${into}-${id}`,
-      "aria-pressed": id === chosen,
-      onclick: () => {
-        for (const button of group.children) button.setAttribute("aria-pressed", String(button.id === `${into}-${id}`));
-        onChange(id);
-      },
-    }, title)
-  ));
 }
 
 start().catch((error) => {

@@ -1,8 +1,15 @@
-// The page's data: call paths with their stacks and figures, and what a search finds in them.
+// The page's data: call paths with their figures, names, and what a search finds in them.
 
 /** @typedef {import("./data.ts").PageData} PageData */
 /** @typedef {import("../../profile/views.ts").ViewName} ViewName */
 /** @typedef {{ title: string, figure: string, blocks: string, bytes: boolean }} View */
+/** @typedef {"after" | "before" | "change"} Run */
+/** @typedef {ReturnType<Model["search"]>} Found */
+
+/** The figures that call paths are added up by. */
+export const SUMMED = ["bytes", "peakBytes", "liveBytes", "temporary", "allocations", "peakCount", "liveCount"];
+/** @type {readonly Run[]} */
+const RUNS = ["after", "before", "change"];
 
 /**
  * Unpacks the data that stand in the page.
@@ -15,7 +22,6 @@ export async function readData() {
   return JSON.parse(await new Response(stream).text());
 }
 
-/** Call paths as flat arrays. Path `p` has the places `places[starts[p]]` to `places[starts[p + 1] - 1]`, the outermost first. */
 export class Model {
   /** @param {PageData} data */
   constructor(data) {
@@ -29,41 +35,59 @@ export class Model {
       live: { title: data.live, figure: "liveBytes", blocks: "liveCount", bytes: true },
       temporary: { title: "Temporary", figure: "temporary", blocks: "temporary", bytes: false },
     };
-    const { back, place } = data.nodes;
-    const depth = new Uint32Array(back.length);
-    back.forEach((steps, node) => depth[node] = steps === 0 ? 1 : depth[node - steps] + 1);
-    this.starts = new Uint32Array(this.paths + 1);
-    data.ends.forEach((node, p) => this.starts[p + 1] = this.starts[p] + (node < 0 ? 0 : depth[node]));
-    this.places = new Uint32Array(this.starts[this.paths]);
-    data.ends.forEach((end, p) => {
-      let node = end;
-      for (let at = this.starts[p + 1] - 1; at >= this.starts[p]; at--) {
-        this.places[at] = place[node];
-        node -= back[node];
-      }
-    });
-    /** The function of each place, as `places` has them. */
-    this.functions = this.places.map((place) => data.places.fn[place]);
+    /** Which functions the user wrote. */
+    this.own = Uint8Array.from(data.functions.kind, (kind) => Number(["own", "script"].includes(data.kinds[kind])));
+    /** @type {Map<string, readonly number[]>} */
+    this.known = new Map();
+    /** @type {Float64Array[] | undefined} */
+    this.summed = undefined;
   }
 
   /**
-   * A column of figures, of the later run unless `before`; zeroes when it was not recorded.
+   * A column of figures; zeroes when it was not recorded. Of a change it is how large that is, up or down.
    * @param {string} name
-   * @param {boolean} [before]
+   * @param {Run} [run]
    * @returns {readonly number[]}
    */
-  column(name, before = false) {
-    return (before ? this.data.figuresBefore : this.data.figures)?.[name] ?? new Array(this.paths).fill(0);
+  column(name, run = "after") {
+    const { figures, figuresBefore } = this.data;
+    const key = `${run} ${name}`;
+    let column = this.known.get(key);
+    if (!column) {
+      if (run === "change") {
+        const [was, is] = [this.column(name, "before"), this.column(name)];
+        column = is.map((n, p) => Math.abs(n - was[p]));
+      } else column = (run === "before" ? figuresBefore : figures)?.[name] ?? new Array(this.paths).fill(0);
+      this.known.set(key, column);
+    }
+    return column;
   }
 
   /**
-   * What a place in the source is called.
-   * @param {number} place
+   * Whether any figure of a path differs between two runs.
+   * @param {number} path
    */
-  placeText(place) {
-    const file = this.data.files[this.data.places.file[place]];
-    const line = this.data.places.line[place];
-    return file ? `${file}${line > 0 ? `:${line}` : ""}` : "";
+  hasChanged(path) {
+    const { figures, figuresBefore } = this.data;
+    return figuresBefore !== undefined &&
+      Object.keys(figuresBefore).some((name) => figures[name]?.[path] !== figuresBefore[name][path]);
+  }
+
+  /** The columns that trees add up, of each run that there is. */
+  get columns() {
+    // What was freed more often than allocated since a moment has less than nothing: no width shows that.
+    return this.summed ??= (this.isComparison ? RUNS : RUNS.slice(0, 1)).flatMap((run) =>
+      SUMMED.map((name) => Float64Array.from(this.column(name, run), (n) => Math.max(0, n)))
+    );
+  }
+
+  /**
+   * The place of a figure among `columns`.
+   * @param {string} name
+   * @param {Run} [run]
+   */
+  columnOf(name, run = "after") {
+    return SUMMED.indexOf(name) + RUNS.indexOf(run) * SUMMED.length;
   }
 
   /** @param {number} fn */
@@ -76,28 +100,27 @@ export class Model {
     return this.data.modules[this.data.functions.module[fn]];
   }
 
-  /**
-   * The function that called the allocator; -1 when no frame is known.
-   * @param {number} path
-   */
-  innermost(path) {
-    return this.starts[path + 1] > this.starts[path] ? this.functions[this.starts[path + 1] - 1] : -1;
+  /** @param {number} fn */
+  kindOf(fn) {
+    return this.data.kinds[this.data.functions.kind[fn]];
   }
 
   /**
-   * The places of a path, the innermost first.
-   * @param {number} path
+   * Where a place is, `/src/file.c:12`; "" when that is not known.
+   * @param {number} place
    */
-  stack(path) {
-    return [...this.places.subarray(this.starts[path], this.starts[path + 1])].reverse();
+  placeText(place) {
+    const file = this.data.files[this.data.places.file[place]];
+    const line = this.data.places.line[place];
+    return file ? `${file}${line > 0 ? `:${line}` : ""}` : "";
   }
 
   /**
-   * What a pattern finds: functions by name or module, places by file, and the call paths that go through them.
+   * What a pattern finds: functions by name or module, places by file too, and the call paths that go through them.
    * @param {RegExp} pattern
    */
   search(pattern) {
-    const { modules, files, functions, places } = this.data;
+    const { modules, files, functions, places, nodes, ends } = this.data;
     const inModules = modules.map((module) => pattern.test(module));
     const inFiles = files.map((file) => file !== "" && pattern.test(file));
     const inFunctions = Uint8Array.from(
@@ -106,15 +129,12 @@ export class Model {
     );
     const inPlaces = Uint8Array.from(places.fn, (fn, place) => inFunctions[fn] | Number(inFiles[places.file[place]]));
     inPlaces.forEach((found, place) => inFunctions[places.fn[place]] |= found);
-    const inPaths = new Uint8Array(this.paths);
-    for (let p = 0; p < this.paths; p++) {
-      for (let at = this.starts[p]; at < this.starts[p + 1]; at++) {
-        if (inPlaces[this.places[at]]) {
-          inPaths[p] = 1;
-          break;
-        }
-      }
-    }
-    return { functions: inFunctions, paths: inPaths };
+    const inNodes = new Uint8Array(nodes.place.length);
+    nodes.place.forEach((place, node) => {
+      const { [node]: back } = nodes.back;
+      inNodes[node] = inPlaces[place] | (back === 0 ? 0 : inNodes[node - back]);
+    });
+    const inPaths = Uint8Array.from(ends, (node) => node < 0 ? 0 : inNodes[node]);
+    return { functions: inFunctions, places: inPlaces, paths: inPaths };
   }
 }

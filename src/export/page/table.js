@@ -1,14 +1,17 @@
 // A table of any length: only the rows that are seen are in the page.
-import { element } from "./format.js";
+import { element } from "./dom.js";
 
 /**
- * A column: text for people, and a figure or text to sort by. `wide` ones are left out on a phone.
+ * A column: text for people, or what stands in its cells, and a figure or text to sort by. `wide` ones are left out on a
+ * phone, `extra` ones where the table is not wide.
  * @template R
- * @typedef {{ title: string, text: (row: R) => string, by: (row: R) => number | string, figures?: boolean,
- *   wide?: boolean, mark?: (row: R) => string, hint?: (row: R) => string }} Column
+ * @typedef {{ id: string, title: string, text: (row: R) => string, by: (row: R) => number | string, figures?: boolean,
+ *   wide?: boolean, extra?: boolean, track?: string | undefined, cell?: (row: R) => Node[], mark?: (row: R) => string,
+ *   hint?: (row: R) => string }} Column
  */
 
-const ROW = 28;
+/** Height of a row: of one line, or of two. */
+const ROW = { 1: 30, 2: 46 };
 
 /** @template R */
 export class Table {
@@ -16,17 +19,17 @@ export class Table {
    * @param {HTMLElement} into
    * @param {readonly Column<R>[]} columns
    * @param {readonly R[]} rows
-   * @param {{ sortBy: number, onChoose?: (row: R | undefined) => void, name: string }} options
+   * @param {{ name: string, lines: 1 | 2, sort: string, onSort: (sort: string) => void, onChoose?: (row: R) => void }} options
    */
-  constructor(into, columns, rows, { sortBy, onChoose, name }) {
+  constructor(into, columns, rows, { name, lines, sort, onSort, onChoose }) {
     this.columns = columns;
-    this.all = rows;
     this.rows = [...rows];
-    this.sortBy = sortBy;
-    this.down = true;
+    this.height = ROW[lines];
     this.onChoose = onChoose;
+    this.onSort = onSort;
     this.chosen = -1;
-    const track = (/** @type {Column<R>} */ c) => c.figures ? "var(--figure)" : "minmax(0, 1fr)";
+    const tracks = (/** @type {(c: Column<R>) => unknown} */ wanted) =>
+      columns.filter(wanted).map((c) => c.track ?? (c.figures ? "var(--figure)" : "minmax(0, 1fr)")).join(" ");
     this.head = element("div", { className: "row head", role: "row" });
     this.body = element("div", { className: "rows", role: "rowgroup" });
     this.scroll = element(
@@ -35,31 +38,31 @@ export class Table {
       this.head,
       this.body,
     );
-    this.scroll.style.setProperty("--columns", columns.map(track).join(" "));
-    this.scroll.style.setProperty("--columns-phone", columns.filter((c) => !c.wide).map(track).join(" "));
-    this.empty = element("p", { className: "empty", hidden: true }, "Nothing here.");
+    this.scroll.style.setProperty("--row", `${this.height}px`);
+    this.scroll.style.setProperty("--columns", tracks((c) => !c.extra));
+    this.scroll.style.setProperty("--columns-all", tracks(() => true));
+    this.scroll.style.setProperty("--columns-phone", tracks((c) => !c.wide && !c.extra));
+    this.empty = element("p", { className: "empty", hidden: this.rows.length > 0 }, "Nothing here.");
     into.replaceChildren(this.scroll, this.empty);
     this.scroll.addEventListener("scroll", () => this.draw());
     this.scroll.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.draw()).observe(this.scroll);
-    this.#drawHead();
-    this.keep(() => true);
-  }
-
-  /** @param {(row: R) => boolean} wanted which rows to show */
-  keep(wanted) {
-    this.rows = this.all.filter(wanted);
+    const [id, way] = sort.split(".");
+    const column = Math.max(0, columns.findIndex((column) => column.id === id));
+    this.sortBy = column;
+    this.down = way ? way === "down" : columns[column].figures === true;
     this.#sort();
   }
 
   /**
    * @param {number} column
-   * @param {boolean} [down] largest first
+   * @param {boolean} down largest first
    */
-  sort(column, down = this.columns[column].figures === true) {
+  sort(column, down) {
     [this.sortBy, this.down] = [column, down];
-    this.#drawHead();
+    this.chosen = -1;
     this.#sort();
+    this.onSort(`${this.columns[column].id}.${down ? "down" : "up"}`);
   }
 
   #sort() {
@@ -70,24 +73,36 @@ export class Table {
     else keyed.sort((a, b) => sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     this.rows = keyed.map(({ row }) => row);
     this.scroll.scrollTop = 0;
-    this.empty.hidden = this.rows.length > 0;
-    this.choose(this.rows.length > 0 ? 0 : -1);
+    this.#drawHead();
+    this.draw();
   }
 
   /** @param {number} index */
   choose(index) {
     this.chosen = index;
-    this.onChoose?.(this.rows[index]);
+    const row = this.rows[index];
+    if (row !== undefined) this.onChoose?.(row);
+    this.draw();
+  }
+
+  /**
+   * Shows a row as chosen, and brings it into sight.
+   * @param {(row: R) => boolean} wanted
+   */
+  point(wanted) {
+    this.chosen = this.rows.findIndex(wanted);
+    if (this.chosen >= 0) this.#reveal(this.chosen);
     this.draw();
   }
 
   #drawHead() {
     this.head.replaceChildren(...this.columns.map((column, i) => {
       const sorted = i === this.sortBy;
-      const cell = element(
+      return element(
         "button",
         {
           className: cellClass(column),
+          type: "button",
           role: "columnheader",
           "aria-sort": sorted ? (this.down ? "descending" : "ascending") : "none",
           onclick: () => this.sort(i, sorted ? !this.down : column.figures === true),
@@ -95,14 +110,13 @@ export class Table {
         column.title,
         element("span", { className: "arrow" }, sorted ? (this.down ? "\u2193" : "\u2191") : ""),
       );
-      return cell;
     }));
   }
 
   draw() {
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - 4);
-    const last = Math.min(this.rows.length, first + Math.ceil(this.scroll.clientHeight / ROW) + 8);
-    this.body.style.height = `${this.rows.length * ROW}px`;
+    const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.height) - 4);
+    const last = Math.min(this.rows.length, first + Math.ceil(this.scroll.clientHeight / this.height) + 8);
+    this.body.style.height = `${this.rows.length * this.height}px`;
     this.scroll.setAttribute("aria-rowcount", String(this.rows.length));
     const made = [];
     for (let i = first; i < last; i++) made.push(this.#row(i));
@@ -113,41 +127,48 @@ export class Table {
   #row(i) {
     const row = this.rows[i];
     const line = element("div", {
-      className: "row",
+      className: this.onChoose ? "row can-choose" : "row",
       role: "row",
       "aria-rowindex": i + 1,
       "aria-selected": this.onChoose !== undefined && i === this.chosen,
       onclick: () => this.choose(i),
     });
-    line.style.transform = `translateY(${i * ROW}px)`;
+    line.style.transform = `translateY(${i * this.height}px)`;
     for (const column of this.columns) {
       line.append(element("div", {
         className: `${cellClass(column)} ${column.mark?.(row) ?? ""}`,
         role: "gridcell",
         title: column.hint?.(row) ?? "",
-      }, column.text(row)));
+      }, ...column.cell?.(row) ?? [column.text(row)]));
     }
     return line;
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    const page = Math.max(1, Math.floor(this.scroll.clientHeight / ROW) - 2);
+    const page = Math.max(1, Math.floor(this.scroll.clientHeight / this.height) - 2);
     const last = this.rows.length - 1;
     const to = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     const step = to[/** @type {keyof typeof to} */ (event.key)];
     if (step === undefined || last < 0) return;
     event.preventDefault();
     const index = Math.max(0, Math.min(last, this.chosen + step));
-    const { scrollTop, clientHeight } = this.scroll;
-    // The head covers the first row's height of what is seen.
-    if (index * ROW < scrollTop) this.scroll.scrollTop = index * ROW;
-    if ((index + 2) * ROW > scrollTop + clientHeight) this.scroll.scrollTop = (index + 2) * ROW - clientHeight;
+    this.#reveal(index);
     this.choose(index);
+  }
+
+  /** @param {number} index */
+  #reveal(index) {
+    const { scrollTop, clientHeight } = this.scroll;
+    const top = index * this.height;
+    // The head covers some of what is seen.
+    const seen = clientHeight - this.head.offsetHeight;
+    if (top < scrollTop) this.scroll.scrollTop = top;
+    if (top + this.height > scrollTop + seen) this.scroll.scrollTop = top + this.height - seen;
   }
 }
 
 /** @param {Column<any>} column */
-function cellClass(column) {
-  return `cell${column.figures ? " figure" : ""}${column.wide ? " wide" : ""}`;
+function cellClass({ figures, wide, extra }) {
+  return ["cell", figures && "figure", wide && "wide", extra && "extra"].filter(Boolean).join(" ");
 }

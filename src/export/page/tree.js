@@ -1,6 +1,6 @@
-// The tree that a flame graph shows, from the outermost functions inwards or from the innermost outwards. It grows
-// where it is looked at: a node knows the call paths that go through it, and parts them by the next function when
-// its children are asked for. So neither direction costs anything before it is seen.
+// The tree that a flame graph shows, from the outermost functions inwards or from the innermost outwards, or from one
+// function on. It grows where it is looked at: a node knows the call paths that go through it, and parts them by the
+// next function when its children are asked for. So no direction costs anything before it is seen.
 
 /**
  * A function at a place of the tree. The call paths through it are `order[from]` to `order[to - 1]` of its tree.
@@ -8,25 +8,39 @@
  *   sums: Float64Array, kids: TreeNode[] | undefined }} TreeNode
  */
 
-/** The columns that nodes have sums of; those of an earlier run follow in the same order. */
-export const SUMMED = ["bytes", "peakBytes", "liveBytes", "temporary", "allocations", "peakCount", "liveCount"];
+/** Call paths of a node whose places are looked at, to say where it is. */
+const LOOKED_AT = 2000;
 
 export class Tree {
   /**
    * @param {import("./model.js").Model} model
+   * @param {import("./stacks.js").Stacks} stacks
    * @param {boolean} inverted from the innermost functions outwards
+   * @param {number} [fn] the function to begin at, of each call path the outermost of it; the whole when left out
    */
-  constructor(model, inverted) {
+  constructor(model, stacks, inverted, fn = -1) {
     this.model = model;
+    this.stacks = stacks;
     this.inverted = inverted;
-    this.order = Uint32Array.from({ length: model.paths }, (_, p) => p);
-    const runs = model.isComparison ? [false, true] : [false];
-    this.columns = runs.flatMap((before) => SUMMED.map((name) => Float64Array.from(model.column(name, before))));
-    // What was freed more often than allocated since a moment has less than nothing: no width shows that.
-    for (const column of this.columns) column.forEach((n, p) => column[p] = Math.max(0, n));
+    const { starts, functions } = stacks;
+    /** Where each path begins: depth 1 is there. */
+    this.origins = new Uint32Array(model.paths);
+    const step = inverted ? -1 : 1;
+    const order = [];
+    for (let p = 0; p < model.paths; p++) {
+      let at = inverted ? starts[p + 1] - 1 : starts[p];
+      if (fn >= 0) {
+        const found = functions.subarray(starts[p], starts[p + 1]).indexOf(fn);
+        if (found < 0) continue;
+        at = starts[p] + found + step;
+      }
+      this.origins[p] = at;
+      order.push(p);
+    }
+    this.order = Uint32Array.from(order);
     /** @type {TreeNode} */
-    this.root = this.#node(-1, undefined, 0, model.paths);
-    for (let p = 0; p < model.paths; p++) this.#add(this.root, p);
+    this.root = this.#node(fn, undefined, 0, order.length);
+    for (const p of order) this.#add(this.root, p);
   }
 
   /**
@@ -37,7 +51,7 @@ export class Tree {
    * @returns {TreeNode}
    */
   #node(fn, parent, from, to) {
-    const sums = new Float64Array(this.columns.length);
+    const sums = new Float64Array(this.model.columns.length);
     return { fn, depth: parent ? parent.depth + 1 : 0, from, to, parent, sums, kids: undefined };
   }
 
@@ -46,22 +60,19 @@ export class Tree {
    * @param {number} path
    */
   #add(node, path) {
-    for (let i = 0; i < this.columns.length; i++) node.sums[i] += this.columns[i][path];
+    const { columns } = this.model;
+    for (let i = 0; i < columns.length; i++) node.sums[i] += columns[i][path];
   }
 
   /**
-   * The functions at a depth of the paths through a node, -1 where a path has ended.
-   * @param {TreeNode} node
+   * Where the frame at a depth of a path stands among all; -1 where the path has ended.
+   * @param {number} path
+   * @param {number} depth
    */
-  #next({ from, to, depth }) {
-    const { order, inverted } = this;
-    const { starts, functions } = this.model;
-    const next = new Int32Array(to - from);
-    for (let i = from; i < to; i++) {
-      const [first, end] = [starts[order[i]], starts[order[i] + 1]];
-      next[i - from] = first + depth >= end ? -1 : functions[inverted ? end - 1 - depth : first + depth];
-    }
-    return next;
+  #position(path, depth) {
+    const { starts } = this.stacks;
+    const at = this.origins[path] + (this.inverted ? 1 - depth : depth - 1);
+    return at < starts[path] || at >= starts[path + 1] ? -1 : at;
   }
 
   /**
@@ -71,7 +82,11 @@ export class Tree {
    */
   kids(node) {
     if (node.kids) return node.kids;
-    const next = this.#next(node);
+    const next = new Int32Array(node.to - node.from);
+    for (let i = node.from; i < node.to; i++) {
+      const at = this.#position(this.order[i], node.depth + 1);
+      next[i - node.from] = at < 0 ? -1 : this.stacks.functions[at];
+    }
     if (next.every((fn) => fn === next[0])) {
       // All go the same way: nothing to part, and nothing to add up.
       if (node.from === node.to || next[0] < 0) return node.kids = [];
@@ -102,12 +117,25 @@ export class Tree {
   }
 
   /**
-   * The sum of a column.
+   * The places of a node's function in the source, those of the first call paths first.
    * @param {TreeNode} node
-   * @param {string} column
-   * @param {boolean} [before]
    */
-  sum(node, column, before = false) {
-    return node.sums[SUMMED.indexOf(column) + (before ? SUMMED.length : 0)];
+  places({ from, to, depth }) {
+    const places = new Set();
+    for (let i = from; i < Math.min(to, from + LOOKED_AT); i++) {
+      const at = this.#position(this.order[i], depth);
+      if (at >= 0) places.add(this.stacks.places[at]);
+    }
+    return /** @type {number[]} */ ([...places]);
+  }
+
+  /**
+   * The sum of a figure.
+   * @param {TreeNode} node
+   * @param {string} figure
+   * @param {import("./model.js").Run} [run]
+   */
+  sum(node, figure, run = "after") {
+    return node.sums[this.model.columnOf(figure, run)];
   }
 }

@@ -1,0 +1,195 @@
+// Rows of call paths: those that read the same are one row.
+import { element } from "./dom.js";
+import { baseName, bytes, count, share, shortName, signed } from "./format.js";
+
+/** The figures of a row. */
+const FIGURES = ["peakBytes", "bytes", "allocations", "liveBytes", "temporary"];
+/** The figure of each view. */
+export const VIEW_FIGURES = { peak: "peakBytes", allocated: "bytes", live: "liveBytes", temporary: "temporary" };
+
+/**
+ * Call paths that read the same: the place that leads, the function that it called to allocate, and the place that
+ * called it; -1 for what there is not.
+ * @typedef {{ lead: number, called: number, from: number, paths: number[], now: Float64Array, before: Float64Array }} PathRow
+ */
+
+/**
+ * Numbers for what reads the same.
+ * @param {readonly string[]} texts
+ */
+function alike(texts) {
+  /** @type {Map<string, number>} */
+  const numbers = new Map();
+  return texts.map((text) => {
+    const known = numbers.get(text);
+    if (known === undefined) numbers.set(text, numbers.size);
+    return known ?? numbers.size - 1;
+  });
+}
+
+/**
+ * Puts call paths together.
+ * @param {import("./model.js").Model} model
+ * @param {import("./stacks.js").Stacks} stacks
+ * @param {(path: number) => boolean} wanted
+ * @returns {PathRow[]}
+ */
+export function pathRows(model, stacks, wanted) {
+  const { data } = model;
+  const names = alike(data.functions.name.map(shortName));
+  const places = alike(data.places.fn.map((fn, place) => `${names[fn]} ${baseName(model.placeText(place))}`));
+  const figures = FIGURES.map((name) => model.column(name));
+  const earlier = model.isComparison ? FIGURES.map((name) => model.column(name, "before")) : [];
+  /** @type {Map<number, Map<number, PathRow>>} */
+  const rows = new Map();
+  /** @type {PathRow[]} */
+  const all = [];
+  for (let p = 0; p < model.paths; p++) {
+    if (!wanted(p)) continue;
+    const [lead, called, from] = [stacks.lead(p), stacks.called(p), stacks.from(p)];
+    const place = (lead < 0 ? 0 : places[lead] + 1) * (data.places.fn.length + 1) + (from < 0 ? 0 : places[from] + 1);
+    const via = called < 0 ? -1 : names[called];
+    let same = rows.get(place);
+    if (!same) rows.set(place, same = new Map());
+    let row = same.get(via);
+    if (!row) {
+      const none = () => new Float64Array(FIGURES.length);
+      same.set(via, row = { lead, called, from, paths: [], now: none(), before: none() });
+      all.push(row);
+    }
+    row.paths.push(p);
+    for (let i = 0; i < figures.length; i++) row.now[i] += figures[i][p];
+    for (let i = 0; i < earlier.length; i++) row.before[i] += earlier[i][p];
+  }
+  return all;
+}
+
+/**
+ * What a change is shown as.
+ * @param {number} n
+ */
+export const growth = (n) => n > 0 ? "worse" : n < 0 ? "better" : "";
+
+/**
+ * A function and where it is, and beneath it another line.
+ * @param {string} name
+ * @param {string} where
+ * @param {string} [beneath]
+ */
+export function placeCell(name, where, beneath = "") {
+  const at = baseName(where);
+  return [
+    element(
+      "span",
+      { className: "first" },
+      element("span", { className: "name" }, shortName(name)),
+      element("span", { className: "at" }, at),
+    ),
+    element(
+      "span",
+      { className: "second" },
+      // On a phone there is no room for it beside the name.
+      ...at ? [element("span", { className: "at-phone" }, `${at} `)] : [],
+      beneath,
+    ),
+  ];
+}
+
+/**
+ * A figure with its share of all as a bar.
+ * @param {string} text
+ * @param {number} part
+ * @param {number} whole
+ */
+export function shareCell(text, part, whole) {
+  const bar = element("span", { className: "share-bar" });
+  bar.style.width = `${whole > 0 ? Math.max(0, Math.min(100, 100 * part / whole)) : 0}%`;
+  return [
+    element("span", { className: "first" }, text),
+    element(
+      "span",
+      { className: "second" },
+      part > 0 ? share(part, whole) : "",
+      element("span", { className: "share-track" }, bar),
+    ),
+  ];
+}
+
+/**
+ * Columns of a table of call paths, the view's figure first.
+ * @param {import("./model.js").Model} model
+ * @param {import("./model.js").ViewName} view
+ * @returns {import("./table.js").Column<PathRow>[]}
+ */
+export function pathColumns(model, view) {
+  const { data } = model;
+  const name = (/** @type {number} */ place) => place < 0 ? "" : data.functions.name[data.places.fn[place]];
+  const where = (/** @type {number} */ place) => place < 0 ? "" : model.placeText(place);
+  const module = (/** @type {number} */ place) => place < 0 ? "" : model.moduleOf(data.places.fn[place]);
+  const beneath = (/** @type {PathRow} */ { lead, called }) =>
+    called < 0 ? baseName(module(lead)) : `via ${shortName(data.functions.name[called])}`;
+  /** @type {[string, string, (n: number) => string][]} */
+  const figures = [
+    ["Peak", "peakBytes", bytes],
+    ["Allocated", "bytes", bytes],
+    ["Live", "liveBytes", bytes],
+    ["Allocations", "allocations", count],
+    ["Temporary", "temporary", count],
+  ];
+  const [first, ...rest] = [...figures].sort(([, a], [, b]) =>
+    Number(b === VIEW_FIGURES[view]) - Number(a === VIEW_FIGURES[view])
+  );
+  const figureColumn = (
+    /** @type {[string, string, (n: number) => string]} */ [title, figure, show],
+    /** @type {number} */ at,
+  ) => {
+    const i = FIGURES.indexOf(figure);
+    const change = (/** @type {PathRow} */ row) => model.isComparison ? row.now[i] - row.before[i] : row.now[i];
+    const text = (/** @type {PathRow} */ row) => model.isComparison ? signed(change(row), show) : show(row.now[i]);
+    const all = model.column(figure).reduce((sum, n) => sum + Math.max(0, n), 0);
+    return {
+      id: figure,
+      title,
+      figures: true,
+      wide: at > 0,
+      extra: at > 2,
+      track: at > 0 ? undefined : model.isComparison ? "170px" : "118px",
+      text,
+      cell: (/** @type {PathRow} */ row) =>
+        at === 0 && !model.isComparison ? shareCell(text(row), row.now[i], all) : [
+          element("span", { className: "first" }, text(row)),
+          element(
+            "span",
+            { className: "second" },
+            at === 0 ? `${show(row.before[i])} \u2192 ${show(row.now[i])}` : "",
+          ),
+        ],
+      by: change,
+      hint: (/** @type {PathRow} */ row) =>
+        model.isComparison ? `${show(row.before[i])} \u2192 ${show(row.now[i])}` : count(row.now[i]),
+      mark: (/** @type {PathRow} */ row) => change(row) === 0 ? "none" : model.isComparison ? growth(change(row)) : "",
+    };
+  };
+  return [
+    figureColumn(first, 0),
+    {
+      id: "function",
+      title: "Function",
+      track: "minmax(0, 1.5fr)",
+      text: ({ lead }) => lead < 0 ? "(not kept)" : name(lead),
+      cell: (row) => placeCell(row.lead < 0 ? "(not kept)" : name(row.lead), where(row.lead), beneath(row)),
+      by: ({ lead }) => name(lead),
+      hint: (row) => [name(row.lead), where(row.lead), beneath(row), module(row.lead)].filter(Boolean).join("\n"),
+    },
+    {
+      id: "from",
+      title: "Called from",
+      wide: true,
+      text: ({ from }) => name(from),
+      cell: ({ from }) => from < 0 ? [] : placeCell(name(from), "", baseName(where(from))),
+      by: ({ from }) => name(from),
+      hint: ({ from }) => [name(from), where(from), module(from)].filter(Boolean).join("\n"),
+    },
+    ...rest.map((figure, i) => figureColumn(figure, i + 1)),
+  ];
+}

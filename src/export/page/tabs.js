@@ -1,0 +1,202 @@
+// The tables under their tabs; each is made when its tab is chosen, and again when what it shows changes.
+import { byId, element } from "./dom.js";
+import { bytes, count, counted } from "./format.js";
+import { functionColumns, functionRows } from "./functions.js";
+import { processColumns } from "./processes.js";
+import { pathColumns, pathRows, VIEW_FIGURES } from "./rows.js";
+import { histogram } from "./sizes.js";
+import { Table } from "./table.js";
+
+/** @typedef {import("./rows.js").PathRow} PathRow */
+
+/**
+ * Columns of the table of threads.
+ * @returns {import("./table.js").Column<Readonly<Record<string, string | number>>>[]}
+ */
+function threadColumns() {
+  /** @type {[string, string, (n: number) => string, boolean][]} */
+  const figures = [
+    ["Allocated", "bytes", bytes, false],
+    ["Allocations", "allocations", count, false],
+    ["Frees", "frees", count, true],
+    ["Live", "liveBytes", bytes, true],
+    ["Temporary", "temporary", count, true],
+    ["Freed by others", "freedByOthersBytes", bytes, true],
+  ];
+  return [
+    ...figures.map(([title, figure, show, wide]) => ({
+      id: figure,
+      title,
+      wide,
+      figures: true,
+      track: figure === "freedByOthersBytes" ? "132px" : undefined,
+      text: (/** @type {Readonly<Record<string, string | number>>} */ row) => show(Number(row[figure])),
+      by: (/** @type {Readonly<Record<string, string | number>>} */ row) => Number(row[figure]),
+    })),
+    {
+      id: "tid",
+      title: "Kernel's number",
+      wide: true,
+      figures: true,
+      track: "132px",
+      text: (row) => String(row.tid),
+      by: (row) => Number(row.tid),
+    },
+    {
+      id: "name",
+      title: "Thread",
+      text: (row) => String(row.name) || "(no name)",
+      by: (row) => String(row.name),
+    },
+  ];
+}
+
+/**
+ * What is live and no leak.
+ * @param {import("./data.ts").PageData["aside"]} aside
+ */
+function asideText(aside) {
+  if (!aside) return "";
+  const keep = aside.whose.includes(" and ") ? "keep" : "keeps";
+  return `Set aside: ${bytes(aside.bytes)} in ${counted(aside.blocks, "block")} that ${aside.whose} ${keep}.`;
+}
+
+/**
+ * @typedef {{ tab: string, view: import("./model.js").ViewName, run: import("./model.js").Run, stacks: import("./stacks.js").Stacks, sort: string,
+ *   found: import("./model.js").Found | undefined }} TabState
+ */
+
+export class Tabs {
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {{ onTab: (id: string) => void, onSort: (sort: string) => void, onRow: (row: PathRow) => void,
+   *   onFunction: (fn: number) => void }} told called when the reader chooses
+   */
+  constructor(model, told) {
+    this.model = model;
+    this.told = told;
+    /** @type {Table<any> | undefined} */
+    this.table = undefined;
+    this.shown = "";
+    const { data } = model;
+    this.tabs = [
+      { id: "paths", title: "Call paths" },
+      { id: "functions", title: "Functions" },
+      ...model.isComparison ? [] : [
+        { id: "leaks", title: data.live },
+        ...data.processes ? [{ id: "processes", title: "Processes", n: data.processes.length }] : [],
+        { id: "threads", title: "Threads", n: data.threads?.length ?? 0 },
+        ...data.sizes ? [{ id: "sizes", title: "Sizes" }] : [],
+      ],
+    ];
+    byId("tabs").append(...this.tabs.map(({ id, title, n = -1 }) =>
+      element(
+        "button",
+        {
+          id: `tab-${id}`,
+          type: "button",
+          role: "tab",
+          "aria-controls": "table",
+          onclick: () => told.onTab(id),
+        },
+        title,
+        element("span", { className: "count", hidden: n < 0 }, count(n)),
+      )
+    ));
+    byId("tabs").addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      const next = step && document.activeElement?.[step > 0 ? "nextElementSibling" : "previousElementSibling"];
+      if (!(next instanceof HTMLElement)) return;
+      next.focus();
+      next.click();
+    });
+  }
+
+  /** Whether there is a tab of that name. */
+  has(/** @type {string} */ tab) {
+    return this.tabs.some(({ id }) => id === tab);
+  }
+
+  /** Whether rows of call paths are shown, of which one may be chosen. */
+  get hasPaths() {
+    return this.shown === "paths" || this.shown === "leaks";
+  }
+
+  /** How the table is sorted. */
+  get sorted() {
+    const { table } = this;
+    return table ? `${table.columns[table.sortBy].id}.${table.down ? "down" : "up"}` : "";
+  }
+
+  /** @param {TabState} state */
+  show(state) {
+    const { tab, view, run, sort, stacks, found } = state;
+    const { model, told } = this;
+    const into = byId("table");
+    this.shown = tab;
+    for (const button of byId("tabs").children) {
+      button.setAttribute("aria-selected", String(button.id === `tab-${tab}`));
+      button.setAttribute("tabindex", button.id === `tab-${tab}` ? "0" : "-1");
+    }
+    const title = this.tabs.find(({ id }) => id === tab)?.title ?? "";
+    const options = { name: title, sort, onSort: told.onSort };
+    this.table = undefined;
+    if (tab === "paths" || tab === "leaks") {
+      const live = model.column("liveBytes");
+      const aside = new Set(tab === "leaks" ? model.data.aside?.paths : []);
+      const wanted = (/** @type {number} */ p) => {
+        return tab === "leaks" ? live[p] > 0 && !aside.has(p) : run !== "change" || model.hasChanged(p);
+      };
+      const rows = pathRows(model, stacks, (p) => (!found || found.paths[p] === 1) && wanted(p));
+      const shown = tab === "leaks" ? "live" : view;
+      this.table = new Table(into, pathColumns(model, shown), rows, {
+        ...options,
+        lines: 2,
+        sort: sort || VIEW_FIGURES[shown],
+        onChoose: told.onRow,
+      });
+      if (aside.size > 0) into.append(element("p", { className: "aside" }, asideText(model.data.aside)));
+      this.#count(tab, rows.length);
+    } else if (tab === "functions") {
+      const rows = functionRows(model, stacks, found && stacks.lit(found));
+      this.table = new Table(into, functionColumns(model, view), rows, {
+        ...options,
+        lines: 2,
+        onChoose: ({ fn }) => told.onFunction(fn),
+      });
+      this.#count(tab, rows.length);
+    } else if (tab === "processes") {
+      const processes = model.data.processes ?? [];
+      this.table = new Table(into, processColumns(processes), processes, { ...options, lines: 2 });
+    } else if (tab === "sizes") {
+      const paths = Array.from({ length: model.paths }, (_, p) => p);
+      into.replaceChildren(...histogram(model, paths.filter((p) => !found || found.paths[p] === 1)));
+    } else {
+      this.table = new Table(into, threadColumns(), model.data.threads ?? [], { ...options, lines: 1 });
+    }
+  }
+
+  /**
+   * @param {string} tab
+   * @param {number} n
+   */
+  #count(tab, n) {
+    const shown = byId(`tab-${tab}`).lastElementChild;
+    if (!(shown instanceof HTMLElement)) return;
+    shown.textContent = count(n);
+    shown.hidden = false;
+  }
+
+  /**
+   * The row that a path is in, shown as chosen; the first when the path is in none.
+   * @param {number} path
+   * @returns {PathRow | undefined}
+   */
+  rowOf(path) {
+    const table = /** @type {Table<PathRow> | undefined} */ (this.table);
+    if (!table?.rows[0]?.paths) return undefined;
+    const row = table.rows.find(({ paths }) => paths.includes(path)) ?? table.rows[0];
+    table.point((other) => other === row);
+    return row;
+  }
+}
