@@ -34,11 +34,12 @@ static struct ht_config {
 struct ht_start {
     char **arguments, **environment;
     const char *path; /* what was executed, as the caller wrote it */
+    int linked;       /* the kernel started the program itself, not the dynamic linker with its name */
 };
 
 static struct ht_start ht_start_of_program(void)
 {
-    struct ht_start start = { NULL, &environ ? environ : NULL, "" };
+    struct ht_start start = { NULL, &environ ? environ : NULL, "", 1 };
     if (&__libc_stack_end && __libc_stack_end) {
         long count = *(long *)__libc_stack_end;
         start.arguments = (char **)__libc_stack_end + 1;
@@ -55,6 +56,8 @@ static struct ht_start ht_start_of_program(void)
                 ht_main_header_count = (uint32_t)a->a_un.a_val;
             if (a->a_type == AT_EXECFN)
                 start.path = (const char *)a->a_un.a_val;
+            if (a->a_type == AT_BASE)
+                start.linked = a->a_un.a_val != 0;
         }
     }
     return start;
@@ -107,30 +110,11 @@ static const char *ht_base_name(const char *path)
     return base;
 }
 
-static uint32_t ht_copy(char *to, size_t size, const char *from)
-{
-    uint32_t length = (uint32_t)ht_min(ht_length(from), size - 1);
-    memcpy(to, from, length);
-    to[length] = 0;
-    return length;
-}
-
-/* The path of the program's file; what the kernel was given for it where there is no /proc. */
-static uint32_t ht_program_path(const struct ht_start *start, char path[4096])
-{
-    long length = ht_sys_readlink("/proc/self/exe", path, 4095);
-    if (HT_FAILED(length) || length == 0)
-        return ht_copy(path, 4096, start->path);
-    path[length] = 0;
-    return (uint32_t)length;
-}
-
 /* Whether HEAPTAP_ONLY leaves this program out. */
 static int ht_is_left_out(const struct ht_start *start, struct ht_config *c)
 {
     /* Not on the program's stack, which may be small; one thread is here. */
     static struct ht_match match;
-    static char path[4096];
     const char *only = ht_variable(start, "HEAPTAP_ONLY");
     if (!only || !*only)
         return 0;
@@ -138,8 +122,7 @@ static int ht_is_left_out(const struct ht_start *start, struct ht_config *c)
         c->rejected |= HT_REJECTED_ONLY;
         return 0;
     }
-    ht_program_path(start, path);
-    return !ht_match_run(&match, path);
+    return !ht_match_run(&match, ht_program);
 }
 
 static void ht_config_read(void)
@@ -149,6 +132,7 @@ static void ht_config_read(void)
         return;
     c->read = 1;
     struct ht_start start = ht_start_of_program();
+    ht_program_find(start.path, start.linked);
     uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 65536, &c->rejected, HT_REJECTED_BUCKETS);
     for (c->buckets = 64; c->buckets < buckets;)
         c->buckets *= 2;
@@ -248,12 +232,13 @@ static int ht_process_open(void)
     if (!ht_p.shared_pages[0])
         return HT_ENOSPC;
     h->threads_used = HT_SLOT_FIRST;
-    static char executable[4096];
-    struct ht_start start = ht_start_of_program();
-    h->executable_length = ht_string_add(executable, ht_program_path(&start, executable), &h->executable);
+    h->executable_length = ht_string_add(ht_program, ht_program_length, &h->executable);
     if (c->command_length > 0)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
-    h->allocator_length = ht_string_add(ht_real_object.name, ht_length(ht_real_object.name), &h->allocator);
+    static char own[4096];
+    uint64_t length;
+    const char *allocator = ht_object_path(&ht_real_object, own, &length);
+    h->allocator_length = ht_string_add(allocator, length, &h->allocator);
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);

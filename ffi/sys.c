@@ -24,8 +24,10 @@
 #define HT_O_CREAT 0100
 #define HT_O_EXCL 0200
 #define HT_O_NOFOLLOW 0400000
+#define HT_O_NONBLOCK 04000
 #define HT_O_CLOEXEC 02000000
 #define HT_EPERM 1
+#define HT_EACCES 13
 #define HT_EFAULT 14
 #define HT_EEXIST 17
 #define HT_EFBIG 27
