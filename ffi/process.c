@@ -20,7 +20,8 @@ extern char **environ __attribute__((weak));
  * may have written its title over both by the time it forks. */
 static struct ht_config {
     int read;
-    uint32_t buckets, depth, mode, exact_peak, sizes, follow, rejected;
+    uint32_t buckets; /* 0 when nothing was said */
+    uint32_t depth, mode, exact_peak, sizes, follow, rejected;
     uint64_t run;
     int off;
     int installed; /* by a script, for this process and none of its children */
@@ -133,8 +134,8 @@ static void ht_config_read(void)
     c->read = 1;
     struct ht_start start = ht_start_of_program();
     ht_program_find(start.path, start.linked);
-    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 65536, &c->rejected, HT_REJECTED_BUCKETS);
-    for (c->buckets = 64; c->buckets < buckets;)
+    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 0, &c->rejected, HT_REJECTED_BUCKETS);
+    for (c->buckets = buckets ? 64 : 0; c->buckets < buckets;)
         c->buckets *= 2;
     c->depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &c->rejected, HT_REJECTED_DEPTH);
     c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), (const char *[3]){ "counters", "paths" }, HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
@@ -186,7 +187,8 @@ static int ht_process_open(void)
         return HT_UNWANTED;
     int forked = c->used;
     ht_config.used = 1;
-    ht_p.buckets = c->buckets;
+    /* What the recording takes of an address space that is limited the program would miss. */
+    ht_p.buckets = c->buckets ? c->buckets : ht_sys_limit(HT_RLIMIT_AS) == ~0ull ? HT_BUCKETS : HT_BUCKETS / 4;
     ht_p.depth = c->depth;
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
@@ -194,6 +196,11 @@ static int ht_process_open(void)
         ht_p.sizes_kept = ht_usable_size ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
+    /* Files may be limited too. A table that nobody has asked for is a smaller one then. */
+    while (problem == HT_EFBIG && !c->buckets && ht_p.buckets > HT_BUCKETS_LEAST) {
+        ht_p.buckets /= 2;
+        problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
+    }
     if (problem)
         return problem;
     if (!ht_path_start() || !ht_unwind_start())
@@ -265,7 +272,7 @@ static void ht_fork_inherit(int everything)
     else
         ht_sys_inherit(ht_leaves, sizeof ht_leaves, wiped);
     ht_sys_inherit(ht_p.file, ht_p.file_size, gone);
-    for (uint32_t level = 0; level < 2; level++)
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
         ht_sys_inherit(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t), gone);
     ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
@@ -432,7 +439,7 @@ static void ht_process_undo(void)
         if (ht_p.path[0])
             ht_sys_unlink(ht_p.path);
     }
-    for (uint32_t level = 0; level < 2; level++)
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
         if (ht_p.index[level])
             ht_sys_unmap(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t));
     if (ht_p.rules)

@@ -41,6 +41,7 @@
 #define HT_FUTEX_WAKE_OP_PRIVATE (5 | 128)
 #define HT_FUTEX_OP_ADD_0 (1 << 28)
 #define HT_RLIMIT_FSIZE 1
+#define HT_RLIMIT_AS 9
 #define HT_CLOCK_REALTIME 0
 #define HT_CLOCK_MONOTONIC 1
 
@@ -225,11 +226,12 @@ static uint64_t ht_sys_max_rss(void)
     return (uint64_t)usage[4] * 1024;
 }
 
-/* Bytes that a file of this process may have. Beyond, the kernel would send SIGXFSZ. */
-static uint64_t ht_sys_file_limit(void)
+/* Bytes that a file of this process may have (beyond, the kernel would send SIGXFSZ), or its address space; all ones when
+ * there is no limit. */
+static uint64_t ht_sys_limit(int which)
 {
     uint64_t limit[2] = { ~0ull, ~0ull };
-    ht_syscall(HT_SYS_PRLIMIT64, 0, HT_RLIMIT_FSIZE, 0, (long)limit, 0, 0);
+    ht_syscall(HT_SYS_PRLIMIT64, 0, which, 0, (long)limit, 0, 0);
     return limit[0];
 }
 
