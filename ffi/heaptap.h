@@ -27,6 +27,8 @@
 #define HT_EXPORT __attribute__((visibility("default"), used))
 /* Reads other functions' stack frames, which AddressSanitizer takes for a bug. */
 #define HT_RAW __attribute__((no_sanitize("address", "undefined", "thread")))
+/* A value that the compiler knows nothing of from here on. */
+#define HT_OPAQUE(value) __asm__("" : "+r"(value))
 #define HT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define HT_MAX_DEPTH 1024u
