@@ -11,6 +11,7 @@ import process from "node:process";
 import {
   annotations,
   breachesText,
+  bytes,
   callTree,
   carryNames,
   checkVariables,
@@ -39,6 +40,7 @@ import {
   libraryPath,
   ofThreads,
   OutputError,
+  packRecording,
   parseBudget,
   parseBytes,
   parseSuppressions,
@@ -55,6 +57,7 @@ import {
   Symbols,
   textReport,
   treeText,
+  unpackRun,
   whyNoRecording,
   writeReport,
 } from "./mod.ts";
@@ -65,6 +68,7 @@ import type {
   Comparison,
   FormatName,
   LimitName,
+  Packed,
   Profile,
   Progress,
   Report,
@@ -722,6 +726,25 @@ program.command("mark")
     say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${recording.path}`);
   });
 
+program.command("pack")
+  .description("write a recording without its holes, compressed; what reads recordings reads it as it is")
+  .argument("<recording>", "the file, of a program that runs too")
+  .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
+  .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
+  .action((path, options) => {
+    const output = options.output ?? `${path.replace(/\.(gz|zst)$/, "")}.gz`;
+    checkReportPath(output, { recordings: true });
+    let sizes: Packed;
+    try {
+      sizes = packRecording(path, output);
+    } catch (cause) {
+      if (cause instanceof RecordingError) throw cause;
+      const { code = "", message } = cause as { code?: string; message: string };
+      throw new OutputError(`Cannot write "${output}": ${WHY[code] ?? message}`, { cause });
+    }
+    say(`packed into ${output}: ${bytes(sizes.before)} on disk before, ${bytes(sizes.after)} now`);
+  });
+
 program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
   .argument("<recording>", "the file")
@@ -818,14 +841,14 @@ const WHY: Readonly<Record<string, string>> = {
 };
 
 /** Refuses, before anything is done, a place where a report cannot or must not be written. */
-function checkReportPath(path: string): void {
+function checkReportPath(path: string, { recordings = false } = {}): void {
   if (path === "-") return;
   const refuse = (why: string): never => {
     throw new OutputError(`Cannot write "${path}": ${why}`);
   };
   if (path === "") refuse("name a file, or - for stdout");
   const found = statSync(path, { throwIfNoEntry: false });
-  if (isRecording(path)) refuse("it is a recording; name another file for the report");
+  if (!recordings && isRecording(path)) refuse("it is a recording; name another file for the report");
   if (found?.isDirectory()) refuse("it is a folder");
   if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
 }
@@ -861,6 +884,13 @@ for (const stream of [process.stdout, process.stderr]) {
     process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
   });
 }
+
+// Compressed recordings are unpacked before anything looks at them.
+program.hook("preAction", async (_, command) => {
+  const { compare, since } = command.opts() as { compare?: unknown; since?: unknown };
+  const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
+  for (const path of files) if (typeof path === "string") await unpackRun(path);
+});
 
 try {
   await program.parseAsync(process.argv);

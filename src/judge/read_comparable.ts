@@ -1,5 +1,7 @@
 /** Reads runs to compare, and what is to be compared of them. */
-import { isRecording, RecordingError } from "../file/reader.ts";
+import { isRecording } from "../file/reader.ts";
+import { RecordingError } from "../file/recording_error.ts";
+import { unpackRun } from "../profile/processes.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { ofThreads } from "../profile/select.ts";
@@ -87,6 +89,7 @@ function fromSaved(path: string, options: ComparableOptions): Comparable {
  */
 export async function readComparable(path: string, options: ComparableOptions = {}): Promise<Comparable> {
   if (!isRecording(path)) return selected(fromSaved(path, options), options);
+  await unpackRun(path);
   const profile = ofThreads(Recording.open(path).profile(options), options.thread);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, options.progress);

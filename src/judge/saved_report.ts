@@ -1,6 +1,6 @@
 /** A JSON report of all call paths (`run --save`, `report --format json`) as a run to compare. */
 import { readFileSync } from "node:fs";
-import { RecordingError } from "../file/reader.ts";
+import { RecordingError } from "../file/recording_error.ts";
 import { kindOf } from "../symbols/kinds.ts";
 import { readableName } from "../symbols/names.ts";
 import { buildsOf, collect, JSON_VERSION } from "./comparable.ts";

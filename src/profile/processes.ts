@@ -1,6 +1,7 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
-import { readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { packingOf, unpackedSource, unpackRecording } from "../file/packed.ts";
 import { isRecording, readSnapshot } from "../file/reader.ts";
 import { readMoment } from "./read.ts";
 
@@ -16,6 +17,20 @@ export interface RecordedProcess {
   readonly parentPid: number;
   /** When recording began: a process that runs one program after the other has a recording of each. */
   readonly image: number;
+  /** Whether the file is compressed. */
+  readonly packed: boolean;
+}
+
+/** Whether a file is compressed, by its first bytes. */
+function isPacked(path: string): boolean {
+  const fd = openSync(path, "r");
+  try {
+    const head = new Uint8Array(4);
+    readSync(fd, head, 0, 4, 0);
+    return packingOf(head) !== undefined;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function look(path: string): RecordedProcess | undefined {
@@ -23,20 +38,34 @@ function look(path: string): RecordedProcess | undefined {
   try {
     const { header } = readSnapshot(path, []);
     const h = (field: string) => header.number(0, field);
-    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid"), image: h("image") };
+    return {
+      path,
+      run: h("run"),
+      pid: h("pid"),
+      parentPid: h("parent_pid"),
+      image: h("image"),
+      packed: isPacked(path),
+    };
   } catch {
     return undefined; // of another version, or half of one
   }
 }
 
+/** Those that can be read: compressed ones when they have been unpacked. */
 function recordingsIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
+  return filesIn(folder, wanted).filter(({ path, packed }) => !packed || unpackedSource(path, statSync(path)))
+    // A compressed copy gives way to what it was made of.
+    .sort((a, b) => Number(b.packed) - Number(a.packed));
+}
+
+function filesIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
   return readdirSync(folder).filter((name) => !name.endsWith(".mark") && wanted(name))
     .map((name) => look(join(folder, name))).filter((found) => found !== undefined);
 }
 
 /** What the names of a run's recordings begin with, from one and what stands in it for the process. */
 function stem(path: string, process: string): string {
-  return (basename(path).replace(/\.heaptap$/, "").split(process)[0] ?? "").replace(/\.$/, "");
+  return (basename(path).replace(/\.heaptap(\.gz|\.zst)?$/, "").split(process)[0] ?? "").replace(/\.$/, "");
 }
 
 /** Each once: a copy that somebody made is no other process. That of the run's own name stands for both. */
@@ -47,6 +76,31 @@ function withoutCopies(found: readonly RecordedProcess[], beginning: string): Re
     if (!kept.has(key) || basename(process.path).startsWith(beginning)) kept.set(key, process);
   }
   return [...kept.values()];
+}
+
+/**
+ * Unpacks what is compressed of a run's recordings: the one at a path, and those beside it which are there compressed
+ * alone (see {@linkcode unpackRecording}). Does nothing with what is no recording.
+ *
+ * @throws {RecordingError} when the one at the path is damaged.
+ *
+ * @example
+ * ```ts
+ * import { Recording, unpackRun } from "./mod.ts";
+ *
+ * await unpackRun("sort.heaptap");
+ * console.log(Recording.open("sort.heaptap").profile({ all: true }).totals.allocations);
+ * ```
+ */
+export async function unpackRun(path: string): Promise<void> {
+  await unpackRecording(path);
+  const own = look(path);
+  if (!own) return;
+  const beside = filesIn(dirname(path), () => true).filter(({ run }) => run === own.run);
+  const plain = new Set(beside.filter(({ packed }) => !packed).map(({ pid, image }) => `${pid} ${image}`));
+  for (const { path, pid, image, packed } of beside) {
+    if (packed && !plain.has(`${pid} ${image}`)) await unpackRecording(path).catch(() => {}); // one of another is no concern
+  }
 }
 
 /** The recordings in a folder of the run with that number, which the file `out` was to be the first of. */

@@ -2,7 +2,9 @@
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { LAYOUT } from "../file/layout.ts";
-import { copyRecording, readSnapshot, RecordingError } from "../file/reader.ts";
+import { copyRecording } from "../file/copy.ts";
+import { readSnapshot } from "../file/reader.ts";
+import { RecordingError } from "../file/recording_error.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { mergeProfiles } from "./merge.ts";
 import { byAllocations, processesBeside } from "./processes.ts";
@@ -167,7 +169,7 @@ export class Recording {
   }
 
   #markPath(name: string): string {
-    return `${this.path.replace(/\.heaptap$/, "")}.${name}.mark`;
+    return `${this.path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.${name}.mark`;
   }
 
   /** The file of a mark, or of a copy. */
