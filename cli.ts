@@ -4,79 +4,48 @@
  * writes to the terminal and ends the process.
  */
 import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { once } from "node:events";
-import { appendFileSync, readFileSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { appendFileSync, statSync } from "node:fs";
 import process from "node:process";
 import {
-  annotations,
-  breachesText,
-  bytes,
-  callTree,
   carryNames,
   checkVariables,
-  compare,
-  compareGroups,
-  compareGroupsText,
-  compareMarkdown,
-  compareText,
-  comparisonHtml,
-  comparisonJson,
   completions,
   count,
   examine,
-  exportBlocks,
-  filterByFigures,
-  filterByName,
   FORMAT_NAMES,
-  groupPaths,
-  groupsText,
   isPathPattern,
-  isRecording,
-  JSON_VERSION,
-  judge,
-  junitReport,
   LibraryError,
   libraryPath,
-  ofThreads,
   OutputError,
-  packRecording,
   parseBudget,
   parseBytes,
-  parseSuppressions,
   plural,
   printable,
   profile,
   ProgramError,
-  readComparable,
   Recording,
   RecordingError,
-  selectPaths,
-  shownPaths,
-  suppressLeaks,
-  Symbols,
-  textReport,
-  treeText,
   unpackRun,
   whyNoRecording,
-  writeReport,
 } from "./mod.ts";
-import type {
-  Budget,
-  Comparable,
-  CompareBy,
-  Comparison,
-  FormatName,
-  LimitName,
-  Packed,
-  Profile,
-  Progress,
-  Report,
-  Suppression,
-  SymbolOptions,
-  Verdict,
-  ViewName,
-} from "./mod.ts";
+import type { Budget } from "./mod.ts";
+import { compared, judged } from "./src/command/judged.ts";
+import type { Judgement } from "./src/command/judged.ts";
+import { packed } from "./src/command/packed.ts";
+import {
+  budgetsOf,
+  checkPlan,
+  COMPARED_GROUPS,
+  GROUPS,
+  GROWTH,
+  naming,
+  SORTS,
+  SYMBOLISERS,
+  VIEWS,
+} from "./src/command/plan.ts";
+import type { ReportOptions } from "./src/command/plan.ts";
+import { everything, processesReport, render } from "./src/command/render.ts";
+import { checkReportPath, checkTerminal, progressBar, put } from "./src/command/terminal.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
 const USAGE = 2;
@@ -131,21 +100,6 @@ function size(text: string): number {
   return bytes;
 }
 
-const SYMBOLISERS = ["llvm-symbolizer", "eu-addr2line", "addr2line"] as const;
-const VIEWS = ["allocated", "live", "peak", "temporary"] as const;
-const GROWTH = {
-  size: "bytes",
-  count: "allocations",
-  peak: "peakBytes",
-  live: "liveBytes",
-  temporary: "temporary",
-} as const;
-const GROUPS = ["path", "function", "module", "file", "line", "thread"] as const;
-const COMPARED_GROUPS = ["function", "module", "file", "line"] as const;
-/** The figure of each view. */
-const VIEW_FIGURES = { allocated: "bytes", live: "liveBytes", peak: "peakBytes", temporary: "temporary" } as const;
-const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
-
 /** The options of commands that look names up. */
 const symboliserOption = () => new Option("--symboliser <tool>", "use this tool for names").choices(SYMBOLISERS);
 const debugOption = () =>
@@ -156,16 +110,6 @@ function folders(path: string, before: string[] = []): string[] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) throw new InvalidArgumentError(found ? "It is no folder." : "There is no such folder.");
   return [...before, path];
-}
-
-interface NameOptions {
-  symboliser?: string | undefined;
-  debugDir?: string[] | undefined;
-}
-
-/** The same as functions take them. */
-function naming({ symboliser, debugDir }: NameOptions): SymbolOptions {
-  return { symboliser, debugFolders: debugDir };
 }
 
 /** The options that `report` and `run` share: what to show and how, and limits to keep. */
@@ -183,6 +127,7 @@ function reportOptions<T extends Command>(command: T) {
     .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
     .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
     .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
+    .option("--inclusive", "sort groups by what goes through them, not by what is their own")
     .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
     .option("--callees <regex>", "a tree: what the functions that match call", pattern)
     .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
@@ -197,6 +142,10 @@ function reportOptions<T extends Command>(command: T) {
       (_, n) => Number(n) + 1,
       0 as number,
     )
+    .option("--own <regex>", "this is your code: functions, modules or files that match", pattern)
+    .option("--not-own <regex>", "this is not", pattern)
+    .option("--alloc-fn <regex>", "functions that only pass allocations on: rows begin with their callers", pattern)
+    .option("--no-default-suppressions", "show what libraries are known to keep among what is live")
     .addOption(symboliserOption()).addOption(debugOption())
     // Limits, for CI.
     .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
@@ -208,18 +157,6 @@ function reportOptions<T extends Command>(command: T) {
     .option("--compare <file>", "compare with an earlier recording or saved report")
     .option("--max-growth <percent>", "with --compare: fail when allocations, bytes or peak grew by more", percent)
     .option("--junit <file>", "write the budgets as a JUnit file");
-}
-
-interface BudgetOptions {
-  maxAllocations?: number | undefined;
-  maxBytes?: number | undefined;
-  maxPeak?: number | undefined;
-  maxLive?: number | undefined;
-  maxTemporary?: number | undefined;
-  budget: Budget[];
-  compare?: string | undefined;
-  maxGrowth?: number | undefined;
-  junit?: string | undefined;
 }
 
 function budget(text: string, before: Budget[]): Budget[] {
@@ -245,11 +182,6 @@ function percent(text: string): number {
   return n;
 }
 
-/** A comparison of what changed in one figure alone. */
-function ofFigure(comparison: Comparison, figure: CompareBy): Comparison {
-  return { ...comparison, paths: comparison.paths.filter((path) => path.before[figure] !== path.after[figure]) };
-}
-
 /** A process of both runs, or one of each. */
 function twoProcesses(text: string): [number, number] {
   const [, older, newer = older] = /^(\d{1,10})(?:,(\d{1,10}))?$/.exec(text) ?? [];
@@ -257,127 +189,9 @@ function twoProcesses(text: string): [number, number] {
   return [Number(older), Number(newer)];
 }
 
-interface ReportOptions extends NameOptions {
-  format: "text" | FormatName;
-  filter?: RegExp | undefined;
-  exclude?: RegExp | undefined;
-  thread?: RegExp | undefined;
-  minCount?: number | undefined;
-  thresholdBytes?: number | undefined;
-  view?: ViewName | undefined;
-  sortBy?: typeof SORTS[number] | undefined;
-  groupBy?: typeof GROUPS[number] | undefined;
-  callers?: RegExp | undefined;
-  callees?: RegExp | undefined;
-  suppressions?: string | undefined;
-  since?: string | undefined;
-  process?: number | undefined;
-  all?: boolean | undefined;
-  limit?: number | undefined;
-  raw?: boolean | undefined;
-  compact?: boolean | undefined;
-  sizes?: boolean | undefined;
-  verbose: number | true;
-}
-
-/** Draws a bar on a terminal once a look-up has taken a second. */
-function progressBar(): { step: Progress; end: () => void } {
-  const begun = performance.now();
-  let drawn = 0;
-  return {
-    step: (done, total) => {
-      const now = performance.now();
-      if (!process.stderr.isTTY || now - begun < 1000 || now - drawn < 100) return;
-      drawn = now;
-      const filled = Math.round(30 * done / total);
-      process.stderr.write(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
-    },
-    end: () => {
-      if (drawn) process.stderr.write("\r\x1b[K");
-    },
-  };
-}
-
-/** The options of a report without what leaves call paths out. */
-function everything(options: ReportOptions): ReportOptions {
-  const { format, symboliser, debugDir, all, process } = options;
-  return { format, verbose: 0 as number, symboliser, debugDir, all, process, limit: 0 };
-}
-
-/** The known leaks that the options name a file of. */
-function suppressions({ suppressions: path }: Pick<ReportOptions, "suppressions">): Suppression[] {
-  if (path === undefined) return [];
-  try {
-    return parseSuppressions(readFileSync(path, "utf8"));
-  } catch (cause) {
-    const { code, message } = cause as { code?: string; message: string };
-    const why = code === "ENOENT" ? "there is no such file" : message;
-    throw new OutputError(`Cannot read the suppressions "${path}": ${why}`, { cause });
-  }
-}
-
-/** A report of groups or of a tree, when the options ask for one. */
-async function groups(
-  profile: Profile,
-  symbols: Symbols,
-  { format, groupBy, callers, callees, view }: ReportOptions,
-  limit: number,
-  bar: ReturnType<typeof progressBar>,
-  to: { isTTY?: boolean; columns?: number },
-): Promise<string | undefined> {
-  const [functions, direction] = callers ? [callers, "callers" as const] : [callees, "callees" as const];
-  const by = groupBy === "path" ? undefined : groupBy;
-  if (!by && !functions) return undefined;
-  if (format !== "text" && (functions || format !== "json")) {
-    throw new OutputError(
-      `Cannot write ${functions ? `--${direction}` : "--group-by"} as ${format}: trees are text, groups text or json`,
-    );
-  }
-  if (by === "thread" && view === "peak") {
-    throw new OutputError("Cannot show threads at the peak: what each had live then is not recorded");
-  }
-  await symbols.resolve(profile.callPaths, bar.step);
-  bar.end();
-  const shown = { limit, view, width: looks(to).width };
-  if (functions) return treeText(callTree(profile, symbols, functions, direction), direction, shown);
-  if (!by) return undefined;
-  const found = groupPaths(profile, symbols, by);
-  if (format === "text") return groupsText(profile, by, found, shown);
-  return JSON.stringify({ version: JSON_VERSION, group_by: by, groups: found }, null, 2) + "\n";
-}
-
-async function render(
-  recording: Recording,
-  options: ReportOptions,
-  to: { isTTY?: boolean; columns?: number },
-): Promise<Report> {
-  const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
-  const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options.thread);
-  const recorded = filterByFigures(read, { view, minCount, minBytes: thresholdBytes });
-  if (sizes && !recorded.limits.sizes) {
-    throw new OutputError(
-      `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,
-    );
-  }
-  const limit = options.limit ?? (format === "text" ? 10 : 0);
-  using symbols = new Symbols(recorded, naming(options));
-  const bar = progressBar();
-  const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
-  if (byName) await symbols.resolve(recorded.callPaths, bar.step);
-  const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
-  const grouped = await groups(selected, symbols, options, limit, bar, to);
-  if (grouped !== undefined) return grouped;
-  if (format === "text") {
-    const shown = { limit, view, sortBy, raw, sizes };
-    await symbols.resolve(shownPaths(selected, shown), bar.step);
-    bar.end();
-    return textReport(selected, symbols, { ...shown, verbosity: Number(options.verbose), ...looks(to) });
-  }
-  const figure = sortBy === "name" ? undefined : sortBy;
-  const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
-  await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
-  bar.end();
-  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
+/** What there is beside the process that a report is of. */
+function othersText(others: number): string {
+  return `${others} more ${plural(others, "recording")} of its run: heaptap processes FILE lists them, --all takes all`;
 }
 
 /** Processes beside the main one that `run` has a line for. */
@@ -385,109 +199,6 @@ const OTHERS_SHOWN = 20;
 
 /** Exit status when a budget was not kept and nothing else failed. */
 const OVER_BUDGET = 3;
-
-/** The limits that the options set. */
-function budgetsOf({ maxAllocations, maxBytes, maxPeak, maxLive, maxTemporary, budget }: BudgetOptions): Budget[] {
-  const limits: [LimitName, number | undefined][] = [
-    ["max-allocations", maxAllocations],
-    ["max-bytes", maxBytes],
-    ["max-peak", maxPeak],
-    ["max-live", maxLive],
-    ["max-temporary", maxTemporary],
-  ];
-  return [
-    ...limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]),
-    ...budget,
-  ];
-}
-
-/** Refuses what can be told before a program runs or a recording is read. */
-function checkPlan(
-  options: BudgetOptions & Pick<ReportOptions, "thread" | "view" | "suppressions">,
-  outputs: readonly (string | undefined)[],
-): void {
-  const { thread, view } = options;
-  const asked = [
-    ...view === "live" || view === "peak" ? [`show --view ${view}`] : [],
-    ...budgetsOf(options).filter(({ limit }) => limit === "max-live" || limit === "max-peak")
-      .map(({ limit }) => `judge ${limit}`),
-  ];
-  if (thread && asked[0]) {
-    throw new OutputError(`Cannot ${asked[0]} of threads: any thread may free what they allocated`);
-  }
-  if (options.maxGrowth !== undefined && options.compare === undefined) {
-    throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
-  }
-  if (options.compare !== undefined) {
-    const found = statSync(options.compare, { throwIfNoEntry: false });
-    const why = !found ? "there is no such file" : found.isFile() ? "" : "it is not a regular file";
-    if (why) throw new OutputError(`Cannot compare with "${options.compare}": ${why}`);
-  }
-  suppressions(options);
-  const named = [...outputs, options.junit].filter((path) => path !== undefined);
-  for (const [i, path] of named.entries()) {
-    checkReportPath(path);
-    if (path !== "-" && named.indexOf(path) !== i) throw new OutputError(`Cannot write two reports to "${path}"`);
-  }
-}
-
-/** The recording of an earlier run to compare with: of the process that `run` would have reported. */
-function earlier(path: string, { all, process }: ReportOptions): string {
-  if (all || process !== undefined || !isRecording(path)) return path;
-  return Recording.open(path).processes()[0]?.path ?? path;
-}
-
-/** Compares and judges a recording as the options say; whether all budgets were kept. */
-async function judged(path: string, options: BudgetOptions & ReportOptions): Promise<boolean> {
-  const budgets = budgetsOf(options);
-  if (budgets.length === 0 && options.compare === undefined) return true;
-  const names = naming(options);
-  const run = await readComparable(path, {
-    ...names,
-    thread: options.thread,
-    since: options.since,
-    process: options.process,
-    all: options.all,
-    suppressions: suppressions(options),
-  });
-  const before = options.compare === undefined
-    ? undefined
-    : await readComparable(earlier(options.compare, options), { ...names, all: options.all });
-  const limit = options.limit ?? 10;
-  const comparison = before && compare(before, run);
-  if (comparison) tell(compareText(comparison, { limit, ...looks(process.stderr) }));
-  const verdicts = await pronounce(run, before, options);
-  if (comparison) summarise(compareMarkdown(comparison, { limit, verdicts }));
-  return verdicts.every((verdict) => verdict.kept);
-}
-
-/** Judges a run, and puts the verdicts wherever they are wanted. */
-async function pronounce(run: Comparable, before: Comparable | undefined, options: BudgetOptions): Promise<Verdict[]> {
-  const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
-  const verdicts = judge(run, budgetsOf(options), growth);
-  if (options.junit !== undefined) await put(junitReport(run.title, verdicts), options.junit, process.stdout);
-  tell(breachesText(verdicts));
-  // Workflow commands are read from what a step prints; the program's own output is on stdout.
-  if (process.env.GITHUB_ACTIONS) tell(annotations(verdicts));
-  return verdicts;
-}
-
-/** Adds to the summary of a workflow's step, where there is one. */
-function summarise(markdown: string): void {
-  const path = process.env.GITHUB_STEP_SUMMARY;
-  if (!path) return;
-  try {
-    appendFileSync(path, `${markdown}\n`);
-  } catch (error) {
-    say(`Cannot write the step's summary "${path}": ${(error as Error).message}`);
-  }
-}
-
-function looks(to: { isTTY?: boolean; columns?: number }): { width: number; color: boolean } {
-  const color = to.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
-  // Into a pipe it is as wide as whoever reads it says.
-  return { width: Math.max(60, to.columns ?? (Number(process.env.COLUMNS) || 80)), color };
-}
 
 /** The reports that `run` was asked for. */
 async function reportRun(
@@ -497,17 +208,33 @@ async function reportRun(
   if (options.report) {
     const toTerminal = options.reportFile === undefined;
     if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
-    await put(
-      await render(recording, options, toTerminal ? process.stderr : {}),
-      options.reportFile ?? "-",
-      process.stderr,
-    );
+    const report = await render(recording, options, toTerminal ? process.stderr : {});
+    await put(report, options.reportFile ?? "-", process.stderr);
   }
   if (options.save !== undefined) {
     const saved = await render(recording, { ...everything(options), format: "json", compact: true }, {});
     await put(saved, options.save, process.stdout);
   }
 }
+
+/** Puts what was judged wherever it is wanted; whether all budgets were kept. */
+async function pronounce(judgement: Judgement | undefined, junit: string | undefined): Promise<boolean> {
+  if (!judgement) return true;
+  if (junit !== undefined && judgement.junit !== undefined) await put(judgement.junit, junit, process.stdout);
+  tell(judgement.text);
+  const summary = process.env.GITHUB_STEP_SUMMARY;
+  if (summary && judgement.markdown) {
+    try {
+      appendFileSync(summary, `${judgement.markdown}\n`);
+    } catch (error) {
+      say(`Cannot write the step's summary "${summary}": ${(error as Error).message}`);
+    }
+  }
+  return judgement.kept;
+}
+
+/** Whether a workflow reads what a step prints. The program's own output is on stdout. */
+const IN_WORKFLOW = Boolean(process.env.GITHUB_ACTIONS);
 
 const program = new Command("heaptap")
   .description("The allocation profiler you script: who allocates how much, what lives at the peak, what leaks.")
@@ -566,18 +293,13 @@ reportOptions(program.command("run").passThroughOptions())
       }
       return;
     }
-    if (result.others.length > 0 && !options.all) {
-      const { command: [name], pid } = recording.profile().process;
-      const recordings = result.others.length + 1;
-      const what = budgetsOf(options).length > 0 || options.compare !== undefined
-        ? `${options.report ? "the report is" : "the verdict is"} of ${name} (pid ${pid}) alone`
-        : `the report is of ${name} (pid ${pid})`;
-      say(`${what}, of ${recordings} recordings the one with most allocations; --all takes them together`);
+    if (result.choice && !options.all) {
+      say(`${result.choice}; ${othersText(result.others.length)}`);
     }
     try {
       await reportRun(recording, options);
-      const kept = await judged(recording.path, options);
-      if (!kept && result.exitCode === 0) process.exitCode = OVER_BUDGET;
+      const judgement = await judged(recording.path, options, process.stderr, IN_WORKFLOW);
+      if (!await pronounce(judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
     } finally {
       say(`recorded in ${recording.path}`);
     }
@@ -588,7 +310,10 @@ reportOptions(program.command("run").passThroughOptions())
     }
     if (result.others.length > OTHERS_SHOWN) {
       const more = result.others.length - OTHERS_SHOWN;
-      say(`and ${more} more; --only REGEX records some programs, by the paths of their files`);
+      say(`and ${more} more; heaptap processes "${recording.path}" has them all`);
+    }
+    for (const { path, pid, program } of result.running) {
+      say(`still running: ${program} (pid ${pid}), whose recording goes on in ${path}`);
     }
   });
 
@@ -596,7 +321,8 @@ reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "write the report there, - for stdout", "-")
-  .option("--process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
+  .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
+  .option("--processes", "list the processes of the run")
   .addHelpText(
     "after",
     `
@@ -610,15 +336,43 @@ Examples:
   .action(async (path, options) => {
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
-    const recording = Recording.open(path);
-    const asked = options.all || options.process !== undefined || options.format !== "text";
-    const beside = asked ? 0 : recording.processCount() - 1;
-    if (beside > 0) {
-      say(`${beside} more ${plural(beside, "recording")} of its run beside it: --all takes all, --process PID another`);
+    const opened = Recording.open(path);
+    if (options.processes) {
+      await put(
+        processesReport(opened, options.format, options.output === "-" ? process.stdout : {}),
+        options.output,
+        process.stdout,
+      );
+      return;
+    }
+    const { recording, words, recordings } = options.all || options.process !== undefined
+      ? { recording: opened, words: "", recordings: 1 }
+      : opened.chosen(options.since);
+    if (recordings > 1) {
+      const others = othersText(recordings - 1);
+      say(words ? `${words}; ${others}` : others);
     }
     const text = await render(recording, options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);
-    if (!await judged(path, options)) process.exitCode = OVER_BUDGET;
+    const judgement = await judged(recording.path, options, process.stderr, IN_WORKFLOW);
+    if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
+  });
+
+program.command("processes")
+  .description("list the processes of a recording's run: what each allocated, and its file")
+  .argument("<recording>", "the file of one of them")
+  .addOption(
+    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+  )
+  .option("-o, --output <file>", "write it there, - for stdout", "-")
+  .addHelpText("after", "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them")
+  .action(async (path, options) => {
+    checkReportPath(options.output);
+    await put(
+      processesReport(Recording.open(path), options.format, options.output === "-" ? process.stdout : {}),
+      options.output,
+      process.stdout,
+    );
   });
 
 program.command("compare")
@@ -645,6 +399,10 @@ program.command("compare")
   .option("--since <mark>", "leave out what came before a mark that both runs have")
   .option("--limit <n>", "call paths, 0 for all (10; as JSON and HTML all)", wholeNumber(0, 1e9))
   .option("-o, --output <file>", "write it there, - for stdout", "-")
+  .option("--own <regex>", "this is your code: functions, modules or files that match", pattern)
+  .option("--not-own <regex>", "this is not", pattern)
+  .option("--alloc-fn <regex>", "functions that only pass allocations on", pattern)
+  .option("--no-default-suppressions", "count what libraries are known to keep as live")
   .addOption(symboliserOption()).addOption(debugOption())
   .option("--max-allocations <n>", "fail when the later run has more allocations", wholeNumber(0, 1e15))
   .option("--max-bytes <size>", "fail when it allocates more bytes", size)
@@ -666,56 +424,24 @@ Examples:
   )
   .action(async (older, newer, options) => {
     checkPlan({ ...options, compare: older }, [options.output]);
-    const { groupBy, view, format, sortBy, output } = options;
-    if (groupBy && format === "html") {
-      throw new OutputError("Cannot write --group-by as html: groups are text, markdown or json");
-    }
-    if (options.thread && (sortBy === "peak" || sortBy === "live")) {
-      throw new OutputError(`Cannot sort by ${sortBy} of threads: any thread may free what they allocated`);
-    }
-    const by = sortBy ? GROWTH[sortBy] : VIEW_FIGURES[view ?? "allocated"];
-    const bar = progressBar();
-    const read = (path: string, process: number | undefined) =>
-      readComparable(path, {
-        ...naming(options),
-        ...options,
-        suppressions: suppressions(options),
-        process,
-        progress: bar.step,
-      });
-    const before = await read(older, options.process?.[0]);
-    const after = await read(newer, options.process?.[1]);
-    bar.end();
-    const comparison = compare(before, after, by);
-    const groups = groupBy && { what: groupBy, rows: compareGroups(before, after, groupBy, by) };
-    const verdicts = await pronounce(after, before, options);
-    const limit = options.limit ?? (format === "text" || format === "markdown" ? 10 : 0);
-    const shown = { limit, by, only: view !== undefined, ...looks(output === "-" ? process.stdout : {}) };
-    const write = {
-      text: () =>
-        groups ? compareGroupsText(comparison, groups.rows, groups.what, shown) : compareText(comparison, shown),
-      markdown: () => compareMarkdown(comparison, { limit, by, verdicts, groups }),
-      html: () => comparisonHtml(comparison),
-      json: () =>
-        JSON.stringify(comparisonJson(view ? ofFigure(comparison, by) : comparison, limit, groups), null, 2) + "\n",
-    };
-    await put(write[format](), output, process.stdout);
-    summarise(compareMarkdown(comparison, { limit: limit || 10, by, verdicts, groups }));
-    if (!verdicts.every(({ kept }) => kept)) process.exitCode = OVER_BUDGET;
+    const to = options.output === "-" ? process.stdout : {};
+    const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
+    await put(report, options.output, process.stdout);
+    if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
   });
 
 program.command("mark")
   .description("keep this moment of a recording, of a program that runs, under a name for --since")
   .argument("<recording>", "the file")
   .argument("<name>", "the mark")
-  .option("--process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
+  .option("-p, --process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
   .addHelpText(
     "after",
     "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
   )
   .action((path, name, options) => {
     const opened = Recording.open(path);
-    const recording = options.process === undefined ? opened : opened.process(options.process);
+    const recording = options.process === undefined ? opened.chosen().recording : opened.process(options.process);
     let made: string;
     try {
       made = recording.mark(name);
@@ -731,19 +457,7 @@ program.command("pack")
   .argument("<recording>", "the file, of a program that runs too")
   .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
   .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
-  .action((path, options) => {
-    const output = options.output ?? `${path.replace(/\.(gz|zst)$/, "")}.gz`;
-    checkReportPath(output, { recordings: true });
-    let sizes: Packed;
-    try {
-      sizes = packRecording(path, output);
-    } catch (cause) {
-      if (cause instanceof RecordingError) throw cause;
-      const { code = "", message } = cause as { code?: string; message: string };
-      throw new OutputError(`Cannot write "${output}": ${WHY[code] ?? message}`, { cause });
-    }
-    say(`packed into ${output}: ${bytes(sizes.before)} on disk before, ${bytes(sizes.after)} now`);
-  });
+  .action((path, options) => say(packed(path, options.output ?? `${path.replace(/\.(gz|zst)$/, "")}.gz`)));
 
 program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
@@ -752,11 +466,11 @@ program.command("resolve")
   .addOption(symboliserOption()).addOption(debugOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
-    const output = options.output ?? `${path.replace(/\.heaptap$/, "")}.named.heaptap`;
+    const output = options.output ?? `${path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.named.heaptap`;
     const bar = progressBar();
     let problem: string;
     try {
-      problem = await carryNames(path, output, naming(options), bar.step);
+      problem = await carryNames(Recording.open(path).chosen().recording.path, output, naming(options), bar.step);
     } catch (cause) {
       if (cause instanceof RecordingError) throw cause;
       throw new OutputError(`Cannot write "${output}": ${(cause as Error).message}`, { cause });
@@ -823,58 +537,6 @@ program.command("completions")
     }));
     process.stdout.write(completions(shell, commands));
   });
-
-/** Refuses a terminal for a format that is not text. */
-function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): void {
-  if (format === "pprof" && to.isTTY) {
-    throw new OutputError(`Cannot write ${format} to a terminal: it is binary; name a file with ${option}`);
-  }
-}
-
-/** What the system's words for a path that cannot be written mean. */
-const WHY: Readonly<Record<string, string>> = {
-  ENOENT: "its folder is not there",
-  ENOTDIR: "a part of the path is no folder",
-  EISDIR: "it is a folder",
-  EACCES: "permission denied",
-  EROFS: "the file system is read-only",
-};
-
-/** Refuses, before anything is done, a place where a report cannot or must not be written. */
-function checkReportPath(path: string, { recordings = false } = {}): void {
-  if (path === "-") return;
-  const refuse = (why: string): never => {
-    throw new OutputError(`Cannot write "${path}": ${why}`);
-  };
-  if (path === "") refuse("name a file, or - for stdout");
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (!recordings && isRecording(path)) refuse("it is a recording; name another file for the report");
-  if (found?.isDirectory()) refuse("it is a folder");
-  if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
-}
-
-/** Writes a report where the options want it: to a file, or, as `-`, to a stream. */
-async function put(report: Report, path: string, stream: NodeJS.WriteStream): Promise<void> {
-  if (path === "-") {
-    const pieces = typeof report === "string" || report instanceof Uint8Array ? [report] : report;
-    try {
-      for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
-    } catch (cause) {
-      throw new OutputError(
-        `Cannot write to ${stream === process.stdout ? "stdout" : "stderr"}: ${(cause as Error).message}`,
-        { cause },
-      );
-    }
-    return;
-  }
-  checkReportPath(path);
-  try {
-    writeReport(path, report);
-  } catch (cause) {
-    const { code = "", message } = cause as { code?: string; message: string };
-    throw new OutputError(`Cannot write "${path}": ${WHY[code] ?? message}`, { cause });
-  }
-}
 
 // A reader that closes our pipe has seen enough. What cannot be written cannot be told on stderr either, where it may be
 // the program's status that counts.

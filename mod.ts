@@ -28,8 +28,7 @@
  * @module
  */
 export { LibraryError, libraryPath } from "./src/native/build.ts";
-export { isRecording } from "./src/file/reader.ts";
-export { RecordingError } from "./src/file/recording_error.ts";
+export { isRecording, RecordingError } from "./src/file/reader.ts";
 export { unpackRecording } from "./src/file/packed.ts";
 export { packRecording } from "./src/file/copy.ts";
 export type { Packed } from "./src/file/copy.ts";
@@ -52,14 +51,15 @@ export type {
   Totals,
 } from "./src/profile/profile.ts";
 export { Recording } from "./src/profile/recording.ts";
-export type { ProfileReadOptions } from "./src/profile/recording.ts";
-export { unpackRun } from "./src/profile/processes.ts";
+export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
+export type { ProcessRow } from "./src/profile/process_tree.ts";
+export { unpackRun } from "./src/profile/unpack.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
 export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
 export type { Name } from "./src/symbols/backend.ts";
 export { isOwn } from "./src/symbols/kinds.ts";
-export type { FrameKind } from "./src/symbols/kinds.ts";
+export type { FrameKind, KindOptions } from "./src/symbols/kinds.ts";
 export { bytes, count, parseBytes, plural, printable } from "./src/profile/format.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";
@@ -123,10 +123,12 @@ export type { CompareOptions } from "./src/report/compare.ts";
 export { annotations, breachesText, junitReport } from "./src/report/verdicts.ts";
 export { callTree, groupPaths } from "./src/symbols/group.ts";
 export type { Group, GroupBy, GroupFigures, TreeNode } from "./src/symbols/group.ts";
+export { processesJson, processesText } from "./src/report/processes.ts";
 export { groupsText, treeText } from "./src/report/groups.ts";
 export type { GroupOptions } from "./src/report/groups.ts";
-export { parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
-export type { Suppression } from "./src/symbols/suppressions.ts";
+export { knownLeaks, parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
+export type { SetAside, Suppression } from "./src/symbols/suppressions.ts";
+export { answer } from "./src/judge/answer.ts";
 export { completions } from "./src/report/completions.ts";
 export type { CompletionCommand, CompletionOption, Shell } from "./src/report/completions.ts";
 export { carryNames } from "./src/symbols/carry.ts";

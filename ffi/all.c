@@ -14,6 +14,7 @@ static int ht_process_start(void);
 static void ht_untracked(void);
 static void ht_pause(int pause);
 static void ht_names_redirect(void);
+static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, long f);
 
 #include "fault.c"
 #include "seccomp.c"
@@ -34,6 +35,8 @@ static void ht_names_redirect(void);
 #include "count.c"
 #include "process.c"
 #include "hooks.c"
+#include "image.c"
+#include "exec.c"
 #include "got.c"
 #include "api.c"
 #ifdef HT_TEST

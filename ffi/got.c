@@ -165,6 +165,7 @@ static struct ht_redirects ht_redirects(int all)
             = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
 #define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
 #define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
+#define HT_STARTING(result, name, parameters, arguments) /* what a script starts is none of its own process */
 #include "hooks.def"
 #undef HT_FUNCTION
     return redirects;

@@ -233,6 +233,8 @@ HT_INTERPOSE long HT_HOOK(syscall)(long n, long a, long b, long c, long d, long 
     enum { STRICT = 0, FILTER = 1, TSYNC = 1, NEW_LISTENER = 8, TSYNC_ESRCH = 16 };
     if (HT_UNLIKELY(n == HT_SYS_PRCTL))
         return HT_HOOK(prctl)((int)a, b, c, d, e);
+    if (HT_UNLIKELY(n == HT_SYS_EXECVE || n == HT_SYS_EXECVEAT))
+        return ht_exec_by_number(n, a, b, c, d, e, f);
     if (HT_UNLIKELY(ht_is_fork(n, a, b))) {
         HT_FORK(ht_real.syscall(n, a, b, c, d, e, f))
         return child;

@@ -36,6 +36,11 @@ struct ht_double {
 #define HT_SIZES_OFF 0
 #define HT_SIZES_REQUESTS 1
 #define HT_SIZES_SLACK 2
+#define HT_UNFOLLOWED_STATIC 1
+#define HT_UNFOLLOWED_MACHINE 2
+#define HT_UNFOLLOWED_OWNER 3
+#define HT_UNFOLLOWED_CAPABILITIES 4
+#define HT_UNFOLLOWED_ROOM 5
 #define HT_MODE_COUNTERS 0
 #define HT_MODE_PATHS 1
 #define HT_REJECTED_BUCKETS 1u
@@ -78,7 +83,8 @@ struct ht_file_header {
     uint32_t allocator;
     uint32_t allocator_length;
     uint32_t sizes;
-    uint8_t pad0[20];
+    uint32_t forked;
+    uint8_t pad0[16];
     uint32_t strings_used;
     uint32_t modules_used;
     uint32_t threads_used;
@@ -105,7 +111,9 @@ struct ht_file_header {
     uint64_t wall_time;
     uint64_t image;
     uint64_t run;
-    uint8_t pad3[24];
+    uint64_t unfollowed;
+    uint32_t unfollowed_count;
+    uint8_t pad3[12];
 };
 _Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
 

@@ -167,21 +167,27 @@ static void ht_config_read(void)
     uint32_t name_only = ht_word_choice(ht_variable(&start, "HEAPTAP_COMMAND"), (const char *[3]){ "whole", "name" }, 0, &c->rejected, HT_REJECTED_COMMAND);
     for (char **a = start.arguments; a && *a && c->command_length < sizeof c->command - 1 && !(name_only && c->command_length); a++)
         c->command_length += ht_copy(c->command + c->command_length, sizeof c->command - c->command_length, *a) + 1;
-    if (c->follow == HT_FOLLOW_NONE && ht_is_preloaded(start.environment)) {
+    const char *library = ht_preloaded_as(start.environment);
+    if (!library)
+        return;
+    if (c->follow != HT_FOLLOW_NONE && !(pattern && !*pattern))
+        ht_carried_keep(start.environment, library);
+    if (c->follow == HT_FOLLOW_NONE || ht_variable(&start, "HEAPTAP_HIDDEN")) {
         if (&environ && environ && environ != start.environment)
-            ht_environment_clean(environ, 0);
-        ht_environment_clean(start.environment, 1);
+            ht_environment_clean(environ, library, 0);
+        ht_environment_clean(start.environment, library, 1);
     }
 }
 
-/* A program may start others before it allocates. */
-__attribute__((constructor)) static void ht_clean_early(void)
+/* A program may start others before it allocates, and by vfork, when nothing may be found out any more. */
+__attribute__((constructor)) static void ht_start_early(void)
 {
     ht_iterate_find();
     struct ht_start start = ht_start_of_program();
-    const char *follow = ht_variable(&start, "HEAPTAP_FOLLOW");
-    if (follow && ht_same_text(follow, "none") && ht_is_preloaded(start.environment))
-        ht_config_read();
+    if (!ht_preloaded_as(start.environment))
+        return;
+    ht_config_read();
+    ht_real_find();
 }
 
 #define HT_UNWANTED (-1) /* nobody wants a recording of this process */
@@ -194,6 +200,7 @@ static int ht_process_open(void)
     /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
     if (c->off || (c->used && (c->installed || c->follow != HT_FOLLOW_ALL)))
         return HT_UNWANTED;
+    int forked = c->used;
     ht_config.used = 1;
     ht_p.buckets = c->buckets;
     ht_p.depth = c->depth;
@@ -226,6 +233,7 @@ static int ht_process_open(void)
     h->depth = ht_p.depth;
     h->sizes = ht_p.sizes_kept;
     h->rejected = c->rejected;
+    h->forked = (uint32_t)forked;
     h->run = c->run;
     h->peak_batch = ht_p.exact_peak ? 0 : HT_PEAK_BATCH;
     h->modules_used = 1;

@@ -1,6 +1,6 @@
 /** Call paths as comma-separated values (RFC 4180), a row each. */
 import type { CallPath, Profile } from "../profile/profile.ts";
-import { culprit } from "../symbols/allocators.ts";
+import { leadIndex } from "../symbols/lead.ts";
 import { frameName } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
@@ -45,7 +45,7 @@ export function csvReport(profile: Profile, symbols: Symbols, options: StackOpti
   const titles = [...FIGURES.map(([title]) => title), "function", "module", "file", "line", "stack"];
   const rows = profile.callPaths.map((path) => {
     const stack = symbols.stack(path);
-    const frame = stack[culprit(stack)];
+    const frame = stack[leadIndex(stack)];
     const place = [frameName(frame), frame?.module ?? "", frame?.file ?? "", frame?.line ?? 0];
     return [
       ...FIGURES.map(([, of]) => of(path)),

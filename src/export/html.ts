@@ -15,7 +15,7 @@ import type { CallPath, Profile } from "../profile/profile.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
 import type { Symbols } from "../symbols/symbols.ts";
-import { cleanStack } from "../symbols/trim.ts";
+import { cleanNames } from "../symbols/lead.ts";
 import type { Columns, PageData } from "./page/data.ts";
 import { StackTable } from "./stack_table.ts";
 import { outwardIn } from "./stacks.ts";
@@ -178,7 +178,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
   const paths = [...comparison.paths, ...unchanged];
   const stacks = new StackTable();
   for (const { names } of paths) {
-    const kept = raw ? [...names] : cleanStack(names, (name) => name);
+    const kept = raw ? [...names] : cleanNames(names);
     stacks.add(kept.reverse().map((name) => ({ name, module: "", file: "", line: 0 })));
   }
   const figures = (totals: RunFigures) => Object.fromEntries(COMPARED.map((name) => [name, totals[name]]));

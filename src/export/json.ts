@@ -3,7 +3,7 @@ import { Blocks } from "../file/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";
-import { culprit } from "../symbols/allocators.ts";
+import { leadIndex } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
@@ -29,6 +29,7 @@ function frameJson(frame: NamedFrame) {
     function: frame.function,
     // What it is compared by, where that is more than the name.
     ...frame.key !== frame.function && { key: frame.key },
+    kind: frame.kind,
     module: frame.module,
     file: frame.file,
     line: frame.line,
@@ -54,7 +55,7 @@ function sizesJson({ requests, slack }: Sizes): SizesJson {
 
 /** A call path without its stack. */
 function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
-  const frame = stack[culprit(stack)];
+  const frame = stack[leadIndex(stack)];
   return {
     function: frame?.function ?? "",
     module: frame?.module ?? "",

@@ -2,9 +2,8 @@
 import { gzipSync } from "node:zlib";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Frame, PathCounters, Profile } from "../profile/profile.ts";
-import { isAllocationFunction } from "../symbols/allocators.ts";
 import { frameName } from "../symbols/symbols.ts";
-import { cleanStack } from "../symbols/trim.ts";
+import { cleanStack } from "../symbols/lead.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { Message } from "./protobuf.ts";
 import { missingFrame } from "./stacks.ts";
@@ -131,21 +130,25 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
       new Message().number(1, tables.text("thread_id")).number(3, tid).finish(),
     ];
   };
-  const known = new Map<Frame, { readonly name: string; readonly all: string }>();
-  const namesOf = (frame: Frame) => {
-    let names = known.get(frame);
-    if (!names) {
-      const all = symbols.frames(frame).map(frameName);
-      const name = all.find((name) => !isAllocationFunction(name)) ?? all[0] ?? "";
-      known.set(frame, names = { name, all: all.join("\0") });
+  const known = new Map<Frame, { readonly passes: boolean; readonly outermost: string; readonly all: string }>();
+  const placeOf = (frame: Frame) => {
+    let place = known.get(frame);
+    if (!place) {
+      const named = symbols.frames(frame);
+      const names = named.map(frameName);
+      const passes = named.every(({ kind }) => kind === "allocation" || kind === "wrapper");
+      known.set(frame, place = { passes, outermost: names.at(-1) ?? "", all: names.join("\0") });
     }
-    return names;
+    return place;
   };
   for (const path of profile.callPaths) {
     // Places in code go whole or stay whole, with what is inlined there.
-    const kept = raw
-      ? path.stack
-      : cleanStack(path.stack, (frame) => namesOf(frame).name, (a, b) => namesOf(a).all === namesOf(b).all);
+    const kept = raw ? path.stack : cleanStack(
+      path.stack,
+      (frame) => placeOf(frame).passes,
+      (frame) => placeOf(frame).outermost,
+      (a, b) => placeOf(a).all === placeOf(b).all,
+    );
     const locations = kept.map(location);
     const missing = missingFrame(path);
     if (missing) locations.push(tables.location(missing.name, 0, 0, [[tables.function(missing.name, ""), 0]]));

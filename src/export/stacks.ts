@@ -1,7 +1,7 @@
 /** Stacks as other tools take them: outermost first, with a frame that says what is missing there. */
 import type { CallPath, StackEnd } from "../profile/profile.ts";
 import { frameName } from "../symbols/symbols.ts";
-import { cleanStack } from "../symbols/trim.ts";
+import { cleanFrames } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 
 const MISSING: Readonly<Record<StackEnd, string>> = {
@@ -40,6 +40,6 @@ export interface StackOptions {
 export function outwardIn(path: CallPath, symbols: Symbols, { raw }: StackOptions): ExportFrame[] {
   const missing = missingFrame(path);
   const stack = symbols.stack(path);
-  const kept = raw ? stack : cleanStack(stack, frameName);
+  const kept = raw ? stack : cleanFrames(stack);
   return [...missing ? [missing] : [], ...kept.reverse().map(exported)];
 }

@@ -82,6 +82,16 @@ export const CONSTANTS = {
   SIZES_REQUESTS: 1,
   /** Sizes: requests by size, and slack. */
   SIZES_SLACK: 2,
+  /** A program that was started and is not recorded: statically linked. */
+  UNFOLLOWED_STATIC: 1,
+  /** The same: built for another machine. */
+  UNFOLLOWED_MACHINE: 2,
+  /** The same: setuid or setgid. */
+  UNFOLLOWED_OWNER: 3,
+  /** The same: has file capabilities. */
+  UNFOLLOWED_CAPABILITIES: 4,
+  /** The same: no room on a small stack for what a very large environment lacked. */
+  UNFOLLOWED_ROOM: 5,
   /** Mode: totals only. */
   MODE_COUNTERS: 0,
   /** Mode: totals and call paths. */
@@ -158,6 +168,12 @@ export const RECORDS = {
       writer: "start",
       doc: "What the section `sizes` holds: 0 nothing, 1 requests by size, 2 slack too",
     },
+    forked: {
+      type: "u32",
+      writer: "start",
+      doc:
+        "1 in a fork's child: its frees of blocks that were never seen are of blocks from before the fork, unless its parent had such too",
+    },
     strings_used: { type: "u32", line: true, writer: "any thread", doc: "Bytes taken of the strings section" },
     modules_used: { type: "u32", writer: "any thread", doc: "Modules taken, the first (unknown code) included" },
     threads_used: { type: "u32", writer: "any thread", doc: "Thread records taken, the shared one included" },
@@ -227,6 +243,13 @@ export const RECORDS = {
       writer: "start",
       doc: "Number of the run, `HEAPTAP_RUN`: the same in all its processes; 0 when nobody gave one",
     },
+    unfollowed: {
+      type: "u64",
+      writer: "any thread",
+      doc:
+        "The last program that this process started, or became, that the library does not get into; 0 for none. Bits 0..31: its path, where in the strings section; 32..55: the path's bytes; 56..62: why (1 statically linked, 2 for another machine, 3 setuid or setgid, 4 file capabilities, 5 no room for what its environment lacked); 63: this process became it",
+    },
+    unfollowed_count: { type: "u32", writer: "any thread", doc: "How many such there were" },
   },
   strings: {
     byte: {

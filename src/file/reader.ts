@@ -24,6 +24,8 @@ import { checkCanUnpack, hasMagic, headSource, MAX_SIZE, packedHead, packingOf, 
 import type { Source } from "./packed.ts";
 import { RecordingError } from "./recording_error.ts";
 
+export { RecordingError };
+
 /**
  * Whether a file begins as a recording does, compressed or not. False when it cannot be read, and of what is no file:
  * opening a pipe would wait for its other end.

@@ -6,7 +6,7 @@ import { basename } from "node:path";
 import { combine } from "../profile/figures.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile, Sample } from "../profile/profile.ts";
-import { culprit } from "../symbols/allocators.ts";
+import { leadIndex } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 
 /** Figures that are compared. */
@@ -108,7 +108,7 @@ export function collect(
 ): Map<string, ComparablePath> {
   const paths = new Map<string, ComparablePath>();
   for (const [frames, figures] of stacks) {
-    const { function: name, file, line, module } = frames[culprit(frames)] ??
+    const { function: name, file, line, module } = frames[leadIndex(frames)] ??
       { function: "", file: "", line: 0, module: "" };
     const key = frames.map((frame) => frame.function ? frame.key : nameOf(frame)).join("\0");
     keep(paths, key, { names: frames.map(nameOf), frames, culprit: { function: name, file, line, module }, figures });

@@ -1,5 +1,5 @@
 /** Two runs side by side by function, module, file or line. */
-import { culprit } from "../symbols/allocators.ts";
+import { leadIndex } from "../symbols/lead.ts";
 import { shortPath } from "../symbols/symbols.ts";
 import { addFigures, moduleName, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparableFrame, RunFigures } from "./comparable.ts";
@@ -79,7 +79,7 @@ export function compareGroups(
     const state = run === "before" ? "gone" : "new";
     for (const { frames, figures } of paths.values()) {
       const change = { ...NOTHING, [run]: figures };
-      const at = frames[culprit(frames)];
+      const at = frames[leadIndex(frames)];
       const own = at ? nameOf(at) : "(not kept: the table was full)";
       for (const name of new Set([own, ...frames.map(nameOf)])) {
         const known = groups.get(name) ?? { name, state, self: NOTHING, inclusive: NOTHING };

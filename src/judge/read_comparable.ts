@@ -1,12 +1,11 @@
 /** Reads runs to compare, and what is to be compared of them. */
-import { isRecording } from "../file/reader.ts";
-import { RecordingError } from "../file/recording_error.ts";
-import { unpackRun } from "../profile/processes.ts";
+import { isRecording, RecordingError } from "../file/reader.ts";
+import { unpackRun } from "../profile/unpack.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { ofThreads } from "../profile/select.ts";
 import type { NameFilter } from "../symbols/filter.ts";
-import { suppressLeaks } from "../symbols/suppressions.ts";
+import { keeper, suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
 import { frameMatches, Symbols } from "../symbols/symbols.ts";
 import type { Progress, SymbolOptions } from "../symbols/symbols.ts";
@@ -21,6 +20,8 @@ export interface ComparableOptions
   readonly thread?: RegExp | undefined;
   /** Known leaks, which are left out of what is live. */
   readonly suppressions?: readonly Suppression[] | undefined;
+  /** Whether what libraries are known to keep is left out of what is live too. */
+  readonly setAside?: boolean | undefined;
   /** Called while names are looked up. */
   readonly progress?: Progress | undefined;
 }
@@ -41,15 +42,12 @@ function sumOf(paths: Iterable<ComparablePath>) {
   return sum;
 }
 
-/** A saved report without known leaks. */
-function withoutLeaks(run: Comparable, suppressions: readonly Suppression[]): Comparable {
-  if (suppressions.length === 0) return run;
+/** A run without what is live in call paths that are known to keep it. */
+function withoutLeaks(run: Comparable, isKnown: (path: ComparablePath) => boolean): Comparable {
   let left = 0;
   const paths = new Map([...run.paths].map(([key, path]) => {
-    const { figures, frames } = path;
-    const known = figures.liveBytes > 0 &&
-      frames.some((frame) => suppressions.some(({ pattern }) => frameMatches(frame, pattern)));
-    if (!known) return [key, path];
+    const { figures } = path;
+    if (figures.liveBytes <= 0 || !isKnown(path)) return [key, path];
     left += figures.liveBytes;
     return [key, { ...path, figures: { ...figures, liveBytes: 0 } }];
   }));
@@ -69,7 +67,18 @@ function fromSaved(path: string, options: ComparableOptions): Comparable {
       `Cannot tell ${what} apart in "${path}": a saved report does not have ${known}; compare the recordings`,
     );
   }
-  return withoutLeaks(run, options.suppressions ?? []);
+  const { suppressions = [] } = options;
+  if (suppressions.length === 0) return run;
+  return withoutLeaks(
+    run,
+    ({ frames }) => frames.some((frame) => suppressions.some(({ pattern }) => frameMatches(frame, pattern))),
+  );
+}
+
+/** The run as its options want it. */
+function finished(run: Comparable, options: ComparableOptions): Comparable {
+  const own = options.setAside ? withoutLeaks(run, ({ frames }) => keeper(frames) !== undefined) : run;
+  return selected(own, options);
 }
 
 /**
@@ -88,12 +97,12 @@ function fromSaved(path: string, options: ComparableOptions): Comparable {
  * ```
  */
 export async function readComparable(path: string, options: ComparableOptions = {}): Promise<Comparable> {
-  if (!isRecording(path)) return selected(fromSaved(path, options), options);
+  if (!isRecording(path)) return finished(fromSaved(path, options), options);
   await unpackRun(path);
   const profile = ofThreads(Recording.open(path).profile(options), options.thread);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, options.progress);
   const run = comparable(suppressLeaks(profile, symbols, options.suppressions ?? []), symbols);
   const whole = options.thread ? { ...run, totals: sumOf(run.paths.values()), timeline: [] } : run;
-  return selected(whole, options);
+  return finished(whole, options);
 }

@@ -1,7 +1,7 @@
 /** A JSON report of all call paths (`run --save`, `report --format json`) as a run to compare. */
 import { readFileSync } from "node:fs";
-import { RecordingError } from "../file/recording_error.ts";
-import { kindOf } from "../symbols/kinds.ts";
+import { RecordingError } from "../file/reader.ts";
+import { isFrameKind } from "../symbols/kinds.ts";
 import { readableName } from "../symbols/names.ts";
 import { buildsOf, collect, JSON_VERSION } from "./comparable.ts";
 import type { Comparable, ComparableFrame } from "./comparable.ts";
@@ -18,7 +18,12 @@ function frameOf(saved: Json): ComparableFrame {
   // Reports of before had names as the symboliser gave them.
   const { name, key } = readableName(textOf(saved?.function));
   const frame = { function: name, module, file, line: numberOf(saved?.line) };
-  return { ...frame, key: textOf(saved?.key) || key, kind: kindOf(frame), address: numberOf(Number(saved?.address)) };
+  return {
+    ...frame,
+    key: textOf(saved?.key) || key,
+    kind: isFrameKind(saved?.kind) ? saved.kind : "own",
+    address: numberOf(Number(saved?.address)),
+  };
 }
 
 function text(path: string): string {

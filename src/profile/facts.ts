@@ -7,10 +7,16 @@ const SIGNALS: Readonly<Record<number, string>> = {
   ...{ 11: "SEGV", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ", 31: "SYS" },
 };
 
+/** How a process ended, in a word or two. */
+export function exitText({ code, signal }: { readonly code: number; readonly signal: number }): string {
+  if (!signal) return `exit ${code}`;
+  return SIGNALS[signal] ? `SIG${SIGNALS[signal]}` : `signal ${signal}`;
+}
+
+/** Nothing of a process whose end nobody saw: its parent was told of it, and not we. */
 function ending({ exit, running }: Profile["process"]): string {
-  if (!exit) return running ? "running" : "exit not seen";
-  if (!exit.signal) return `exit ${exit.code}`;
-  return `ended by ${SIGNALS[exit.signal] ? `SIG${SIGNALS[exit.signal]}` : `signal ${exit.signal}`}`;
+  if (!exit) return running ? "running" : "";
+  return exit.signal ? `ended by ${exitText(exit)}` : exitText(exit);
 }
 
 /** Seconds from the start of the recording to the last that is known of it. */
@@ -23,10 +29,20 @@ export function threadCount(profile: Profile): number {
   return profile.threads.reduce((n, thread) => n + Math.max(1, thread.merged), 0);
 }
 
+/** How many threads there were, and how many of them allocated where that is known and not all. */
+function threadsText(profile: Profile): string {
+  const threads = threadCount(profile);
+  const allocated = profile.threads.filter((thread) => thread.allocations > 0).length;
+  // Of those whose records were put together it is not known which ones did.
+  const known = profile.threads.every((thread) => thread.merged <= 1);
+  return known && allocated > 0 && allocated < threads
+    ? `${count(allocated)} of ${count(threads)} threads allocated`
+    : `${count(threads)} ${plural(threads, "thread")}`;
+}
+
 /** When and how the process ran, a few words each. */
 export function processFacts(profile: Profile): string[] {
   const { process, limits, callPaths } = profile;
-  const threads = threadCount(profile);
   // One that ran several programs has a profile of each.
   const processes = profile.merged && new Set(profile.merged.map(({ pid }) => pid)).size;
   return [
@@ -34,7 +50,7 @@ export function processFacts(profile: Profile): string[] {
     process.exit ? seconds(process.exit.seconds) : "",
     ending(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
-    `${count(threads)} ${plural(threads, "thread")}`,
+    threadsText(profile),
     limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",
   ].filter(Boolean);
 }
@@ -67,7 +83,10 @@ export function unseen({ totals, limits, merged }: Profile): (readonly [figure: 
   ];
 }
 
-/** How exact the peak is, `exact to 8.19 KB`; "" when it is exact. */
-export function peakExactness({ limits }: Profile): string {
-  return limits.peakError > 0 ? `exact to ${bytes(limits.peakError)}` : "";
+/** An error of the peak that is worth a word, as a part of it. */
+const NOTABLE = 0.01;
+
+/** How exact the peak is, `exact to 8.19 KB`; "" when it is exact, or as good as that. */
+export function peakExactness({ limits, totals }: Profile): string {
+  return limits.peakError > NOTABLE * totals.peakBytes ? `exact to ${bytes(limits.peakError)}` : "";
 }

@@ -1,14 +1,7 @@
 /** The figures of several processes put together. */
 import { combine, combineCounters, UNSEEN } from "./figures.ts";
-import type { CallPath, Frame, Module, Process, Profile, Sizes, Totals } from "./profile.ts";
-
-function addSizes(a: Sizes | undefined, b: Sizes | undefined): Sizes | undefined {
-  if (!a || !b) return undefined;
-  return {
-    requests: a.requests.map((n, i) => n + (b.requests[i] ?? 0)),
-    slack: a.slack === undefined || b.slack === undefined ? undefined : a.slack + b.slack,
-  };
-}
+import { combineSizes } from "./sizes.ts";
+import type { CallPath, Frame, Module, Process, Profile, Totals } from "./profile.ts";
 
 const REST = [...UNSEEN, "peakBytes", "fallbackAllocations", "overflowAllocations"] as const;
 
@@ -55,7 +48,7 @@ class Paths {
         ...combineCounters(known, path),
         ...combine(["peakBytes", "peakCount"], known, path),
       },
-      sizes: known ? addSizes(known.sizes, path.sizes) : path.sizes,
+      sizes: known ? combineSizes(known.sizes, path.sizes) : path.sizes,
       threads: known?.threads && path.threads ? [...known.threads, ...path.threads] : path.threads,
       id: known?.id ?? this.#paths.size,
       stack,

@@ -1,9 +1,11 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
+import { randomInt } from "node:crypto";
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { packingOf, unpackedSource, unpackRecording } from "../file/packed.ts";
+import { packingOf, unpackedSource } from "../file/packed.ts";
 import { isRecording, readSnapshot } from "../file/reader.ts";
-import { readMoment } from "./read.ts";
+import { readOutline } from "./read.ts";
+import type { Outline } from "./read.ts";
 
 /** A recording as its header has it: whose it is. */
 export interface RecordedProcess {
@@ -33,7 +35,20 @@ function isPacked(path: string): boolean {
   }
 }
 
-function look(path: string): RecordedProcess | undefined {
+/** Numbers of processes are below this on Linux. */
+const PROCESS_NUMBERS = 2 ** 22;
+
+/** A number for a run: by chance, and by the process that starts its program, which every recording of the run then names. */
+export function newRun(driver: number): number {
+  return randomInt(1, 2 ** 26) * PROCESS_NUMBERS + driver % PROCESS_NUMBERS;
+}
+
+/** The process that started a run's program; none when the number was not made by {@linkcode newRun}. */
+export function driverOf(run: number): number {
+  return run % PROCESS_NUMBERS;
+}
+
+export function look(path: string): RecordedProcess | undefined {
   if (!isRecording(path)) return undefined;
   try {
     const { header } = readSnapshot(path, []);
@@ -58,7 +73,7 @@ function recordingsIn(folder: string, wanted: (name: string) => boolean): Record
     .sort((a, b) => Number(b.packed) - Number(a.packed));
 }
 
-function filesIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
+export function filesIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
   return readdirSync(folder).filter((name) => !name.endsWith(".mark") && wanted(name))
     .map((name) => look(join(folder, name))).filter((found) => found !== undefined);
 }
@@ -76,31 +91,6 @@ function withoutCopies(found: readonly RecordedProcess[], beginning: string): Re
     if (!kept.has(key) || basename(process.path).startsWith(beginning)) kept.set(key, process);
   }
   return [...kept.values()];
-}
-
-/**
- * Unpacks what is compressed of a run's recordings: the one at a path, and those beside it which are there compressed
- * alone (see {@linkcode unpackRecording}). Does nothing with what is no recording.
- *
- * @throws {RecordingError} when the one at the path is damaged.
- *
- * @example
- * ```ts
- * import { Recording, unpackRun } from "./mod.ts";
- *
- * await unpackRun("sort.heaptap");
- * console.log(Recording.open("sort.heaptap").profile({ all: true }).totals.allocations);
- * ```
- */
-export async function unpackRun(path: string): Promise<void> {
-  await unpackRecording(path);
-  const own = look(path);
-  if (!own) return;
-  const beside = filesIn(dirname(path), () => true).filter(({ run }) => run === own.run);
-  const plain = new Set(beside.filter(({ packed }) => !packed).map(({ pid, image }) => `${pid} ${image}`));
-  for (const { path, pid, image, packed } of beside) {
-    if (packed && !plain.has(`${pid} ${image}`)) await unpackRecording(path).catch(() => {}); // one of another is no concern
-  }
 }
 
 /** The recordings in a folder of the run with that number, which the file `out` was to be the first of. */
@@ -136,12 +126,18 @@ export function processesBeside(path: string): RecordedProcess[] {
   return others([...family]);
 }
 
+/** A recorded process with the outline of its recording. */
+export interface OutlinedProcess extends RecordedProcess, Outline {}
+
+/** The same with their outlines. */
+export function outlined(processes: readonly RecordedProcess[]): OutlinedProcess[] {
+  return processes.map((process) => ({ ...process, ...readOutline(process.path) }));
+}
+
 /** The same, the one with most allocations first; among equals the one that `isFirst` names. */
-export function byAllocations(
-  processes: readonly RecordedProcess[],
-  isFirst: (process: RecordedProcess) => boolean,
-): RecordedProcess[] {
-  return processes.map((process) => ({ process, allocations: readMoment(process.path).totals.allocations }))
-    .sort((a, b) => b.allocations - a.allocations || Number(isFirst(b.process)) - Number(isFirst(a.process)))
-    .map(({ process }) => process);
+export function byAllocations<P extends RecordedProcess & { readonly allocations: number }>(
+  processes: readonly P[],
+  isFirst: (process: P) => boolean,
+): P[] {
+  return processes.toSorted((a, b) => b.allocations - a.allocations || Number(isFirst(b)) - Number(isFirst(a)));
 }

@@ -1,11 +1,12 @@
 /** Reads a snapshot of a recording into a profile. */
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
+import { isLoader } from "./launchers.ts";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { Nodes } from "./nodes.ts";
 import { PathSums, threadShares } from "./path_sums.ts";
-import type { CallPath, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import type { CallPath, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
 
@@ -79,13 +80,42 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
 }
 
-/** Whether a process of that number and program runs here. */
-function runs(pid: number, executable: string): boolean {
+/** Seconds since 1970 at which a process of this machine started, as exact as the kernel's second of its own start. */
+function startedAt(pid: number): number {
+  const boot = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "latin1"))?.[1]);
+  // The name before it may hold anything, parentheses too; field 22 is in hundredths on every machine.
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return boot + Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]) / 100;
+}
+
+/** Whether a process of that number and program runs here, and did when the recording began: numbers are used again. */
+function runs(pid: number, executable: string, startTime: number): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/exe`) === executable;
+    const link = readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, "");
+    // Started through the dynamic linker, the program is one of the files that are mapped.
+    const same = link === executable ||
+      (isLoader(link) && readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}\n`));
+    return same && startedAt(pid) < startTime / 1000 + 2;
   } catch {
     return false;
   }
+}
+
+function processOf(snapshot: Snapshot): Process {
+  const h = (field: string) => snapshot.header.number(0, field);
+  const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
+  return {
+    pid: h("pid"),
+    parentPid: h("parent_pid"),
+    command: string("command").split("\0"),
+    executable: string("executable"),
+    allocator: string("allocator"),
+    startTime: h("start_time") / 1e6,
+    running: snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6),
+    exit: h("ended") === 1
+      ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 }
+      : undefined,
+  };
 }
 
 /** The process's figures, but for those that only call paths tell. */
@@ -147,7 +177,6 @@ export function matching(
 /** Reads a snapshot into a profile. */
 function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): Profile {
   const h = (field: string) => snapshot.header.number(0, field);
-  const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const modules = readModules(snapshot);
@@ -166,18 +195,7 @@ function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): 
   const ending = (end: StackEnd) => sum(callPaths, (p) => p.end === end ? p.allocations : 0);
   return {
     path: snapshot.path,
-    process: {
-      pid: h("pid"),
-      parentPid: h("parent_pid"),
-      command: string("command").split("\0"),
-      executable: string("executable"),
-      allocator: string("allocator"),
-      startTime: h("start_time") / 1e6,
-      running: snapshot.path === "" || runs(h("pid"), string("executable")),
-      exit: h("ended") === 1
-        ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 }
-        : undefined,
-    },
+    process: processOf(snapshot),
     limits: {
       mode,
       buckets: h("buckets"),
@@ -254,4 +272,32 @@ export function readOwnMoment(memory: Uint8Array, { thread }: ReadOptions = {}):
  */
 export function readMoment(path: string, threads?: ReadonlySet<number>): Moment {
   return momentOf(readSnapshot(path, FIGURE_SECTIONS), threads);
+}
+
+/** A recording without its call paths: whose it is, and how much that did. */
+export interface Outline {
+  /** The process. */
+  readonly process: Process;
+  /** Its allocations. */
+  readonly allocations: number;
+  /** Highest live bytes. */
+  readonly peakBytes: number;
+  /** Seconds from the start of the recording at which the timeline has samples. */
+  readonly moments: readonly number[];
+}
+
+/**
+ * Reads the outline of a recording: of each of the many that a run may have.
+ *
+ * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
+ */
+export function readOutline(path: string): Outline {
+  const snapshot = readSnapshot(path, ["threads", "strings", "timeline"]);
+  const { allocations, peakBytes } = readTotals(snapshot, readThreads(snapshot));
+  return {
+    process: processOf(snapshot),
+    allocations,
+    peakBytes,
+    moments: readTimeline(snapshot).map(({ seconds }) => seconds),
+  };
 }

@@ -3,12 +3,15 @@ import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { LAYOUT } from "../file/layout.ts";
 import { copyRecording } from "../file/copy.ts";
-import { readSnapshot } from "../file/reader.ts";
-import { RecordingError } from "../file/recording_error.ts";
+import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { mergeProfiles } from "./merge.ts";
-import { byAllocations, processesBeside } from "./processes.ts";
-import { matching, readMoment, readProfile } from "./read.ts";
+import { choiceText, chooseProcess, standsForRun } from "./asked.ts";
+import { byAllocations, outlined, processesBeside } from "./processes.ts";
+import type { OutlinedProcess } from "./processes.ts";
+import { processTree } from "./process_tree.ts";
+import type { ProcessRow } from "./process_tree.ts";
+import { matching, readMoment, readOutline, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import { profileSince } from "./since.ts";
 import type { Profile } from "./profile.ts";
@@ -21,6 +24,16 @@ export interface ProfileReadOptions extends ReadOptions {
   readonly process?: number | undefined;
   /** Put the figures of all processes of the run together. Not with `since`. */
   readonly all?: boolean | undefined;
+}
+
+/** What {@linkcode Recording.chosen} gives. */
+export interface ChosenRecording {
+  /** The recording to report. */
+  readonly recording: Recording;
+  /** Whose it is and why that one was taken; "" where there is no other, or it was asked for itself. */
+  readonly words: string;
+  /** How many recordings the run has. */
+  readonly recordings: number;
 }
 
 /**
@@ -66,23 +79,52 @@ export class Recording {
    * ```
    */
   processes(): Recording[] {
-    return byAllocations(processesBeside(this.path), ({ path }) => path === this.path)
+    return byAllocations(outlined(processesBeside(this.path)), ({ path }) => path === this.path)
       .map(({ path }) => new Recording(path));
   }
 
   /**
-   * How many recordings its run has, itself among them: those of {@linkcode Recording.processes}, whose figures are not
-   * read for it.
+   * The same as a table: each process behind the one that started it, the programs that one ran in their order.
    *
    * @example
    * ```ts
    * import { Recording } from "./mod.ts";
    *
-   * console.log(Recording.open("sort.heaptap").processCount()); // 1 of a program that starts no other
+   * for (const { pid, depth, executable } of Recording.open("sort.heaptap").processTree()) {
+   *   console.log("  ".repeat(depth) + executable, pid);
+   * }
    * ```
    */
-  processCount(): number {
-    return processesBeside(this.path).length;
+  processTree(): ProcessRow[] {
+    return processTree(outlined(processesBeside(this.path)));
+  }
+
+  /**
+   * The recording that a report of this one's run is of: that of the last program that the started process ran, or,
+   * where that only waited, of the process that did what it waited for. One that was asked for by its own name, not as
+   * the run's first, is that one itself.
+   *
+   * @param since A mark or an earlier copy: then the process that it is of.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * const { recording, words } = Recording.open("sort.heaptap").chosen();
+   * console.log(recording.path, words);
+   * ```
+   */
+  chosen(since?: string): ChosenRecording {
+    const all = outlined(processesBeside(this.path));
+    const own = all.find(({ path }) => path === this.path);
+    const marked = since === undefined ? undefined : all.find((process) => this.#isOf(since, process));
+    const choice = own && !marked && standsForRun(own, all) ? chooseProcess(all) : undefined;
+    const path = marked?.path ?? choice?.process.path ?? this.path;
+    return {
+      recording: new Recording(path),
+      words: choice ? choiceText(choice, all.length) : "",
+      recordings: all.length,
+    };
   }
 
   /**
@@ -126,7 +168,7 @@ export class Recording {
     if (!/^[\w.-]+$/.test(name)) {
       throw new TypeError(`Cannot name a mark "${name}": it takes letters, digits, "-", "_" and "."`);
     }
-    const path = this.#markPath(name);
+    const path = markPath(this.path, name);
     writeWhole(path, (fd) => copyRecording(this.path, fd), 0o600);
     return path;
   }
@@ -143,7 +185,7 @@ export class Recording {
   }
 
   /**
-   * The recording of a process of the same run; of one that ran several programs, that with most allocations.
+   * The recording of a process of the same run; of one that ran several programs, that of the last.
    *
    * @throws {RecordingError} when there is none beside this one.
    *
@@ -157,7 +199,7 @@ export class Recording {
    */
   process(pid: number): Recording {
     const all = processesBeside(this.path);
-    const [found] = byAllocations(all.filter((process) => process.pid === pid), ({ path }) => path === this.path);
+    const found = all.filter((process) => process.pid === pid).toSorted((a, b) => b.image - a.image)[0];
     if (found) return new Recording(found.path);
     const known = all.slice(0, 10).map(({ path, pid }) =>
       `${pid} (${basename(readProfile(path).process.command[0] ?? "")})`
@@ -168,19 +210,27 @@ export class Recording {
     );
   }
 
-  #markPath(name: string): string {
-    return `${this.path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.${name}.mark`;
+  /** Whether a mark, or a copy, is of a process. */
+  #isOf(since: string, { path, pid, process }: OutlinedProcess): boolean {
+    if (!since.includes("/") && existsSync(markPath(path, since))) return true;
+    if (!isRecording(since)) return false;
+    const then = readOutline(since).process;
+    return then.pid === pid && then.startTime === process.startTime;
   }
 
   /** The file of a mark, or of a copy. */
   #earlier(since: string): string {
-    const marked = this.#markPath(since);
+    const marked = markPath(this.path, since);
     if (!since.includes("/") && existsSync(marked)) return marked;
     if (existsSync(since)) return since;
     throw new RecordingError(
       `Cannot start from "${since}": there is no file of that name, and no mark "${marked}"; heaptap mark makes one`,
     );
   }
+}
+
+function markPath(recording: string, name: string): string {
+  return `${recording.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.${name}.mark`;
 }
 
 /** Notes in a recording how its process ended. Only the driver does that, after the end. */

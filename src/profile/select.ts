@@ -1,5 +1,5 @@
 /** Which call paths of a profile, and in which order. Works without names. */
-import type { CallPath, Profile } from "./profile.ts";
+import type { CallPath, PathCounters, Profile } from "./profile.ts";
 import { VIEWS } from "./views.ts";
 import type { ViewName } from "./views.ts";
 
@@ -22,7 +22,7 @@ export function matches(pattern: RegExp, text: string): boolean {
 }
 
 /** The figure that each means. */
-export const FIGURES: Readonly<Record<SortBy, (path: CallPath) => number>> = {
+export const FIGURES: Readonly<Record<SortBy, (path: PathCounters) => number>> = {
   size: (p) => p.bytes,
   count: (p) => p.allocations,
   live: (p) => p.liveBytes,

@@ -13,6 +13,15 @@ export function totalSizes(paths: Iterable<CallPath>): Sizes {
   return { requests, slack };
 }
 
+/** What two have together; undefined when one was not recorded. */
+export function combineSizes(a: Sizes | undefined, b: Sizes | undefined): Sizes | undefined {
+  if (!a || !b) return undefined;
+  return {
+    requests: a.requests.map((n, i) => n + (b.requests[i] ?? 0)),
+    slack: a.slack === undefined || b.slack === undefined ? undefined : a.slack + b.slack,
+  };
+}
+
 /** The largest size of a class, in bytes; the last class, which is what is larger than all others, has none. */
 export function largestOfClass(index: number, classes: number): number | undefined {
   return index === classes - 1 ? undefined : 2 ** (index + 3);

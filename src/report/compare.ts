@@ -5,7 +5,7 @@ import type { ComparedGroup } from "../judge/compare_groups.ts";
 import { FIGURES, isBytes } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
-import { callerLine, cleanStack } from "../symbols/trim.ts";
+import { cleanNames } from "../symbols/lead.ts";
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 
 /** How the text is to look. */
@@ -63,7 +63,7 @@ export function shownName({ culprit, names }: Pick<ComparedPath, "culprit" | "na
 
 /** Who called it, in one line. */
 export function shownCallers({ names }: Pick<ComparedPath, "names">): string {
-  return printable(callerLine(cleanStack(names, (name) => name)));
+  return printable(cleanNames(names).slice(1).join(" \u2190 "));
 }
 
 /** The rows whose figure, or the blocks behind it, did change; the rest differ in other figures alone. */
@@ -225,7 +225,7 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
       const callers = shownCallers(path);
       return [
         nameAndPlace(out, mark, shownName(path), printable(sourcePlace(path.culprit)), room),
-        ...callers ? [out.paint("dim", clip(`from ${callers}`, width - 6))] : [],
+        ...callers ? [out.paint("dim", clip(`\u2190 ${callers}`, width - 6))] : [],
       ];
     });
   }

@@ -11,6 +11,8 @@ export interface GroupOptions {
   readonly limit: number;
   /** What is shown and sorted by; `allocated` when left out. */
   readonly view?: ViewName | undefined;
+  /** Whether groups are sorted by what goes through them, not by what is their own. */
+  readonly inclusive?: boolean | undefined;
   /** Columns of the terminal. */
   readonly width: number;
 }
@@ -43,7 +45,10 @@ function measure(view: ViewName = "allocated") {
 export function groupsText(profile: Profile, by: GroupBy, groups: readonly Group[], options: GroupOptions): string {
   const { title, of, count: counted, show } = measure(options.view);
   const sorted = groups.filter((g) => of(g.inclusive) !== 0)
-    .sort((a, b) => of(b.self) - of(a.self) || of(b.inclusive) - of(a.inclusive) || a.name.localeCompare(b.name, "en"));
+    .sort((a, b) =>
+      (options.inclusive ? of(b.inclusive) - of(a.inclusive) : of(b.self) - of(a.self)) ||
+      of(b.inclusive) - of(a.inclusive) || a.name.localeCompare(b.name, "en")
+    );
   const kept = options.limit > 0 ? sorted.slice(0, options.limit) : sorted;
   const all = of(profile.totals);
   const lines = [

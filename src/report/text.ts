@@ -3,16 +3,20 @@ import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
 import { bytes, clip, count, plural, printable, share } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { CallPath, Profile, Sizes } from "../profile/profile.ts";
+import type { CallPath, PathCounters, Profile, Sizes } from "../profile/profile.ts";
 import { sizeClassName, totalSizes } from "../profile/sizes.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { View, ViewName } from "../profile/views.ts";
-import { culprit } from "../symbols/allocators.ts";
-import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
-import { callerLine, cleanStack } from "../symbols/trim.ts";
+import { answer } from "../judge/answer.ts";
+import { isOwn } from "../symbols/kinds.ts";
+import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
+import type { SetAside } from "../symbols/suppressions.ts";
+import { frameName, sourcePlace } from "../symbols/symbols.ts";
+import type { Symbols } from "../symbols/symbols.ts";
+import { rowsOf } from "./rows.ts";
+import type { Row } from "./rows.ts";
 
 /** How the report is to look. */
 export interface TextOptions {
@@ -28,6 +32,8 @@ export interface TextOptions {
   readonly raw?: boolean | undefined;
   /** Whether to show how large requests were, in all and of each call path; they must have been recorded. */
   readonly sizes?: boolean | undefined;
+  /** What is live and known to be kept by libraries: it is left out of what is live, and said once. */
+  readonly aside?: SetAside | undefined;
   /** The one section to show; all when left out. */
   readonly view?: ViewName | undefined;
   /** What a section is sorted by, its own bytes (`size`) when left out. `name` wants all names resolved. */
@@ -47,42 +53,34 @@ function sections(profile: Profile, only: ViewName | undefined): Section[] {
   const titles: readonly (readonly [ViewName, string])[] = [
     ["allocated", "allocated bytes"],
     ["peak", `live at the peak (${bytes(totals.peakBytes)}${about})`],
-    ["live", ended ? "live at the end (leaks)" : "live now"],
+    ["live", ended ? "live at the end" : "live now"],
     ["temporary", "temporary allocations"],
   ];
   return titles.filter(([view]) => only === undefined || view === only)
     .map(([view, title]) => ({ ...VIEWS[view], title, total: VIEWS[view].of(totals) }));
 }
 
-function top(profile: Profile, section: Section, options: Shown, symbols?: Symbols): CallPath[] {
-  const { limit, sortBy = "size" } = options;
-  const kept = profile.callPaths.filter((p) => section.of(p) > 0);
+/** The largest rows of a section. */
+function top(rows: readonly Row[], section: Section, { limit, sortBy = "size" }: Shown): Row[] {
+  const kept = rows.filter(({ figures }) => section.of(figures) > 0);
   const figure = sortBy === "size" || sortBy === "name"
     ? section.of
     : sortBy === "count"
     ? section.count
     : FIGURES[sortBy];
-  kept.sort((a, b) => figure(b) - figure(a) || a.id - b.id);
-  if (sortBy === "name" && symbols) {
-    const name = (path: CallPath) => {
-      const stack = symbols.stack(path);
-      return frameName(stack[culprit(stack)]);
-    };
-    const names = new Map(kept.map((path) => [path, name(path)]));
-    kept.sort((a, b) => (names.get(a) ?? "").localeCompare(names.get(b) ?? "", "en"));
-  }
+  kept.sort((a, b) => figure(b.figures) - figure(a.figures));
+  if (sortBy === "name") kept.sort((a, b) => a.name.localeCompare(b.name, "en"));
   return limit > 0 ? kept.slice(0, limit) : kept;
 }
 
 /** What decides which call paths a report shows. */
 export type Shown = Pick<TextOptions, "limit" | "view" | "sortBy">;
 
-/** The call paths that a text report shows: those whose names it needs. */
+/** The call paths whose names a text report needs: all that it shows, as those that read the same are put together. */
 export function shownPaths(profile: Profile, options: Shown | number): Set<CallPath> {
-  const shown = typeof options === "number" ? { limit: options } : options;
-  // By name, all have to be known to tell which come first.
-  const limited = shown.sortBy === "name" ? { ...shown, limit: 0 } : shown;
-  return new Set(sections(profile, shown.view).flatMap((section) => top(profile, section, limited)));
+  const only = typeof options === "number" ? undefined : options.view;
+  const views = sections(profile, only);
+  return new Set(profile.callPaths.filter((path) => views.some((section) => section.of(path) > 0)));
 }
 
 const END_NOTES = {
@@ -118,17 +116,14 @@ class Writer {
   }
 }
 
-function place(frame: NamedFrame | undefined, verbosity: number): string {
-  if (!frame) return "";
-  const whole = verbosity >= 2;
-  return sourcePlace(frame, whole) || (frame.function && frame.module ? shortPath(frame.module, whole) : "");
-}
-
-function header(profile: Profile, out: Writer, options: TextOptions): void {
+function header(profile: Profile, symbols: Symbols, out: Writer, options: TextOptions): void {
   const { process, totals, limits } = profile;
   const command = printable(commandLine(process));
   out.line(out.paint("bold", clip(`heaptap: ${command}`, options.width)));
   out.line(out.paint("dim", processFacts(profile).join(" \u00b7 ")));
+  const answers = answer(profile, symbols, options.aside ?? NOTHING_ASIDE);
+  if (answers.length > 0) out.line();
+  for (const line of answers) out.line(out.paint("bold", line));
   out.line();
   const pairs: [string, string, string][] = [
     [
@@ -174,39 +169,67 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   }
 }
 
-function row(out: Writer, options: TextOptions, view: Section, path: CallPath, whole: readonly NamedFrame[]): void {
-  const stack = options.raw ? whole : cleanStack(whole, frameName);
-  const [frame] = stack;
-  const figure = view.unit === "blocks" ? count(view.of(path)) : out.bytes(view.of(path));
-  const wide = options.verbosity >= 1 ? 20 : 9;
-  const left = `${figure.padStart(wide)} ${share(view.of(path), view.total).padStart(6)} ${
-    (view.unit === "blocks" ? "" : count(view.count(path))).padStart(view.unit === "blocks" ? 0 : 11)
-  }  `;
-  const room = Math.max(20, options.width - left.length);
-  const where = printable(place(frame, options.verbosity));
-  const name = printable(frameName(frame));
-  const space = options.verbosity >= 2 ? Infinity : room;
-  const fits = name.length + 2 + where.length <= space;
-  const nameRoom = fits ? name.length : Math.max(Math.min(name.length, 16), room - where.length - 2);
-  out.line(
-    left + out.paint("cyan", clip(name, nameRoom)) +
-      (where ? "  " + out.paint("dim", clip(where, Math.max(0, space - nameRoom - 2))) : ""),
-  );
+/** The figures of a section's rows, in columns as wide as they need; `title` stands above the last. */
+class FigureColumns {
+  readonly #out: Writer;
+  readonly #view: Section;
+  readonly #widths: readonly number[];
+
+  constructor(out: Writer, view: Section, paths: Iterable<PathCounters>) {
+    this.#out = out;
+    this.#view = view;
+    // No row has more than all together: the columns do not move when rows are put together or left out.
+    let sum = { of: 0, count: 0 };
+    for (const path of paths) sum = { of: sum.of + view.of(path), count: sum.count + view.count(path) };
+    this.#widths = [
+      Math.max(8, this.#figure(sum.of).length),
+      6,
+      view.unit === "blocks" ? 0 : Math.max(6, count(sum.count).length),
+    ];
+  }
+
+  #figure(n: number): string {
+    return this.#view.unit === "blocks" ? count(n) : this.#out.bytes(n);
+  }
+
+  #line(cells: readonly string[]): string {
+    return cells.map((cell, i) => cell.padStart(this.#widths[i] ?? 0)).join(" ") + "  ";
+  }
+
+  /** Columns that they take. */
+  get width(): number {
+    return this.#line(["", "", ""]).length;
+  }
+
+  heading(): string {
+    return this.#line([this.#view.unit, "share", this.#view.unit === "blocks" ? "" : "blocks"]) + "function";
+  }
+
+  row(figures: PathCounters): string {
+    const { of, unit, count: counted } = this.#view;
+    const blocks = unit === "blocks" ? "" : count(counted(figures));
+    return this.#line([this.#figure(of(figures)), share(of(figures), this.#view.total), blocks]);
+  }
+}
+
+function drawRow(out: Writer, options: TextOptions, view: Section, columns: FigureColumns, row: Row): void {
+  const { figures, name, place, via, callers, stack, end, sizes } = row;
+  out.line(columns.row(figures) + out.paint("cyan", name) + out.paint("dim", (place && ` ${place}`) + via));
   const indent = "    ";
   if (options.verbosity >= 3) {
-    for (const f of stack) {
-      const name = `${printable(frameName(f))}${f.inlined ? " (inlined)" : ""}`;
-      out.line(`${indent}  ${name}  ${out.paint("dim", printable(place(f, 2)))}`);
+    for (const frame of stack) {
+      const where = printable(sourcePlace(frame, true) || (frame.function && frame.module));
+      const whole = printable(frame.key || frameName(frame)) + (frame.inlined ? " (inlined)" : "");
+      out.line(`${indent}  ${whole}  ${out.paint("dim", where)}`);
     }
-  } else {
-    const callers = printable(callerLine(stack.map(frameName)));
-    if (callers) out.line(indent + out.paint("dim", clip(`from ${callers}`, options.width - indent.length)));
+  } else if (callers) {
+    out.line(indent + out.paint("dim", callers));
   }
-  if (options.sizes && path.sizes && view.of === VIEWS.allocated.of) {
-    out.line(indent + out.paint("dim", clip(sizesLine(path.sizes), options.width - indent.length)));
+  if (options.sizes && sizes && view.of === VIEWS.allocated.of) {
+    out.line(indent + out.paint("dim", clip(sizesLine(sizes), options.width - indent.length)));
   }
-  const note = END_NOTES[path.end];
-  if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
+  const note = END_NOTES[end];
+  if (note && (options.verbosity >= 3 || end !== "depth")) out.line(indent + out.paint("dim", note));
 }
 
 /** The commonest sizes of a call path's requests, and its slack: `sizes: 17-32 B 80.0%, 33-64 B 20.0%; slack 1.20 KB`. */
@@ -259,27 +282,65 @@ function histogram(out: Writer, paths: readonly CallPath[]): void {
  */
 export function textReport(profile: Profile, symbols: Symbols, options: TextOptions): string {
   const out = new Writer(options);
-  header(profile, out, options);
+  const { aside = NOTHING_ASIDE } = options;
+  header(profile, symbols, out, options);
   if (options.sizes) histogram(out, profile.callPaths);
+  const raw = options.raw === true;
+  const wholeFiles = options.verbosity >= 2;
   for (const view of sections(profile, options.view)) {
-    const paths = top(profile, view, options, symbols);
-    if (paths.length === 0) continue;
-    out.line();
-    out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
-    const wide = options.verbosity >= 1 ? 20 : 9;
-    out.line(
-      out.paint(
-        "dim",
-        `${view.unit.padStart(wide)} ${"share".padStart(6)} ${
-          view.unit === "blocks" ? "" : "blocks".padStart(11)
-        }  function`,
-      ),
-    );
-    for (const path of paths) row(out, options, view, path, symbols.stack(path));
+    const live = view.of === VIEWS.live.of;
+    const paths = profile.callPaths.filter((path) => view.of(path) > 0 && !(live && aside.paths.has(path)));
+    const columns = new FigureColumns(out, view, paths);
+    const rows = rowsOf(paths, symbols, {
+      width: wholeFiles ? Infinity : Math.max(40, options.width - columns.width),
+      callersWidth: wholeFiles ? Infinity : options.width - "    ".length,
+      wholeFiles,
+      raw,
+      apart: raw || options.verbosity >= 3,
+    });
+    if (rows.length > 0) {
+      out.line();
+      out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
+      out.line(out.paint("dim", columns.heading()));
+      for (const row of top(rows, view, options)) drawRow(out, options, view, columns, row);
+    }
+    if (live && aside.blocks > 0) {
+      out.line(
+        out.paint(
+          "dim",
+          `  set aside: ${out.bytes(aside.bytes)} in ${count(aside.blocks)} ${
+            plural(aside.blocks, "block")
+          } that ${aside.whose} keep${aside.whose.includes(" and ") ? "" : "s"} (--no-default-suppressions)`,
+        ),
+      );
+    }
   }
-  if (symbols.problem) {
+  const folded = raw ? "" : foldedWrappers(profile, symbols);
+  for (const line of [folded, printable(symbols.problem)].filter(Boolean)) {
     out.line();
-    out.line(out.paint("yellow", printable(symbols.problem)));
+    out.line(out.paint("yellow", line));
   }
   return out.toString();
 }
+
+/** The wrappers that rows were led past, said once: a name that is taken for one by mistake must be seen. */
+function foldedWrappers(profile: Profile, symbols: Symbols): string {
+  const bytesOf = new Map<string, number>();
+  for (const path of profile.callPaths) {
+    const names = new Set<string>();
+    for (const frame of symbols.stack(path)) {
+      if (isOwn(frame.kind)) break;
+      if (frame.kind === "wrapper") names.add(frame.function);
+    }
+    for (const name of names) bytesOf.set(name, (bytesOf.get(name) ?? 0) + path.bytes);
+  }
+  const names = [...bytesOf].sort(([, a], [, b]) => b - a).map(([name]) => printable(name));
+  if (names.length === 0) return "";
+  const more = names.length > WRAPPERS_NAMED ? ` and ${count(names.length - WRAPPERS_NAMED)} more` : "";
+  return `allocations through ${
+    names.slice(0, WRAPPERS_NAMED).join(", ")
+  }${more} are shown as their callers' (--raw shows all)`;
+}
+
+/** Wrappers that are named. */
+const WRAPPERS_NAMED = 4;

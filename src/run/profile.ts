@@ -2,16 +2,17 @@
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
 import { Buffer } from "node:buffer";
-import { randomInt, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { accessSync, constants, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { libraryPath } from "../native/build.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
-import { byAllocations, processesOfRun } from "../profile/processes.ts";
-import type { RecordedProcess } from "../profile/processes.ts";
+import { choiceText, chooseProcess } from "../profile/asked.ts";
+import { programName } from "../profile/launchers.ts";
+import { byAllocations, newRun, outlined, processesOfRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
 import { isRecording } from "../file/reader.ts";
 import { inspectProgram } from "./program.ts";
@@ -57,10 +58,14 @@ export interface ProfileOptions extends RecordOptions {
 
 /** How a profiled program ended. */
 export interface ProfileResult {
-  /** The recording of the program itself, or of its process with the most allocations; undefined when none was made. */
+  /** The recording that a report is of, see {@linkcode Recording.chosen}; undefined when none was made. */
   readonly recording: Recording | undefined;
-  /** Recordings of its other processes. */
+  /** Whose recording that is and why it was taken, in words; "" where there is no other. */
+  readonly choice: string;
+  /** Recordings of its other processes, the one with most allocations first. */
   readonly others: readonly Recording[];
+  /** Processes of the run that went on when it had ended, daemons: their recordings go on too. */
+  readonly running: readonly { readonly path: string; readonly pid: number; readonly program: string }[];
   /** Exit status; 128 + N when signal N ended it. */
   readonly exitCode: number;
   /** Number of the signal that ended it, 0 for none. */
@@ -96,16 +101,29 @@ function prepareOutput(out: string): () => void {
   if (!stat.isFile() || (stat.size > 0 && !isRecording(out))) {
     throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
   }
-  const kept = `${out}.${randomUUID()}.old`;
+  // Out of sight: a run may take hours. Short, as the name itself may be as long as names can be.
+  const kept = join(folder, `.heaptap-${randomUUID()}.heaptap`);
   renameSync(out, kept);
   return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
 }
 
-/** The recordings of a run, the one with most allocations first; `own` when it is the program's, not a child's. */
-function findRecordings(out: string, run: number, pid: number): { recording: Recording; own: boolean }[] {
-  const isOwn = (process: RecordedProcess) => process.pid === pid;
-  return byAllocations(processesOfRun(dirname(out), run, out), isOwn)
-    .map((process) => ({ recording: Recording.open(process.path), own: isOwn(process) }));
+type Found = Pick<ProfileResult, "recording" | "choice" | "others" | "running">;
+
+/** The recordings of a run whose program has ended, that of the process which its report is of first. */
+function findRecordings(out: string, run: number, pid: number, exit: Parameters<typeof noteExit>[1]): Found {
+  const made = processesOfRun(dirname(out), run, out);
+  for (const process of made) if (process.pid === pid) noteExit(process.path, exit);
+  const all = outlined(made);
+  const choice = chooseProcess(all);
+  const others = byAllocations(all, (process) => process.pid === pid)
+    .filter(({ path }) => path !== choice?.process.path);
+  return {
+    recording: choice && Recording.open(choice.process.path),
+    choice: choice ? choiceText(choice, all.length) : "",
+    others: others.map(({ path }) => Recording.open(path)),
+    running: all.filter(({ process }) => process.running)
+      .map(({ path, pid, process }) => ({ path, pid, program: programName(process.executable, process.command) })),
+  };
 }
 
 function environment(
@@ -206,7 +224,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const out = resolve(options.out ?? `heaptap.${basename(program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
-  const run = randomInt(1, 2 ** 48 - 1);
+  const run = newRun(process.pid);
   const begun = performance.now();
   // Before the program starts: a signal must find the handlers from its first moment on.
   const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
@@ -224,11 +242,6 @@ export async function profile(command: readonly string[], options: ProfileOption
 
   const signal = signalName ? osConstants.signals[signalName] : 0;
   const exitCode = signal ? 128 + signal : code ?? 1;
-  const pid = child.pid ?? 0;
-  const found = findRecordings(out, run, pid);
-  for (const { recording, own } of found) {
-    if (own) noteExit(recording.path, { code: signal ? 0 : exitCode, signal, seconds });
-  }
-  const recordings = found.map((f) => f.recording);
-  return { recording: recordings[0], others: recordings.slice(1), exitCode, signal, seconds, notes };
+  const found = findRecordings(out, run, child.pid ?? 0, { code: signal ? 0 : exitCode, signal, seconds });
+  return { ...found, exitCode, signal, seconds, notes };
 }

@@ -5,7 +5,7 @@ import { selectPaths } from "../profile/select.ts";
 import type { Selection } from "../profile/select.ts";
 import { profileSince } from "../profile/since.ts";
 import { Symbols } from "../symbols/symbols.ts";
-import { shortStack } from "../symbols/trim.ts";
+import { shortStack } from "../symbols/lead.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own, ownMoment, ownProfile } from "./install.ts";
 import { checkOptions } from "./options.ts";
@@ -119,7 +119,7 @@ export async function namePaths(
   const named = own(() =>
     paths.map((path) => {
       const stack = symbols.stack(path);
-      return { path, stack, short: shortStack(stack, profile.process.executable) };
+      return { path, stack, short: shortStack(stack) };
     })
   );
   return { named, problem: unseen(profile) || symbols.problem };

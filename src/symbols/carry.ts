@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { unpackRecording } from "../file/packed.ts";
 import { Recording } from "../profile/recording.ts";
 import { copyRecording } from "../file/copy.ts";
-import { RecordingError } from "../file/recording_error.ts";
+import { RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { keyOf } from "./carried.ts";
 import type { Carried } from "./carried.ts";

@@ -1,7 +1,7 @@
 /** Call paths put together by a function, module, file or line that they have in common; and trees of callers and callees. */
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
-import { culprit } from "./allocators.ts";
+import { leadIndex } from "./lead.ts";
 import { frameName } from "./symbols.ts";
 import type { NamedFrame, Symbols } from "./symbols.ts";
 
@@ -94,7 +94,7 @@ export function groupPaths(profile: Profile, symbols: Symbols, by: GroupBy): Gro
   const nameOf = NAMES[by];
   for (const path of profile.callPaths) {
     const stack = symbols.stack(path);
-    const at = stack[culprit(stack)];
+    const at = stack[leadIndex(stack)];
     add(group(at ? nameOf(at) : NO_FRAME).self, path);
     // A function that calls itself has its call path once.
     for (const name of stack.length > 0 ? new Set(stack.map(nameOf)) : [NO_FRAME]) add(group(name).inclusive, path);

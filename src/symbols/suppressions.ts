@@ -1,7 +1,10 @@
 /** Known leaks, in the format of LeakSanitizer's suppression files: `leak:PATTERN`, a line each. */
+import { basename } from "node:path";
 import type { CallPath, Profile } from "../profile/profile.ts";
+import { isOwn } from "./kinds.ts";
+import { KNOWN_LEAKS, STANDARD_LIBRARIES } from "./known_leaks.ts";
 import { frameMatches } from "./symbols.ts";
-import type { Symbols } from "./symbols.ts";
+import type { NamedFrame, Symbols } from "./symbols.ts";
 
 /** A line of the file: what it says, and what it matches. */
 export interface Suppression {
@@ -70,4 +73,73 @@ export function suppressLeaks(profile: Profile, symbols: Symbols, suppressions: 
     liveCount: profile.totals.liveCount - blocks,
   };
   return { ...profile, callPaths, totals };
+}
+
+/** What is live of call paths that libraries are known to keep. */
+export interface SetAside {
+  /** The call paths. */
+  readonly paths: ReadonlySet<CallPath>;
+  /** Bytes that they have live. */
+  readonly bytes: number;
+  /** Blocks that they have live. */
+  readonly blocks: number;
+  /** Whose they are, `libstdc++ and the C library`; "" when there are none. */
+  readonly whose: string;
+}
+
+/** Nothing. */
+export const NOTHING_ASIDE: SetAside = { paths: new Set(), bytes: 0, blocks: 0, whose: "" };
+
+/**
+ * Whose a stack's block is, where a library keeps it on its own account: a function of {@linkcode KNOWN_LEAKS} stands nearer to
+ * the allocator than any code of the user's, or there is nothing but the standard libraries on a whole stack.
+ */
+export function keeper(
+  stack: readonly Pick<NamedFrame, "function" | "module" | "kind">[],
+): string | undefined {
+  const outermost = stack.at(-1);
+  const isWhole = outermost && (outermost.function === "_start" || /^ld-/.test(basename(outermost.module)));
+  const first = stack.find(({ kind }) => kind !== "allocation");
+  if (isWhole && first && stack.every(({ kind }) => kind === "standard" || kind === "allocation")) {
+    return STANDARD_LIBRARIES.find(([module]) => module.test(basename(first.module)))?.[1];
+  }
+  for (const frame of stack) {
+    if (isOwn(frame.kind)) return undefined;
+    const file = basename(frame.module);
+    const known = KNOWN_LEAKS.find((leak) => leak.function.test(frame.function) && (leak.module?.test(file) ?? true));
+    if (known) return known.whose;
+  }
+  return undefined;
+}
+
+/**
+ * What of a profile is live and known to be kept by the libraries themselves, such as the pool that libstdc++ throws
+ * exceptions from. Names of call paths with live blocks must have been resolved.
+ *
+ * @example
+ * ```ts
+ * import { knownLeaks, Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * console.log(knownLeaks(profile, symbols).bytes <= profile.totals.liveBytes);
+ * ```
+ */
+export function knownLeaks(profile: Profile, symbols: Symbols): SetAside {
+  const paths = new Set<CallPath>();
+  const whose = new Map<string, number>();
+  let [bytes, blocks] = [0, 0];
+  for (const path of profile.callPaths) {
+    if (path.liveCount <= 0) continue;
+    const who = keeper(symbols.stack(path));
+    if (who === undefined) continue;
+    paths.add(path);
+    bytes += path.liveBytes;
+    blocks += path.liveCount;
+    whose.set(who, (whose.get(who) ?? 0) + path.liveBytes);
+  }
+  const names = [...whose].sort(([, a], [, b]) => b - a).map(([name]) => name);
+  const last = names.pop() ?? "";
+  return { paths, bytes, blocks, whose: names.length > 0 ? `${names.join(", ")} and ${last}` : last };
 }

@@ -12,10 +12,11 @@ import { writeWhole } from "../file/whole_file.ts";
 import { openBackend, SymbolTables } from "./backend.ts";
 import type { Backend, Name } from "./backend.ts";
 import { carriedNames } from "./carried.ts";
+import { readyToDemangle } from "./demangler.ts";
 import { findNames } from "./debug_files.ts";
 import type { NameSource } from "./debug_files.ts";
-import { kindOf } from "./kinds.ts";
-import type { FrameKind } from "./kinds.ts";
+import { Kinds } from "./kinds.ts";
+import type { FrameKind, KindOptions } from "./kinds.ts";
 import { readableName } from "./names.ts";
 import { findPerfMap } from "./perfmap.ts";
 
@@ -23,7 +24,7 @@ import { findPerfMap } from "./perfmap.ts";
 export type Progress = (done: number, total: number) => void;
 
 /** Options of {@linkcode Symbols}. */
-export interface SymbolOptions {
+export interface SymbolOptions extends KindOptions {
   /** Name of the tool to use in place of the best that is there. */
   readonly symboliser?: string | undefined;
   /** Folders to search for debug files, by build id and by name, before the system's `/usr/lib/debug`. */
@@ -78,6 +79,7 @@ export class Symbols {
   readonly #names = new Map<Frame, readonly Name[]>();
   readonly #named = new Map<Frame, readonly NamedFrame[]>();
   readonly #options: SymbolOptions;
+  readonly #kinds: Kinds;
   #backend: Backend | undefined;
   #perfMap: ReturnType<typeof findPerfMap> | null = null;
   #carried: ReturnType<typeof carriedNames> | null = null;
@@ -88,6 +90,7 @@ export class Symbols {
   constructor(profile: Profile, options: SymbolOptions = {}) {
     this.#profile = profile;
     this.#options = options;
+    this.#kinds = new Kinds(profile, options);
   }
 
   /** Looks up every frame of these call paths that is not known yet. */
@@ -110,6 +113,7 @@ export class Symbols {
       }
     }
     let done = 0;
+    if (total > 0) await readyToDemangle();
     for (const [module, frames] of wanted) {
       const step = (count: number) => progress?.(done += count, total);
       const known = this.#profile.modules[module];
@@ -215,10 +219,13 @@ export class Symbols {
     if (known) return known;
     const names = this.#names.get(frame);
     const module = this.#profile.modules[frame.module]?.path ?? "";
-    const named = (names?.length ? names : [NAMELESS]).map((name): NamedFrame => {
-      const { name: readable, key } = readableName(name.function);
+    const all = names?.length ? names : [NAMELESS];
+    const named = all.map((name, i): NamedFrame => {
+      // Of a lambda that was inlined the compiler tells its operator alone; those that it was inlined into name it.
+      const lambda = name.function === "operator()" ? lambdaIn(all.slice(i + 1)) : undefined;
+      const { name: readable, key } = lambda ? { name: lambda, key: lambda } : readableName(name.function);
       const frameOf = { ...name, function: readable, key, module, address: frame.address };
-      return { ...frameOf, kind: kindOf(frameOf) };
+      return { ...frameOf, kind: this.#kinds.of(frameOf, frame) };
     });
     // What has not been looked up yet may be later.
     if (names) this.#named.set(frame, named);
@@ -235,6 +242,15 @@ export class Symbols {
     this.#backend?.close();
     this.#backend = undefined;
   }
+}
+
+/** What the lambda is called that the templates around it were made for, where they were made for one alone. */
+function lambdaIn(outer: readonly Name[]): string | undefined {
+  for (const { function: name } of outer) {
+    const found = new Set([...readableName(name).name.matchAll(/\{lambda in [^{}]+\}/g)].map(([lambda]) => lambda));
+    if (found.size > 0) return found.size === 1 ? [...found][0] : undefined;
+  }
+  return undefined;
 }
 
 /** The file of cached names for a build id; "" when it cannot even be told where that is. */

@@ -1,0 +1,370 @@
+/*
+ * exec.c: the functions that start programs. A program is given, beside the environment that its caller means it
+ * to have, what this process carries (follow.c): this library in front of what LD_PRELOAD names, and its
+ * variables where they are missing. So it is recorded also behind `env -i`, a shell that unsets LD_PRELOAD, or one that
+ * preloads something else.
+ *
+ * A call of exec is often a vfork's child's, which runs in its parent's memory on its parent's stack, or comes from a
+ * signal handler. Nothing that is shared is written for it, and nothing is allocated: the larger environment, an array
+ * of pointers and a few words of text, lies on the stack of the call, gone with it, and with the process image
+ * if that is gone. Where the stack has no room, or memory that should be readable is not, the caller's own environment
+ * is passed on, and the kernel says what it would have said.
+ *
+ * What fails is done again with the caller's own environment: errno is what it would have been, and one that is just small
+ * enough for the kernel stays that.
+ */
+#include "heaptap.h"
+#include <stdarg.h>
+
+#define HT_E2BIG 7
+#define HT_MARGIN 1024u /* of stack, for the calls underneath */
+
+/* What is to be added to an environment. */
+struct ht_addition {
+    size_t size;        /* bytes that the whole takes; 0 when nothing is to be added */
+    uint32_t count;     /* entries in what was given */
+    uint32_t preload;   /* which of them is the LD_PRELOAD to change; `count` to add one, more to leave it */
+    const char *list;   /* its value, "" for none */
+    uint32_t missing;   /* bit per carried variable */
+    const char *hidden; /* to say that the program is not to see what is ours, NULL when it may */
+    int odd;            /* one more variable makes their number even */
+    uint32_t why;       /* HT_UNFOLLOWED_ROOM when there was no room for it, else 0 */
+};
+
+/* Reads text that may not be there, a page at a time; once it was not, `faulted` stays. */
+struct ht_reader {
+    uint64_t page;
+    int faulted;
+};
+
+static int ht_can_read(struct ht_reader *reader, const void *at)
+{
+    uint64_t page = (uint64_t)at / HT_PAGE;
+    if (page == reader->page && page)
+        return !reader->faulted;
+    reader->page = page;
+    reader->faulted |= !page || !ht_sys_readable(page * HT_PAGE);
+    return !reader->faulted;
+}
+
+static int ht_read_begins(struct ht_reader *reader, const char *text, const char *with)
+{
+    for (; *with; text++, with++)
+        if (!ht_can_read(reader, text) || *text != *with)
+            return 0;
+    return 1;
+}
+
+/* Length of the name of a variable, its `=` included. */
+static size_t ht_name_length(const char *variable)
+{
+    size_t n = 0;
+    while (variable[n] && variable[n] != '=')
+        n++;
+    return n + (variable[n] == '=');
+}
+
+static int ht_read_is_named(struct ht_reader *reader, const char *text, const char *variable)
+{
+    for (size_t i = 0, length = ht_name_length(variable); i < length; i++)
+        if (!ht_can_read(reader, text + i) || text[i] != variable[i])
+            return 0;
+    return 1;
+}
+
+/* Whether there are so many bytes of stack below the caller: on the alternate stack of a signal handler its bounds say so,
+ * elsewhere the kernel, which lets the main thread's grow by being asked. */
+static int ht_stack_has(size_t size)
+{
+    struct {
+        uint64_t low;
+        uint32_t flags, pad;
+        uint64_t size;
+    } alternate = { 0, 0, 0, 0 };
+    uint64_t sp = (uint64_t)__builtin_frame_address(0);
+    if (size + HT_MARGIN >= sp)
+        return 0;
+    ht_syscall(HT_SYS_SIGALTSTACK, 0, (long)&alternate, 0, 0, 0, 0);
+    if (sp - alternate.low < alternate.size)
+        return sp - alternate.low > size + HT_MARGIN;
+    uint64_t to = (sp - size - HT_MARGIN) / HT_PAGE;
+    for (uint64_t page = sp / HT_PAGE; page-- > to;)
+        if (!ht_sys_readable(page * HT_PAGE))
+            return 0;
+    return 1;
+}
+
+/* Not the compiler's, which may be a call of its library. */
+static uint32_t ht_bits(uint32_t n)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < 32; i++)
+        bits += n >> i & 1;
+    return bits;
+}
+
+/* The entries, at most, of the larger environment and what ends it. */
+static uint32_t ht_addition_words(const struct ht_addition *a) { return a->count + ht_bits(a->missing) + 4; }
+
+/* What a program's environment says of us: into `a`; in `ours` how many variables, in *marked whether one of them is the
+ * one that hides them. 0 when it cannot be read. */
+static int ht_addition_look(struct ht_addition *a, char *const *given, uint32_t *ours, int *marked)
+{
+    struct ht_reader array = { 0, 0 }, text = { 0, 0 };
+    uint32_t found = UINT32_MAX, seen = 0;
+    for (; given && ht_can_read(&array, &given[a->count]) && given[a->count] && !text.faulted; a->count++) {
+        const char *v = given[a->count];
+        if (ht_read_begins(&text, v, ht_preload))
+            found = a->count;
+        if (!ht_read_begins(&text, v, "HEAPTAP_"))
+            continue;
+        ++*ours;
+        *marked |= ht_read_begins(&text, v, ht_hidden);
+        for (uint32_t i = 0; i < ht_carried.count; i++)
+            if (ht_read_is_named(&text, v, ht_carried.variable[i]))
+                seen |= 1u << i;
+    }
+    a->preload = found == UINT32_MAX ? a->count : found;
+    if (found != UINT32_MAX && !text.faulted)
+        a->list = given[found] + HT_PRELOAD_LENGTH;
+    for (const char *at = a->list; *a->list && ht_can_read(&text, at) && *at;)
+        at++;
+    a->missing = ~seen & (uint32_t)((1ull << ht_carried.count) - 1);
+    return !array.faulted && !text.faulted;
+}
+
+static struct ht_addition ht_addition_to(char *const *given)
+{
+    enum { READABLE = 4 };
+    struct ht_addition a = { .list = "" };
+    const struct ht_carried *c = &ht_carried;
+    uint32_t ours = 0;
+    int marked = 0;
+    if (!c->library_length || !ht_addition_look(&a, given, &ours, &marked))
+        return a;
+    const char *at = ht_preloaded_at((char *)(uintptr_t)a.list, c->library);
+    /* A library that this user may not read would only be complained about. */
+    if ((at == a.list && !a.missing) || ht_syscall(HT_SYS_ACCESS, (long)c->library, READABLE, 0, 0, 0, 0) != 0)
+        return a;
+    if (!at && !marked)
+        a.hidden = a.preload < a.count && !*a.list ? ht_hidden_empty : ht_hidden;
+    if (at == a.list)
+        a.preload = a.count + 1;
+    /* An LD_PRELOAD that names nothing else goes with the others. */
+    ours += ht_bits(a.missing) + (a.hidden != NULL) + (!*a.list && a.hidden != ht_hidden_empty);
+    a.odd = (a.hidden || marked) && ours % 2;
+    a.size = ht_addition_words(&a) * sizeof(char *) + HT_PRELOAD_LENGTH + c->library_length + ht_length(a.list) + 2;
+    if (!ht_stack_has(a.size)) {
+        a.size = 0;
+        a.why = HT_UNFOLLOWED_ROOM;
+    }
+    return a;
+}
+
+/* The value of LD_PRELOAD with this library in front, at `to`; returns its end. */
+static char *ht_list_make(const struct ht_addition *a, char *to)
+{
+    size_t length = ht_length(a->list);
+    memcpy(to, ht_carried.library, ht_carried.library_length);
+    to += ht_carried.library_length;
+    if (length)
+        *to++ = ':';
+    memcpy(to, a->list, length);
+    return to + length;
+}
+
+/* Writes the larger environment to `room`, which has a->size bytes. */
+static char **ht_environment_make(const struct ht_addition *a, char *const *given, char **room)
+{
+    char **to = room, *preload = (char *)(room + ht_addition_words(a));
+    memcpy(preload, ht_preload, HT_PRELOAD_LENGTH);
+    *ht_list_make(a, preload + HT_PRELOAD_LENGTH) = 0;
+    for (uint32_t i = 0; i < a->count && given[i]; i++)
+        *to++ = i == a->preload ? preload : given[i];
+    if (a->preload == a->count)
+        *to++ = preload;
+    for (uint32_t i = 0; i < ht_carried.count; i++)
+        if (a->missing >> i & 1)
+            *to++ = (char *)(uintptr_t)ht_carried.variable[i];
+    if (a->hidden)
+        *to++ = (char *)(uintptr_t)a->hidden;
+    if (a->odd)
+        *to++ = (char *)(uintptr_t)ht_even;
+    *to = NULL;
+    return room;
+}
+
+/* The environment to pass on, as `environment`, for as long as the function that this stands in goes on. */
+#define HT_ENVIRONMENT(given)                                                                      \
+    struct ht_addition addition = ht_addition_to(given);                                           \
+    char *room[addition.size / sizeof(char *) + 1];                                                \
+    char *const *environment = addition.size ? ht_environment_make(&addition, given, room) : given;
+
+/* `call` returns when it has failed. */
+#define HT_EXEC(noted, given, call)                                                                \
+    HT_ENVIRONMENT(given)                                                                          \
+    struct ht_note note = noted;                                                                   \
+    long result = call;                                                                            \
+    if (addition.size) {                                                                           \
+        environment = given;                                                                       \
+        result = call;                                                                             \
+    }                                                                                              \
+    ht_note_undo(note);
+
+#define HT_OWN_ENVIRONMENT() (&environ ? (char *const *)environ : NULL)
+
+HT_INTERPOSE int HT_HOOK(execve)(const char *path, char *const *arguments, char *const *given)
+{
+    HT_EXEC(ht_note_path(HT_AT_FDCWD, path, addition.why), given, ht_real.execve(path, arguments, environment))
+    return (int)result;
+}
+
+HT_INTERPOSE int HT_HOOK(execv)(const char *path, char *const *arguments)
+{
+    return HT_HOOK(execve)(path, arguments, HT_OWN_ENVIRONMENT());
+}
+
+HT_INTERPOSE int HT_HOOK(execvpe)(const char *name, char *const *arguments, char *const *given)
+{
+    HT_EXEC(ht_note_program(name, addition.why), given, ht_real.execvpe(name, arguments, environment))
+    return (int)result;
+}
+
+HT_INTERPOSE int HT_HOOK(execvp)(const char *name, char *const *arguments)
+{
+    return HT_HOOK(execvpe)(name, arguments, HT_OWN_ENVIRONMENT());
+}
+
+HT_INTERPOSE int HT_HOOK(fexecve)(int fd, char *const *arguments, char *const *given)
+{
+    HT_EXEC(ht_note_path(fd, "", addition.why), given, ht_real.fexecve(fd, arguments, environment))
+    return (int)result;
+}
+
+/* A C library without it has the system call. */
+HT_INTERPOSE int HT_HOOK(execveat)(int folder, const char *path, char *const *arguments, char *const *given, int flags)
+{
+    return (int)ht_exec_by_number(HT_SYS_EXECVEAT, folder, (long)path, (long)arguments, (long)given, flags, 0);
+}
+
+/* The two system calls, by syscall(). */
+static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, long f)
+{
+    int has_folder = n == HT_SYS_EXECVEAT;
+    char *const *given = (char *const *)(has_folder ? d : c);
+    HT_EXEC(has_folder ? ht_note_path(a, (const char *)b, addition.why) : ht_note_path(HT_AT_FDCWD, (const char *)a, addition.why), given,
+            has_folder ? ht_real.syscall(n, a, b, c, (long)environment, e, f) : ht_real.syscall(n, a, b, (long)environment, d, e, f))
+    return result;
+}
+
+/* The arguments of a call with as many as it likes, as `arguments`; `rest` stands behind the NULL that ends them. */
+#define HT_ARGUMENTS(first)                                                                        \
+    va_list rest;                                                                                  \
+    size_t count = 0;                                                                              \
+    va_start(rest, first);                                                                         \
+    for (const char *a = first; a; a = va_arg(rest, const char *))                                 \
+        count++;                                                                                   \
+    va_end(rest);                                                                                  \
+    char *arguments[count + 1];                                                                    \
+    va_start(rest, first);                                                                         \
+    arguments[0] = (char *)(uintptr_t)first;                                                       \
+    for (size_t i = 1; i <= count; i++)                                                            \
+        arguments[i] = va_arg(rest, char *);
+
+HT_INTERPOSE int HT_HOOK(execl)(const char *path, const char *first, ...)
+{
+    HT_ARGUMENTS(first)
+    va_end(rest);
+    return HT_HOOK(execve)(path, arguments, HT_OWN_ENVIRONMENT());
+}
+
+HT_INTERPOSE int HT_HOOK(execlp)(const char *name, const char *first, ...)
+{
+    HT_ARGUMENTS(first)
+    va_end(rest);
+    return HT_HOOK(execvpe)(name, arguments, HT_OWN_ENVIRONMENT());
+}
+
+HT_INTERPOSE int HT_HOOK(execle)(const char *path, const char *first, ...)
+{
+    HT_ARGUMENTS(first)
+    char *const *given = va_arg(rest, char *const *);
+    va_end(rest);
+    return HT_HOOK(execve)(path, arguments, given);
+}
+
+/* These return in the parent, and say what went wrong themselves. */
+#define HT_SPAWN(name, note)                                                                       \
+    HT_INTERPOSE int HT_HOOK(name)(int *pid, const char *file, const void *actions, const void *attributes, char *const *arguments, char *const *given) \
+    {                                                                                              \
+        HT_ENVIRONMENT(given)                                                                      \
+        int result = ht_real.name(pid, file, actions, attributes, arguments, environment);         \
+        if (result == HT_E2BIG && addition.size)                                                   \
+            result = ht_real.name(pid, file, actions, attributes, arguments, given);               \
+        if (result == 0)                                                                           \
+            note;                                                                                  \
+        return result;                                                                             \
+    }
+HT_SPAWN(posix_spawn, ht_note_path(HT_AT_FDCWD, file, addition.why))
+HT_SPAWN(posix_spawnp, ht_note_program(file, addition.why))
+
+/*
+ * system and popen start the shell inside the C library, with the environment of this process. Where that lacks what
+ * is ours, their shell is told to become another one that has it: $0, the exit status and the signals are the same.
+ */
+#define HT_COMMAND_MAX 131072u /* the kernel's limit for an argument, 32 pages */
+
+/* Where text goes that is measured first, and written when there is a place for it. */
+struct ht_written {
+    char *to; /* NULL to measure */
+    size_t length;
+};
+
+static void ht_write(struct ht_written *w, const char *text, size_t length)
+{
+    if (w->to)
+        memcpy(w->to + w->length, text, length);
+    w->length += length;
+}
+
+static void ht_write_quoted(struct ht_written *w, const char *text)
+{
+    ht_write(w, "'", 1);
+    for (; *text; text++)
+        ht_write(w, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
+    ht_write(w, "'", 1);
+}
+
+/* The command behind assignments of what an environment has beyond `given`. */
+static struct ht_written ht_command(char *to, const struct ht_addition *a, char *const *environment, const char *command)
+{
+    struct ht_written w = { to, 0 };
+    for (uint32_t i = 0; environment[i]; i++) {
+        if (i < a->count && i != a->preload)
+            continue;
+        size_t name = ht_name_length(environment[i]);
+        ht_write(&w, environment[i], name);
+        ht_write_quoted(&w, environment[i] + name);
+        ht_write(&w, " ", 1);
+    }
+    static const char shell[] = "exec /bin/sh -c ";
+    ht_write(&w, shell, sizeof shell - 1);
+    ht_write_quoted(&w, command);
+    ht_write(&w, " sh", sizeof " sh");
+    return w;
+}
+
+#define HT_SHELL(command, call)                                                              \
+    HT_ENVIRONMENT(HT_OWN_ENVIRONMENT())                                                           \
+    const char *line = command;                                                                    \
+    size_t size = addition.size && line ? ht_command(NULL, &addition, environment, line).length : 0; \
+    if (size > HT_COMMAND_MAX || !ht_stack_has(size))                                              \
+        size = 0;                                                                                  \
+    char longer[size + 1];                                                                         \
+    if (size)                                                                                      \
+        line = ht_command(longer, &addition, environment, line).to;                                \
+    return call;
+
+HT_INTERPOSE int HT_HOOK(system)(const char *command) { HT_SHELL(command, ht_real.system(line)) }
+
+HT_INTERPOSE void *HT_HOOK(popen)(const char *command, const char *mode) { HT_SHELL(command, ht_real.popen(line, mode)) }

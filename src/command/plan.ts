@@ -1,0 +1,152 @@
+/** What a report is to show, and which limits it is to keep: the options of commands, and what can be refused beforehand. */
+import { readFileSync, statSync } from "node:fs";
+import { isRecording } from "../file/reader.ts";
+import type { FormatName } from "../export/formats.ts";
+import type { Budget, LimitName } from "../judge/budget.ts";
+import { Recording } from "../profile/recording.ts";
+import type { ViewName } from "../profile/views.ts";
+import { OutputError } from "../run/profile.ts";
+import { parseSuppressions } from "../symbols/suppressions.ts";
+import type { Suppression } from "../symbols/suppressions.ts";
+import type { SymbolOptions } from "../symbols/symbols.ts";
+import { checkReportPath } from "./terminal.ts";
+
+export const SYMBOLISERS = ["llvm-symbolizer", "eu-addr2line", "addr2line"] as const;
+export const VIEWS = ["allocated", "live", "peak", "temporary"] as const;
+export const GROWTH = {
+  size: "bytes",
+  count: "allocations",
+  peak: "peakBytes",
+  live: "liveBytes",
+  temporary: "temporary",
+} as const;
+export const GROUPS = ["path", "function", "module", "file", "line", "thread"] as const;
+export const COMPARED_GROUPS = ["function", "module", "file", "line"] as const;
+/** The figure of each view. */
+export const VIEW_FIGURES = {
+  allocated: "bytes",
+  live: "liveBytes",
+  peak: "peakBytes",
+  temporary: "temporary",
+} as const;
+export const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
+
+/** How names are looked up, and whose code frames are. */
+export interface NameOptions {
+  symboliser?: string | undefined;
+  debugDir?: string[] | undefined;
+  own?: RegExp | undefined;
+  notOwn?: RegExp | undefined;
+  allocFn?: RegExp | undefined;
+}
+
+/** The same as functions take them. */
+export function naming({ symboliser, debugDir, own, notOwn, allocFn }: NameOptions): SymbolOptions {
+  return { symboliser, debugFolders: debugDir, own, notOwn, allocationFunctions: allocFn };
+}
+
+/** What a report shows. */
+export interface ReportOptions extends NameOptions {
+  format: "text" | FormatName;
+  filter?: RegExp | undefined;
+  exclude?: RegExp | undefined;
+  thread?: RegExp | undefined;
+  minCount?: number | undefined;
+  thresholdBytes?: number | undefined;
+  view?: ViewName | undefined;
+  sortBy?: typeof SORTS[number] | undefined;
+  groupBy?: typeof GROUPS[number] | undefined;
+  callers?: RegExp | undefined;
+  callees?: RegExp | undefined;
+  suppressions?: string | undefined;
+  /** Whether what libraries are known to keep is set aside. */
+  defaultSuppressions?: boolean | undefined;
+  /** Whether groups are sorted by what goes through them. */
+  inclusive?: boolean | undefined;
+  since?: string | undefined;
+  process?: number | undefined;
+  all?: boolean | undefined;
+  limit?: number | undefined;
+  raw?: boolean | undefined;
+  compact?: boolean | undefined;
+  sizes?: boolean | undefined;
+  verbose: number | true;
+}
+
+/** Limits to keep. */
+export interface BudgetOptions {
+  maxAllocations?: number | undefined;
+  maxBytes?: number | undefined;
+  maxPeak?: number | undefined;
+  maxLive?: number | undefined;
+  maxTemporary?: number | undefined;
+  budget: Budget[];
+  compare?: string | undefined;
+  maxGrowth?: number | undefined;
+  junit?: string | undefined;
+}
+
+/** The limits that the options set. */
+export function budgetsOf(
+  { maxAllocations, maxBytes, maxPeak, maxLive, maxTemporary, budget }: BudgetOptions,
+): Budget[] {
+  const limits: [LimitName, number | undefined][] = [
+    ["max-allocations", maxAllocations],
+    ["max-bytes", maxBytes],
+    ["max-peak", maxPeak],
+    ["max-live", maxLive],
+    ["max-temporary", maxTemporary],
+  ];
+  return [
+    ...limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]),
+    ...budget,
+  ];
+}
+
+/** The known leaks that the options name a file of. */
+export function suppressions({ suppressions: path }: Pick<ReportOptions, "suppressions">): Suppression[] {
+  if (path === undefined) return [];
+  try {
+    return parseSuppressions(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const { code, message } = cause as { code?: string; message: string };
+    const why = code === "ENOENT" ? "there is no such file" : message;
+    throw new OutputError(`Cannot read the suppressions "${path}": ${why}`, { cause });
+  }
+}
+
+/** Refuses what can be told before a program runs or a recording is read. */
+export function checkPlan(
+  options: BudgetOptions & Pick<ReportOptions, "thread" | "view" | "suppressions">,
+  outputs: readonly (string | undefined)[],
+): void {
+  const { thread, view } = options;
+  const asked = [
+    ...view === "live" || view === "peak" ? [`show --view ${view}`] : [],
+    ...budgetsOf(options).filter(({ limit }) => limit === "max-live" || limit === "max-peak")
+      .map(({ limit }) => `judge ${limit}`),
+  ];
+  if (thread && asked[0]) {
+    throw new OutputError(`Cannot ${asked[0]} of threads: any thread may free what they allocated`);
+  }
+  if (options.maxGrowth !== undefined && options.compare === undefined) {
+    throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
+  }
+  if (options.compare !== undefined) {
+    const found = statSync(options.compare, { throwIfNoEntry: false });
+    const why = !found ? "there is no such file" : found.isFile() ? "" : "it is not a regular file";
+    if (why) throw new OutputError(`Cannot compare with "${options.compare}": ${why}`);
+  }
+  suppressions(options);
+  const named = [...outputs, options.junit].filter((path) => path !== undefined);
+  for (const [i, path] of named.entries()) {
+    checkReportPath(path);
+    if (path !== "-" && named.indexOf(path) !== i) throw new OutputError(`Cannot write two reports to "${path}"`);
+  }
+}
+
+/** The recording of an earlier run to compare with: of the process that `run` would have reported. */
+export function earlier(path: string, { all, process }: Pick<ReportOptions, "all" | "process"> = {}): string {
+  if (all || process !== undefined || !isRecording(path)) return path;
+  return Recording.open(path).chosen().recording.path;
+}

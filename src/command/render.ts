@@ -1,0 +1,105 @@
+/** A recording as the report that was asked for. */
+import type { Report } from "../file/whole_file.ts";
+import { JSON_VERSION } from "../judge/comparable.ts";
+import { exportBlocks } from "../export/formats.ts";
+import type { Profile } from "../profile/profile.ts";
+import type { Recording } from "../profile/recording.ts";
+import { filterByFigures, ofThreads, selectPaths } from "../profile/select.ts";
+import { groupsText, treeText } from "../report/groups.ts";
+import { processesJson, processesText } from "../report/processes.ts";
+import { shownPaths, textReport } from "../report/text.ts";
+import { OutputError } from "../run/profile.ts";
+import { filterByName } from "../symbols/filter.ts";
+import { callTree, groupPaths } from "../symbols/group.ts";
+import { knownLeaks, suppressLeaks } from "../symbols/suppressions.ts";
+import { Symbols } from "../symbols/symbols.ts";
+import { naming, suppressions } from "./plan.ts";
+import type { ReportOptions } from "./plan.ts";
+import { looks, progressBar, shownAt } from "./terminal.ts";
+import type { Bar, Target } from "./terminal.ts";
+
+/** A report of groups or of a tree, when the options ask for one. */
+async function groups(
+  profile: Profile,
+  symbols: Symbols,
+  { format, groupBy, callers, callees, view, inclusive }: ReportOptions,
+  limit: number,
+  bar: Bar,
+  to: Target,
+): Promise<string | undefined> {
+  const [functions, direction] = callers ? [callers, "callers" as const] : [callees, "callees" as const];
+  const by = groupBy === "path" ? undefined : groupBy;
+  if (!by && !functions) return undefined;
+  if (format !== "text" && (functions || format !== "json")) {
+    throw new OutputError(
+      `Cannot write ${functions ? `--${direction}` : "--group-by"} as ${format}: trees are text, groups text or json`,
+    );
+  }
+  if (by === "thread" && view === "peak") {
+    throw new OutputError("Cannot show threads at the peak: what each had live then is not recorded");
+  }
+  await symbols.resolve(profile.callPaths, bar.step);
+  bar.end();
+  const look = looks(to);
+  const shown = { limit, view, inclusive, width: look.width };
+  if (functions) return shownAt(look, treeText(callTree(profile, symbols, functions, direction), direction, shown));
+  if (!by) return undefined;
+  const found = groupPaths(profile, symbols, by);
+  if (format === "text") return shownAt(look, groupsText(profile, by, found, shown));
+  return JSON.stringify({ version: JSON_VERSION, group_by: by, groups: found }, null, 2) + "\n";
+}
+
+/** Reads a recording and writes it as the options say; `to` is where a text goes. */
+export async function render(
+  recording: Recording,
+  options: ReportOptions,
+  to: Target,
+): Promise<Report> {
+  const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
+  const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options.thread);
+  const recorded = filterByFigures(read, { view, minCount, minBytes: thresholdBytes });
+  if (sizes && !recorded.limits.sizes) {
+    throw new OutputError(
+      `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,
+    );
+  }
+  const limit = options.limit ?? (format === "text" ? 10 : 0);
+  using symbols = new Symbols(recorded, naming(options));
+  const bar = progressBar();
+  const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
+  if (byName) await symbols.resolve(recorded.callPaths, bar.step);
+  const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
+  const grouped = await groups(selected, symbols, options, limit, bar, to);
+  if (grouped !== undefined) return grouped;
+  if (format === "text") {
+    const shown = { limit, view, sortBy, raw, sizes };
+    await symbols.resolve(shownPaths(selected, shown), bar.step);
+    bar.end();
+    const look = looks(to);
+    const aside = options.defaultSuppressions === false ? undefined : knownLeaks(selected, symbols);
+    return shownAt(
+      look,
+      textReport(selected, symbols, { ...shown, aside, verbosity: Number(options.verbose), ...look }),
+    );
+  }
+  const figure = sortBy === "name" ? undefined : sortBy;
+  const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
+  await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
+  bar.end();
+  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
+}
+
+/** The options of a report without what leaves call paths out. */
+export function everything(options: ReportOptions): ReportOptions {
+  const { format, symboliser, debugDir, all, process } = options;
+  return { format, verbose: 0 as number, symboliser, debugDir, all, process, limit: 0 };
+}
+
+/** The table of a run's processes. */
+export function processesReport(recording: Recording, format: string, to: Target): string {
+  if (format !== "text" && format !== "json") {
+    throw new OutputError(`Cannot write the table of processes as ${format}: it is text or json`);
+  }
+  const rows = recording.processTree();
+  return format === "json" ? processesJson(rows) : shownAt(looks(to), processesText(rows, looks(to).width));
+}

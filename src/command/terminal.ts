@@ -1,0 +1,114 @@
+/** Terminals and files that reports go to. */
+import { once } from "node:events";
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import process from "node:process";
+import { isRecording } from "../file/reader.ts";
+import { writeReport } from "../file/whole_file.ts";
+import type { Report } from "../file/whole_file.ts";
+import { OutputError } from "../run/profile.ts";
+import type { Progress } from "../symbols/symbols.ts";
+
+/** A stream as far as a report's looks depend on it. */
+export type Target = Pick<Partial<NodeJS.WriteStream>, "isTTY" | "columns">;
+
+/** How a report is to look there. */
+export interface Looks {
+  readonly width: number;
+  readonly color: boolean;
+  /** Whether to use no signs but ASCII. */
+  readonly ascii: boolean;
+}
+
+/** Columns that signs of several letters may take more than those that they stand for. */
+const SIGNS = 6;
+
+/** How a report is to look where it goes. */
+export function looks(to: Target): Looks {
+  const { NO_COLOR, TERM, COLUMNS, LC_ALL, LC_CTYPE, LANG } = process.env;
+  const color = to.isTTY === true && !NO_COLOR && TERM !== "dumb";
+  const ascii = /^(C|POSIX)$/.test(LC_ALL || LC_CTYPE || LANG || "");
+  // Into a pipe it is as wide as whoever reads it says.
+  const width = Math.max(60, to.columns ?? (Number(COLUMNS) || 80));
+  return { width: ascii ? width - SIGNS : width, color, ascii };
+}
+
+/** A text as its target can show it. */
+export function shownAt({ ascii }: Looks, text: string): string {
+  return ascii
+    ? text.replace(/\u2190/g, "<-").replace(/\u2192/g, "->").replace(/\u2026/g, "...").replace(/\u00b7/g, "-")
+    : text;
+}
+
+/** Draws a bar on a terminal once a look-up has taken a second. */
+export function progressBar(): { step: Progress; end: () => void } {
+  const begun = performance.now();
+  let drawn = 0;
+  return {
+    step: (done, total) => {
+      const now = performance.now();
+      if (!process.stderr.isTTY || now - begun < 1000 || now - drawn < 100) return;
+      drawn = now;
+      const filled = Math.round(30 * done / total);
+      process.stderr.write(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
+    },
+    end: () => {
+      if (drawn) process.stderr.write("\r\x1b[K");
+    },
+  };
+}
+
+/** A bar of progress. */
+export type Bar = ReturnType<typeof progressBar>;
+
+/** Refuses a terminal for a format that is not text. */
+export function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): void {
+  if (format === "pprof" && to.isTTY) {
+    throw new OutputError(`Cannot write ${format} to a terminal: it is binary; name a file with ${option}`);
+  }
+}
+
+/** What the system's words for a path that cannot be written mean. */
+export const WHY: Readonly<Record<string, string>> = {
+  ENOENT: "its folder is not there",
+  ENOTDIR: "a part of the path is no folder",
+  EISDIR: "it is a folder",
+  EACCES: "permission denied",
+  EROFS: "the file system is read-only",
+};
+
+/** Refuses, before anything is done, a place where a report cannot or must not be written. */
+export function checkReportPath(path: string, { recordings = false } = {}): void {
+  if (path === "-") return;
+  const refuse = (why: string): never => {
+    throw new OutputError(`Cannot write "${path}": ${why}`);
+  };
+  if (path === "") refuse("name a file, or - for stdout");
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!recordings && isRecording(path)) refuse("it is a recording; name another file for the report");
+  if (found?.isDirectory()) refuse("it is a folder");
+  if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
+}
+
+/** Writes a report where the options want it: to a file, or, as `-`, to a stream. */
+export async function put(report: Report, path: string, stream: NodeJS.WriteStream): Promise<void> {
+  if (path === "-") {
+    const pieces = typeof report === "string" || report instanceof Uint8Array ? [report] : report;
+    try {
+      for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+    } catch (cause) {
+      throw new OutputError(
+        `Cannot write to ${stream === process.stdout ? "stdout" : "stderr"}: ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+    return;
+  }
+  checkReportPath(path);
+  try {
+    writeReport(path, report);
+  } catch (cause) {
+    const { code = "", message } = cause as { code?: string; message: string };
+    throw new OutputError(`Cannot write "${path}": ${WHY[code] ?? message}`, { cause });
+  }
+}

@@ -1,0 +1,109 @@
+/** What a run's figures come to, in plain words: the first lines of a report. */
+import { bytes, count, plural, printable } from "../profile/format.ts";
+import type { PathCounters, Profile } from "../profile/profile.ts";
+import type { SetAside } from "../symbols/suppressions.ts";
+import { frameName, sourcePlace } from "../symbols/symbols.ts";
+import type { Symbols } from "../symbols/symbols.ts";
+import { culprits } from "./grouped.ts";
+import type { Culprit } from "./grouped.ts";
+
+/** A culprit is worth naming when it has as much of the whole. */
+const WORTH_NAMING = 0.2;
+/** What was live at the peak and still is, as good as all of it. */
+const AS_GOOD_AS_ALL = 0.9;
+/** Less than so much of the peak, and of 1 KB, is not worth a sentence. */
+const LITTLE = 0.001;
+
+function named({ frame }: Culprit): string {
+  const place = frame && sourcePlace(frame);
+  return printable(place ? `${frameName(frame)} ${place}` : frameName(frame));
+}
+
+function percent(part: number, whole: number): string {
+  const share = 100 * part / whole;
+  return `${share >= 99.5 && part < whole ? "over 99" : share < 1 ? share.toFixed(1) : Math.round(share)} %`;
+}
+
+function by(culprits: readonly Culprit[], figure: (figures: PathCounters) => number): Culprit[] {
+  return culprits.filter(({ figures }) => figure(figures) > 0).sort((a, b) => figure(b.figures) - figure(a.figures));
+}
+
+function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leaking: Culprit | undefined } {
+  const { totals, process } = profile;
+  const sorted = by(all, (f) => f.peakBytes);
+  const [first, second] = sorted;
+  if (!first || totals.peakBytes <= 0) return { line: "", leaking: undefined };
+  const share = (culprit: Culprit) => percent(culprit.figures.peakBytes, totals.peakBytes);
+  if (first.figures.peakBytes < WORTH_NAMING * totals.peakBytes) {
+    const largest = sorted.slice(0, 3).map((culprit) => `${named(culprit)} (${share(culprit)})`).join(", ");
+    return {
+      line: `the peak of ${bytes(totals.peakBytes)} comes from many places, most from ${largest}`,
+      leaking: undefined,
+    };
+  }
+  const leaks = !process.running && first.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes;
+  const amount = `${bytes(first.figures.peakBytes)} of ${bytes(totals.peakBytes)}`;
+  const made = `${share(first)} of the peak (${amount}) was made by ${named(first)}`;
+  const also = second && second.figures.peakBytes >= WORTH_NAMING * totals.peakBytes
+    ? `; ${share(second)} by ${named(second)}`
+    : "";
+  return { line: `${made}${leaks ? ", and never freed" : ""}${also}`, leaking: leaks ? first : undefined };
+}
+
+function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leaking: Culprit | undefined): string {
+  const { totals, process } = profile;
+  const rest = totals.liveBytes - aside.bytes - (leaking?.figures.liveBytes ?? 0);
+  const known = aside.bytes > 0
+    ? `${bytes(aside.bytes)} ${aside.blocks === 1 ? "is" : "are"} ${aside.whose}'s own`
+    : "";
+  const end = process.running ? "is live now" : "was never freed";
+  const [first] = by(all.filter((culprit) => culprit !== leaking), (f) => f.liveBytes);
+  if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
+    const nothing = process.running
+      ? rest > 0 ? "" : "nothing is live now"
+      : leaking
+      ? "nothing else leaks"
+      : rest > 0
+      ? `next to nothing leaks: ${bytes(rest)}`
+      : "nothing leaks";
+    return [nothing, known].filter(Boolean).join(nothing.includes(":") ? ", " : ": ");
+  }
+  const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
+  const amount = `${leaking ? "another " : ""}${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
+  const whose = first.figures.liveBytes >= AS_GOOD_AS_ALL * rest
+    ? `by ${named(first)}`
+    : `most by ${named(first)} (${bytes(first.figures.liveBytes)})`;
+  return `${amount} ${end}, made ${whose}${known && `; ${known}`}`;
+}
+
+function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {
+  const [first] = by(all, (f) => f.allocations);
+  if (!first || totals.allocations < 1000 || first.figures.allocations < WORTH_NAMING * totals.allocations) return "";
+  const { allocations, temporary } = first.figures;
+  const freed = temporary > allocations / 2 ? ", most of them temporary: freed before the next" : "";
+  return `${percent(allocations, totals.allocations)} of the ${count(totals.allocations)} allocations were made by ${
+    named(first)
+  }${freed}`;
+}
+
+/**
+ * What a profile says, at most four lines in plain words: who made the peak, what was never freed, who allocates most. Names of
+ * all call paths must have been resolved. `aside` is what is live and known to be kept by libraries.
+ *
+ * @example
+ * ```ts
+ * import { answer, knownLeaks, Recording, Symbols } from "./mod.ts";
+ *
+ * const profile = Recording.open("sort.heaptap").profile();
+ * using symbols = new Symbols(profile);
+ * await symbols.resolve(profile.callPaths);
+ * console.log(answer(profile, symbols, knownLeaks(profile, symbols)).join("\n"));
+ * ```
+ */
+export function answer(profile: Profile, symbols: Symbols, aside: SetAside): string[] {
+  if (profile.limits.mode === "counters") return [];
+  if (profile.totals.allocations === 0) return ["nothing was allocated through malloc"];
+  const suspects = culprits(profile.callPaths.filter((path) => !aside.paths.has(path)), symbols);
+  const { line, leaking } = ofPeak(profile, suspects);
+  return [line, ofLive(profile, suspects, aside, leaking), ofAllocations(profile, suspects)].filter(Boolean);
+}

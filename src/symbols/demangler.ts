@@ -1,0 +1,73 @@
+/**
+ * Demangles what a symboliser left mangled (eu-addr2line Rust's v0 names, llvm-symbolizer 14 some of libstdc++'s, symbol
+ * tables all), by gecko-profiler-demangle, the Firefox profiler's demangler for C++ and Rust. heaptap works by path without
+ * packages: where it is not installed such names stay as they are.
+ */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+/** What begins a mangled name: C++ and legacy Rust, Rust v0, D, Swift. */
+const MANGLED = /^_{0,2}(?:Z|R|D)[A-Z0-9]|^_?\$s/;
+
+interface Glue {
+  demangle_any(name: string): string;
+  __wbg_set_wasm(exports: WebAssembly.Exports): void;
+}
+
+let loading: Promise<void> | undefined;
+let demangleAny: ((name: string) => string) | undefined;
+
+async function load(): Promise<void> {
+  try {
+    const { resolve } = createRequire(import.meta.url);
+    const glue = await import(pathToFileURL(resolve("gecko-profiler-demangle/index_bg.js")).href) as Glue;
+    // Not as the package loads it: not every runtime imports WebAssembly.
+    const bytes = readFileSync(resolve("gecko-profiler-demangle/index_bg.wasm"));
+    const { instance } = await WebAssembly.instantiate(bytes, {
+      "./index_bg.js": glue as unknown as WebAssembly.ModuleImports,
+    });
+    glue.__wbg_set_wasm(instance.exports);
+    (instance.exports.__wbindgen_start as () => void)();
+    demangleAny = glue.demangle_any;
+  } catch {
+    // Not installed, or not to be read: names stay mangled.
+  }
+}
+
+/** Whether a name is mangled, as far as its beginning tells. */
+export function isMangled(name: string): boolean {
+  return MANGLED.test(name);
+}
+
+/** Makes {@linkcode demangle} ready; to be awaited before the first mangled name is read. */
+export function readyToDemangle(): Promise<void> {
+  return loading ??= load();
+}
+
+/** The demangled name; as much as is certain of one that cannot be demangled, itself when that is nothing. */
+export function demangle(name: string): string {
+  if (!isMangled(name)) return name;
+  // What it does not know it gives back, one underscore less.
+  const answer = demangleAny?.(name) ?? name;
+  return answer === name.slice(1) || answer === name ? qualifiedName(name) ?? name : answer;
+}
+
+/**
+ * The qualified name that a C++ name begins with, where every part of it is spelled out: `_ZSt11make_sharedI…` is
+ * `std::make_shared<…>`, whatever its arguments are. Undefined when it begins in another way.
+ */
+function qualifiedName(name: string): string | undefined {
+  const head = /^_ZN?[KVrRO]*(St)?((?:L?\d+)?.*)$/.exec(name);
+  let rest = head?.[2] ?? "";
+  const parts = head?.[1] ? ["std"] : [];
+  for (let size; (size = /^L?(\d+)/.exec(rest)) && Number(size[1]) <= rest.length - size[0].length;) {
+    const end = size[0].length + Number(size[1]);
+    parts.push(rest.slice(size[0].length, end).replace(/^_GLOBAL__N_.*$/, "(anonymous namespace)"));
+    rest = rest.slice(end).replace(/^B\d+[a-z]\w*?(?=[EI\d])/, "");
+  }
+  if (parts.length < (head?.[1] ? 2 : 1) || !/^[IEvLNSP]/.test(rest)) return undefined;
+  // Within a nested name more parts may follow the arguments, which are not read: then its last part is not known.
+  if (name.startsWith("_ZN") && !rest.startsWith("E")) return undefined;
+  return parts.join("::") + (rest.startsWith("I") ? "<\u2026>" : "");
+}

@@ -1,0 +1,96 @@
+/** What of a stack is shown: the user's frame that it is about, how that got to the allocator, and who called it. */
+import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
+import { isOwn } from "./kinds.ts";
+import type { FrameKind } from "./kinds.ts";
+import type { NamedFrame } from "./symbols.ts";
+
+/** How a thread begins, whatever it does. */
+const START = /^(_start|start_thread|(__)?clone3?|std::rt::lang_start.*|std::sys::.*__rust_begin_short_backtrace.*)$/;
+
+/** What calls main: nothing of the program's is further out. */
+const ABOVE_MAIN = /^__libc_start_(call_main|main(_impl)?)$/;
+
+function passesOn(kind: FrameKind): boolean {
+  return kind === "allocation" || kind === "wrapper";
+}
+
+/**
+ * Index of the frame that a stack is known by: the innermost of the user's own code; without any, the innermost that is
+ * neither an allocation function, nor a wrapper, nor the standard library's; then the innermost that does more than pass an
+ * allocation on; 0 when none does.
+ */
+export function leadIndex(stack: readonly Pick<NamedFrame, "kind">[]): number {
+  const own = stack.findIndex(({ kind }) => isOwn(kind));
+  if (own >= 0) return own;
+  const other = stack.findIndex(({ kind }) => !passesOn(kind) && kind !== "standard");
+  return other >= 0 ? other : Math.max(0, stack.findIndex(({ kind }) => !passesOn(kind)));
+}
+
+/** A stack as a row tells it. */
+export interface Lead {
+  /** The frame that the row is about; undefined when the stack is empty. */
+  readonly lead: NamedFrame | undefined;
+  /** What it called, on the way to the allocator; undefined when that was the allocator itself or a wrapper. */
+  readonly via: NamedFrame | undefined;
+  /** The user's own frames that led to it, from the inner one outwards; without any of those, all that did. */
+  readonly callers: readonly NamedFrame[];
+}
+
+/** What a row tells of a stack, innermost frame first. */
+export function leadOf(stack: readonly NamedFrame[]): Lead {
+  const at = leadIndex(stack);
+  const lead = stack[at];
+  const via = stack.slice(0, at).findLast(({ kind, function: name }) => !passesOn(kind) && name !== "");
+  const outer = cleanStack(
+    stack.slice(at),
+    () => false,
+    (frame) => frame.function || `${frame.module}+${frame.address}`,
+  );
+  const callers = outer.slice(1);
+  return { lead, via, callers: lead && isOwn(lead.kind) ? callers.filter(({ kind }) => isOwn(kind)) : callers };
+}
+
+/**
+ * A stack, innermost first, without what passes allocations on at its inner end and what starts a program or a thread at its
+ * outer one; a function that calls itself stands once, where it was called last. Where all of it would go, nothing is
+ * taken from that end.
+ */
+export function cleanStack<F>(
+  stack: readonly F[],
+  passes: (frame: F) => boolean,
+  nameOf: (frame: F) => string,
+  isSame: (a: F, b: F) => boolean = (a, b) => nameOf(a) === nameOf(b),
+): F[] {
+  const inner = stack.findIndex((frame) => !passes(frame));
+  // Whatever calls main stands among the four outermost frames.
+  const outermost = Math.max(1, stack.length - 4);
+  const above = stack.slice(outermost).findIndex((frame) => ABOVE_MAIN.test(nameOf(frame)));
+  const below = above < 0 ? stack : stack.slice(0, outermost + above);
+  const outer = below.findLastIndex((frame) => !START.test(nameOf(frame)));
+  return stack.slice(Math.max(0, inner), outer < 0 ? undefined : Math.max(outer, inner) + 1)
+    .filter((frame, i, kept) => i === 0 || !isSame(frame, kept[i - 1] as F));
+}
+
+/** The same of named frames. */
+export function cleanFrames(stack: readonly NamedFrame[]): NamedFrame[] {
+  return cleanStack(
+    stack,
+    ({ kind }) => passesOn(kind),
+    (frame) => frame.function,
+    (a, b) => a.function !== "" ? a.function === b.function : a === b,
+  );
+}
+
+/** The same of names alone. */
+export function cleanNames(names: readonly string[]): string[] {
+  return cleanStack(names, (name) => isAllocationFunction(name) || isWrapper(name, 0), (name) => name);
+}
+
+/** A stack without the allocator's frames at its inner end, the runtime's, and those that start a program or a thread. Where nothing else is left, the frame that called the allocator stays. */
+export function shortStack(stack: readonly NamedFrame[]): NamedFrame[] {
+  const inner = stack.slice(Math.max(0, stack.findIndex(({ kind }) => !passesOn(kind))));
+  const kept = inner.filter(({ kind, function: name }) =>
+    kind !== "runtime" && !START.test(name) && !ABOVE_MAIN.test(name)
+  );
+  return kept.length > 0 ? kept : inner.slice(0, 1);
+}
