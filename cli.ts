@@ -29,6 +29,7 @@ import {
   whyNoRecording,
 } from "./mod.ts";
 import type { Budget } from "./mod.ts";
+import { formatOf, nearest } from "./src/command/choices.ts";
 import { compared, judged } from "./src/command/judged.ts";
 import type { Judgement } from "./src/command/judged.ts";
 import { packed } from "./src/command/packed.ts";
@@ -125,6 +126,10 @@ function reportOptions<T extends Command>(command: T) {
     .option("--min-count <n>", "keep call paths with at least so many blocks", wholeNumber(0, 1e15))
     .option("--threshold-bytes <size>", "keep call paths with at least so many bytes", size)
     .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
+    .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+    .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+    .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+    .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
     .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
     .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
     .option("--inclusive", "sort groups by what goes through them, not by what is their own")
@@ -236,12 +241,19 @@ async function pronounce(judgement: Judgement | undefined, junit: string | undef
 /** Whether a workflow reads what a step prints. The program's own output is on stdout. */
 const IN_WORKFLOW = Boolean(process.env.GITHUB_ACTIONS);
 
+/** A refusal of a value, with what it was to be. */
+function withNearest(text: string): string {
+  const [, value, choices] = / argument '(.*)' is invalid\. Allowed choices are (.*)\.\n$/s.exec(text) ?? [];
+  const near = value === undefined ? undefined : nearest(value, (choices ?? "").split(", "));
+  return near === undefined ? text : text.replace(/\n$/, ` Did you mean ${near}?\n`);
+}
+
 const program = new Command("heaptap")
   .description("The allocation profiler you script: who allocates how much, what lives at the peak, what leaks.")
   .version("0.1.0")
   .enablePositionalOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE))
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "heaptap: ")) });
+  .configureOutput({ outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))) });
 
 reportOptions(program.command("run").passThroughOptions())
   .description("run a program and report what it allocated")
@@ -384,6 +396,10 @@ program.command("compare")
       .default("text" as const),
   )
   .addOption(new Option("--view <view>", "show what grew of this alone").choices(VIEWS))
+  .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+  .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+  .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+  .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
   .addOption(
     new Option("--sort-by <figure>", "whose growth comes first").choices(
       Object.keys(GROWTH) as (keyof typeof GROWTH)[],
@@ -424,6 +440,7 @@ Examples:
   )
   .action(async (older, newer, options) => {
     checkPlan({ ...options, compare: older }, [options.output]);
+    if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const to = options.output === "-" ? process.stdout : {};
     const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
     await put(report, options.output, process.stdout);
@@ -546,6 +563,28 @@ for (const stream of [process.stdout, process.stderr]) {
     process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
   });
 }
+
+/** Short forms, and the format that a report's file names. */
+program.hook("preAction", (_, command) => {
+  const output = command.name() === "run" ? "reportFile" : "output";
+  const { html, top } = command.opts() as { html?: string; top?: number };
+  const given = (option: string) => command.getOptionValueSource(option) === "cli";
+  if (html !== undefined) {
+    if (given(output)) {
+      throw new OutputError("Cannot write one report to two files: --html FILE is --format html with FILE");
+    }
+    if (given("format") && command.getOptionValue("format") !== "html") {
+      throw new OutputError("Cannot write one report in two formats: --html FILE is --format html with FILE");
+    }
+    command.setOptionValue("format", "html").setOptionValue(output, html);
+  }
+  if (top !== undefined && !given("limit")) command.setOptionValue("limit", top);
+  const formats = command.options.find(({ long }) => long === "--format")?.argChoices;
+  const path: unknown = command.getOptionValue(output);
+  if (!formats || given("format") || html !== undefined || typeof path !== "string") return;
+  const format = formatOf(path, formats);
+  if (format) command.setOptionValue("format", format);
+});
 
 // Compressed recordings are unpacked before anything looks at them.
 program.hook("preAction", async (_, command) => {

@@ -61,10 +61,14 @@ export function progressBar(): { step: Progress; end: () => void } {
 /** A bar of progress. */
 export type Bar = ReturnType<typeof progressBar>;
 
+/** What nobody can read on a terminal. */
+const UNREADABLE: Readonly<Record<string, string>> = { pprof: "is binary", html: "is a page for a browser" };
+
 /** Refuses a terminal for a format that is not text. */
 export function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): void {
-  if (format === "pprof" && to.isTTY) {
-    throw new OutputError(`Cannot write ${format} to a terminal: it is binary; name a file with ${option}`);
+  const why = UNREADABLE[format];
+  if (why && to.isTTY) {
+    throw new OutputError(`Cannot write ${format} to a terminal: it ${why}; name a file with ${option}`);
   }
 }
 
