@@ -40,7 +40,7 @@ test("a file's ending names its format", () => {
 const beginnings: readonly (readonly [ending: string, begins: RegExp])[] = [
   ["html", /^<!DOCTYPE html>/],
   ["json", /^\{\n "version": 1/],
-  ["pb.gz", /^\x1f/],
+  ["pb.gz", /^[^\w\s<{]/],
   ["csv", /^allocations,bytes,/],
   ["txt", /^heaptap: /],
   ["folded", /^main.*;parse \d+\n/],
