@@ -36,6 +36,7 @@ export { writeReport } from "./src/file/whole_file.ts";
 export type { Report } from "./src/file/whole_file.ts";
 export type {
   CallPath,
+  CounterName,
   Counters,
   Frame,
   Limits,

@@ -61,8 +61,8 @@ async function exactly(library: typeof before, call: () => unknown) {
 }
 
 interface Round {
-  readonly allocCount: number;
-  readonly freeCount: number;
+  readonly allocations: number;
+  readonly frees: number;
 }
 
 /** The first round with so many allocations and frees, or the last one after a while. None may have fewer. */
@@ -71,9 +71,9 @@ function until<T extends Round>(allocations: number, frees: number, measure: () 
   for (;;) {
     const round = measure();
     const said =
-      `${round.allocCount} allocations and ${round.freeCount} frees, where ${allocations} and ${frees} were made`;
-    assert.ok(round.allocCount >= allocations && round.freeCount >= frees, said);
-    if ((round.allocCount === allocations && round.freeCount === frees) || Date.now() > end) return round;
+      `${round.allocations} allocations and ${round.frees} frees, where ${allocations} and ${frees} were made`;
+    assert.ok(round.allocations >= allocations && round.frees >= frees, said);
+    if ((round.allocations === allocations && round.frees === frees) || Date.now() > end) return round;
   }
 }
 
@@ -114,14 +114,14 @@ for (const [when, library] of LIBRARIES) {
       return span.end();
     };
     const figures = until(100, 100, run);
-    assert.equal(figures.allocCount, 100);
-    assert.equal(figures.totalBytes, 100_000);
-    assert.equal(figures.freeCount, 100);
+    assert.equal(figures.allocations, 100);
+    assert.equal(figures.bytes, 100_000);
+    assert.equal(figures.frees, 100);
     assert.equal(figures.freedBytes, 100_000);
-    assert.equal(figures.currentBytes, 0);
-    assert.equal(figures.currentCount, 0);
+    assert.equal(figures.liveBytes, 0);
+    assert.equal(figures.liveCount, 0);
     assert.equal(figures.peakBytes, 100_000);
-    assert.equal(figures.temporaryCount, 1); // the last one is freed last
+    assert.equal(figures.temporary, 1); // the last one is freed last
   });
 
   test(`${when}: a process span counts all threads`, () => {
@@ -130,9 +130,9 @@ for (const [when, library] of LIBRARIES) {
       library.blocks.threaded_eight();
       return profiler.stop();
     });
-    assert.equal(figures.allocCount, 80);
-    assert.equal(figures.totalBytes, 8000);
-    assert.equal(figures.freeCount, 80);
+    assert.equal(figures.allocations, 80);
+    assert.equal(figures.bytes, 8000);
+    assert.equal(figures.frees, 80);
   });
 }
 
@@ -169,9 +169,9 @@ test("an ArrayBuffer is seen on Deno", { skip: onDeno ? false : "Bun has its own
   const kept: Uint8Array[] = [];
   const profiler = Profiler.start({ thread: true });
   for (let i = 0; i < 100; i++) kept.push(new Uint8Array(5000));
-  const { totalBytes, currentBytes } = profiler.stop();
-  assert.ok(totalBytes >= 500_000 && totalBytes < 1_000_000, String(totalBytes));
-  assert.ok(currentBytes >= 500_000);
+  const { bytes, liveBytes } = profiler.stop();
+  assert.ok(bytes >= 500_000 && bytes < 1_000_000, String(bytes));
+  assert.ok(liveBytes >= 500_000);
 });
 
 test("counters are whole numbers that add up, and never fall", () => {
@@ -181,13 +181,13 @@ test("counters are whole numbers that add up, and never fall", () => {
   after.blocks.release();
   const third = counters();
   for (const [a, b] of [[first, second], [second, third]] as const) {
-    assert.ok(b.allocCount >= a.allocCount && b.totalBytes >= a.totalBytes && b.freeCount >= a.freeCount);
+    assert.ok(b.allocations >= a.allocations && b.bytes >= a.bytes && b.frees >= a.frees);
   }
   for (const c of [first, second, third]) {
     for (const [name, n] of Object.entries(c)) assert.ok(Number.isSafeInteger(n), `${name} ${n}`);
-    assert.equal(c.totalBytes - c.freedBytes, c.currentBytes);
-    assert.ok(c.peakBytes >= c.currentBytes);
-    assert.ok(c.temporaryCount <= c.freeCount);
+    assert.equal(c.bytes - c.freedBytes, c.liveBytes);
+    assert.ok(c.peakBytes >= c.liveBytes);
+    assert.ok(c.temporary <= c.frees);
   }
 });
 
@@ -197,7 +197,7 @@ test("the process's counters are the sums over its threads", () => {
   const low = counters();
   const sum = threadReport({ limit: 0 }).rows.reduce((n, row) => n + row.allocations, 0);
   const high = counters();
-  assert.ok(low.allocCount <= sum && sum <= high.allocCount, `${low.allocCount} ${sum} ${high.allocCount}`);
+  assert.ok(low.allocations <= sum && sum <= high.allocations, `${low.allocations} ${sum} ${high.allocations}`);
 });
 
 test("threadCounters is the calling thread's alone", () => {
@@ -206,9 +206,9 @@ test("threadCounters is the calling thread's alone", () => {
     after.blocks.threaded_eight();
     after.blocks.pairs_seven();
     const end = threadCounters();
-    return { allocCount: end.allocCount - start.allocCount, freeCount: end.freeCount - start.freeCount };
+    return { allocations: end.allocations - start.allocations, frees: end.frees - start.frees };
   };
-  assert.equal(until(7, 7, run).allocCount, 7);
+  assert.equal(until(7, 7, run).allocations, 7);
 });
 
 test("profilers nest and overlap, and a reset spoils nothing else", () => {
@@ -232,12 +232,12 @@ test("profilers nest and overlap, and a reset spoils nothing else", () => {
     blocks.release();
     const last = reset.stop();
     const all = outer.stop();
-    return { outer: all, inner: ended, reset: last, allocCount: all.allocCount, freeCount: all.freeCount };
+    return { outer: all, inner: ended, reset: last, allocations: all.allocations, frees: all.frees };
   };
   const { outer, inner, reset } = until(102, 102, round);
-  assert.deepEqual([outer.allocCount, outer.peakBytes, outer.currentBytes], [102, 72_000, 0]);
-  assert.deepEqual([inner.allocCount, inner.peakBytes, inner.currentBytes], [62, 32_000, 32_000]);
-  assert.deepEqual([reset.allocCount, reset.peakBytes, reset.currentBytes], [32, 32_000, -40_000]);
+  assert.deepEqual([outer.allocations, outer.peakBytes, outer.liveBytes], [102, 72_000, 0]);
+  assert.deepEqual([inner.allocations, inner.peakBytes, inner.liveBytes], [62, 32_000, 32_000]);
+  assert.deepEqual([reset.allocations, reset.peakBytes, reset.liveBytes], [32, 32_000, -40_000]);
 });
 
 test("a profiler that has stopped keeps its figures; one that never ran has none", () => {
@@ -289,8 +289,8 @@ test("peaks of random overlapping windows equal a naive model's", () => {
     for (const { profiler, start, highest } of open) {
       results.push([profiler.stop().peakBytes, 1000 * (highest - start)]);
     }
-    const { allocCount, freeCount } = all.stop();
-    if (allocCount !== allocations || freeCount !== frees) continue;
+    const counted = all.stop();
+    if (counted.allocations !== allocations || counted.frees !== frees) continue;
     good++;
     for (const [ours, model] of results) assert.equal(ours, model, `seed ${seed}, round ${round}`);
   }
@@ -298,7 +298,7 @@ test("peaks of random overlapping windows equal a naive model's", () => {
 });
 
 test("a process span's peak is exact when one thread allocates", () => {
-  const { peakBytes, currentBytes } = until(5, 3, () => {
+  const { peakBytes, liveBytes } = until(5, 3, () => {
     const profiler = Profiler.start();
     for (let i = 0; i < 3; i++) after.blocks.keep_one();
     after.blocks.release();
@@ -307,18 +307,18 @@ test("a process span's peak is exact when one thread allocates", () => {
     after.blocks.release();
     return figures;
   });
-  assert.deepEqual([peakBytes, currentBytes], [3000, 2000]);
+  assert.deepEqual([peakBytes, liveBytes], [3000, 2000]);
 });
 
 test("an empty span is empty, from the first one on", () => {
   const operation = new Session().operation("nothing");
   const figures = Array.from({ length: 50 }, () => operation.measureThread().end());
   assert.equal(
-    figures.filter((f) => f.allocCount === 0).length >= 45,
+    figures.filter((f) => f.allocations === 0).length >= 45,
     true,
-    JSON.stringify(figures.map((f) => f.allocCount)),
+    JSON.stringify(figures.map((f) => f.allocations)),
   );
-  assert.equal(until(0, 0, () => operation.measureProcess().end()).allocCount, 0);
+  assert.equal(until(0, 0, () => operation.measureProcess().end()).allocations, 0);
 });
 
 test(
@@ -327,9 +327,9 @@ test(
   () => {
     const span = new Session().operation("report").measureThread();
     for (let i = 0; i < 20; i++) String(threadReport());
-    const { totalBytes } = span.end();
+    const { bytes } = span.end();
     // Reading copies some hundred kilobytes each time; what is left is the engine's, not ours to mark.
-    assert.ok(totalBytes < 500_000, `${totalBytes} bytes`);
+    assert.ok(bytes < 500_000, `${bytes} bytes`);
   },
 );
 
@@ -350,7 +350,7 @@ test("spans: using, end, iterations; the same operation open twice; an await ins
   const [report] = session.toReport().operations;
   assert.equal(report?.spans, 3);
   assert.equal(report?.iterations, 4);
-  assert.ok(report.totalCount >= 8);
+  assert.ok(report.allocations >= 8);
   assert.ok(report.runtime);
 });
 
@@ -368,9 +368,9 @@ test("a report's figures, its table and its JSON", () => {
   const [first, second] = report.operations;
   assert.ok(first && second);
   // On Deno the engine may add to a round.
-  assert.ok(first.totalCount >= 80 && (onDeno || first.totalCount === 80));
-  assert.equal(first.meanBytes, first.totalBytes / 40);
-  assert.equal(first.meanCount, first.totalCount / 40);
+  assert.ok(first.allocations >= 80 && (onDeno || first.allocations === 80));
+  assert.equal(first.meanBytes, first.bytes / 40);
+  assert.equal(first.meanAllocations, first.allocations / 40);
   assert.ok(first.peakBytes >= 100);
   const { min, median, max, interval } = first.spread.bytes;
   assert.ok(min >= 100 && median >= min && max >= median);
@@ -384,7 +384,7 @@ test("a report's figures, its table and its JSON", () => {
   assert.equal(json.operations[0].name, "a|b");
   const merged = report.merge(SessionReport.fromJSON(json)).operations;
   assert.equal(merged[0]?.spans, 8);
-  assert.equal(merged[0]?.totalBytes, 2 * first.totalBytes);
+  assert.equal(merged[0]?.bytes, 2 * first.bytes);
   assert.equal(merged[0]?.meanBytes, first.meanBytes);
   assert.equal(merged[0]?.spread.bytes.median, median);
   assert.equal(merged.length, 2);
@@ -464,7 +464,7 @@ test("a backtrace report in its three modes", async () => {
     assert.equal(report?.rows.length, 1);
     const row = report?.rows[0];
     assert.deepEqual(
-      [row?.allocatedBytes, row?.freedBytes, row?.allocations, row?.averageBytes, row?.inUseBytes, row?.inUseCount],
+      [row?.bytes, row?.freedBytes, row?.allocations, row?.averageBytes, row?.liveBytes, row?.liveCount],
       [1000, 0, 4, 250, 1000, 4],
     );
   }
@@ -491,7 +491,7 @@ test("threads are listed while they run and after they have ended", () => {
   const ended = named();
   assert.ok(ended.every((row) => row.ended));
   const sum = (of: (row: typeof ended[number]) => number) => ended.reduce((n, row) => n + of(row), 0);
-  assert.deepEqual([sum((r) => r.allocations), sum((r) => r.allocatedBytes), sum((r) => r.inUseBytes)], [5, 50, 0]);
+  assert.deepEqual([sum((r) => r.allocations), sum((r) => r.bytes), sum((r) => r.liveBytes)], [5, 50, 0]);
 });
 
 test("what another thread frees is counted for both", () => {
@@ -506,8 +506,8 @@ test("what another thread frees is counted for both", () => {
   assert.ok(taken >= 100_000, String(taken));
   // In use by thread is what they allocated, whoever frees it: the sum is the process's.
   const all = threadReport({ limit: 0 }).rows;
-  const inUse = all.reduce((n, row) => n + row.inUseBytes, 0);
-  const net = all.reduce((n, row) => n + row.allocatedBytes - row.freedBytes, 0);
+  const inUse = all.reduce((n, row) => n + row.liveBytes, 0);
+  const net = all.reduce((n, row) => n + row.bytes - row.freedBytes, 0);
   assert.equal(inUse, net);
 });
 
@@ -516,7 +516,7 @@ test("a thousand short threads: none is lost, and no more rows than the limit", 
   const rounds = 32;
   for (let i = 0; i < rounds; i++) after.blocks.threaded(32, 3, 10);
   const end = counters();
-  assert.ok(end.allocCount - start.allocCount >= rounds * 32 * 3);
+  assert.ok(end.allocations - start.allocations >= rounds * 32 * 3);
   const { rows } = threadReport({ limit: 10 });
   assert.ok(rows.length <= 10, String(rows.length));
   const every = threadReport({ limit: 0 }).rows;
@@ -538,8 +538,8 @@ test("rows past a limit are merged by name, sums kept", () => {
         running: 0,
         ended: pick(2) === 1,
       },
-      ...{ allocations: n, allocatedBytes: 10 * n, frees: n, freedBytes: 10 * n, freedByOthers: 0 },
-      ...{ freedByOthersBytes: 0, inUseCount: 0, inUseBytes: 0 },
+      ...{ allocations: n, bytes: 10 * n, frees: n, freedBytes: 10 * n, freedByOthers: 0 },
+      ...{ freedByOthersBytes: 0, liveCount: 0, liveBytes: 0 },
     };
   });
   for (const limit of [1, 2, 5, 64, 499, 500, 0]) {
@@ -565,7 +565,7 @@ test("rows that show the same are one", async () => {
   const sites = await callSites({ since, filter });
   after.blocks.release();
   assert.ok(sites.length >= 1);
-  assert.deepEqual(rows.map((row) => [row.allocations, row.allocatedBytes, row.averageBytes]), [[5, 500, 100]]);
+  assert.deepEqual(rows.map((row) => [row.allocations, row.bytes, row.averageBytes]), [[5, 500, 100]]);
 });
 
 test("spans that were never ended are said", () => {
@@ -590,12 +590,12 @@ test("what heaptap allocates for itself is no unknown free either", async () => 
 
 test("expectAllocations passes below its limits and returns the figures", async () => {
   const figures = await expectAllocations(() => after.blocks.pairs(5, 100), { maxBytes: 1_000_000, warmUp: 5 });
-  assert.ok(figures.allocCount >= 5);
+  assert.ok(figures.allocations >= 5);
   const late = await expectAllocations(async () => {
     await new Promise((done) => setTimeout(done, 1));
     after.blocks.pairs(5, 100);
   }, { maxBytes: 100_000_000, process: true });
-  assert.ok(late.allocCount >= 5);
+  assert.ok(late.allocations >= 5);
 });
 
 test("expectAllocations names the limit, the figure and the call paths", async () => {
@@ -612,7 +612,7 @@ test("expectAllocations names the limit, the figure and the call paths", async (
     assert.match(failed.message, message);
     assert.match(failed.message, /\n {2}500 allocations, 1\.50 MB, 1\.50 MB in use: keep \(blocks\.c:\d+\)/);
     assert.equal(failed.limit, Object.keys(limits)[0]);
-    assert.ok(failed.figures.allocCount >= 500);
+    assert.ok(failed.figures.allocations >= 500);
   }
   await assert.rejects(expectAllocations(() => Promise.reject(new Error("its own")), {}), /its own/);
 });

@@ -36,8 +36,8 @@ const figures: Record<string, number> = { installed, pair };
 if (way === "install") {
   const session = new Session();
   const operation = session.operation("empty");
-  const thread = () => operation.measureThread().end().allocCount;
-  const all = () => operation.measureProcess().end().allocCount;
+  const thread = () => operation.measureThread().end().allocations;
+  const all = () => operation.measureProcess().end().allocations;
   figures.thread = nanoseconds(200_000, 10, thread);
   figures.process = nanoseconds(200_000, 10, all);
   blocks.start_threads(7);

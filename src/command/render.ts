@@ -1,5 +1,6 @@
 /** A recording as the report that was asked for. */
 import type { Report } from "../file/whole_file.ts";
+import { answer } from "../judge/answer.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
 import { exportBlocks } from "../export/formats.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -11,7 +12,7 @@ import { shownPaths, textReport } from "../report/text.ts";
 import { OutputError } from "../run/profile.ts";
 import { filterByName } from "../symbols/filter.ts";
 import { callTree, groupPaths } from "../symbols/group.ts";
-import { knownLeaks, suppressLeaks } from "../symbols/suppressions.ts";
+import { knownLeaks, NOTHING_ASIDE, suppressLeaks } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import { naming, suppressions } from "./plan.ts";
 import type { ReportOptions } from "./plan.ts";
@@ -63,6 +64,9 @@ export async function render(
       `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,
     );
   }
+  // What a run comes to is told of a whole run.
+  const isPart = [options.filter, options.exclude, options.thread, minCount, thresholdBytes, options.suppressions]
+    .some((option) => option !== undefined);
   const limit = options.limit ?? (format === "text" ? 10 : 0);
   using symbols = new Symbols(recorded, naming(options));
   const bar = progressBar();
@@ -71,16 +75,16 @@ export async function render(
   const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
   const grouped = await groups(selected, symbols, options, limit, bar, to);
   if (grouped !== undefined) return grouped;
+  const aside = options.defaultSuppressions === false ? NOTHING_ASIDE : undefined;
   if (format === "text") {
     const shown = { limit, view, sortBy, raw, sizes };
-    await symbols.resolve(shownPaths(selected, shown), bar.step);
+    await symbols.resolve(isPart ? shownPaths(selected, shown) : read.callPaths, bar.step);
     bar.end();
     const look = looks(to);
-    const aside = options.defaultSuppressions === false ? undefined : knownLeaks(selected, symbols);
-    return shownAt(
-      look,
-      textReport(selected, symbols, { ...shown, aside, verbosity: Number(options.verbose), ...look }),
-    );
+    const known = aside ?? knownLeaks(selected, symbols);
+    const first = isPart ? [] : answer(read, symbols, aside ?? knownLeaks(read, symbols));
+    const settings = { ...shown, aside: known, answer: first, verbosity: Number(options.verbose), ...look };
+    return shownAt(look, textReport(selected, symbols, settings));
   }
   const figure = sortBy === "name" ? undefined : sortBy;
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };

@@ -73,6 +73,14 @@ export class Table {
     return this.column(field)(index);
   }
 
+  /** The same whatever its size. */
+  exact(index: number, field: string): bigint {
+    const bytes = this.bytes(index, field);
+    if (bytes.length !== 8) return BigInt(this.number(index, field));
+    const value = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return LAYOUT[this.#record].fields[field]?.type === "i64" ? BigInt.asIntN(64, value) : value;
+  }
+
   /** A reader of one field, or of an element of one that is an array, for loops over many records. Records out of range read as 0. */
   column(field: string, element = 0): (index: number) => number {
     const { size, fields } = LAYOUT[this.#record];

@@ -42,8 +42,11 @@ function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leak
     };
   }
   const leaks = !process.running && first.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes;
-  const amount = `${bytes(first.figures.peakBytes)} of ${bytes(totals.peakBytes)}`;
-  const made = `${share(first)} of the peak (${amount}) was made by ${named(first)}`;
+  const made = first.figures.peakBytes === totals.peakBytes
+    ? `all of the peak (${bytes(totals.peakBytes)}) was made by ${named(first)}`
+    : `${share(first)} of the peak (${bytes(first.figures.peakBytes)} of ${bytes(totals.peakBytes)}) was made by ${
+      named(first)
+    }`;
   const also = second && second.figures.peakBytes >= WORTH_NAMING * totals.peakBytes
     ? `; ${share(second)} by ${named(second)}`
     : "";
@@ -56,7 +59,7 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   const known = aside.bytes > 0
     ? `${bytes(aside.bytes)} ${aside.blocks === 1 ? "is" : "are"} ${aside.whose}'s own`
     : "";
-  const end = process.running ? "is live now" : "was never freed";
+  const end = process.running ? "are live now" : "were never freed";
   const [first] = by(all.filter((culprit) => culprit !== leaking), (f) => f.liveBytes);
   if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
     const nothing = process.running
@@ -71,9 +74,9 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
   const amount = `${leaking ? "another " : ""}${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
   const whose = first.figures.liveBytes >= AS_GOOD_AS_ALL * rest
-    ? `by ${named(first)}`
-    : `most by ${named(first)} (${bytes(first.figures.liveBytes)})`;
-  return `${amount} ${end}, made ${whose}${known && `; ${known}`}`;
+    ? `made by ${named(first)}`
+    : `${bytes(first.figures.liveBytes)} of them made by ${named(first)}`;
+  return `${amount} ${end}, ${whose}${known && `; ${known}`}`;
 }
 
 function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {

@@ -54,7 +54,7 @@ export function parseBytes(text: string): number | undefined {
  * console.log(count(1234567), plural(1234567, "block")); // 1,234,567 blocks
  * ```
  */
-export function count(n: number): string {
+export function count(n: number | bigint): string {
   return n.toLocaleString("en-US");
 }
 
@@ -97,6 +97,17 @@ export function seconds(s: number): string {
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- taking them out is the point
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+}
+
+/** Text in lines of at most `width` columns, broken between words; all but the first are indented. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(lines.length === 0 ? word : `  ${word}`);
+  }
+  return lines;
 }
 
 /** Text of at most `width` columns, the end cut off. */

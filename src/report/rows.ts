@@ -64,7 +64,7 @@ function callerLine(callers: readonly NamedFrame[], options: RowOptions): string
   const kept: string[] = [];
   let left = room - last.length - (last ? " \u2190 \u2026 ".length : 0);
   for (const caller of told.slice(0, last ? -1 : undefined)) {
-    const text = one(caller, Math.max(LEAST * 2, Math.min(left, Math.floor(room / 2))));
+    const text = one(caller, Math.max(LEAST * 2, left - 1));
     if (text.length + 1 > left) break;
     kept.push(text);
     left -= text.length + 1;

@@ -1,7 +1,8 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
-import { bytes, clip, count, plural, printable, share } from "../profile/format.ts";
+import { asItIs } from "../profile/figures.ts";
+import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, PathCounters, Profile, Sizes } from "../profile/profile.ts";
 import { sizeClassName, totalSizes } from "../profile/sizes.ts";
@@ -9,7 +10,6 @@ import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { View, ViewName } from "../profile/views.ts";
-import { answer } from "../judge/answer.ts";
 import { isOwn } from "../symbols/kinds.ts";
 import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
@@ -34,6 +34,8 @@ export interface TextOptions {
   readonly sizes?: boolean | undefined;
   /** What is live and known to be kept by libraries: it is left out of what is live, and said once. */
   readonly aside?: SetAside | undefined;
+  /** What the report begins with, in plain words: see {@linkcode answer}. */
+  readonly answer?: readonly string[] | undefined;
   /** The one section to show; all when left out. */
   readonly view?: ViewName | undefined;
   /** What a section is sorted by, its own bytes (`size`) when left out. `name` wants all names resolved. */
@@ -107,8 +109,8 @@ class Writer {
     this.#lines.push(text.trimEnd());
   }
 
-  bytes(n: number): string {
-    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(n);
+  bytes(n: number | bigint): string {
+    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(Number(n));
   }
 
   toString(): string {
@@ -116,27 +118,27 @@ class Writer {
   }
 }
 
-function header(profile: Profile, symbols: Symbols, out: Writer, options: TextOptions): void {
+function header(profile: Profile, out: Writer, options: TextOptions): void {
   const { process, totals, limits } = profile;
   const command = printable(commandLine(process));
   out.line(out.paint("bold", clip(`heaptap: ${command}`, options.width)));
   out.line(out.paint("dim", processFacts(profile).join(" \u00b7 ")));
-  const answers = answer(profile, symbols, options.aside ?? NOTHING_ASIDE);
-  if (answers.length > 0) out.line();
-  for (const line of answers) out.line(out.paint("bold", line));
+  const { answer = [] } = options;
+  if (answer.length > 0) out.line();
+  for (const line of answer.flatMap((text) => wrapped(text, options.width))) out.line(out.paint("bold", line));
   out.line();
   const pairs: [string, string, string][] = [
     [
       "allocations",
-      count(totals.allocations),
+      count(asItIs(totals, "allocations")),
       `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${
         share(totals.temporary, totals.allocations) || "0%"
       } temporary`,
     ],
     [
       "allocated",
-      out.bytes(totals.bytes),
-      totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : "",
+      out.bytes(asItIs(totals, "bytes")),
+      totals.carried > 0 ? `and ${out.bytes(asItIs(totals, "carried"))} carried over by reallocations` : "",
     ],
     ["peak", out.bytes(totals.peakBytes), peakExactness(profile)],
     [
@@ -283,7 +285,7 @@ function histogram(out: Writer, paths: readonly CallPath[]): void {
 export function textReport(profile: Profile, symbols: Symbols, options: TextOptions): string {
   const out = new Writer(options);
   const { aside = NOTHING_ASIDE } = options;
-  header(profile, symbols, out, options);
+  header(profile, out, options);
   if (options.sizes) histogram(out, profile.callPaths);
   const raw = options.raw === true;
   const wholeFiles = options.verbosity >= 2;
@@ -330,7 +332,7 @@ function foldedWrappers(profile: Profile, symbols: Symbols): string {
     const names = new Set<string>();
     for (const frame of symbols.stack(path)) {
       if (isOwn(frame.kind)) break;
-      if (frame.kind === "wrapper") names.add(frame.function);
+      if (frame.kind === "wrapper" && frame.module === profile.process.executable) names.add(frame.function);
     }
     for (const name of names) bytesOf.set(name, (bytesOf.get(name) ?? 0) + path.bytes);
   }

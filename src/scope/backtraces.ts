@@ -21,7 +21,7 @@ export interface BacktraceOptions extends SiteOptions {
 /** A call path in a {@linkcode BacktraceReport}, or several that show the same. */
 export interface BacktraceRow {
   /** Bytes allocated. */
-  readonly allocatedBytes: number;
+  readonly bytes: number;
   /** Bytes freed. */
   readonly freedBytes: number;
   /** Allocations. */
@@ -29,9 +29,9 @@ export interface BacktraceRow {
   /** Bytes per allocation; 0 without any. */
   readonly averageBytes: number;
   /** Bytes in use. */
-  readonly inUseBytes: number;
+  readonly liveBytes: number;
   /** Blocks in use. */
-  readonly inUseCount: number;
+  readonly liveCount: number;
   /** Where it is: the innermost frame of `backtrace`, or module and address without a look-up. */
   readonly place: string;
   /** Frames from the innermost outwards; empty with mode `none`. */
@@ -40,12 +40,12 @@ export interface BacktraceRow {
 
 function row(path: CallPath, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
   return {
-    allocatedBytes: path.bytes,
+    bytes: path.bytes,
     freedBytes: path.freedBytes,
     allocations: path.allocations,
     averageBytes: path.allocations > 0 ? path.bytes / path.allocations : 0,
-    inUseBytes: path.liveBytes,
-    inUseCount: path.liveCount,
+    liveBytes: path.liveBytes,
+    liveCount: path.liveCount,
     place,
     backtrace,
   };
@@ -72,7 +72,7 @@ function addressText(profile: Profile, path: CallPath): string {
  * import { type BacktraceReport, backtraceReport } from "./mod.ts";
  *
  * const report: BacktraceReport = await backtraceReport({ mode: "none", limit: 3 });
- * for (const { place, allocatedBytes, freedBytes } of report.rows) console.log(place, allocatedBytes, freedBytes);
+ * for (const { place, bytes, freedBytes } of report.rows) console.log(place, bytes, freedBytes);
  * ```
  */
 export class BacktraceReport {
@@ -96,9 +96,9 @@ export class BacktraceReport {
       const lines = [
         "allocated       freed  allocations     average      in use  call path",
         ...this.rows.flatMap((r) => [
-          `${bytes(r.allocatedBytes).padStart(9)} ${bytes(r.freedBytes).padStart(11)} ${
-            count(r.allocations).padStart(12)
-          } ${bytes(Math.round(r.averageBytes)).padStart(11)} ${bytes(r.inUseBytes).padStart(11)}  ${r.place}`,
+          `${bytes(r.bytes).padStart(9)} ${bytes(r.freedBytes).padStart(11)} ${count(r.allocations).padStart(12)} ${
+            bytes(Math.round(r.averageBytes)).padStart(11)
+          } ${bytes(r.liveBytes).padStart(11)}  ${r.place}`,
           ...r.backtrace.slice(1).map((frame) => `${" ".repeat(62)}${frameText(frame)}`),
         ]),
       ];
@@ -170,14 +170,14 @@ function merged(rows: readonly BacktraceRow[], limit: number): [rows: BacktraceR
 
 function together(a: BacktraceRow, b: BacktraceRow): BacktraceRow {
   const allocations = a.allocations + b.allocations;
-  const allocatedBytes = a.allocatedBytes + b.allocatedBytes;
+  const bytes = a.bytes + b.bytes;
   return {
     ...a,
-    allocatedBytes,
+    bytes,
     freedBytes: a.freedBytes + b.freedBytes,
     allocations,
-    averageBytes: allocations > 0 ? allocatedBytes / allocations : 0,
-    inUseBytes: a.inUseBytes + b.inUseBytes,
-    inUseCount: a.inUseCount + b.inUseCount,
+    averageBytes: allocations > 0 ? bytes / allocations : 0,
+    liveBytes: a.liveBytes + b.liveBytes,
+    liveCount: a.liveCount + b.liveCount,
   };
 }

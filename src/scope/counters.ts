@@ -12,8 +12,8 @@ import type { Figures, Meter } from "./meter.ts";
  * ```ts
  * import { counters } from "./mod.ts";
  *
- * const { allocCount, currentBytes, peakBytes } = counters();
- * console.log(allocCount, currentBytes, peakBytes);
+ * const { allocations, liveBytes, peakBytes } = counters();
+ * console.log(allocations, liveBytes, peakBytes);
  * ```
  */
 export function counters(): Figures {
@@ -32,9 +32,9 @@ export function counters(): Figures {
  * ```ts
  * import { threadCounters } from "./mod.ts";
  *
- * const before = threadCounters().totalBytes;
+ * const before = threadCounters().bytes;
  * const block = new Uint8Array(10_000); // on Deno
- * console.log(threadCounters().totalBytes - before, block.length);
+ * console.log(threadCounters().bytes - before, block.length);
  * ```
  */
 export function threadCounters(): Figures {
@@ -58,8 +58,8 @@ export interface ProfilerOptions {
  *
  * const profiler = Profiler.start();
  * const blocks = Array.from({ length: 100 }, () => new Uint8Array(1000));
- * const { allocCount, peakBytes } = profiler.stop();
- * console.log(blocks.length, allocCount, peakBytes);
+ * const { allocations, peakBytes } = profiler.stop();
+ * console.log(blocks.length, allocations, peakBytes);
  * ```
  */
 export class Profiler {

@@ -32,10 +32,10 @@ type LimitName = "maxCount" | "maxBytes" | "maxPeak" | "maxLive";
 const LIMITS: Readonly<
   Record<LimitName, readonly [what: string, of: (f: Figures) => number, show: (n: number) => string]>
 > = {
-  maxCount: ["allocations", (f) => f.allocCount, count],
-  maxBytes: ["bytes allocated", (f) => f.totalBytes, (n) => `${count(n)} (${bytes(n)})`],
+  maxCount: ["allocations", (f) => f.allocations, count],
+  maxBytes: ["bytes allocated", (f) => f.bytes, (n) => `${count(n)} (${bytes(n)})`],
   maxPeak: ["bytes at the peak above the start", (f) => f.peakBytes, (n) => `${count(n)} (${bytes(n)})`],
-  maxLive: ["bytes more in use at the end", (f) => f.currentBytes, (n) => `${count(n)} (${bytes(n)})`],
+  maxLive: ["bytes more in use at the end", (f) => f.liveBytes, (n) => `${count(n)} (${bytes(n)})`],
 };
 
 /**
@@ -49,7 +49,7 @@ const LIMITS: Readonly<
  *   await expectAllocations(() => new Uint8Array(1_000_000), { maxBytes: 1000 });
  * } catch (error) {
  *   if (!(error instanceof AllocationLimitError)) throw error;
- *   console.log(error.limit, error.figures.totalBytes, error.message); // on Deno
+ *   console.log(error.limit, error.figures.bytes, error.message); // on Deno
  * }
  * ```
  */
@@ -79,7 +79,7 @@ const CONSIDERED = 50;
 async function topPaths(profile: Profile, limit: LimitName, figures: Figures): Promise<string> {
   const sortBy = limit === "maxCount" ? "count" : limit === "maxLive" ? "live" : "size";
   const possible = (path: CallPath) =>
-    path.allocations > 0 && path.allocations <= figures.allocCount && path.bytes <= figures.totalBytes;
+    path.allocations > 0 && path.allocations <= figures.allocations && path.bytes <= figures.bytes;
   const paths = selectPaths(profile, { sortBy, limit: CONSIDERED, filter: possible });
   const { named, problem } = await namePaths(profile, paths);
   // What runs through code of the test's before what the runtime does by itself.
@@ -116,11 +116,11 @@ async function topPaths(profile: Profile, limit: LimitName, figures: Figures): P
  * ```ts
  * import { expectAllocations } from "./mod.ts";
  *
- * const { allocCount } = await expectAllocations(() => JSON.parse('{"a": [1, 2, 3]}'), {
+ * const { allocations } = await expectAllocations(() => JSON.parse('{"a": [1, 2, 3]}'), {
  *   maxBytes: 1_000_000,
  *   warmUp: 3,
  * });
- * console.log(allocCount);
+ * console.log(allocations);
  * ```
  */
 export async function expectAllocations(run: () => unknown, limits: AllocationLimits = {}): Promise<Figures> {

@@ -253,9 +253,9 @@ export function install(options: InstallOptions = {}): Installation {
  * import { counters, pause, resume } from "./mod.ts";
  *
  * pause();
- * const before = counters().allocCount;
+ * const before = counters().allocations;
  * new Uint8Array(1000);
- * console.log(counters().allocCount - before); // 0
+ * console.log(counters().allocations - before); // 0
  * resume();
  * ```
  */

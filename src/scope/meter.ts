@@ -14,21 +14,21 @@ import { FIGURES_LAYOUT } from "../file/layout.ts";
 /** Allocation figures: of a moment, counted since `install()`, or the difference between two moments. */
 export interface Figures {
   /** Successful allocations, reallocations included. */
-  readonly allocCount: number;
+  readonly allocations: number;
   /** Bytes asked for; of a reallocation its growth. */
-  readonly totalBytes: number;
+  readonly bytes: number;
   /** Blocks freed. */
-  readonly freeCount: number;
+  readonly frees: number;
   /** Bytes freed, or given back by reallocations that made a block smaller. */
   readonly freedBytes: number;
   /** Bytes in use. A difference is signed; so is a thread's figure, when it frees what others allocated. */
-  readonly currentBytes: number;
-  /** Blocks in use, signed as `currentBytes`. */
-  readonly currentCount: number;
-  /** Highest `currentBytes`; of a difference, how far it rose above its start. */
+  readonly liveBytes: number;
+  /** Blocks in use, signed as `liveBytes`. */
+  readonly liveCount: number;
+  /** Highest `liveBytes`; of a difference, how far it rose above its start. */
   readonly peakBytes: number;
   /** Blocks freed by the thread that allocated them before it allocated another. */
-  readonly temporaryCount: number;
+  readonly temporary: number;
 }
 
 /** What is open between two moments: the figures at its start. */
@@ -66,14 +66,14 @@ const PEAK = word("peak");
 export class Meter {
   /** What the last call said. Only until the next one: who keeps it copies it. */
   readonly figures: { -readonly [Name in keyof Figures]: number } = {
-    allocCount: 0,
-    totalBytes: 0,
-    freeCount: 0,
+    allocations: 0,
+    bytes: 0,
+    frees: 0,
     freedBytes: 0,
-    currentBytes: 0,
-    currentCount: 0,
+    liveBytes: 0,
+    liveCount: 0,
     peakBytes: 0,
-    temporaryCount: 0,
+    temporary: 0,
   };
   readonly #ask: () => unknown;
   readonly #words: Float64Array;
@@ -157,20 +157,20 @@ export class Meter {
   #since(window: Window): void {
     const words = this.#words;
     const f = this.figures;
-    const allocCount = (words[ALLOCATIONS] as number) - window.allocations;
-    const totalBytes = (words[BYTES] as number) - window.bytes;
-    const freeCount = (words[FREES] as number) - window.frees;
-    const currentBytes = (words[CURRENT] as number) - window.current;
+    const allocations = (words[ALLOCATIONS] as number) - window.allocations;
+    const bytes = (words[BYTES] as number) - window.bytes;
+    const frees = (words[FREES] as number) - window.frees;
+    const liveBytes = (words[CURRENT] as number) - window.current;
     const rise = this.#highestSince(window) - window.level;
-    f.allocCount = allocCount;
-    f.totalBytes = totalBytes;
-    f.freeCount = freeCount;
-    f.freedBytes = totalBytes - currentBytes;
-    f.currentBytes = currentBytes;
-    f.currentCount = allocCount - freeCount - ((words[REALLOCATIONS] as number) - window.reallocations);
+    f.allocations = allocations;
+    f.bytes = bytes;
+    f.frees = frees;
+    f.freedBytes = bytes - liveBytes;
+    f.liveBytes = liveBytes;
+    f.liveCount = allocations - frees - ((words[REALLOCATIONS] as number) - window.reallocations);
     // Levels of the process go by what threads have told so far; the ends are exact.
-    f.peakBytes = rise > currentBytes ? rise : currentBytes > 0 ? currentBytes : 0;
-    f.temporaryCount = (words[TEMPORARY] as number) - window.temporary;
+    f.peakBytes = rise > liveBytes ? rise : liveBytes > 0 ? liveBytes : 0;
+    f.temporary = (words[TEMPORARY] as number) - window.temporary;
   }
 
   /** Has `figures` say what was counted since `install()`; a thread's peak is since the thread first asked. */
@@ -178,13 +178,13 @@ export class Meter {
     this.#answer(this.#open > 0 ? 1 : 0);
     const words = this.#words;
     const f = this.figures;
-    f.allocCount = words[ALLOCATIONS] as number;
-    f.totalBytes = words[BYTES] as number;
-    f.freeCount = words[FREES] as number;
-    f.currentBytes = words[CURRENT] as number;
-    f.freedBytes = f.totalBytes - f.currentBytes;
-    f.currentCount = f.allocCount - f.freeCount - (words[REALLOCATIONS] as number);
+    f.allocations = words[ALLOCATIONS] as number;
+    f.bytes = words[BYTES] as number;
+    f.frees = words[FREES] as number;
+    f.liveBytes = words[CURRENT] as number;
+    f.freedBytes = f.bytes - f.liveBytes;
+    f.liveCount = f.allocations - f.frees - (words[REALLOCATIONS] as number);
     f.peakBytes = words[PEAK] as number;
-    f.temporaryCount = words[TEMPORARY] as number;
+    f.temporary = words[TEMPORARY] as number;
   }
 }

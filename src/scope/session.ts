@@ -67,8 +67,8 @@ function runtimeMemory(): RuntimeMemory {
  * const operation = new Session().operation("fill");
  * const span: Span = operation.measureProcess({ runtime: true });
  * for (let round = 0; round < 50; round++) new Uint8Array(10_000).fill(round);
- * const { totalBytes, peakBytes, runtime } = span.iterations(50);
- * console.log(totalBytes / 50, peakBytes, runtime?.after.external);
+ * const { bytes, peakBytes, runtime } = span.iterations(50);
+ * console.log(bytes / 50, peakBytes, runtime?.after.external);
  * ```
  */
 export class Span {
@@ -115,14 +115,14 @@ export class Span {
     const runtime = before && { before, after: runtimeMemory() };
     this.#tally.add(figures, rounds, runtime);
     return {
-      allocCount: figures.allocCount,
-      totalBytes: figures.totalBytes,
-      freeCount: figures.freeCount,
+      allocations: figures.allocations,
+      bytes: figures.bytes,
+      frees: figures.frees,
       freedBytes: figures.freedBytes,
-      currentBytes: figures.currentBytes,
-      currentCount: figures.currentCount,
+      liveBytes: figures.liveBytes,
+      liveCount: figures.liveCount,
       peakBytes: figures.peakBytes,
-      temporaryCount: figures.temporaryCount,
+      temporary: figures.temporary,
       iterations: rounds,
       runtime,
     };

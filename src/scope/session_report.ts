@@ -22,17 +22,17 @@ export interface OperationReport {
   /** Whether spans of the process are among them: other threads' part of a peak is known to some KiB. */
   readonly ofProcess: boolean;
   /** Bytes allocated. */
-  readonly totalBytes: number;
+  readonly bytes: number;
   /** Allocations. */
-  readonly totalCount: number;
+  readonly allocations: number;
   /** Bytes allocated per iteration. */
   readonly meanBytes: number;
   /** Allocations per iteration. */
-  readonly meanCount: number;
+  readonly meanAllocations: number;
   /** Highest rise of the bytes in use above a span's start. */
   readonly peakBytes: number;
   /** By how much the bytes in use grew from the starts of the spans to their ends, in all. */
-  readonly grownBytes: number;
+  readonly grownLiveBytes: number;
   /** How bytes and allocations per iteration spread over the spans. */
   readonly spread: { readonly bytes: Spread; readonly count: Spread };
   /** Growth of the runtime's own figures over the spans that took them; undefined when none did. */
@@ -55,7 +55,7 @@ export class OperationTally {
   /** Whether one of them was of the process. */
   ofProcess = false;
   #peakBytes = 0;
-  #grownBytes = 0;
+  #grownLiveBytes = 0;
   readonly #bytes = new Tally();
   readonly #count = new Tally();
   #runtime: RuntimeMemory | undefined;
@@ -70,9 +70,9 @@ export class OperationTally {
     iterations: number,
     runtime: { before: RuntimeMemory; after: RuntimeMemory } | undefined,
   ): void {
-    this.#bytes.add(figures.totalBytes, iterations);
-    this.#count.add(figures.allocCount, iterations);
-    this.#grownBytes += figures.currentBytes;
+    this.#bytes.add(figures.bytes, iterations);
+    this.#count.add(figures.allocations, iterations);
+    this.#grownLiveBytes += figures.liveBytes;
     if (figures.peakBytes > this.#peakBytes) this.#peakBytes = figures.peakBytes;
     if (runtime) {
       const { before, after } = runtime;
@@ -90,7 +90,7 @@ export class OperationTally {
       openSpans: this.begun - this.#bytes.spans,
       ofProcess: this.ofProcess,
       peakBytes: this.#peakBytes,
-      grownBytes: this.#grownBytes,
+      grownLiveBytes: this.#grownLiveBytes,
       runtime: this.#runtime,
     });
   }
@@ -105,16 +105,16 @@ function operationReport(
   name: string,
   bytes: Tally,
   count: Tally,
-  rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownBytes" | "runtime">,
+  rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownLiveBytes" | "runtime">,
 ): OperationReport {
   return {
     name,
     spans: bytes.spans,
     iterations: bytes.iterations,
-    totalBytes: bytes.total,
-    totalCount: count.total,
+    bytes: bytes.total,
+    allocations: count.total,
     meanBytes: bytes.mean,
-    meanCount: count.mean,
+    meanAllocations: count.mean,
     ...rest,
     spread: { bytes: bytes.spread(), count: count.spread() },
     tallies: { bytes: bytes.toJSON(), count: count.toJSON() },
@@ -131,7 +131,7 @@ function mergeOperations(a: OperationReport, b: OperationReport): OperationRepor
       openSpans: a.openSpans + b.openSpans,
       ofProcess: a.ofProcess || b.ofProcess,
       peakBytes: Math.max(a.peakBytes, b.peakBytes),
-      grownBytes: a.grownBytes + b.grownBytes,
+      grownLiveBytes: a.grownLiveBytes + b.grownLiveBytes,
       runtime: addMemory(a.runtime, b.runtime),
     },
   );
@@ -202,7 +202,7 @@ export class SessionReport {
         const memory = o.runtime ? [o.runtime.heapUsed, o.runtime.external, o.runtime.rss].map(count) : [];
         return [
           printable(o.name),
-          ...[o.meanBytes, o.meanCount, o.peakBytes, o.grownBytes, o.spans, o.iterations].map(figure),
+          ...[o.meanBytes, o.meanAllocations, o.peakBytes, o.grownLiveBytes, o.spans, o.iterations].map(figure),
           ...o.spans > 0 ? [min, median, max].map(figure) : ["", "", ""],
           interval ? figure((interval[1] - interval[0]) / 2) : "",
           ...memory,

@@ -26,7 +26,7 @@ export interface ThreadRow {
   /** Allocations. */
   readonly allocations: number;
   /** Bytes allocated. */
-  readonly allocatedBytes: number;
+  readonly bytes: number;
   /** Blocks freed, whoever had allocated them. */
   readonly frees: number;
   /** Bytes freed, whoever had allocated them. */
@@ -36,9 +36,9 @@ export interface ThreadRow {
   /** Bytes of its own blocks that other threads freed. */
   readonly freedByOthersBytes: number;
   /** Blocks of its own that are in use. */
-  readonly inUseCount: number;
+  readonly liveCount: number;
   /** Bytes of its own blocks that are in use. */
-  readonly inUseBytes: number;
+  readonly liveBytes: number;
 }
 
 function row(t: Thread): ThreadRow {
@@ -49,14 +49,14 @@ function row(t: Thread): ThreadRow {
     running: t.ended ? 0 : 1,
     ended: t.ended,
     allocations: t.allocations,
-    allocatedBytes: t.bytes,
+    bytes: t.bytes,
     frees: t.frees,
     freedBytes: t.freedBytes,
     freedByOthers: t.freedByOthers,
     freedByOthersBytes: t.freedByOthersBytes,
     // Its net, less what others took of its blocks, and with what it took of theirs put back.
-    inUseCount: t.liveCount + t.freedOfOthers - t.freedByOthers,
-    inUseBytes: t.liveBytes + t.freedOfOthersBytes - t.freedByOthersBytes,
+    liveCount: t.liveCount + t.freedOfOthers - t.freedByOthers,
+    liveBytes: t.liveBytes + t.freedOfOthersBytes - t.freedByOthersBytes,
   };
 }
 
@@ -71,13 +71,13 @@ function merge(rows: readonly ThreadRow[], name: string): ThreadRow {
     running: sum((r) => r.running),
     ended: rows.every((r) => r.ended),
     allocations: sum((r) => r.allocations),
-    allocatedBytes: sum((r) => r.allocatedBytes),
+    bytes: sum((r) => r.bytes),
     frees: sum((r) => r.frees),
     freedBytes: sum((r) => r.freedBytes),
     freedByOthers: sum((r) => r.freedByOthers),
     freedByOthersBytes: sum((r) => r.freedByOthersBytes),
-    inUseCount: sum((r) => r.inUseCount),
-    inUseBytes: sum((r) => r.inUseBytes),
+    liveCount: sum((r) => r.liveCount),
+    liveBytes: sum((r) => r.liveBytes),
   };
 }
 
@@ -94,7 +94,7 @@ function mergeBy(rows: readonly ThreadRow[], nameOf: (row: ThreadRow) => string)
 
 /** At most `limit` rows: merged by name, then by what names begin with, then what is left in one. None is lost. */
 export function limitRows(rows: readonly ThreadRow[], limit: number): ThreadRow[] {
-  const bySize = (a: ThreadRow, b: ThreadRow) => b.allocatedBytes - a.allocatedBytes || a.tid - b.tid;
+  const bySize = (a: ThreadRow, b: ThreadRow) => b.bytes - a.bytes || a.tid - b.tid;
   let merged = [...rows].sort(bySize);
   const steps = [
     (r: ThreadRow) => r.name,
@@ -118,7 +118,7 @@ export function limitRows(rows: readonly ThreadRow[], limit: number): ThreadRow[
  * import { type ThreadReport, threadReport } from "./mod.ts";
  *
  * const report: ThreadReport = threadReport();
- * for (const { name, ended, inUseBytes } of report.rows) console.log(name, ended, inUseBytes);
+ * for (const { name, ended, liveBytes } of report.rows) console.log(name, ended, liveBytes);
  * ```
  */
 export class ThreadReport {
@@ -148,7 +148,7 @@ export class ThreadReport {
           r.threads > 1 ? `${count(r.threads)} threads` : String(r.tid),
           r.ended ? "ended" : r.threads > 1 ? `${count(r.running)} running` : "running",
           count(r.allocations),
-          ...[r.allocatedBytes, r.freedBytes, r.freedByOthersBytes, r.inUseBytes].map(bytes),
+          ...[r.bytes, r.freedBytes, r.freedByOthersBytes, r.liveBytes].map(bytes),
         ]),
       )
     );

@@ -124,9 +124,11 @@ export class Kinds {
     if (name && allocationFunctions && matches(allocationFunctions, name)) return "wrapper";
     if (!module) return this.#jit(name, file);
     if (isAllocationFunction(name)) return "allocation";
-    if (isWrapper(name, this.#callersOf(place))) return "wrapper";
-    if (START.test(name)) return "standard";
     const ofModule = this.#module(module);
+    // The shape of a wrapper tells in a program's code; a runtime's functions are not shown anyhow.
+    const callers = ofModule === "own" || ofModule === "system" ? this.#callersOf(place) : 0;
+    if (isWrapper(name, callers)) return "wrapper";
+    if (START.test(name)) return "standard";
     if (ofModule !== "own") return ofModule;
     if (file) {
       if (STANDARD_SOURCE.test(file)) return "standard";

@@ -40,7 +40,10 @@ export interface Lead {
 export function leadOf(stack: readonly NamedFrame[]): Lead {
   const at = leadIndex(stack);
   const lead = stack[at];
-  const via = stack.slice(0, at).findLast(({ kind, function: name }) => !passesOn(kind) && name !== "");
+  // An interpreter's own functions stand below every script's: what matters is the library that the script called.
+  const via = stack.slice(0, at).findLast(({ kind, function: name }) =>
+    !passesOn(kind) && kind !== "runtime" && name !== ""
+  );
   const outer = cleanStack(
     stack.slice(at),
     () => false,

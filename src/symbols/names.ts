@@ -264,7 +264,7 @@ class Shortener {
       } else if (renamed && text.replace("~", "") === renamed[0]) {
         text = text.replace(...renamed); // a constructor
       }
-      const isLambda = /^(\{lambda.*\}|'lambda\d*'|\$_\d+)$/.test(text);
+      const isLambda = /^(\{lambda(?! in ).*\}|'lambda\d*'|\$_\d+)$/.test(text);
       if (isLambda && !this.#whole) {
         const place = out.splice(0).join("::").replace(/^\{lambda in (.*)\}$/, "$1");
         out.push(place ? `{lambda in ${place}}` : "{lambda}");

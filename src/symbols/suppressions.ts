@@ -130,9 +130,15 @@ export function knownLeaks(profile: Profile, symbols: Symbols): SetAside {
   const paths = new Set<CallPath>();
   const whose = new Map<string, number>();
   let [bytes, blocks] = [0, 0];
+  const isScripted = profile.callPaths.some((path) => symbols.stack(path).some(({ kind }) => kind === "script"));
+  const runtime = basename(profile.process.executable);
   for (const path of profile.callPaths) {
     if (path.liveCount <= 0) continue;
-    const who = keeper(symbols.stack(path));
+    const stack = symbols.stack(path);
+    // Where a script's functions are seen, what none of them asked for is its interpreter's.
+    const isRuntimes = isScripted && stack.some(({ kind }) => kind === "runtime") &&
+      !stack.some(({ kind }) => isOwn(kind));
+    const who = isRuntimes ? runtime : keeper(stack);
     if (who === undefined) continue;
     paths.add(path);
     bytes += path.liveBytes;

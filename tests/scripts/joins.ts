@@ -9,9 +9,9 @@ const blocks = openBlocks(library);
 const since = mark();
 const profiler = Profiler.start({ thread: true });
 blocks.keep(10, 100);
-const { allocCount } = profiler.stop();
+const { allocations } = profiler.stop();
 const sites = await callSites({
   since,
   filter: (path, { modules }) => modules[path.stack[0]?.module ?? -1]?.path === library,
 });
-console.log(JSON.stringify({ joined, allocCount, sites: sites.map((s) => [s.function, s.allocations, s.bytes]) }));
+console.log(JSON.stringify({ joined, allocations, sites: sites.map((s) => [s.function, s.allocations, s.bytes]) }));

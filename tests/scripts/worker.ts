@@ -12,12 +12,12 @@ scope.onmessage = ({ data }) => {
   const session = new Session();
   const operation = session.operation("worker");
   const counts: number[] = [];
-  const start = threadCounters().allocCount;
+  const start = threadCounters().allocations;
   for (let i = 0; i < data.rounds; i++) {
     const span = operation.measureThread();
     blocks.pairs_seven();
-    counts.push(span.end().allocCount);
+    counts.push(span.end().allocations);
   }
-  const thread = threadCounters().allocCount - start;
-  scope.postMessage({ counts, thread, process: counters().allocCount, report: session.toReport().toJSON() });
+  const thread = threadCounters().allocations - start;
+  scope.postMessage({ counts, thread, process: counters().allocations, report: session.toReport().toJSON() });
 };

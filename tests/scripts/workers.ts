@@ -31,7 +31,7 @@ const span = session.operation("all").measureProcess();
 for (let i = 0; i < ROUNDS; i++) {
   const each = session.operation("main").measureThread();
   blocks.blocks_hundred();
-  own.push(each.end().allocCount);
+  own.push(each.end().allocations);
   if (i % 100 === 0) await new Promise((done) => setTimeout(done, 1));
 }
 const said = await Promise.all(workers);
@@ -42,8 +42,8 @@ console.log(JSON.stringify({
   main: own,
   workers: said.map(({ counts }) => counts),
   threads: said.map(({ thread }) => thread),
-  all: all.allocCount,
-  process: counters().allocCount,
+  all: all.allocations,
+  process: counters().allocations,
   spans: Object.fromEntries(report.operations.map(({ name, spans }) => [name, spans])),
 }));
 process.exit(0);
