@@ -25,11 +25,14 @@ import {
   ProgramError,
   Recording,
   RecordingError,
+  unpackRun,
   whyNoRecording,
 } from "./mod.ts";
 import type { Budget } from "./mod.ts";
+import { formatOf, nearest } from "./src/command/choices.ts";
 import { compared, judged } from "./src/command/judged.ts";
 import type { Judgement } from "./src/command/judged.ts";
+import { packed } from "./src/command/packed.ts";
 import {
   budgetsOf,
   checkPlan,
@@ -123,6 +126,10 @@ function reportOptions<T extends Command>(command: T) {
     .option("--min-count <n>", "keep call paths with at least so many blocks", wholeNumber(0, 1e15))
     .option("--threshold-bytes <size>", "keep call paths with at least so many bytes", size)
     .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
+    .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+    .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+    .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+    .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
     .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
     .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
     .option("--inclusive", "sort groups by what goes through them, not by what is their own")
@@ -235,12 +242,19 @@ async function pronounce(judgement: Judgement | undefined, junit: string | undef
 /** Whether a workflow reads what a step prints. The program's own output is on stdout. */
 const IN_WORKFLOW = Boolean(process.env.GITHUB_ACTIONS);
 
+/** A refusal of a value, with what it was to be. */
+function withNearest(text: string): string {
+  const [, value, choices] = / argument '(.*)' is invalid\. Allowed choices are (.*)\.\n$/s.exec(text) ?? [];
+  const near = value === undefined ? undefined : nearest(value, (choices ?? "").split(", "));
+  return near === undefined ? text : text.replace(/\n$/, ` Did you mean ${near}?\n`);
+}
+
 const program = new Command("heaptap")
   .description("The allocation profiler you script: who allocates how much, what lives at the peak, what leaks.")
   .version("0.1.0")
   .enablePositionalOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE))
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "heaptap: ")) });
+  .configureOutput({ outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))) });
 
 reportOptions(program.command("run").passThroughOptions())
   .description("run a program and report what it allocated")
@@ -383,6 +397,10 @@ program.command("compare")
       .default("text" as const),
   )
   .addOption(new Option("--view <view>", "show what grew of this alone").choices(VIEWS))
+  .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+  .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+  .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+  .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
   .addOption(
     new Option("--sort-by <figure>", "whose growth comes first").choices(
       Object.keys(GROWTH) as (keyof typeof GROWTH)[],
@@ -423,6 +441,7 @@ Examples:
   )
   .action(async (older, newer, options) => {
     checkPlan({ ...options, compare: older }, [options.output]);
+    if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const to = options.output === "-" ? process.stdout : {};
     const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
     await put(report, options.output, process.stdout);
@@ -451,6 +470,13 @@ program.command("mark")
     say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${recording.path}`);
   });
 
+program.command("pack")
+  .description("write a recording without its holes, compressed; what reads recordings reads it as it is")
+  .argument("<recording>", "the file, of a program that runs too")
+  .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
+  .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
+  .action((path, options) => say(packed(path, options.output ?? `${path.replace(/\.(gz|zst)$/, "")}.gz`)));
+
 program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
   .argument("<recording>", "the file")
@@ -458,7 +484,7 @@ program.command("resolve")
   .addOption(symboliserOption()).addOption(debugOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
-    const output = options.output ?? `${path.replace(/\.heaptap$/, "")}.named.heaptap`;
+    const output = options.output ?? `${path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.named.heaptap`;
     const bar = progressBar();
     let problem: string;
     try {
@@ -538,6 +564,35 @@ for (const stream of [process.stdout, process.stderr]) {
     process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
   });
 }
+
+/** Short forms, and the format that a report's file names. */
+program.hook("preAction", (_, command) => {
+  const output = command.name() === "run" ? "reportFile" : "output";
+  const { html, top } = command.opts() as { html?: string; top?: number };
+  const given = (option: string) => command.getOptionValueSource(option) === "cli";
+  if (html !== undefined) {
+    if (given(output)) {
+      throw new OutputError("Cannot write one report to two files: --html FILE is --format html with FILE");
+    }
+    if (given("format") && command.getOptionValue("format") !== "html") {
+      throw new OutputError("Cannot write one report in two formats: --html FILE is --format html with FILE");
+    }
+    command.setOptionValue("format", "html").setOptionValue(output, html);
+  }
+  if (top !== undefined && !given("limit")) command.setOptionValue("limit", top);
+  const formats = command.options.find(({ long }) => long === "--format")?.argChoices;
+  const path: unknown = command.getOptionValue(output);
+  if (!formats || given("format") || html !== undefined || typeof path !== "string") return;
+  const format = formatOf(path, formats);
+  if (format) command.setOptionValue("format", format);
+});
+
+// Compressed recordings are unpacked before anything looks at them.
+program.hook("preAction", async (_, command) => {
+  const { compare, since } = command.opts() as { compare?: unknown; since?: unknown };
+  const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
+  for (const path of files) if (typeof path === "string") await unpackRun(path);
+});
 
 try {
   await program.parseAsync(process.argv);

@@ -29,10 +29,14 @@
  */
 export { LibraryError, libraryPath } from "./src/native/build.ts";
 export { isRecording, RecordingError } from "./src/file/reader.ts";
+export { unpackRecording } from "./src/file/packed.ts";
+export { packRecording } from "./src/file/copy.ts";
+export type { Packed } from "./src/file/copy.ts";
 export { writeReport } from "./src/file/whole_file.ts";
 export type { Report } from "./src/file/whole_file.ts";
 export type {
   CallPath,
+  CounterName,
   Counters,
   Frame,
   Limits,
@@ -52,13 +56,14 @@ export { Recording } from "./src/profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ProcessRow } from "./src/profile/process_tree.ts";
 export type { TimelineMark } from "./src/profile/marks.ts";
+export { unpackRun } from "./src/profile/unpack.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
 export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
 export type { Name } from "./src/symbols/backend.ts";
 export { isOwn } from "./src/symbols/kinds.ts";
 export type { FrameKind, KindOptions } from "./src/symbols/kinds.ts";
-export { count, parseBytes, plural, printable } from "./src/profile/format.ts";
+export { bytes, count, parseBytes, plural, printable } from "./src/profile/format.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";
 export { comparisonJson, jsonPaths, jsonReport } from "./src/export/json.ts";

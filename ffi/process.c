@@ -431,6 +431,22 @@ static int ht_process_start(void)
     return problem;
 }
 
+/*
+ * A program that ends without an allocation is told from one that was not recorded: its recording is empty. A fork's child
+ * that does nothing has none.
+ */
+__attribute__((destructor)) static void ht_start_late(void)
+{
+    struct ht_start start = ht_start_of_program();
+    if (ht_config.used || !ht_preloaded_as(start.environment))
+        return;
+    uint64_t signals = ht_sys_block_signals();
+    ht_inside++;
+    ht_process_start();
+    ht_inside--;
+    ht_sys_restore_signals(signals);
+}
+
 /* Takes back what a failed start has made, before any hook is called: the next one finds all as new. */
 static void ht_process_undo(void)
 {

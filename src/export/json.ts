@@ -10,6 +10,14 @@ import type { RunFigures } from "../judge/comparable.ts";
 import type { Comparison } from "../judge/compare.ts";
 import type { Change, ComparedGroup } from "../judge/compare_groups.ts";
 
+/** Counters that are written with all their digits, whatever a number holds. */
+function withDigits<C extends Counters>(counters: C): C {
+  if (!counters.exact) return counters;
+  const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown };
+  const digits = Object.entries(counters.exact).map(([field, n]) => [field, rawJSON(String(n))]);
+  return { ...counters, ...Object.fromEntries(digits) };
+}
+
 function counters(c: Counters) {
   return {
     allocations: c.allocations,
@@ -235,10 +243,15 @@ export function* jsonBlocks(
   };
   const [comma, end] = [encoder.encode(","), encoder.encode("]}")];
   const out = new Blocks();
-  out.put(encoder.encode(JSON.stringify(headJson(profile), null, 1).replace(/\n\}$/, ',\n "allocations": [')));
+  const head = headJson({
+    ...profile,
+    totals: withDigits(profile.totals),
+    threads: profile.threads.map(withDigits),
+  });
+  out.put(encoder.encode(JSON.stringify(head, null, 1).replace(/\n\}$/, ',\n "allocations": [')));
   let between = "\n";
   for (const path of jsonPaths(profile, limit)) {
-    const figures = JSON.stringify(pathJson(path, symbols.stack(path)));
+    const figures = JSON.stringify(pathJson(withDigits(path), symbols.stack(path)));
     out.put(encoder.encode(`${between}${figures.slice(0, -1)},"stack":[`));
     between = ",\n";
     path.stack.forEach((frame, i) => {

@@ -1,7 +1,8 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
 import { randomInt } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { packingOf, unpackedSource } from "../file/packed.ts";
 import { isRecording, readSnapshot } from "../file/reader.ts";
 import { readOutline } from "./read.ts";
 import type { Outline } from "./read.ts";
@@ -18,6 +19,20 @@ export interface RecordedProcess {
   readonly parentPid: number;
   /** When recording began: a process that runs one program after the other has a recording of each. */
   readonly image: number;
+  /** Whether the file is compressed. */
+  readonly packed: boolean;
+}
+
+/** Whether a file is compressed, by its first bytes. */
+function isPacked(path: string): boolean {
+  const fd = openSync(path, "r");
+  try {
+    const head = new Uint8Array(4);
+    readSync(fd, head, 0, 4, 0);
+    return packingOf(head) !== undefined;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Numbers of processes are below this on Linux. */
@@ -33,25 +48,39 @@ export function driverOf(run: number): number {
   return run % PROCESS_NUMBERS;
 }
 
-function look(path: string): RecordedProcess | undefined {
+export function look(path: string): RecordedProcess | undefined {
   if (!isRecording(path)) return undefined;
   try {
     const { header } = readSnapshot(path, []);
     const h = (field: string) => header.number(0, field);
-    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid"), image: h("image") };
+    return {
+      path,
+      run: h("run"),
+      pid: h("pid"),
+      parentPid: h("parent_pid"),
+      image: h("image"),
+      packed: isPacked(path),
+    };
   } catch {
     return undefined; // of another version, or half of one
   }
 }
 
+/** Those that can be read: compressed ones when they have been unpacked. */
 function recordingsIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
+  return filesIn(folder, wanted).filter(({ path, packed }) => !packed || unpackedSource(path, statSync(path)))
+    // A compressed copy gives way to what it was made of.
+    .sort((a, b) => Number(b.packed) - Number(a.packed));
+}
+
+export function filesIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
   return readdirSync(folder).filter((name) => !name.endsWith(".mark") && wanted(name))
     .map((name) => look(join(folder, name))).filter((found) => found !== undefined);
 }
 
 /** What the names of a run's recordings begin with, from one and what stands in it for the process. */
 function stem(path: string, process: string): string {
-  return (basename(path).replace(/\.heaptap$/, "").split(process)[0] ?? "").replace(/\.$/, "");
+  return (basename(path).replace(/\.heaptap(\.gz|\.zst)?$/, "").split(process)[0] ?? "").replace(/\.$/, "");
 }
 
 /** Each once: a copy that somebody made is no other process. That of the run's own name stands for both. */

@@ -23,7 +23,12 @@ export interface Counters {
   readonly liveBytes: number;
   /** Blocks not freed yet. */
   readonly liveCount: number;
+  /** The figures among these that are above 2^53, which a number does not hold, as they are; undefined when there are none. */
+  readonly exact?: Readonly<Partial<Record<CounterName, bigint>>> | undefined;
 }
+
+/** The name of a figure of {@linkcode Counters}. */
+export type CounterName = Exclude<keyof Counters, "exact">;
 
 /** The process's figures. */
 export interface Totals extends Counters {

@@ -4,9 +4,10 @@ import { isLoader } from "./launchers.ts";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
+import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { Nodes } from "./nodes.ts";
 import { PathSums, threadShares } from "./path_sums.ts";
-import type { CallPath, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
 
@@ -33,6 +34,21 @@ function readModules(snapshot: Snapshot): Module[] {
   return modules;
 }
 
+/** Counters from what a thread's record has of each field; of numbers, or of the same exactly. */
+function threadCounters(n: (field: string) => number): Omit<Counters, "exact"> {
+  return {
+    allocations: n("allocations"),
+    bytes: n("bytes"),
+    frees: n("frees"),
+    freedBytes: n("bytes") - n("current"),
+    reallocations: n("reallocations"),
+    carried: n("carried"),
+    temporary: n("temporary"),
+    liveBytes: n("current"),
+    liveCount: n("allocations") - n("frees") - n("reallocations"),
+  };
+}
+
 function readThreads(snapshot: Snapshot): Thread[] {
   const t = snapshot.sections.threads;
   const threads: Thread[] = [];
@@ -46,15 +62,7 @@ function readThreads(snapshot: Snapshot): Thread[] {
       tid: n("tid"),
       merged: n("merged"),
       ended: n("ended") === 1,
-      allocations: n("allocations"),
-      bytes: n("bytes"),
-      frees: n("frees"),
-      freedBytes: n("bytes") - n("current"),
-      reallocations: n("reallocations"),
-      carried: n("carried"),
-      temporary: n("temporary"),
-      liveBytes: n("current"),
-      liveCount: n("allocations") - n("frees") - n("reallocations"),
+      ...asCounters(threadCounters, n, (field) => t.exact(i, field)),
       freedByOthers: n("freed_by_others"),
       freedByOthersBytes: n("freed_by_others_bytes"),
       freedOfOthers: n("freed_of_others"),
@@ -128,18 +136,10 @@ function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotal
     for (let i = 0; i < records.length; i++) total += value(i);
     return total;
   };
-  const liveBytes = sum(threads, (t) => t.liveBytes);
+  const counters = threads.reduce<Counters>((all, thread) => combineCounters(all, thread), NOTHING);
   return {
-    allocations: sum(threads, (t) => t.allocations),
-    bytes: sum(threads, (t) => t.bytes),
-    frees: sum(threads, (t) => t.frees),
-    freedBytes: sum(threads, (t) => t.freedBytes),
-    reallocations: sum(threads, (t) => t.reallocations),
-    carried: sum(threads, (t) => t.carried),
-    temporary: sum(threads, (t) => t.temporary),
-    liveBytes,
-    liveCount: sum(threads, (t) => t.liveCount),
-    peakBytes: Math.max(h("peak"), liveBytes),
+    ...counters,
+    peakBytes: Math.max(h("peak"), counters.liveBytes),
     failed: column("failed"),
     unknownFrees: column("unknown_frees"),
     lostFrees: column("lost_frees"),

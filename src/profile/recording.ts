@@ -2,7 +2,8 @@
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { LAYOUT } from "../file/layout.ts";
-import { copyRecording, isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
+import { copyRecording } from "../file/copy.ts";
+import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { markPath, marksBeside } from "./marks.ts";
 import type { TimelineMark } from "./marks.ts";

@@ -1,6 +1,7 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
+import { asItIs } from "../profile/figures.ts";
 import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, PathCounters, Profile, Sizes } from "../profile/profile.ts";
@@ -108,8 +109,8 @@ class Writer {
     this.#lines.push(text.trimEnd());
   }
 
-  bytes(n: number): string {
-    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(n);
+  bytes(n: number | bigint): string {
+    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(Number(n));
   }
 
   toString(): string {
@@ -129,15 +130,15 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   const pairs: [string, string, string][] = [
     [
       "allocations",
-      count(totals.allocations),
+      count(asItIs(totals, "allocations")),
       `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${
         share(totals.temporary, totals.allocations) || "0%"
       } temporary`,
     ],
     [
       "allocated",
-      out.bytes(totals.bytes),
-      totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : "",
+      out.bytes(asItIs(totals, "bytes")),
+      totals.carried > 0 ? `and ${out.bytes(asItIs(totals, "carried"))} carried over by reallocations` : "",
     ],
     ["peak", out.bytes(totals.peakBytes), peakExactness(profile)],
     [
