@@ -698,10 +698,11 @@ program.command("resolve")
 program.command("doctor")
   .description("tell what heaptap has to work with, and what it will see of a program")
   .argument("[program]", "a program to look at")
+  .argument("[args...]", "its arguments: those of ld.so name the program")
   .option("--json", "as JSON")
   .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
-  .action((command, options) => {
-    const found = examine(command);
+  .action((command, args, options) => {
+    const found = examine(command, args);
     if (found.problems.length > 0) process.exitCode = 1;
     if (options.json) {
       process.stdout.write(JSON.stringify(found, null, 2) + "\n");

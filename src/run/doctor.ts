@@ -82,7 +82,7 @@ function message(error: unknown): string {
 }
 
 /**
- * Examines this machine and, when one is named, a program. Compiles the library when it has to.
+ * Examines this machine and, when one is named, a program; of the dynamic linker the arguments name it. Compiles the library when it has to.
  *
  * @example
  * ```ts
@@ -92,7 +92,7 @@ function message(error: unknown): string {
  * console.log(compiler, symboliser, runtime);
  * ```
  */
-export function examine(command?: string): Diagnosis {
+export function examine(command?: string, args: readonly string[] = []): Diagnosis {
   const problems = checkVariables(process.env);
   let library = "";
   try {
@@ -104,7 +104,7 @@ export function examine(command?: string): Diagnosis {
   let program: Diagnosis["program"] = null;
   if (command !== undefined) {
     try {
-      const { path, notes } = inspectProgram(command);
+      const { path, notes } = inspectProgram(command, process.env, process.cwd(), args);
       program = { path, recordable: true, notes };
     } catch (error) {
       program = { path: command, recordable: false, notes: [message(error)] };

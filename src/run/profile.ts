@@ -219,9 +219,9 @@ export async function profile(command: readonly string[], options: ProfileOption
   checkSizes(options);
   checkOnly(options);
   const cwd = options.cwd ?? process.cwd();
-  const { path, notes } = inspectProgram(program, options.env, cwd);
+  const { path, started, notes } = inspectProgram(program, options.env, cwd, args);
   const library = libraryPath();
-  const out = resolve(options.out ?? `heaptap.${basename(program).slice(0, 50)}.%p.heaptap`);
+  const out = resolve(options.out ?? `heaptap.${basename(started ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
   const run = newRun(process.pid);
