@@ -34,6 +34,7 @@ import {
   junitReport,
   LibraryError,
   libraryPath,
+  meantCommand,
   ofThreads,
   OutputError,
   parseBudget,
@@ -527,7 +528,11 @@ reportOptions(program.command("run").passThroughOptions())
     for (const problem of checkVariables(process.env)) say(problem);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;
+    if (result.choice && !options.all) {
+      say(`${result.choice}; ${othersText(result.others.length)}`);
+    }
     for (const note of result.notes) say(note);
+    for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
     const { recording } = result;
     if (!recording) {
       const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
@@ -537,9 +542,6 @@ reportOptions(program.command("run").passThroughOptions())
         process.exitCode = USAGE;
       }
       return;
-    }
-    if (result.choice && !options.all) {
-      say(`${result.choice}; ${othersText(result.others.length)}`);
     }
     try {
       await reportRun(recording, options);
@@ -564,7 +566,7 @@ reportOptions(program.command("run").passThroughOptions())
 
 reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
-  .argument("<recording>", "the file")
+  .argument("[recording]", "the file; of the last run in this folder when left out")
   .option("-o, --output <file>", "write the report there, - for stdout", "-")
   .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
   .option("--processes", "list the processes of the run")
@@ -578,7 +580,9 @@ Examples:
   heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
-  .action(async (path, options) => {
+  .action(async (named, options) => {
+    const path = named ?? Recording.newest(".").path;
+    if (named === undefined) say(`the newest recording here is ${path}`);
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const opened = Recording.open(path);
@@ -814,7 +818,15 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+const meant = program.commands.some((command) => command.name() === process.argv[2])
+  ? undefined
+  : meantCommand(process.argv.slice(2));
+
 try {
+  if (meant !== undefined && process.argv[2] !== "help") {
+    say(`there is no command "${process.argv[2]}"; did you mean: ${meant}`);
+    process.exit(USAGE);
+  }
   await program.parseAsync(process.argv);
 } catch (error) {
   const expected = error instanceof RecordingError || error instanceof ProgramError || error instanceof LibraryError ||

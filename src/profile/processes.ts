@@ -16,7 +16,9 @@ export interface RecordedProcess {
   readonly pid: number;
   /** Its parent when recording began. */
   readonly parentPid: number;
-  /** When recording began: a process that runs one program after the other has a recording of each. */
+  /** When recording began, milliseconds since 1970. */
+  readonly startTime: number;
+  /** The same by another clock, which only goes forward: a process that runs one program after the other has a recording of each. */
   readonly image: number;
 }
 
@@ -38,7 +40,14 @@ function look(path: string): RecordedProcess | undefined {
   try {
     const { header } = readSnapshot(path, []);
     const h = (field: string) => header.number(0, field);
-    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid"), image: h("image") };
+    return {
+      path,
+      run: h("run"),
+      pid: h("pid"),
+      parentPid: h("parent_pid"),
+      startTime: h("start_time") / 1e6,
+      image: h("image"),
+    };
   } catch {
     return undefined; // of another version, or half of one
   }
@@ -62,6 +71,16 @@ function withoutCopies(found: readonly RecordedProcess[], beginning: string): Re
     if (!kept.has(key) || basename(process.path).startsWith(beginning)) kept.set(key, process);
   }
   return [...kept.values()];
+}
+
+/** The recording in a folder that began last: of the run that it belongs to the one that it stands for. */
+export function newestRecording(folder: string): string | undefined {
+  const found = recordingsIn(folder, (name) => !name.startsWith("."))
+    .toSorted((a, b) => b.startTime - a.startTime || a.path.length - b.path.length);
+  const [newest] = found;
+  if (!newest || newest.run === 0) return newest?.path;
+  const run = found.filter(({ run }) => run === newest.run).toSorted((a, b) => a.image - b.image);
+  return run[0]?.path;
 }
 
 /** The recordings in a folder of the run with that number, which the file `out` was to be the first of. */

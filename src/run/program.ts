@@ -51,6 +51,8 @@ export interface Program {
   readonly interpreter: string | undefined;
   /** What the file starts in its place, when it is the dynamic linker. */
   readonly started: string | undefined;
+  /** Its file and the libraries that it is loaded with, as far as they were looked at. */
+  readonly files: readonly string[];
   /** What will be missing from the recording, a line each. */
   readonly notes: readonly string[];
 }
@@ -144,21 +146,67 @@ function checkRights(command: string, file: string): void {
   if (what) refuse(command, `it ${what}, so the dynamic linker ignores preloaded libraries; ${remedy}`);
 }
 
+/** Why a program that runs cannot have the library in it; undefined when it can, or nothing can be told. */
+export function whyNotRecordable(file: string): string | undefined {
+  try {
+    const elf = readElf(file);
+    if (!elf || isLoader(file)) return undefined;
+    checkElf(file, elf);
+    checkRights(file, file);
+    return undefined;
+  } catch (error) {
+    return error instanceof ProgramError ? error.message.replace(/^Cannot record ".*?": /s, "") : undefined;
+  }
+}
+
+function programNote(command: string, family: string): string {
+  return `"${command}" has ${family} linked in: only what its shared libraries allocate through malloc is seen`;
+}
+
+function libraryNote(path: string, command: string, family: string): string {
+  return `"${
+    basename(path)
+  }", which "${command}" loads, has ${family} linked in: what it allocates by that is not seen`;
+}
+
 /** What will be missing of a program and of the libraries that it is loaded with. */
-function missing(command: string, file: string, elf: Elf, searched: readonly string[]): string[] {
+function missing(
+  command: string,
+  file: string,
+  elf: Elf,
+  searched: readonly string[],
+): Pick<Program, "notes" | "files"> {
   if (isGoProgram(elf)) {
-    return [`"${command}" is a Go program: only what its C code allocates is seen, not Go's own heap`];
+    return {
+      notes: [`"${command}" is a Go program: only what its C code allocates is seen, not Go's own heap`],
+      files: [file],
+    };
   }
   const own = linkedAllocator(elf).family;
-  const notes = own
-    ? [`"${command}" has ${own} linked in: only what its shared libraries allocate through malloc is seen`]
-    : [];
-  for (const { path, elf: library } of loadedLibraries(file, elf, searched)) {
+  const libraries = loadedLibraries(file, elf, searched);
+  const notes = own ? [programNote(command, own)] : [];
+  for (const { path, elf: library } of libraries) {
     const { family, provides } = linkedAllocator(library);
-    if (!family || provides) continue;
-    notes.push(
-      `"${basename(path)}", which "${command}" loads, has ${family} linked in: what it allocates by that is not seen`,
-    );
+    if (family && !provides) notes.push(libraryNote(path, command, family));
+  }
+  return { notes, files: [realpathSync(file), ...libraries.map(({ path }) => path)] };
+}
+
+/** What was missing of a program that ran, by the files that it had loaded then: what it started by another, addons. */
+export function missed(command: string, executable: string, loaded: Iterable<string>): string[] {
+  const notes: string[] = [];
+  for (const path of new Set(loaded)) {
+    let elf: Elf | undefined;
+    try {
+      elf = readElf(path);
+    } catch {
+      continue; // it is gone, or never was a file
+    }
+    if (!elf || isGoProgram(elf)) continue;
+    const { family, provides } = linkedAllocator(elf);
+    if (!family) continue;
+    if (path === executable) notes.push(programNote(command, family));
+    else if (!provides) notes.push(libraryNote(path, command, family));
   }
   return notes;
 }
@@ -192,19 +240,19 @@ function inspectElf(
   file: string,
   elf: Elf,
   { args, cwd, searched }: Surroundings,
-): Pick<Program, "started" | "notes"> {
+): Pick<Program, "started" | "notes" | "files"> {
   const started = startedByLoader(command, file, elf, args, cwd);
   if (!started) {
     checkElf(command, elf);
     checkRights(command, file);
-    return { started: undefined, notes: missing(command, file, elf, searched) };
+    return { started: undefined, ...missing(command, file, elf, searched) };
   }
   const { path, folders } = started;
   const inside = readElf(path);
   if (!inside) refuse(path, "it is no ELF program, and the dynamic linker starts no other");
   // The kernel gives rights to what it starts itself, which is the dynamic linker.
   checkElf(path, inside);
-  return { started: path, notes: missing(basename(path), path, inside, [...folders, ...searched]) };
+  return { started: path, ...missing(basename(path), path, inside, [...folders, ...searched]) };
 }
 
 /** What decides what a program becomes. */
@@ -239,7 +287,7 @@ export function inspectProgram(
         const searched = (env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean).map((folder) =>
           resolve(cwd, folder)
         );
-        const { started, notes } = inspectElf(interpreter ?? command, path, elf, {
+        const { started, files, notes } = inspectElf(interpreter ?? command, path, elf, {
           args: interpreter ? [] : args,
           cwd,
           searched,
@@ -248,13 +296,13 @@ export function inspectProgram(
         const python = /^python\d/.test(real) && !env.PYTHONMALLOC
           ? [`"${command}" serves small requests by an allocator of its own: set PYTHONMALLOC=malloc to see them`]
           : [];
-        return { path: first, interpreter, started, notes: [...notes, ...python] };
+        return { path: first, interpreter, started, files, notes: [...notes, ...python] };
       }
     } catch (error) {
       if (error instanceof ProgramError) throw error;
       // It may be executable and not readable; then nothing can be told in advance.
       const notes = [`"${command}" cannot be read: nothing can be said of it in advance`];
-      return { path: first, interpreter, started: undefined, notes };
+      return { path: first, interpreter, started: undefined, files: [], notes };
     }
     const line = shebang(path);
     if (line === undefined) refuse(command, "it is neither an ELF program nor a script that begins with #!");
