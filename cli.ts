@@ -35,6 +35,7 @@ import {
   LibraryError,
   libraryPath,
   meantCommand,
+  notInherited,
   ofThreads,
   OutputError,
   parseBudget,
@@ -526,6 +527,12 @@ reportOptions(program.command("run").passThroughOptions())
       throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
     }
     for (const problem of checkVariables(process.env)) say(problem);
+    const lost = notInherited();
+    if (lost.arguments[0] !== undefined) {
+      const by = 'start it by hand with LD_PRELOAD="$(heaptap lib)"';
+      throw new OutputError(`Cannot pass on "${lost.arguments[0]}" as it is: it is not UTF-8; ${by}`);
+    }
+    for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;
     if (result.choice && !options.all) {

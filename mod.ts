@@ -72,6 +72,7 @@ export { massifReport } from "./src/export/massif.ts";
 export { pprofProfile } from "./src/export/pprof.ts";
 export { speedscopeReport } from "./src/export/speedscope.ts";
 export type { Viewed, ViewName, Weighed } from "./src/profile/views.ts";
+export { notInherited } from "./src/run/inherited.ts";
 export { meantCommand } from "./src/run/meant.ts";
 export { inspectProgram, ProgramError } from "./src/run/program.ts";
 export type { Program } from "./src/run/program.ts";

@@ -1,7 +1,8 @@
 /** What heaptap has to work with here, and what it will see of a program. */
 import { readFileSync, statfsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import process from "node:process";
+import { workingFolder } from "../file/paths.ts";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
 import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
@@ -68,7 +69,7 @@ function limits(): Record<string, string> {
  * ```
  */
 export function whyNoRecording(out: string): string {
-  const { bavail, bsize } = statfsSync(dirname(resolve(out)));
+  const { bavail, bsize } = statfsSync(dirname(out));
   if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
   const largest = Number(limits()["file size"]);
   if (largest) {
@@ -104,7 +105,7 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
   let program: Diagnosis["program"] = null;
   if (command !== undefined) {
     try {
-      const { path, notes } = inspectProgram(command, process.env, process.cwd(), args);
+      const { path, notes } = inspectProgram(command, process.env, workingFolder(), args);
       program = { path, recordable: true, notes };
     } catch (error) {
       program = { path: command, recordable: false, notes: [message(error)] };

@@ -1,6 +1,7 @@
 /** The libraries that the dynamic linker loads with a program, as far as the program's files say. */
-import { readFileSync, realpathSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { realPath } from "../file/paths.ts";
 import { readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 
@@ -94,7 +95,7 @@ export function loadedLibraries(program: string, elf: Elf, searched: readonly st
       for (const candidate of candidates) {
         const library = elfOf(candidate);
         if (!library) continue;
-        const real = realpathSync(candidate);
+        const real = realPath(candidate);
         if (!found.has(real)) {
           const loaded = { path: real, elf: library };
           found.set(real, loaded);

@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
+import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
@@ -92,6 +93,7 @@ function prepareOutput(out: string): () => void {
   }
   try {
     accessSync(folder, constants.W_OK);
+    if (statSync(folder).nlink === 0) throw new Error("removed");
   } catch {
     throw new OutputError(
       `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
@@ -232,20 +234,22 @@ export async function profile(command: readonly string[], options: ProfileOption
   if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
   checkSizes(options);
   checkOnly(options);
-  const cwd = options.cwd ?? process.cwd();
-  const { path, started, files, notes } = inspectProgram(program, options.env, cwd, args);
+  const cwd = options.cwd ?? workingFolder();
+  const { path, started: byLoader, files, notes } = inspectProgram(program, options.env, cwd, args);
   const library = libraryPath();
-  const out = resolve(options.out ?? `heaptap.${basename(started ?? program).slice(0, 50)}.%p.heaptap`);
+  const out = ownPath(options.out ?? `heaptap.${basename(byLoader ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
   const run = newRun(process.pid);
   const begun = performance.now();
   // Before the program starts: a signal must find the handlers from its first moment on.
   const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
-  const child = spawn(path, args, {
+  // By the path that was given: a script is told it.
+  const started = program.includes("/") && options.cwd === undefined ? program : path;
+  const child = spawn(started, args, {
     stdio: options.stdio ?? "inherit",
-    cwd,
-    env: environment(options, library, out, run),
+    cwd: options.cwd,
+    env: environment(options, library, sharedPath(out), run),
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
   // Told to follow nothing, the library is not to be found in what is started.

@@ -2,9 +2,10 @@
  * What can be seen of a program, told before it starts: whether it can be preloaded at all, and
  * whether it brings an allocator of its own.
  */
-import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import process from "node:process";
+import { realPath, workingFolder } from "../file/paths.ts";
 import { findInPath } from "../native/build.ts";
 import { hasCapabilities } from "../native/capabilities.ts";
 import { isLoader } from "../profile/launchers.ts";
@@ -73,7 +74,8 @@ function locate(command: string, path: string | undefined, cwd: string): string 
     if (!found) throw new ProgramError(`Cannot run "${command}": it is not on the PATH`, 127);
     return found;
   }
-  const file = command.startsWith("/") ? command : join(cwd, command);
+  // Not put right: a part of it that is not there is none for the kernel either.
+  const file = command.startsWith("/") ? command : `${cwd}/${command}`;
   let stat;
   try {
     stat = statSync(file);
@@ -189,7 +191,7 @@ function missing(
     const { family, provides } = linkedAllocator(library);
     if (family && !provides) notes.push(libraryNote(path, command, family));
   }
-  return { notes, files: [realpathSync(file), ...libraries.map(({ path }) => path)] };
+  return { notes, files: [realPath(file), ...libraries.map(({ path }) => path)] };
 }
 
 /** What was missing of a program that ran, by the files that it had loaded then: what it started by another, addons. */
@@ -219,8 +221,8 @@ function startedByLoader(
   args: readonly string[],
   cwd: string,
 ): { readonly path: string; readonly folders: readonly string[] } | undefined {
-  if (elf.interpreter || !elf.dynamic || !isLoader(realpathSync(file))) return undefined;
-  if (basename(realpathSync(file)).includes("musl")) refuse(command, MUSL);
+  if (elf.interpreter || !elf.dynamic || !isLoader(realPath(file))) return undefined;
+  if (basename(realPath(file)).includes("musl")) refuse(command, MUSL);
   const { program, tells, folders } = readLoaderCall(args);
   if (tells) refuse(command, `with ${tells} it starts no program: there is nothing to record`);
   if (program === undefined) refuse(command, "it is the dynamic linker: name the program behind it");
@@ -272,7 +274,7 @@ interface Surroundings {
 export function inspectProgram(
   command: string,
   env: NodeJS.ProcessEnv = process.env,
-  cwd: string = process.cwd(),
+  cwd: string = workingFolder(),
   args: readonly string[] = [],
 ): Program {
   let path = locate(command, env.PATH, cwd);
@@ -292,7 +294,7 @@ export function inspectProgram(
           cwd,
           searched,
         });
-        const real = basename(realpathSync(started ?? path));
+        const real = basename(realPath(started ?? path));
         const python = /^python\d/.test(real) && !env.PYTHONMALLOC
           ? [`"${command}" serves small requests by an allocator of its own: set PYTHONMALLOC=malloc to see them`]
           : [];
