@@ -16,6 +16,8 @@ import {
   isPathPattern,
   LibraryError,
   libraryPath,
+  meantCommand,
+  notInherited,
   OutputError,
   parseBudget,
   parseBytes,
@@ -293,9 +295,19 @@ reportOptions(program.command("run").passThroughOptions())
       throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
     }
     for (const problem of checkVariables(process.env)) say(problem);
+    const lost = notInherited();
+    if (lost.arguments[0] !== undefined) {
+      const by = 'start it by hand with LD_PRELOAD="$(heaptap lib)"';
+      throw new OutputError(`Cannot pass on "${lost.arguments[0]}" as it is: it is not UTF-8; ${by}`);
+    }
+    for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;
+    if (result.choice && !options.all) {
+      say(`${result.choice}; ${othersText(result.others.length)}`);
+    }
     for (const note of result.notes) say(note);
+    for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
     const { recording } = result;
     if (!recording) {
       const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
@@ -305,9 +317,6 @@ reportOptions(program.command("run").passThroughOptions())
         process.exitCode = USAGE;
       }
       return;
-    }
-    if (result.choice && !options.all) {
-      say(`${result.choice}; ${othersText(result.others.length)}`);
     }
     try {
       await reportRun(recording, options);
@@ -332,7 +341,7 @@ reportOptions(program.command("run").passThroughOptions())
 
 reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
-  .argument("<recording>", "the file")
+  .argument("[recording]", "the file; of the last run in this folder when left out")
   .option("-o, --output <file>", "write the report there, - for stdout", "-")
   .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
   .option("--processes", "list the processes of the run")
@@ -346,7 +355,9 @@ Examples:
   heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
-  .action(async (path, options) => {
+  .action(async (named, options) => {
+    const path = named ?? Recording.newest(".").path;
+    if (named === undefined) say(`the newest recording here is ${path}`);
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const opened = Recording.open(path);
@@ -502,10 +513,11 @@ program.command("resolve")
 program.command("doctor")
   .description("tell what heaptap has to work with, and what it will see of a program")
   .argument("[program]", "a program to look at")
+  .argument("[args...]", "its arguments: those of ld.so name the program")
   .option("--json", "as JSON")
   .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
-  .action((command, options) => {
-    const found = examine(command);
+  .action((command, args, options) => {
+    const found = examine(command, args);
     if (found.problems.length > 0) process.exitCode = 1;
     if (options.json) {
       process.stdout.write(JSON.stringify(found, null, 2) + "\n");
@@ -593,8 +605,15 @@ program.hook("preAction", async (_, command) => {
   const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
   for (const path of files) if (typeof path === "string") await unpackRun(path);
 });
+const meant = program.commands.some((command) => command.name() === process.argv[2])
+  ? undefined
+  : meantCommand(process.argv.slice(2));
 
 try {
+  if (meant !== undefined && process.argv[2] !== "help") {
+    say(`there is no command "${process.argv[2]}"; did you mean: ${meant}`);
+    process.exit(USAGE);
+  }
   await program.parseAsync(process.argv);
 } catch (error) {
   const expected = error instanceof RecordingError || error instanceof ProgramError || error instanceof LibraryError ||

@@ -17,7 +17,9 @@ export interface RecordedProcess {
   readonly pid: number;
   /** Its parent when recording began. */
   readonly parentPid: number;
-  /** When recording began: a process that runs one program after the other has a recording of each. */
+  /** When recording began, milliseconds since 1970. */
+  readonly startTime: number;
+  /** The same by another clock, which only goes forward: a process that runs one program after the other has a recording of each. */
   readonly image: number;
   /** Whether the file is compressed. */
   readonly packed: boolean;
@@ -58,6 +60,7 @@ export function look(path: string): RecordedProcess | undefined {
       run: h("run"),
       pid: h("pid"),
       parentPid: h("parent_pid"),
+      startTime: h("start_time") / 1e6,
       image: h("image"),
       packed: isPacked(path),
     };
@@ -91,6 +94,16 @@ function withoutCopies(found: readonly RecordedProcess[], beginning: string): Re
     if (!kept.has(key) || basename(process.path).startsWith(beginning)) kept.set(key, process);
   }
   return [...kept.values()];
+}
+
+/** The recording in a folder that began last: of the run that it belongs to the one that it stands for. */
+export function newestRecording(folder: string): string | undefined {
+  const found = recordingsIn(folder, (name) => !name.startsWith("."))
+    .toSorted((a, b) => b.startTime - a.startTime || a.path.length - b.path.length);
+  const [newest] = found;
+  if (!newest || newest.run === 0) return newest?.path;
+  const run = found.filter(({ run }) => run === newest.run).toSorted((a, b) => a.image - b.image);
+  return run[0]?.path;
 }
 
 /** The recordings in a folder of the run with that number, which the file `out` was to be the first of. */

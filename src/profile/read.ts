@@ -284,6 +284,8 @@ export interface Outline {
   readonly peakBytes: number;
   /** Seconds from the start of the recording at which the timeline has samples. */
   readonly moments: readonly number[];
+  /** Loaded objects whose code is on call paths. */
+  readonly modules: readonly string[];
 }
 
 /**
@@ -292,12 +294,13 @@ export interface Outline {
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
 export function readOutline(path: string): Outline {
-  const snapshot = readSnapshot(path, ["threads", "strings", "timeline"]);
+  const snapshot = readSnapshot(path, ["threads", "strings", "modules", "timeline"]);
   const { allocations, peakBytes } = readTotals(snapshot, readThreads(snapshot));
   return {
     process: processOf(snapshot),
     allocations,
     peakBytes,
     moments: readTimeline(snapshot).map(({ seconds }) => seconds),
+    modules: readModules(snapshot).map((module) => module.path),
   };
 }

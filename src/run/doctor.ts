@@ -1,7 +1,8 @@
 /** What heaptap has to work with here, and what it will see of a program. */
 import { readFileSync, statfsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import process from "node:process";
+import { workingFolder } from "../file/paths.ts";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
 import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
@@ -68,7 +69,7 @@ function limits(): Record<string, string> {
  * ```
  */
 export function whyNoRecording(out: string): string {
-  const { bavail, bsize } = statfsSync(dirname(resolve(out)));
+  const { bavail, bsize } = statfsSync(dirname(out));
   if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
   const largest = Number(limits()["file size"]);
   if (largest) {
@@ -82,7 +83,7 @@ function message(error: unknown): string {
 }
 
 /**
- * Examines this machine and, when one is named, a program. Compiles the library when it has to.
+ * Examines this machine and, when one is named, a program; of the dynamic linker the arguments name it. Compiles the library when it has to.
  *
  * @example
  * ```ts
@@ -92,7 +93,7 @@ function message(error: unknown): string {
  * console.log(compiler, symboliser, runtime);
  * ```
  */
-export function examine(command?: string): Diagnosis {
+export function examine(command?: string, args: readonly string[] = []): Diagnosis {
   const problems = checkVariables(process.env);
   let library = "";
   try {
@@ -104,7 +105,7 @@ export function examine(command?: string): Diagnosis {
   let program: Diagnosis["program"] = null;
   if (command !== undefined) {
     try {
-      const { path, notes } = inspectProgram(command);
+      const { path, notes } = inspectProgram(command, process.env, workingFolder(), args);
       program = { path, recordable: true, notes };
     } catch (error) {
       program = { path: command, recordable: false, notes: [message(error)] };

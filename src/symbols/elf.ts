@@ -27,6 +27,8 @@ export interface Elf {
   readonly sections: readonly string[];
   /** The file that its debug information was moved to: name, and checksum of the contents. */
   readonly debugLink: { readonly name: string; readonly crc: number } | undefined;
+  /** The contents of its sections of that name, or of that type; those without any in the file are left out. Reads the file again. */
+  contents(wanted: string | number): DataView[];
   /** Function symbols that are defined in it, sorted by address. Reads the file again. */
   symbols(): ElfSymbol[];
 }
@@ -131,6 +133,14 @@ function readDebugLink(file: File, sections: readonly Section[]): Elf["debugLink
   return { name, crc: view.getUint32(at, true) };
 }
 
+const NOBITS = 8;
+
+function readContents(path: string, sections: readonly Section[], wanted: string | number): DataView[] {
+  using file = new File(path);
+  return sections.filter(({ name, type }) => (name === wanted || type === wanted) && type !== NOBITS)
+    .map(({ offset, size }) => file.view(offset, size));
+}
+
 function readSymbols(path: string, sections: readonly Section[]): ElfSymbol[] {
   using file = new File(path);
   const byAddress = new Map<number, ElfSymbol>();
@@ -185,6 +195,7 @@ export function readElf(path: string): Elf | undefined {
     buildId,
     sections: sections.map((s) => s.name),
     debugLink,
+    contents: (wanted) => readContents(path, sections, wanted),
     symbols: () => readSymbols(path, sections),
   };
 }
