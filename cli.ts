@@ -11,6 +11,7 @@ import process from "node:process";
 import {
   annotations,
   breachesText,
+  bytes,
   callTree,
   carryNames,
   checkVariables,
@@ -34,6 +35,7 @@ import {
   junitReport,
   LibraryError,
   libraryPath,
+  namesText,
   ofThreads,
   OutputError,
   parseBudget,
@@ -138,6 +140,9 @@ const debugOption = () =>
   new Option("--debug-dir <folder>", "look for debug files here before /usr/lib/debug; can be repeated")
     .argParser(folders);
 
+const debuginfodOption = () => new Option("--no-debuginfod", "ask no server of DEBUGINFOD_URLS for debug files");
+const nameCacheOption = () => new Option("--no-name-cache", "look names up anew, and keep none");
+
 function folders(path: string, before: string[] = []): string[] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) throw new InvalidArgumentError(found ? "It is no folder." : "There is no such folder.");
@@ -147,11 +152,13 @@ function folders(path: string, before: string[] = []): string[] {
 interface NameOptions {
   symboliser?: string | undefined;
   debugDir?: string[] | undefined;
+  debuginfod?: boolean | undefined;
+  nameCache?: boolean | undefined;
 }
 
 /** The same as functions take them. */
-function naming({ symboliser, debugDir }: NameOptions): SymbolOptions {
-  return { symboliser, debugFolders: debugDir };
+function naming({ symboliser, debugDir, debuginfod, nameCache }: NameOptions): SymbolOptions {
+  return { symboliser, debugFolders: debugDir, debuginfod, cache: nameCache };
 }
 
 /** The options that `report` and `run` share: what to show and how, and limits to keep. */
@@ -183,7 +190,7 @@ function reportOptions<T extends Command>(command: T) {
       (_, n) => Number(n) + 1,
       0 as number,
     )
-    .addOption(symboliserOption()).addOption(debugOption())
+    .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
     // Limits, for CI.
     .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
     .option("--max-bytes <size>", "fail above so many bytes allocated", size)
@@ -259,10 +266,14 @@ function progressBar(): { step: Progress; end: () => void } {
   const begun = performance.now();
   let drawn = 0;
   return {
-    step: (done, total) => {
+    step: (done, total, doing) => {
       const now = performance.now();
       if (!process.stderr.isTTY || now - begun < 1000 || now - drawn < 100) return;
       drawn = now;
+      if (doing !== undefined) {
+        process.stderr.write(`\r\x1b[K${printable(doing).slice(0, looks(process.stderr).width - 1)}`);
+        return;
+      }
       const filled = Math.round(30 * done / total);
       process.stderr.write(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
     },
@@ -274,8 +285,8 @@ function progressBar(): { step: Progress; end: () => void } {
 
 /** The options of a report without what leaves call paths out. */
 function everything(options: ReportOptions): ReportOptions {
-  const { format, symboliser, debugDir, all, process } = options;
-  return { format, verbose: 0 as number, symboliser, debugDir, all, process, limit: 0 };
+  const { format, symboliser, debugDir, debuginfod, nameCache, all, process } = options;
+  return { format, verbose: 0 as number, symboliser, debugDir, debuginfod, nameCache, all, process, limit: 0 };
 }
 
 /** The known leaks that the options name a file of. */
@@ -589,7 +600,7 @@ program.command("compare")
   )
   .option("--limit <n>", "call paths, 0 for all (10; as JSON all)", wholeNumber(0, 1e9))
   .option("-o, --output <file>", "write it there, - for stdout", "-")
-  .addOption(symboliserOption()).addOption(debugOption())
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .addHelpText(
     "after",
     `
@@ -641,7 +652,7 @@ program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
-  .addOption(symboliserOption()).addOption(debugOption())
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
     const output = options.output ?? `${path.replace(/\.heaptap$/, "")}.named.heaptap`;
@@ -681,12 +692,19 @@ program.command("doctor")
         found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils",
       ],
       ["cache", found.cache],
+      [
+        "",
+        `names that were looked up: ${count(found.names.files)} files, ${
+          bytes(found.names.bytes)
+        }, in ${found.names.folder}`,
+      ],
       ...Object.entries(found.limits),
     ];
     if (found.program) {
       rows.push(["program", found.program.path]);
       rows.push(["", found.program.recordable ? "can be recorded" : "cannot be recorded"]);
       for (const note of found.program.notes) rows.push(["", note]);
+      for (const line of namesText(found.program.names)) rows.push(["", line]);
     }
     for (const [label, value] of rows) process.stdout.write(`${label.padEnd(14)} ${value}\n`);
   });

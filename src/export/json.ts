@@ -99,6 +99,8 @@ export interface JsonReport {
   readonly threads: readonly JsonRecord[];
   /** Loaded objects whose code is on call paths. */
   readonly modules: readonly JsonRecord[];
+  /** Modules of which names or lines are missing. */
+  readonly coverage: readonly JsonRecord[];
   /** Samples of the run. */
   readonly timeline: readonly Readonly<Record<string, number | null>>[];
   /** Call paths. */
@@ -126,11 +128,15 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number): J
     const stack = symbols.stack(path);
     return { ...pathJson(path, stack), stack: stack.map(frameJson) };
   });
-  return { ...headJson(profile), allocations };
+  return { ...headJson(profile, symbols, jsonPaths(profile, limit)), allocations };
 }
 
 /** The report but for the call paths. */
-function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
+function headJson(
+  profile: Profile,
+  symbols: Symbols,
+  paths: readonly CallPath[],
+): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
   return {
     version: JSON_VERSION,
@@ -191,6 +197,12 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       start_seconds: t.startSeconds,
     })),
     modules: profile.modules.map(({ path, buildId }) => ({ path, build_id: buildId })),
+    coverage: symbols.coverage(paths).map((c) => ({
+      module: c.module,
+      without_names: Number(c.withoutNames.toFixed(4)),
+      without_lines: Number(c.withoutLines.toFixed(4)),
+      remedy: c.remedy,
+    })),
     timeline: profile.timeline.map((s) => ({
       seconds: s.seconds,
       bytes: s.bytes,
@@ -231,7 +243,14 @@ export function* jsonBlocks(
   };
   const [comma, end] = [encoder.encode(","), encoder.encode("]}")];
   const out = new Blocks();
-  out.put(encoder.encode(JSON.stringify(headJson(profile), null, 1).replace(/\n\}$/, ',\n "allocations": [')));
+  out.put(
+    encoder.encode(
+      JSON.stringify(headJson(profile, symbols, jsonPaths(profile, limit)), null, 1).replace(
+        /\n\}$/,
+        ',\n "allocations": [',
+      ),
+    ),
+  );
   let between = "\n";
   for (const path of jsonPaths(profile, limit)) {
     const figures = JSON.stringify(pathJson(path, symbols.stack(path)));

@@ -261,9 +261,11 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
   const out = new Writer(options);
   header(profile, out, options);
   if (options.sizes) histogram(out, profile.callPaths);
+  const shown = new Set<CallPath>();
   for (const view of sections(profile, options.view)) {
     const paths = top(profile, view, options, symbols);
     if (paths.length === 0) continue;
+    for (const path of paths) shown.add(path);
     out.line();
     out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
     const wide = options.verbosity >= 1 ? 20 : 9;
@@ -277,9 +279,8 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
     );
     for (const path of paths) row(out, options, view, path, symbols.stack(path));
   }
-  if (symbols.problem) {
-    out.line();
-    out.line(out.paint("yellow", printable(symbols.problem)));
-  }
+  const remarks = symbols.remarks(shown, options.view);
+  if (remarks.length > 0) out.line();
+  for (const remark of remarks) out.line(out.paint("yellow", printable(remark)));
   return out.toString();
 }
