@@ -7,6 +7,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/e
 import { appendFileSync, statSync } from "node:fs";
 import process from "node:process";
 import {
+  bytes,
   carryNames,
   checkVariables,
   completions,
@@ -17,6 +18,7 @@ import {
   LibraryError,
   libraryPath,
   meantCommand,
+  namesText,
   notInherited,
   OutputError,
   parseBudget,
@@ -109,6 +111,9 @@ const debugOption = () =>
   new Option("--debug-dir <folder>", "look for debug files here before /usr/lib/debug; can be repeated")
     .argParser(folders);
 
+const debuginfodOption = () => new Option("--no-debuginfod", "ask no server of DEBUGINFOD_URLS for debug files");
+const nameCacheOption = () => new Option("--no-name-cache", "look names up anew, and keep none");
+
 function folders(path: string, before: string[] = []): string[] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) throw new InvalidArgumentError(found ? "It is no folder." : "There is no such folder.");
@@ -154,7 +159,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--not-own <regex>", "this is not", pattern)
     .option("--alloc-fn <regex>", "functions that only pass allocations on: rows begin with their callers", pattern)
     .option("--no-default-suppressions", "show what libraries are known to keep among what is live")
-    .addOption(symboliserOption()).addOption(debugOption())
+    .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
     // Limits, for CI.
     .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
     .option("--max-bytes <size>", "fail above so many bytes allocated", size)
@@ -431,7 +436,7 @@ program.command("compare")
   .option("--not-own <regex>", "this is not", pattern)
   .option("--alloc-fn <regex>", "functions that only pass allocations on", pattern)
   .option("--no-default-suppressions", "count what libraries are known to keep as live")
-  .addOption(symboliserOption()).addOption(debugOption())
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .option("--max-allocations <n>", "fail when the later run has more allocations", wholeNumber(0, 1e15))
   .option("--max-bytes <size>", "fail when it allocates more bytes", size)
   .option("--max-peak <size>", "fail when it has more bytes live at the peak", size)
@@ -492,7 +497,7 @@ program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
-  .addOption(symboliserOption()).addOption(debugOption())
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
     const output = options.output ?? `${path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.named.heaptap`;
@@ -533,12 +538,19 @@ program.command("doctor")
         found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils",
       ],
       ["cache", found.cache],
+      [
+        "",
+        `names that were looked up: ${count(found.names.files)} files, ${
+          bytes(found.names.bytes)
+        }, in ${found.names.folder}`,
+      ],
       ...Object.entries(found.limits),
     ];
     if (found.program) {
       rows.push(["program", found.program.path]);
       rows.push(["", found.program.recordable ? "can be recorded" : "cannot be recorded"]);
       for (const note of found.program.notes) rows.push(["", note]);
+      for (const line of namesText(found.program.names)) rows.push(["", line]);
     }
     for (const [label, value] of rows) process.stdout.write(`${label.padEnd(14)} ${value}\n`);
   });

@@ -6,6 +6,7 @@ import process from "node:process";
 import { isRecording } from "../file/reader.ts";
 import { writeReport } from "../file/whole_file.ts";
 import type { Report } from "../file/whole_file.ts";
+import { printable } from "../profile/format.ts";
 import { OutputError } from "../run/profile.ts";
 import type { Progress } from "../symbols/symbols.ts";
 
@@ -45,10 +46,14 @@ export function progressBar(): { step: Progress; end: () => void } {
   const begun = performance.now();
   let drawn = 0;
   return {
-    step: (done, total) => {
+    step: (done, total, doing) => {
       const now = performance.now();
       if (!process.stderr.isTTY || now - begun < 1000 || now - drawn < 100) return;
       drawn = now;
+      if (doing !== undefined) {
+        process.stderr.write(`\r\x1b[K${printable(doing).slice(0, looks(process.stderr).width - 1)}`);
+        return;
+      }
       const filled = Math.round(30 * done / total);
       process.stderr.write(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
     },

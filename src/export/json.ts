@@ -111,6 +111,8 @@ export interface JsonReport {
   readonly threads: readonly JsonRecord[];
   /** Loaded objects whose code is on call paths. */
   readonly modules: readonly JsonRecord[];
+  /** Modules of which names or lines are missing. */
+  readonly coverage: readonly JsonRecord[];
   /** Samples of the run. */
   readonly timeline: readonly Readonly<Record<string, number | null>>[];
   /** Call paths. */
@@ -138,11 +140,15 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number): J
     const stack = symbols.stack(path);
     return { ...pathJson(path, stack), stack: stack.map(frameJson) };
   });
-  return { ...headJson(profile), allocations };
+  return { ...headJson(profile, symbols, jsonPaths(profile, limit)), allocations };
 }
 
 /** The report but for the call paths. */
-function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
+function headJson(
+  profile: Profile,
+  symbols: Symbols,
+  paths: readonly CallPath[],
+): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
   return {
     version: JSON_VERSION,
@@ -203,6 +209,12 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       start_seconds: t.startSeconds,
     })),
     modules: profile.modules.map(({ path, buildId }) => ({ path, build_id: buildId })),
+    coverage: symbols.coverage(paths).map((c) => ({
+      module: c.module,
+      without_names: Number(c.withoutNames.toFixed(4)),
+      without_lines: Number(c.withoutLines.toFixed(4)),
+      remedy: c.remedy,
+    })),
     timeline: profile.timeline.map((s) => ({
       seconds: s.seconds,
       bytes: s.bytes,
@@ -243,11 +255,8 @@ export function* jsonBlocks(
   };
   const [comma, end] = [encoder.encode(","), encoder.encode("]}")];
   const out = new Blocks();
-  const head = headJson({
-    ...profile,
-    totals: withDigits(profile.totals),
-    threads: profile.threads.map(withDigits),
-  });
+  const exact = { ...profile, totals: withDigits(profile.totals), threads: profile.threads.map(withDigits) };
+  const head = headJson(exact, symbols, jsonPaths(profile, limit));
   out.put(encoder.encode(JSON.stringify(head, null, 1).replace(/\n\}$/, ',\n "allocations": [')));
   let between = "\n";
   for (const path of jsonPaths(profile, limit)) {

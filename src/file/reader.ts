@@ -299,5 +299,10 @@ export function readMemory(memory: Uint8Array, wanted?: readonly SectionName[]):
 
 /** Text of the strings section. Out of range reads as "". */
 export function text(snapshot: Snapshot, offset: number, length: number): string {
-  return new TextDecoder().decode(snapshot.sections.strings.raw.subarray(offset, offset + length));
+  return new TextDecoder().decode(bytes(snapshot, offset, length));
+}
+
+/** The same as it stands there: a path may be no text. */
+export function bytes(snapshot: Snapshot, offset: number, length: number): Uint8Array {
+  return snapshot.sections.strings.raw.slice(offset, offset + length);
 }

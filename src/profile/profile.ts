@@ -85,6 +85,8 @@ export interface Thread extends Counters {
 export interface Module {
   /** Path as the dynamic linker had it. */
   readonly path: string;
+  /** The same as the system has it, where that is not UTF-8. */
+  readonly pathBytes?: Uint8Array | undefined;
   /** Build id in hexadecimal, "" when it has none. */
   readonly buildId: string;
   /** Address in memory less address in the ELF file. */

@@ -2,7 +2,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isLoader } from "./launchers.ts";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
-import { readMemory, readSnapshot, text } from "../file/reader.ts";
+import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { Nodes } from "./nodes.ts";
@@ -22,8 +22,10 @@ function readModules(snapshot: Snapshot): Module[] {
   const modules: Module[] = [];
   for (let i = 1; i < t.length; i++) {
     const n = (field: string) => t.number(i, field);
+    const path = text(snapshot, n("path"), n("path_length"));
     modules.push({
-      path: text(snapshot, n("path"), n("path_length")),
+      path,
+      ...path.includes("\ufffd") && { pathBytes: bytes(snapshot, n("path"), n("path_length")) },
       buildId: hex(t.bytes(i, "build_id").subarray(0, n("build_id_length"))),
       base: n("base"),
       textStart: n("text_start"),

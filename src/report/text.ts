@@ -322,10 +322,9 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
     }
   }
   const folded = raw ? "" : foldedWrappers(profile, symbols);
-  for (const line of [folded, printable(symbols.problem)].filter(Boolean)) {
-    out.line();
-    out.line(out.paint("yellow", line));
-  }
+  const remarks = [folded, ...symbols.remarks(profile.callPaths, options.view)].filter(Boolean);
+  if (remarks.length > 0) out.line();
+  for (const remark of remarks) out.line(out.paint("yellow", printable(remark)));
   return out.toString();
 }
 

@@ -6,6 +6,9 @@ import { workingFolder } from "../file/paths.ts";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
 import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
+import { foreseeNames } from "../symbols/foresee.ts";
+import type { ForeseenNames } from "../symbols/foresee.ts";
+import { namesFolder, namesSize } from "../symbols/name_cache.ts";
 import { inspectProgram } from "./program.ts";
 import { checkVariables } from "../native/variables.ts";
 
@@ -21,12 +24,20 @@ export interface Diagnosis {
   readonly runtime: string;
   /** Folder of the compiled library and of looked-up names. */
   readonly cache: string;
+  /** What looked-up names take there. */
+  readonly names: { readonly folder: string; readonly files: number; readonly bytes: number };
   /** Kernel release. */
   readonly kernel: string;
   /** Limits that bear on recordings, as the shell has them. */
   readonly limits: Readonly<Record<string, string>>;
   /** What can be seen of the program that was asked about. */
-  readonly program: { readonly path: string; readonly recordable: boolean; readonly notes: readonly string[] } | null;
+  readonly program: {
+    readonly path: string;
+    readonly recordable: boolean;
+    readonly notes: readonly string[];
+    /** What names its functions, and those of its libraries, will have. */
+    readonly names: readonly ForeseenNames[];
+  } | null;
   /** What stands in the way, a line each; empty when recording works. */
   readonly problems: readonly string[];
 }
@@ -105,10 +116,11 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
   let program: Diagnosis["program"] = null;
   if (command !== undefined) {
     try {
-      const { path, notes } = inspectProgram(command, process.env, workingFolder(), args);
-      program = { path, recordable: true, notes };
+      const { path, notes, interpreter } = inspectProgram(command, process.env, workingFolder(), args);
+      const names = foreseeNames(interpreter === undefined ? path : inspectProgram(interpreter).path);
+      program = { path, recordable: true, notes, names };
     } catch (error) {
-      program = { path: command, recordable: false, notes: [message(error)] };
+      program = { path: command, recordable: false, notes: [message(error)], names: [] };
       problems.push(message(error));
     }
   }
@@ -118,6 +130,7 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
     symboliser: findSymboliser() ?? null,
     runtime: runtime(),
     cache: cacheFolder(),
+    names: { folder: namesFolder() ?? "", ...namesSize() },
     kernel: read("/proc/sys/kernel/osrelease"),
     limits: limits(),
     program,

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { realPath } from "../file/paths.ts";
-import { readElf } from "../symbols/elf.ts";
+import { contentsOf, readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 
 const DT_NEEDED = 1;
@@ -24,8 +24,8 @@ function textAt(strings: DataView | undefined, at: number): string {
 
 /** The texts of the dynamic section's entries of a kind. */
 function dynamicTexts(elf: Elf): (tag: number) => string[] {
-  const [dynamic] = elf.contents(".dynamic");
-  const [strings] = elf.contents(".dynstr");
+  const [dynamic] = contentsOf(elf, ".dynamic");
+  const [strings] = contentsOf(elf, ".dynstr");
   const entries: [tag: number, value: number][] = [];
   for (let at = 0; dynamic && at + 16 <= dynamic.byteLength; at += 16) {
     entries.push([dynamic.getUint32(at, true), dynamic.getUint32(at + 8, true)]);

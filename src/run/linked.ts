@@ -3,6 +3,7 @@
  * is not seen. Told by their functions' names, and where those are stripped by texts of theirs among the constants.
  */
 import { Buffer } from "node:buffer";
+import { contentsOf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 
 /** Functions that an allocator has under these names alone, and texts that it prints itself. */
@@ -42,8 +43,8 @@ function markedNames(strings: string): Map<number, string> {
 
 /** Functions that a file defines, in one table, of those whose names end in a mark. */
 function defined(elf: Elf, table: string, strings: string): string[] {
-  const names = markedNames(textOf(elf.contents(strings)[0]));
-  const [symbols] = elf.contents(table);
+  const names = markedNames(textOf(contentsOf(elf, strings)[0]));
+  const [symbols] = contentsOf(elf, table);
   if (names.size === 0 || !symbols) return [];
   const found: string[] = [];
   for (let i = 0; i + 24 <= symbols.byteLength; i += 24) {
@@ -76,7 +77,7 @@ export function linkedAllocator(elf: Elf): Linked {
 
 /** The allocator whose texts a file has among its constants. */
 function printed(elf: Elf): string | undefined {
-  for (const section of elf.contents(".rodata")) {
+  for (const section of contentsOf(elf, ".rodata")) {
     const text = TEXTS.exec(textOf(section))?.[0];
     if (text !== undefined) return FAMILIES.find(([, , texts]) => texts.test(text))?.[0];
   }
