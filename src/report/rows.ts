@@ -47,6 +47,8 @@ const LEAST = 12;
 interface Told {
   readonly name: string;
   readonly place: string;
+  /** As a caller, whole. */
+  readonly caller: string;
 }
 
 /** Makes rows. What it says of a frame it says again of the next call path that has it. */
@@ -60,11 +62,12 @@ class Rows {
   }
 
   #tell(frame: NamedFrame | undefined): Told {
-    if (!frame) return { name: frameName(frame), place: "" };
+    if (!frame) return { name: frameName(frame), place: "", caller: "" };
     let told = this.#told.get(frame);
     if (!told) {
-      told = { name: printable(frameName(frame)), place: printable(sourcePlace(frame, this.#options.wholeFiles)) };
-      this.#told.set(frame, told);
+      const name = printable(frameName(frame));
+      const place = printable(sourcePlace(frame, this.#options.wholeFiles));
+      this.#told.set(frame, told = { name, place, caller: `\u2190 ${name}${place && ` ${place}`}` });
     }
     return told;
   }
@@ -83,7 +86,8 @@ class Rows {
     const last = callers.at(-1);
     if (!last) return "";
     const one = (frame: NamedFrame, width: number) => {
-      const { name, place } = this.#tell(frame);
+      const { name, place, caller } = this.#tell(frame);
+      if (caller.length <= width) return caller;
       const where = place && ` ${place}`;
       return `\u2190 ${this.#fit(name, Math.max(LEAST, width - 2 - where.length))}${where}`;
     };

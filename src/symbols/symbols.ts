@@ -348,7 +348,11 @@ export class Symbols {
 
   /** The named frames of a call path, innermost first, inlined ones included. */
   stack(path: CallPath): NamedFrame[] {
-    return path.stack.flatMap((frame) => this.frames(frame));
+    const stack: NamedFrame[] = [];
+    for (const place of path.stack) {
+      for (const frame of this.frames(place)) stack.push(frame);
+    }
+    return stack;
   }
 
   /** What stands at a place in code, innermost first: a function, and those that it is inlined in. One without a name when it is unknown. */
