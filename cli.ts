@@ -358,9 +358,10 @@ async function render(
   return exportBlocks(ordered, symbols, format, { view, limit, raw, compact: options.compact });
 }
 
-/** What there is beside the process that a report is of. */
-function othersText(others: number): string {
-  return `${others} more ${plural(others, "recording")} of its run: heaptap processes FILE lists them, --all takes all`;
+/** What there is beside the process that a report is of; nothing when that is alone. */
+function othersText(others: number): string[] {
+  const recordings = `${others} more ${plural(others, "recording")} of its run`;
+  return others > 0 ? [`${recordings}: heaptap processes FILE lists them, --all takes all`] : [];
 }
 
 /** Processes beside the main one that `run` has a line for. */
@@ -535,8 +536,8 @@ reportOptions(program.command("run").passThroughOptions())
     for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;
-    if (result.choice && !options.all) {
-      say(`${result.choice}; ${othersText(result.others.length)}`);
+    if (result.choice && !options.all && options.follow !== "none") {
+      say([result.choice, ...othersText(result.others.length)].join("; "));
     }
     for (const note of result.notes) say(note);
     for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
@@ -600,10 +601,8 @@ Examples:
     const { recording, words, recordings } = options.all || options.process !== undefined
       ? { recording: opened, words: "", recordings: 1 }
       : opened.chosen(options.since);
-    if (recordings > 1) {
-      const others = othersText(recordings - 1);
-      say(words ? `${words}; ${others}` : others);
-    }
+    const beside = [words, ...othersText(recordings - 1)].filter(Boolean).join("; ");
+    if (beside) say(beside);
     const text = await render(recording, options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);
     if (!await judged(recording.path, options)) process.exitCode = OVER_BUDGET;
@@ -611,7 +610,7 @@ Examples:
 
 program.command("processes")
   .description("list the processes of a recording's run: what each allocated, and its file")
-  .argument("<recording>", "the file of one of them")
+  .argument("[recording]", "the file of one of them; of the last run in this folder when left out")
   .addOption(
     new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
   )
@@ -619,7 +618,8 @@ program.command("processes")
   .addHelpText("after", "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them")
   .action(async (path, options) => {
     checkReportPath(options.output);
-    await put(processesReport(Recording.open(path), options), options.output, process.stdout);
+    const recording = path === undefined ? Recording.newest(".") : Recording.open(path);
+    await put(processesReport(recording, options), options.output, process.stdout);
   });
 
 program.command("compare")

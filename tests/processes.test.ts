@@ -243,7 +243,9 @@ test("what got away is said by name", () => {
   const out = join(mkdtempSync(join(folder, "away-")), "a.heaptap");
   const run = (...options: string[]) =>
     heaptap(["run", "--no-report", ...options, "-o", out, "--", "sh", "-c", `${slow}; true`]);
-  assert.match(run().stderr, new RegExp(`not recorded: "${slow}" \\(pid \\d+\\): it is statically linked`));
+  const { stderr } = run();
+  assert.match(stderr, /^heaptap: the report is of sh \(pid \d+\) itself: nothing that it started is recorded\n/);
+  assert.match(stderr, new RegExp(`not recorded: "${slow}" \\(pid \\d+\\): it is statically linked`));
   assert.doesNotMatch(run("--follow", "none").stderr, /not recorded/);
 });
 

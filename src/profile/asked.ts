@@ -149,8 +149,14 @@ function called({ process }: OutlinedProcess): string {
   return `${programName(process.executable, process.command)} (pid ${process.pid})`;
 }
 
-/** Which process the report is of and why, in words; "" where there is but one. */
-export function choiceText({ process, why, by }: Choice, recordings: number): string {
+/** Which process the report is of and why, in words; "" where there is but one, which did its own work. */
+export function choiceText({ process, why, by }: Choice, processes: readonly OutlinedProcess[]): string {
+  if (why === "alone" || why === "started") {
+    const what = roleOf(process);
+    const waits = what === "wrapper" || what === "builder" || (what === "shell" && process.allocations < SHELL_START);
+    const left = descendants(process, processes).length === 0;
+    if (waits && left) return `the report is of ${called(process)} itself: nothing that it started is recorded`;
+  }
   const reason = {
     alone: "",
     started: ", the program that was started",
@@ -158,7 +164,7 @@ export function choiceText({ process, why, by }: Choice, recordings: number): st
     waited: `, which has the most allocations of what ${by && called(by)} waited for`,
     most: ", which has the most allocations: what was started is not recorded",
   }[why];
-  return recordings > 1 ? `the report is of ${called(process)}${reason}` : "";
+  return processes.length > 1 ? `the report is of ${called(process)}${reason}` : "";
 }
 
 /** The process of a run that its report is of. */

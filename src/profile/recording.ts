@@ -141,7 +141,7 @@ export class Recording {
     const path = marked?.path ?? choice?.process.path ?? this.path;
     return {
       recording: new Recording(path),
-      words: choice ? choiceText(choice, all.length) : "",
+      words: choice ? choiceText(choice, all) : "",
       recordings: all.length,
     };
   }

@@ -129,7 +129,7 @@ function findRecordings(out: string, run: number, pid: number, exit: Parameters<
   return {
     chosen: choice?.process,
     recording: choice && Recording.open(choice.process.path),
-    choice: choice ? choiceText(choice, all.length) : "",
+    choice: choice ? choiceText(choice, all) : "",
     others: others.map(({ path }) => Recording.open(path)),
     running: all.filter(({ process }) => process.running)
       .map(({ path, pid, process }) => ({ path, pid, program: programName(process.executable, process.command) })),
