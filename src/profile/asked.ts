@@ -39,7 +39,8 @@ function lastImages(processes: readonly OutlinedProcess[]): OutlinedProcess[] {
 /** The recordings of the process that was started, its first program first; none when it made none. */
 export function startedImages(processes: readonly OutlinedProcess[]): OutlinedProcess[] {
   const images = (pid: number) => processes.filter((p) => p.pid === pid).toSorted((a, b) => a.image - b.image);
-  const ended = processes.find(({ process }) => process.exit !== undefined);
+  // Only of its own child the driver knows how long it ran.
+  const ended = processes.find(({ process }) => process.exit?.seconds !== undefined);
   if (ended) return images(ended.pid);
   const run = processes[0]?.run ?? 0;
   const pids = new Set(processes.map(({ pid }) => pid));
@@ -69,7 +70,7 @@ function waited({ process, image, moments }: OutlinedProcess, started: readonly 
   const [first] = started;
   // What the driver saw is from the start of the process, which may have run other programs before.
   const before = first?.pid === process.pid ? (image - first.image) / 1e9 : 0;
-  const until = process.exit
+  const until = process.exit?.seconds !== undefined
     ? process.exit.seconds - before
     : process.running
     ? (Date.now() - process.startTime) / 1000

@@ -252,8 +252,8 @@ function markPath(recording: string, name: string): string {
   return `${recording.replace(/\.heaptap$/, "")}.${name}.mark`;
 }
 
-/** Notes in a recording how its process ended. Only the driver does that, after the end. */
-export function noteExit(path: string, exit: { code: number; signal: number; seconds: number }): void {
+/** Notes in a recording how its process ended, and after how long where that is known. Only the driver does that, after the end. */
+export function noteExit(path: string, exit: { code: number; signal: number; seconds?: number | undefined }): void {
   const fields = LAYOUT.header.fields;
   const fd = openSync(path, "r+");
   try {
@@ -268,7 +268,7 @@ export function noteExit(path: string, exit: { code: number; signal: number; sec
     };
     put("exit_code", exit.code);
     put("exit_signal", exit.signal);
-    put("wall_time", exit.seconds * 1e9);
+    put("wall_time", (exit.seconds ?? 0) * 1e9);
     put("ended", 1);
   } finally {
     closeSync(fd);

@@ -9,6 +9,7 @@ import { basename, dirname, join } from "node:path";
 import process from "node:process";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
+import type { Ending } from "../native/pidfd.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { choiceText, chooseProcess } from "../profile/asked.ts";
@@ -119,9 +120,18 @@ interface Found extends Pick<ProfileResult, "recording" | "choice" | "others" | 
 }
 
 /** The recordings of a run whose program has ended, that of the process which its report is of first. */
-function findRecordings(out: string, run: number, pid: number, exit: Parameters<typeof noteExit>[1]): Found {
+function findRecordings(
+  out: string,
+  run: number,
+  pid: number,
+  exit: Parameters<typeof noteExit>[1],
+  endings: ReadonlyMap<number, Ending>,
+): Found {
   const made = processesOfRun(dirname(out), run, out);
-  for (const process of made) if (process.pid === pid) noteExit(process.path, exit);
+  for (const process of made) {
+    const ended = process.pid === pid ? exit : endings.get(process.pid);
+    if (ended) noteExit(process.path, ended);
+  }
   const all = outlined(made);
   const choice = chooseProcess(all);
   const others = byAllocations(all, (process) => process.pid === pid)
@@ -267,7 +277,7 @@ export async function profile(command: readonly string[], options: ProfileOption
     code: signal ? 0 : exitCode,
     signal,
     seconds,
-  });
+  }, watch.endings.take());
   return {
     ...found,
     exitCode,
