@@ -1,11 +1,8 @@
 /** Runs a program with the library preloaded and finds the recordings that it made. */
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
-import { Buffer } from "node:buffer";
-import { randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import process from "node:process";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
@@ -17,29 +14,10 @@ import { programName } from "../profile/launchers.ts";
 import type { OutlinedProcess } from "../profile/processes.ts";
 import { byAllocations, newRun, outlined, processesOfRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
-import { isRecording } from "../file/reader.ts";
+import { prepareOutput } from "./output.ts";
 import { inspectProgram, missed } from "./program.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
-
-/**
- * The recording cannot be made where it was asked for.
- *
- * @example
- * ```ts
- * import { OutputError, profile } from "./mod.ts";
- *
- * try {
- *   await profile(["true"], { out: "/nowhere/true.heaptap" });
- * } catch (error) {
- *   console.log(error instanceof OutputError, String(error));
- * }
- * ```
- */
-export class OutputError extends Error {
-  /** The class's name. */
-  override name = "OutputError";
-}
 
 /** Options of {@linkcode profile}. */
 export interface ProfileOptions extends RecordOptions {
@@ -81,38 +59,6 @@ export interface ProfileResult {
   readonly escaped: readonly Escaped[];
   /** What the recording cannot show, a line each. */
   readonly notes: readonly string[];
-}
-
-/** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
-const NAME_MAX = 255 - ".1234567.99".length;
-
-/** Makes way for a recording; what puts back the one that was there. */
-function prepareOutput(out: string): () => void {
-  const folder = dirname(out);
-  if (Buffer.byteLength(basename(out)) > NAME_MAX) {
-    throw new OutputError(`Cannot write "${out}": its name is too long; choose one of up to ${NAME_MAX} bytes with -o`);
-  }
-  try {
-    accessSync(folder, constants.W_OK);
-    if (statSync(folder).nlink === 0) throw new Error("removed");
-  } catch {
-    throw new OutputError(
-      `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
-    );
-  }
-  let stat;
-  try {
-    stat = lstatSync(out);
-  } catch {
-    return () => {};
-  }
-  if (!stat.isFile() || (stat.size > 0 && !isRecording(out))) {
-    throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
-  }
-  // Out of sight: a run may take hours. Short, as the name itself may be as long as names can be.
-  const kept = join(folder, `.heaptap-${randomUUID()}.heaptap`);
-  renameSync(out, kept);
-  return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
 }
 
 interface Found extends Pick<ProfileResult, "recording" | "choice" | "others" | "running"> {

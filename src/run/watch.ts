@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { Endings } from "../native/pidfd.ts";
-import { whyNotRecordable } from "./program.ts";
+import { whyNotRecordable } from "./recordable.ts";
 
 /** A program that was started and is not recorded. */
 export interface Escaped {
