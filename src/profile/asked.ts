@@ -156,7 +156,9 @@ export function choiceText({ process, why, by }: Choice, processes: readonly Out
     const what = roleOf(process);
     const waits = what === "wrapper" || what === "builder" || (what === "shell" && process.allocations < SHELL_START);
     const left = descendants(process, processes).length === 0;
-    if (waits && left) return `the report is of ${called(process)} itself: nothing that it started is recorded`;
+    if (waits && left) {
+      return `the report is of ${called(process)} itself: what it started, if anything, has no recording here`;
+    }
   }
   const reason = {
     alone: "",
