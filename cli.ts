@@ -226,9 +226,10 @@ function twoProcesses(text: string): [number, number] {
   return [Number(older), Number(newer)];
 }
 
-/** What there is beside the process that a report is of. */
-function othersText(others: number): string {
-  return `${others} more ${plural(others, "recording")} of its run: heaptap processes FILE lists them, --all takes all`;
+/** What there is beside the process that a report is of; nothing when that is alone. */
+function othersText(others: number): string[] {
+  const recordings = `${others} more ${plural(others, "recording")} of its run`;
+  return others > 0 ? [`${recordings}: heaptap processes FILE lists them, --all takes all`] : [];
 }
 
 /** Processes beside the main one that `run` has a line for. */
@@ -333,8 +334,8 @@ reportOptions(program.command("run").passThroughOptions())
     for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;
-    if (result.choice && !options.all) {
-      say(`${result.choice}; ${othersText(result.others.length)}`);
+    if (result.choice && !options.all && options.follow !== "none") {
+      say([result.choice, ...othersText(result.others.length)].join("; "));
     }
     for (const note of result.notes) say(note);
     for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
@@ -402,10 +403,8 @@ Examples:
     const { recording, words, recordings } = options.all || options.process !== undefined
       ? { recording: opened, words: "", recordings: 1 }
       : opened.chosen(options.since);
-    if (recordings > 1) {
-      const others = othersText(recordings - 1);
-      say(words ? `${words}; ${others}` : others);
-    }
+    const beside = [words, ...othersText(recordings - 1)].filter(Boolean).join("; ");
+    if (beside) say(beside);
     const text = await render(recording, options, options.output === "-" ? process.stdout : {});
     await put(text, options.output, process.stdout);
     const judgement = await judged(recording.path, options, process.stderr, IN_WORKFLOW);
@@ -414,7 +413,7 @@ Examples:
 
 program.command("processes")
   .description("list the processes of a recording's run: what each allocated, and its file")
-  .argument("<recording>", "the file of one of them")
+  .argument("[recording]", "the file of one of them; of the last run in this folder when left out")
   .addOption(
     new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
   )
@@ -422,11 +421,9 @@ program.command("processes")
   .addHelpText("after", "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them")
   .action(async (path, options) => {
     checkReportPath(options.output);
-    await put(
-      processesReport(Recording.open(path), options.format, options.output === "-" ? process.stdout : {}),
-      options.output,
-      process.stdout,
-    );
+    const recording = path === undefined ? Recording.newest(".") : Recording.open(path);
+    const to = options.output === "-" ? process.stdout : {};
+    await put(processesReport(recording, options.format, to), options.output, process.stdout);
   });
 
 const comparing = shortForms(program.command("compare").optionsGroup("What is shown:"))

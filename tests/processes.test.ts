@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -131,7 +132,8 @@ test("heaptap processes: a tree with what each allocated, and statuses where the
   const [shell, nice, first, ...rest] = found.processes;
   assert.deepEqual([shell.depth, shell.exit_code, shell.exit_signal, shell.reported], [0, 5, null, false]);
   assert.deepEqual([nice.depth, nice.replaced, nice.pid === first.pid], [1, true, true]);
-  assert.deepEqual([first.allocations, first.peak_bytes, first.exit_code, first.reported], [10, 1000, null, true]);
+  assert.deepEqual([first.allocations, first.peak_bytes, first.reported], [10, 1000, true]);
+  assert.ok(found.processes.slice(2).every((row: { exit_code: number | null }) => !row.exit_code), "null or 0");
   assert.deepEqual(rest.map((row: { allocations: number; depth: number }) => [row.allocations, row.depth]), [
     [5, 2],
     [3, 2],
@@ -147,9 +149,29 @@ test("heaptap processes: a tree with what each allocated, and statuses where the
   assert.match(lines[0]!, /pid +parent +allocations +peak +status +program +file/);
   assert.match(lines[1]!, /exit 5 +sh -c/);
   assert.match(lines[2]!, /exec +nice/);
-  assert.match(lines[3]!, /^\* ?\d+ .* 10 +1.00 KB +\S*starts late/);
-  assert.doesNotMatch(heaptap(["report", first.file]).stdout, /not seen|exit \d/);
+  assert.match(lines[3]!, /^\* ?\d+ .* 10 +1.00 KB +(exit 0)? +\S*starts late/);
+  assert.doesNotMatch(heaptap(["report", first.file]).stdout, /not seen/);
   assert.equal(heaptap(["report", "--processes", "--format", "html", out]).status, 2);
+});
+
+test("how children ended is told where the kernel tells it, and nothing else", () => {
+  const out = join(mkdtempSync(join(folder, "ended-")), "a.heaptap");
+  const sleeps = (end: string) => `sh -c 'sleep 0.5; ${end}'`;
+  const script = `${sleeps("exit 7")} & ${sleeps("kill -9 $$")} & wait; exit 0`;
+  assert.equal(heaptap(["run", "--no-report", "-o", out, "--", "sh", "-c", script]).status, 0);
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  const tells = major > 6 || (major === 6 && minor >= 15);
+  const rows = Recording.open(out).processTree();
+  for (const [end, code, signal] of [["exit 7", 7, 0], ["kill -9", 0, 9]] as const) {
+    const row = rows.findLast(({ command }) => command[2]?.endsWith(end) || command[2]?.endsWith(`${end} $$`));
+    assert.ok(row, end);
+    assert.deepEqual(row.exit ?? tells, tells ? { code, signal } : false);
+    const { exit } = Recording.open(row.path).profile().process;
+    assert.equal(exit?.seconds, undefined);
+  }
+  // The driver's own child is still known as that.
+  assert.equal(rows[0]?.exit?.code, 0);
+  assert.equal(rows[0]?.depth, 0);
 });
 
 test("the table and its JSON are functions of rows; a child's status is left out", () => {
@@ -243,7 +265,12 @@ test("what got away is said by name", () => {
   const out = join(mkdtempSync(join(folder, "away-")), "a.heaptap");
   const run = (...options: string[]) =>
     heaptap(["run", "--no-report", ...options, "-o", out, "--", "sh", "-c", `${slow}; true`]);
-  assert.match(run().stderr, new RegExp(`not recorded: "${slow}" \\(pid \\d+\\): it is statically linked`));
+  const { stderr } = run();
+  assert.match(
+    stderr,
+    /^heaptap: the report is of sh \(pid \d+\) itself: what it started, if anything, has no recording here\n/,
+  );
+  assert.match(stderr, new RegExp(`not recorded: "${slow}" \\(pid \\d+\\): it is statically linked`));
   assert.doesNotMatch(run("--follow", "none").stderr, /not recorded/);
 });
 

@@ -10,7 +10,7 @@ import { readComparable } from "../judge/read_comparable.ts";
 import { compareGroupsText, compareText } from "../report/compare.ts";
 import { compareMarkdown } from "../report/review.ts";
 import { annotations, breachesText, junitReport } from "../report/verdicts.ts";
-import { OutputError } from "../run/profile.ts";
+import { OutputError } from "../run/output.ts";
 import { budgetsOf, COMPARED_GROUPS, earlier, GROWTH, naming, suppressions, VIEW_FIGURES } from "./plan.ts";
 import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";

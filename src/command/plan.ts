@@ -5,7 +5,7 @@ import type { FormatName } from "../export/formats.ts";
 import type { Budget, LimitName } from "../judge/budget.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ViewName } from "../profile/views.ts";
-import { OutputError } from "../run/profile.ts";
+import { OutputError } from "../run/output.ts";
 import { parseSuppressions } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
 import type { SymbolOptions } from "../symbols/symbols.ts";

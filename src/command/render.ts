@@ -10,7 +10,7 @@ import { filterByFigures, ofThreads, selectPaths } from "../profile/select.ts";
 import { groupsText, treeText } from "../report/groups.ts";
 import { processesJson, processesText } from "../report/processes.ts";
 import { shownPaths, textReport } from "../report/text.ts";
-import { OutputError } from "../run/profile.ts";
+import { OutputError } from "../run/output.ts";
 import { filterByName } from "../symbols/filter.ts";
 import { callTree, groupPaths } from "../symbols/group.ts";
 import { knownLeaks, NOTHING_ASIDE, suppressLeaks } from "../symbols/suppressions.ts";

@@ -7,7 +7,7 @@ import { isRecording } from "../file/reader.ts";
 import { writeReport } from "../file/whole_file.ts";
 import type { Report } from "../file/whole_file.ts";
 import { printable } from "../profile/format.ts";
-import { OutputError } from "../run/profile.ts";
+import { OutputError } from "../run/output.ts";
 import type { Progress } from "../symbols/symbols.ts";
 
 /** A stream as far as a report's looks depend on it. */

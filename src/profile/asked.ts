@@ -39,7 +39,8 @@ function lastImages(processes: readonly OutlinedProcess[]): OutlinedProcess[] {
 /** The recordings of the process that was started, its first program first; none when it made none. */
 export function startedImages(processes: readonly OutlinedProcess[]): OutlinedProcess[] {
   const images = (pid: number) => processes.filter((p) => p.pid === pid).toSorted((a, b) => a.image - b.image);
-  const ended = processes.find(({ process }) => process.exit !== undefined);
+  // Only of its own child the driver knows how long it ran.
+  const ended = processes.find(({ process }) => process.exit?.seconds !== undefined);
   if (ended) return images(ended.pid);
   const run = processes[0]?.run ?? 0;
   const pids = new Set(processes.map(({ pid }) => pid));
@@ -69,7 +70,7 @@ function waited({ process, image, moments }: OutlinedProcess, started: readonly 
   const [first] = started;
   // What the driver saw is from the start of the process, which may have run other programs before.
   const before = first?.pid === process.pid ? (image - first.image) / 1e9 : 0;
-  const until = process.exit
+  const until = process.exit?.seconds !== undefined
     ? process.exit.seconds - before
     : process.running
     ? (Date.now() - process.startTime) / 1000
@@ -149,8 +150,16 @@ function called({ process }: OutlinedProcess): string {
   return `${programName(process.executable, process.command)} (pid ${process.pid})`;
 }
 
-/** Which process the report is of and why, in words; "" where there is but one. */
-export function choiceText({ process, why, by }: Choice, recordings: number): string {
+/** Which process the report is of and why, in words; "" where there is but one, which did its own work. */
+export function choiceText({ process, why, by }: Choice, processes: readonly OutlinedProcess[]): string {
+  if (why === "alone" || why === "started") {
+    const what = roleOf(process);
+    const waits = what === "wrapper" || what === "builder" || (what === "shell" && process.allocations < SHELL_START);
+    const left = descendants(process, processes).length === 0;
+    if (waits && left) {
+      return `the report is of ${called(process)} itself: what it started, if anything, has no recording here`;
+    }
+  }
   const reason = {
     alone: "",
     started: ", the program that was started",
@@ -158,7 +167,7 @@ export function choiceText({ process, why, by }: Choice, recordings: number): st
     waited: `, which has the most allocations of what ${by && called(by)} waited for`,
     most: ", which has the most allocations: what was started is not recorded",
   }[why];
-  return recordings > 1 ? `the report is of ${called(process)}${reason}` : "";
+  return processes.length > 1 ? `the report is of ${called(process)}${reason}` : "";
 }
 
 /** The process of a run that its report is of. */

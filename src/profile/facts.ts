@@ -47,7 +47,7 @@ export function processFacts(profile: Profile): string[] {
   const processes = profile.merged && new Set(profile.merged.map(({ pid }) => pid)).size;
   return [
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
-    process.exit ? seconds(process.exit.seconds) : "",
+    process.exit?.seconds === undefined ? "" : seconds(process.exit.seconds),
     processEnding(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     threadsText(profile),

@@ -174,8 +174,10 @@ export interface Process {
   readonly startTime: number;
   /** Whether it still runs, on this machine. */
   readonly running: boolean;
-  /** How it ended; undefined when that was not seen (it runs, or was not started by heaptap). */
-  readonly exit: { readonly code: number; readonly signal: number; readonly seconds: number } | undefined;
+  /** How it ended, and after how many seconds where heaptap started it; undefined when that was not seen. */
+  readonly exit:
+    | { readonly code: number; readonly signal: number; readonly seconds: number | undefined }
+    | undefined;
 }
 
 /** The command line as a title: the program's path when it is not known. */

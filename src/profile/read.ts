@@ -123,7 +123,7 @@ function processOf(snapshot: Snapshot): Process {
     startTime: h("start_time") / 1e6,
     running: snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6),
     exit: h("ended") === 1
-      ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 }
+      ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }
       : undefined,
   };
 }

@@ -144,7 +144,7 @@ export class Recording {
     const path = marked?.path ?? choice?.process.path ?? this.path;
     return {
       recording: new Recording(path),
-      words: choice ? choiceText(choice, all.length) : "",
+      words: choice ? choiceText(choice, all) : "",
       recordings: all.length,
     };
   }
@@ -267,8 +267,8 @@ export class Recording {
   }
 }
 
-/** Notes in a recording how its process ended. Only the driver does that, after the end. */
-export function noteExit(path: string, exit: { code: number; signal: number; seconds: number }): void {
+/** Notes in a recording how its process ended, and after how long where that is known. Only the driver does that, after the end. */
+export function noteExit(path: string, exit: { code: number; signal: number; seconds?: number | undefined }): void {
   const fields = LAYOUT.header.fields;
   const fd = openSync(path, "r+");
   try {
@@ -283,7 +283,7 @@ export function noteExit(path: string, exit: { code: number; signal: number; sec
     };
     put("exit_code", exit.code);
     put("exit_signal", exit.signal);
-    put("wall_time", exit.seconds * 1e9);
+    put("wall_time", (exit.seconds ?? 0) * 1e9);
     put("ended", 1);
   } finally {
     closeSync(fd);

@@ -1,14 +1,12 @@
 /** Runs a program with the library preloaded and finds the recordings that it made. */
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
-import { Buffer } from "node:buffer";
-import { randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import process from "node:process";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
+import type { Ending } from "../native/pidfd.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { choiceText, chooseProcess } from "../profile/asked.ts";
@@ -16,29 +14,10 @@ import { programName } from "../profile/launchers.ts";
 import type { OutlinedProcess } from "../profile/processes.ts";
 import { byAllocations, newRun, outlined, processesOfRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
-import { isRecording } from "../file/reader.ts";
+import { prepareOutput } from "./output.ts";
 import { inspectProgram, missed } from "./program.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
-
-/**
- * The recording cannot be made where it was asked for.
- *
- * @example
- * ```ts
- * import { OutputError, profile } from "./mod.ts";
- *
- * try {
- *   await profile(["true"], { out: "/nowhere/true.heaptap" });
- * } catch (error) {
- *   console.log(error instanceof OutputError, String(error));
- * }
- * ```
- */
-export class OutputError extends Error {
-  /** The class's name. */
-  override name = "OutputError";
-}
 
 /** Options of {@linkcode profile}. */
 export interface ProfileOptions extends RecordOptions {
@@ -82,46 +61,23 @@ export interface ProfileResult {
   readonly notes: readonly string[];
 }
 
-/** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
-const NAME_MAX = 255 - ".1234567.99".length;
-
-/** Makes way for a recording; what puts back the one that was there. */
-function prepareOutput(out: string): () => void {
-  const folder = dirname(out);
-  if (Buffer.byteLength(basename(out)) > NAME_MAX) {
-    throw new OutputError(`Cannot write "${out}": its name is too long; choose one of up to ${NAME_MAX} bytes with -o`);
-  }
-  try {
-    accessSync(folder, constants.W_OK);
-    if (statSync(folder).nlink === 0) throw new Error("removed");
-  } catch {
-    throw new OutputError(
-      `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
-    );
-  }
-  let stat;
-  try {
-    stat = lstatSync(out);
-  } catch {
-    return () => {};
-  }
-  if (!stat.isFile() || (stat.size > 0 && !isRecording(out))) {
-    throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
-  }
-  // Out of sight: a run may take hours. Short, as the name itself may be as long as names can be.
-  const kept = join(folder, `.heaptap-${randomUUID()}.heaptap`);
-  renameSync(out, kept);
-  return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
-}
-
 interface Found extends Pick<ProfileResult, "recording" | "choice" | "others" | "running"> {
   readonly chosen: OutlinedProcess | undefined;
 }
 
 /** The recordings of a run whose program has ended, that of the process which its report is of first. */
-function findRecordings(out: string, run: number, pid: number, exit: Parameters<typeof noteExit>[1]): Found {
+function findRecordings(
+  out: string,
+  run: number,
+  pid: number,
+  exit: Parameters<typeof noteExit>[1],
+  endings: ReadonlyMap<number, Ending>,
+): Found {
   const made = processesOfRun(dirname(out), run, out);
-  for (const process of made) if (process.pid === pid) noteExit(process.path, exit);
+  for (const process of made) {
+    const ended = process.pid === pid ? exit : endings.get(process.pid);
+    if (ended) noteExit(process.path, ended);
+  }
   const all = outlined(made);
   const choice = chooseProcess(all);
   const others = byAllocations(all, (process) => process.pid === pid)
@@ -129,7 +85,7 @@ function findRecordings(out: string, run: number, pid: number, exit: Parameters<
   return {
     chosen: choice?.process,
     recording: choice && Recording.open(choice.process.path),
-    choice: choice ? choiceText(choice, all.length) : "",
+    choice: choice ? choiceText(choice, all) : "",
     others: others.map(({ path }) => Recording.open(path)),
     running: all.filter(({ process }) => process.running)
       .map(({ path, pid, process }) => ({ path, pid, program: programName(process.executable, process.command) })),
@@ -267,7 +223,7 @@ export async function profile(command: readonly string[], options: ProfileOption
     code: signal ? 0 : exitCode,
     signal,
     seconds,
-  });
+  }, watch.endings.take());
   return {
     ...found,
     exitCode,

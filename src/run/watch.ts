@@ -4,7 +4,8 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
-import { whyNotRecordable } from "./program.ts";
+import { Endings } from "../native/pidfd.ts";
+import { whyNotRecordable } from "./recordable.ts";
 
 /** A program that was started and is not recorded. */
 export interface Escaped {
@@ -69,6 +70,8 @@ export class Watch {
   readonly #escaped = new Map<string, Escaped>();
   readonly #suspects = new Map<number, string>();
   readonly #loaded = new Map<number, Set<string>>();
+  /** How the recorded ones ended. */
+  readonly endings = new Endings();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param library The library that is preloaded. */
@@ -116,6 +119,7 @@ export class Watch {
       return;
     }
     if (maps.includes(this.#library)) {
+      this.endings.watch(pid);
       const files = [...maps.matchAll(/ r-xp .{8,} (\/.*)$/gm)].map((match) => match[1] ?? "");
       this.#loaded.set(pid, (this.#loaded.get(pid) ?? new Set()).union(new Set(files)));
       return;

@@ -1,0 +1,57 @@
+/** The place of a recording: whether one can be made there, and what stands there already. */
+import { Buffer } from "node:buffer";
+import { randomUUID } from "node:crypto";
+import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { isRecording } from "../file/reader.ts";
+
+/**
+ * The recording cannot be made where it was asked for.
+ *
+ * @example
+ * ```ts
+ * import { OutputError, profile } from "./mod.ts";
+ *
+ * try {
+ *   await profile(["true"], { out: "/nowhere/true.heaptap" });
+ * } catch (error) {
+ *   console.log(error instanceof OutputError, String(error));
+ * }
+ * ```
+ */
+export class OutputError extends Error {
+  /** The class's name. */
+  override name = "OutputError";
+}
+
+/** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
+const NAME_MAX = 255 - ".1234567.99".length;
+
+/** Makes way for a recording; what puts back the one that was there. */
+export function prepareOutput(out: string): () => void {
+  const folder = dirname(out);
+  if (Buffer.byteLength(basename(out)) > NAME_MAX) {
+    throw new OutputError(`Cannot write "${out}": its name is too long; choose one of up to ${NAME_MAX} bytes with -o`);
+  }
+  try {
+    accessSync(folder, constants.W_OK);
+    if (statSync(folder).nlink === 0) throw new Error("removed");
+  } catch {
+    throw new OutputError(
+      `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
+    );
+  }
+  let stat;
+  try {
+    stat = lstatSync(out);
+  } catch {
+    return () => {};
+  }
+  if (!stat.isFile() || (stat.size > 0 && !isRecording(out))) {
+    throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
+  }
+  // Out of sight: a run may take hours. Short, as the name itself may be as long as names can be.
+  const kept = join(folder, `.heaptap-${randomUUID()}.heaptap`);
+  renameSync(out, kept);
+  return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
+}
