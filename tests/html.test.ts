@@ -747,19 +747,28 @@ test("scripts have a colour of their own, in the legend; what a search finds is 
       await page.fill("#search", "^stub$");
       await page.press("#search", "Enter");
       await drawn(page);
-      const at = await page.evaluate(() => {
-        const canvas = document.querySelector("#flame") as HTMLCanvasElement;
-        const pen = canvas.getContext("2d")!;
-        const { data } = pen.getImageData(0, 3 * 20 + 2, canvas.width, 1);
-        const lit: number[] = [];
-        for (let x = 0; x < canvas.width; x++) {
-          const [r = 0, g = 0, b = 0] = data.subarray(4 * x, 4 * x + 3);
-          if (Math.max(r, g, b) - Math.min(r, g, b) > 60) lit.push(x);
-        }
-        return lit.length / canvas.width;
-      });
+      /** The part of a row of the graph that has a colour. */
+      const coloured = (row: number) =>
+        page.evaluate((row) => {
+          const canvas = document.querySelector("#flame") as HTMLCanvasElement;
+          const { data } = canvas.getContext("2d")!.getImageData(0, row * 20 + 2, canvas.width, 1);
+          let lit = 0;
+          for (let x = 0; x < canvas.width; x++) {
+            const [r = 0, g = 0, b = 0] = data.subarray(4 * x, 4 * x + 3);
+            if (Math.max(r, g, b) - Math.min(r, g, b) > 60) lit++;
+          }
+          return lit / canvas.width;
+        }, row);
       // As wide as its share.
-      assert.ok(Math.abs(at - 80_000 / sold.totals.bytes) < 0.02, String(at));
+      assert.ok(Math.abs(await coloured(3) - 80_000 / sold.totals.bytes) < 0.02);
+      // Code of libraries and runtimes is pale until it is found.
+      await page.fill("#search", "^run_bytecode$");
+      await page.press("#search", "Enter");
+      await drawn(page);
+      assert.ok(Math.abs(await coloured(2) - 192_400 / sold.totals.bytes) < 0.02, String(await coloured(2)));
+      await page.press("#search", "Escape");
+      await drawn(page);
+      assert.equal(await coloured(2), 0);
     }, { dark });
   }
 });

@@ -215,10 +215,7 @@ export class Flame {
       const whole = this.run === "change" ? this.value(node) : Math.max(was, is);
       return this.colours.ofChange((is - was) / Math.max(1, whole), dark);
     }
-    if (this.found && this.model.moduleOf(node.fn) === "" && this.model.kindOf(node.fn) !== "script") {
-      return this.colours.plain(dark);
-    }
-    return this.colours.of(node.fn, dark);
+    return this.colours.of(node.fn, dark, this.found !== undefined);
   }
 
   /** @param {TreeNode} node */

@@ -27,6 +27,23 @@ function alike(texts) {
   });
 }
 
+/** @type {WeakMap<import("./model.js").Model, { names: number[], places: number[] }>} */
+const readings = new WeakMap();
+
+/**
+ * Numbers of functions and places that read the same.
+ * @param {import("./model.js").Model} model
+ */
+function reading(model) {
+  let known = readings.get(model);
+  if (!known) {
+    const names = alike(model.data.functions.name.map(shortName));
+    const places = alike(model.data.places.fn.map((fn, place) => `${names[fn]} ${baseName(model.placeText(place))}`));
+    readings.set(model, known = { names, places });
+  }
+  return known;
+}
+
 /**
  * Puts call paths together.
  * @param {import("./model.js").Model} model
@@ -36,8 +53,7 @@ function alike(texts) {
  */
 export function pathRows(model, stacks, wanted) {
   const { data } = model;
-  const names = alike(data.functions.name.map(shortName));
-  const places = alike(data.places.fn.map((fn, place) => `${names[fn]} ${baseName(model.placeText(place))}`));
+  const { names, places } = reading(model);
   const figures = FIGURES.map((name) => model.column(name));
   const earlier = model.isComparison ? FIGURES.map((name) => model.column(name, "before")) : [];
   /** @type {Map<number, Map<number, PathRow>>} */
