@@ -7,6 +7,7 @@ import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/e
 import { appendFileSync, statSync } from "node:fs";
 import process from "node:process";
 import {
+  bytes,
   carryNames,
   checkVariables,
   completions,
@@ -16,6 +17,9 @@ import {
   isPathPattern,
   LibraryError,
   libraryPath,
+  meantCommand,
+  namesText,
+  notInherited,
   OutputError,
   parseBudget,
   parseBytes,
@@ -25,11 +29,14 @@ import {
   ProgramError,
   Recording,
   RecordingError,
+  unpackRun,
   whyNoRecording,
 } from "./mod.ts";
 import type { Budget } from "./mod.ts";
+import { formatOf, nearest } from "./src/command/choices.ts";
 import { compared, judged } from "./src/command/judged.ts";
 import type { Judgement } from "./src/command/judged.ts";
+import { packed } from "./src/command/packed.ts";
 import {
   budgetsOf,
   checkPlan,
@@ -104,6 +111,9 @@ const debugOption = () =>
   new Option("--debug-dir <folder>", "look for debug files here before /usr/lib/debug; can be repeated")
     .argParser(folders);
 
+const debuginfodOption = () => new Option("--no-debuginfod", "ask no server of DEBUGINFOD_URLS for debug files");
+const nameCacheOption = () => new Option("--no-name-cache", "look names up anew, and keep none");
+
 function folders(path: string, before: string[] = []): string[] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) throw new InvalidArgumentError(found ? "It is no folder." : "There is no such folder.");
@@ -123,6 +133,10 @@ function reportOptions<T extends Command>(command: T) {
     .option("--min-count <n>", "keep call paths with at least so many blocks", wholeNumber(0, 1e15))
     .option("--threshold-bytes <size>", "keep call paths with at least so many bytes", size)
     .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
+    .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+    .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+    .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+    .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
     .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
     .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
     .option("--inclusive", "sort groups by what goes through them, not by what is their own")
@@ -145,7 +159,7 @@ function reportOptions<T extends Command>(command: T) {
     .option("--not-own <regex>", "this is not", pattern)
     .option("--alloc-fn <regex>", "functions that only pass allocations on: rows begin with their callers", pattern)
     .option("--no-default-suppressions", "show what libraries are known to keep among what is live")
-    .addOption(symboliserOption()).addOption(debugOption())
+    .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
     // Limits, for CI.
     .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
     .option("--max-bytes <size>", "fail above so many bytes allocated", size)
@@ -235,12 +249,19 @@ async function pronounce(judgement: Judgement | undefined, junit: string | undef
 /** Whether a workflow reads what a step prints. The program's own output is on stdout. */
 const IN_WORKFLOW = Boolean(process.env.GITHUB_ACTIONS);
 
+/** A refusal of a value, with what it was to be. */
+function withNearest(text: string): string {
+  const [, value, choices] = / argument '(.*)' is invalid\. Allowed choices are (.*)\.\n$/s.exec(text) ?? [];
+  const near = value === undefined ? undefined : nearest(value, (choices ?? "").split(", "));
+  return near === undefined ? text : text.replace(/\n$/, ` Did you mean ${near}?\n`);
+}
+
 const program = new Command("heaptap")
   .description("The allocation profiler you script: who allocates how much, what lives at the peak, what leaks.")
   .version("0.1.0")
   .enablePositionalOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE))
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "heaptap: ")) });
+  .configureOutput({ outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))) });
 
 reportOptions(program.command("run").passThroughOptions())
   .description("run a program and report what it allocated")
@@ -279,9 +300,19 @@ reportOptions(program.command("run").passThroughOptions())
       throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
     }
     for (const problem of checkVariables(process.env)) say(problem);
+    const lost = notInherited();
+    if (lost.arguments[0] !== undefined) {
+      const by = 'start it by hand with LD_PRELOAD="$(heaptap lib)"';
+      throw new OutputError(`Cannot pass on "${lost.arguments[0]}" as it is: it is not UTF-8; ${by}`);
+    }
+    for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
     const result = await profile([command, ...args], { ...options, forwardSignals: true });
     process.exitCode = result.exitCode;
+    if (result.choice && !options.all) {
+      say(`${result.choice}; ${othersText(result.others.length)}`);
+    }
     for (const note of result.notes) say(note);
+    for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
     const { recording } = result;
     if (!recording) {
       const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
@@ -291,9 +322,6 @@ reportOptions(program.command("run").passThroughOptions())
         process.exitCode = USAGE;
       }
       return;
-    }
-    if (result.choice && !options.all) {
-      say(`${result.choice}; ${othersText(result.others.length)}`);
     }
     try {
       await reportRun(recording, options);
@@ -318,7 +346,7 @@ reportOptions(program.command("run").passThroughOptions())
 
 reportOptions(program.command("report"))
   .description("report what a recording says, of a program that still runs too")
-  .argument("<recording>", "the file")
+  .argument("[recording]", "the file; of the last run in this folder when left out")
   .option("-o, --output <file>", "write the report there, - for stdout", "-")
   .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
   .option("--processes", "list the processes of the run")
@@ -332,7 +360,9 @@ Examples:
   heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
-  .action(async (path, options) => {
+  .action(async (named, options) => {
+    const path = named ?? Recording.newest(".").path;
+    if (named === undefined) say(`the newest recording here is ${path}`);
     checkPlan(options, [options.output]);
     if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const opened = Recording.open(path);
@@ -383,6 +413,10 @@ program.command("compare")
       .default("text" as const),
   )
   .addOption(new Option("--view <view>", "show what grew of this alone").choices(VIEWS))
+  .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+  .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+  .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+  .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
   .addOption(
     new Option("--sort-by <figure>", "whose growth comes first").choices(
       Object.keys(GROWTH) as (keyof typeof GROWTH)[],
@@ -402,7 +436,7 @@ program.command("compare")
   .option("--not-own <regex>", "this is not", pattern)
   .option("--alloc-fn <regex>", "functions that only pass allocations on", pattern)
   .option("--no-default-suppressions", "count what libraries are known to keep as live")
-  .addOption(symboliserOption()).addOption(debugOption())
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .option("--max-allocations <n>", "fail when the later run has more allocations", wholeNumber(0, 1e15))
   .option("--max-bytes <size>", "fail when it allocates more bytes", size)
   .option("--max-peak <size>", "fail when it has more bytes live at the peak", size)
@@ -423,6 +457,7 @@ Examples:
   )
   .action(async (older, newer, options) => {
     checkPlan({ ...options, compare: older }, [options.output]);
+    if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
     const to = options.output === "-" ? process.stdout : {};
     const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
     await put(report, options.output, process.stdout);
@@ -451,14 +486,21 @@ program.command("mark")
     say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${recording.path}`);
   });
 
+program.command("pack")
+  .description("write a recording without its holes, compressed; what reads recordings reads it as it is")
+  .argument("<recording>", "the file, of a program that runs too")
+  .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
+  .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
+  .action((path, options) => say(packed(path, options.output ?? `${path.replace(/\.(gz|zst)$/, "")}.gz`)));
+
 program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
   .argument("<recording>", "the file")
   .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
-  .addOption(symboliserOption()).addOption(debugOption())
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
-    const output = options.output ?? `${path.replace(/\.heaptap$/, "")}.named.heaptap`;
+    const output = options.output ?? `${path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.named.heaptap`;
     const bar = progressBar();
     let problem: string;
     try {
@@ -476,10 +518,11 @@ program.command("resolve")
 program.command("doctor")
   .description("tell what heaptap has to work with, and what it will see of a program")
   .argument("[program]", "a program to look at")
+  .argument("[args...]", "its arguments: those of ld.so name the program")
   .option("--json", "as JSON")
   .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
-  .action((command, options) => {
-    const found = examine(command);
+  .action((command, args, options) => {
+    const found = examine(command, args);
     if (found.problems.length > 0) process.exitCode = 1;
     if (options.json) {
       process.stdout.write(JSON.stringify(found, null, 2) + "\n");
@@ -495,12 +538,19 @@ program.command("doctor")
         found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils",
       ],
       ["cache", found.cache],
+      [
+        "",
+        `names that were looked up: ${count(found.names.files)} files, ${
+          bytes(found.names.bytes)
+        }, in ${found.names.folder}`,
+      ],
       ...Object.entries(found.limits),
     ];
     if (found.program) {
       rows.push(["program", found.program.path]);
       rows.push(["", found.program.recordable ? "can be recorded" : "cannot be recorded"]);
       for (const note of found.program.notes) rows.push(["", note]);
+      for (const line of namesText(found.program.names)) rows.push(["", line]);
     }
     for (const [label, value] of rows) process.stdout.write(`${label.padEnd(14)} ${value}\n`);
   });
@@ -539,7 +589,43 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+/** Short forms, and the format that a report's file names. */
+program.hook("preAction", (_, command) => {
+  const output = command.name() === "run" ? "reportFile" : "output";
+  const { html, top } = command.opts() as { html?: string; top?: number };
+  const given = (option: string) => command.getOptionValueSource(option) === "cli";
+  if (html !== undefined) {
+    if (given(output)) {
+      throw new OutputError("Cannot write one report to two files: --html FILE is --format html with FILE");
+    }
+    if (given("format") && command.getOptionValue("format") !== "html") {
+      throw new OutputError("Cannot write one report in two formats: --html FILE is --format html with FILE");
+    }
+    command.setOptionValue("format", "html").setOptionValue(output, html);
+  }
+  if (top !== undefined && !given("limit")) command.setOptionValue("limit", top);
+  const formats = command.options.find(({ long }) => long === "--format")?.argChoices;
+  const path: unknown = command.getOptionValue(output);
+  if (!formats || given("format") || html !== undefined || typeof path !== "string") return;
+  const format = formatOf(path, formats);
+  if (format) command.setOptionValue("format", format);
+});
+
+// Compressed recordings are unpacked before anything looks at them.
+program.hook("preAction", async (_, command) => {
+  const { compare, since } = command.opts() as { compare?: unknown; since?: unknown };
+  const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
+  for (const path of files) if (typeof path === "string") await unpackRun(path);
+});
+const meant = program.commands.some((command) => command.name() === process.argv[2])
+  ? undefined
+  : meantCommand(process.argv.slice(2));
+
 try {
+  if (meant !== undefined && process.argv[2] !== "help") {
+    say(`there is no command "${process.argv[2]}"; did you mean: ${meant}`);
+    process.exit(USAGE);
+  }
   await program.parseAsync(process.argv);
 } catch (error) {
   const expected = error instanceof RecordingError || error instanceof ProgramError || error instanceof LibraryError ||

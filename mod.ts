@@ -29,10 +29,14 @@
  */
 export { LibraryError, libraryPath } from "./src/native/build.ts";
 export { isRecording, RecordingError } from "./src/file/reader.ts";
+export { unpackRecording } from "./src/file/packed.ts";
+export { packRecording } from "./src/file/copy.ts";
+export type { Packed } from "./src/file/copy.ts";
 export { writeReport } from "./src/file/whole_file.ts";
 export type { Report } from "./src/file/whole_file.ts";
 export type {
   CallPath,
+  CounterName,
   Counters,
   Frame,
   Limits,
@@ -52,13 +56,17 @@ export { Recording } from "./src/profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ProcessRow } from "./src/profile/process_tree.ts";
 export type { TimelineMark } from "./src/profile/marks.ts";
+export { unpackRun } from "./src/profile/unpack.ts";
 export type { ReadOptions } from "./src/profile/read.ts";
 export { Symbols } from "./src/symbols/symbols.ts";
 export type { NamedFrame, Progress, SymbolOptions } from "./src/symbols/symbols.ts";
+export type { Coverage } from "./src/symbols/coverage.ts";
+export { namesText } from "./src/symbols/foresee.ts";
+export type { ForeseenNames } from "./src/symbols/foresee.ts";
 export type { Name } from "./src/symbols/backend.ts";
 export { isOwn } from "./src/symbols/kinds.ts";
 export type { FrameKind, KindOptions } from "./src/symbols/kinds.ts";
-export { count, parseBytes, plural, printable } from "./src/profile/format.ts";
+export { bytes, count, parseBytes, plural, printable } from "./src/profile/format.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";
 export { comparisonJson, jsonPaths, jsonReport } from "./src/export/json.ts";
@@ -76,10 +84,13 @@ export { massifReport } from "./src/export/massif.ts";
 export { pprofProfile } from "./src/export/pprof.ts";
 export { speedscopeReport } from "./src/export/speedscope.ts";
 export type { Viewed, ViewName, Weighed } from "./src/profile/views.ts";
+export { notInherited } from "./src/run/inherited.ts";
+export { meantCommand } from "./src/run/meant.ts";
 export { inspectProgram, ProgramError } from "./src/run/program.ts";
 export type { Program } from "./src/run/program.ts";
 export { OutputError, profile } from "./src/run/profile.ts";
 export type { ProfileOptions, ProfileResult } from "./src/run/profile.ts";
+export type { Escaped } from "./src/run/watch.ts";
 export { examine, whyNoRecording } from "./src/run/doctor.ts";
 export type { Diagnosis } from "./src/run/doctor.ts";
 export { checkVariables, isPathPattern } from "./src/native/variables.ts";

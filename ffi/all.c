@@ -21,6 +21,7 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 #include "sys.c"
 #include "elf.c"
 #include "loader.c"
+#include "program.c"
 #include "real.c"
 #include "file.c"
 #include "module.c"

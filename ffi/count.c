@@ -271,6 +271,7 @@ HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc,
             ht_count_nothing(t, block);
         ht_end(t, idle);
     }
+    HT_OPAQUE(block); /* a hook that knew what is returned would have no reason to end with this call */
     return block;
 }
 
@@ -293,6 +294,7 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
     ht_peak_rise(t);
     ht_tick_if_due(t);
     ht_idle(t, idle);
+    HT_OPAQUE(block);
     return block;
 }
 
@@ -309,6 +311,7 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, ui
         bucket = t->bucket;
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
         struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
+        HT_OPAQUE(r);
         if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
             goto slow;
         ht_own_add(&r->allocations, 1);
@@ -361,6 +364,7 @@ HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word
         uint32_t bucket = ht_shadow_bucket(value);
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
         struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
+        HT_OPAQUE(r);
         if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
             goto slow;
         ht_own_add(&r->frees, 1);

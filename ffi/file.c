@@ -103,7 +103,7 @@ static void ht_file_name(char path[4096], const char *pattern, const char *progr
  * Returns 0 or an errno. */
 static int ht_file_create(const char *pattern, const char *program, uint64_t size)
 {
-    if (size > ht_sys_file_limit())
+    if (size > ht_sys_limit(HT_RLIMIT_FSIZE))
         return HT_EFBIG;
     long fd = -HT_EEXIST;
     for (uint32_t attempt = 0; fd == -HT_EEXIST && attempt < 1000; attempt++) {

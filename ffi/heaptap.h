@@ -27,11 +27,16 @@
 #define HT_EXPORT __attribute__((visibility("default"), used))
 /* Reads other functions' stack frames, which AddressSanitizer takes for a bug. */
 #define HT_RAW __attribute__((no_sanitize("address", "undefined", "thread")))
+/* A value that the compiler knows nothing of from here on. */
+#define HT_OPAQUE(value) __asm__("" : "+r"(value))
 #define HT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define HT_MAX_DEPTH 1024u
 #define HT_MAX_BUCKETS (1u << 20)
+#define HT_BUCKETS (1u << 18)       /* when nothing is said */
+#define HT_BUCKETS_LEAST (1u << 14) /* when that cannot be had */
 #define HT_MAX_THREADS 4094u
+#define HT_INDEX_LEVELS 3u
 
 /* sys.c: every system call. Results are the kernel's: negative is -errno. */
 #define HT_FAILED(result) ((unsigned long)(result) > -4096ul)
@@ -218,8 +223,8 @@ struct ht_process {
     /* unwind.c */
     struct ht_rule_slot *rules;
     /* path.c */
-    uint32_t *index[2];
-    uint32_t index_mask[2];
+    uint32_t *index[HT_INDEX_LEVELS];
+    uint32_t index_mask[HT_INDEX_LEVELS];
     /* thread.c */
     struct ht_lock shared_lock; /* of the shared thread record and every shared page */
     struct ht_lock thread_lock; /* of starting and taking over threads */

@@ -11,9 +11,7 @@
  */
 #include "heaptap.h"
 
-#define HT_O_NONBLOCK 04000
 #define HT_AT_EMPTY_PATH 0x1000
-#define HT_INTERPRETERS 4u
 
 /* Where a file is: a path, from a folder when it is relative; without one, the descriptor itself. */
 struct ht_place {
@@ -30,11 +28,6 @@ static int ht_sys_mode(struct ht_place at, uint32_t *mode, uint32_t owner[2])
     owner[1] = statx[6];
     *mode = statx[7] & 0xffff;
     return 1;
-}
-
-static int ht_read_at(long fd, uint64_t offset, void *to, size_t size)
-{
-    return ht_syscall(HT_SYS_PREAD64, fd, (long)to, (long)size, (long)offset, 0, 0) == (long)size;
 }
 
 /* Whether the kernel gives a program that has such a mode another user or group than the caller's. */
@@ -78,21 +71,6 @@ static uint32_t ht_image_elf(long fd, const ElfW(Ehdr) *elf, const char *path)
     return ht_is_linker(path) ? 0 : HT_UNFOLLOWED_STATIC;
 }
 
-/* The interpreter that the first line of a script names, in place; NULL when that is no script's. */
-static char *ht_script_interpreter(char *line, size_t length)
-{
-    if (length < 3 || line[0] != '#' || line[1] != '!')
-        return NULL;
-    char *at = line + 2, *end = line + length - 1;
-    *end = 0;
-    while (*at == ' ' || *at == '\t')
-        at++;
-    for (char *c = at; c < end; c++)
-        if (*c == ' ' || *c == '\t' || *c == '\n')
-            *c = 0;
-    return *at ? at : NULL;
-}
-
 /* Why the program that the kernel will make of a file will not load this library; 0 when it should, or is none. */
 static uint32_t ht_image_of(struct ht_place at)
 {
@@ -101,12 +79,12 @@ static uint32_t ht_image_of(struct ht_place at)
         char line[256];
     } head;
     char interpreter[256];
-    for (uint32_t i = 0; i <= HT_INTERPRETERS; i++) {
+    for (uint32_t i = 0; i <= HT_SCRIPTS; i++) {
         uint32_t mode, owner[2];
         if (!ht_sys_mode(at, &mode, owner) || (mode & 0170000) != 0100000)
             return 0;
         uint32_t unreadable = ht_changes_owner(mode, owner) ? HT_UNFOLLOWED_OWNER : 0;
-        long fd = at.path[0] ? ht_syscall(HT_SYS_OPENAT, at.folder, (long)at.path, HT_O_CLOEXEC | HT_O_NONBLOCK, 0, 0, 0) : at.folder;
+        long fd = at.path[0] ? ht_open(at.folder, at.path) : at.folder;
         if (HT_FAILED(fd))
             return unreadable;
         memset(&head, 0, sizeof head);
@@ -128,7 +106,7 @@ static uint32_t ht_image_of(struct ht_place at)
 static int ht_find_program(const char *name, char *found, size_t size)
 {
     enum { EXECUTABLE = 1 };
-    struct ht_start now = { NULL, &environ ? environ : NULL, "" };
+    struct ht_start now = { .environment = &environ ? environ : NULL };
     const char *folders = ht_variable(&now, "PATH");
     if (!folders)
         folders = "/bin:/usr/bin";
@@ -161,8 +139,11 @@ static struct ht_note ht_note_unfollowed(const char *path, uint32_t why)
 {
     struct ht_note note = { 0, 0 };
     uint32_t idle, offset = 0, length = (uint32_t)ht_min(ht_length(path), 4095);
-    struct ht_thread *t = ht_begin(&idle);
-    if (!t)
+    /* A fork's child begins its recording for it. A vfork's child is in its parent's, in a thread that may be none of that's. */
+    struct ht_thread *t = ht_shared_get(&ht_p.state) == HT_STATE_NEW ? ht_begin(&idle) : NULL;
+    if (t)
+        ht_end(t, idle);
+    if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
         return note;
     struct ht_file_header *h = ht_p.header;
     note.before = ht_peek(&h->unfollowed);
@@ -178,7 +159,6 @@ static struct ht_note ht_note_unfollowed(const char *path, uint32_t why)
     note.now = offset | (uint64_t)length << 32 | (uint64_t)why << 56 | becomes << 63;
     ht_shared_set(&h->unfollowed, note.now);
     ht_shared_add(&h->unfollowed_count, 1u);
-    ht_end(t, idle);
     return note;
 }
 

@@ -37,13 +37,8 @@ static int ht_module_is(const struct ht_file_modules *m, const char *path, uint6
 static uint32_t ht_module_number(const struct ht_object *object)
 {
     static char own[4096]; /* not on the program's stack, which may be small; under module_lock */
-    const char *path = object->name;
-    uint64_t length = path ? ht_length(path) : 0;
-    if (length == 0) {
-        long n = ht_sys_readlink("/proc/self/exe", own, sizeof own);
-        path = own;
-        length = n > 0 ? (uint64_t)n : 0;
-    }
+    uint64_t length;
+    const char *path = ht_object_path(object, own, &length);
     uint8_t id[32];
     uint32_t id_length = ht_object_build_id(object, id);
     uint32_t used = ht_p.header->modules_used;

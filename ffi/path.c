@@ -6,8 +6,9 @@
  * the index by compare-and-swap, its bucket is set once, by compare-and-swap. Its parent always has
  * a smaller number. Whoever loses such a race keeps the number that it took for its next use.
  *
- * The index is private. It has two levels: a small one that most programs never fill, so that a
- * sparse hash does not touch a page per node, and a large one behind it. A slot is 0 or
+ * The index is private. It has levels: a small one that most programs never fill, so that a
+ * sparse hash does not touch a page per node, and larger ones behind it, where a node goes for which the one
+ * before has no room; a table of up to 65,536 buckets has two, a larger one three. A slot is 0 or
  *     bits 0..22 node, 23..31 nine bits of the hash.
  * A slot never changes once it is set.
  *
@@ -23,6 +24,7 @@
 #include "heaptap.h"
 
 #define HT_INDEX_WINDOW 16u
+#define HT_INDEX_MIDDLE (1u << 20)
 #define HT_INDEX_NODE_BITS 23
 #define HT_MEMO_ENTRIES 4096u
 #define HT_FALLBACK_FRAMES 4u
@@ -30,8 +32,9 @@
 static int ht_path_start(void)
 {
     uint32_t nodes = ht_p.capacity[HT_SECTION_NODES];
-    uint32_t entries[2] = { nodes / 8, nodes * 2 };
-    for (uint32_t level = 0; level < 2; level++) {
+    uint32_t most = nodes * 2, middle = (uint32_t)ht_min(most, HT_INDEX_MIDDLE);
+    uint32_t entries[HT_INDEX_LEVELS] = { middle / 16, middle, most > middle ? most : 0 };
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS && entries[level]; level++) {
         size_t size = entries[level] * sizeof(uint32_t);
         ht_p.index[level] = ht_sys_map(size);
         if (!ht_p.index[level])
@@ -94,14 +97,16 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, 
 static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key, uint32_t hash, enum ht_use use)
 {
     uint32_t tag = hash & ~((1u << HT_INDEX_NODE_BITS) - 1);
-    uint32_t starts[2] = { hash & ht_p.index_mask[0] & ~(HT_INDEX_WINDOW - 1),
-                           hash * 0x9e3779b1u >> 7 & ht_p.index_mask[1] & ~(HT_INDEX_WINDOW - 1) };
-    /* The large level is far from the processor: asked for now, it is there when the small one has failed. */
+    uint32_t starts[HT_INDEX_LEVELS] = { hash, hash * 0x9e3779b1u >> 7, hash * 0x85ebca6bu >> 7 };
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
+        starts[level] &= ht_p.index_mask[level] & ~(HT_INDEX_WINDOW - 1);
+    /* The larger level is far from the processor: asked for now, it is there when the small one has failed. */
     __builtin_prefetch(&ht_p.index[1][starts[1]]);
-    for (uint32_t level = 0; level < 2; level++) {
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS && ht_p.index[level]; level++) {
         uint32_t *index = ht_p.index[level];
         uint32_t start = starts[level];
-        uint32_t probes = level ? 8 * HT_INDEX_WINDOW : HT_INDEX_WINDOW;
+        int is_last = level + 1 == HT_INDEX_LEVELS || !ht_p.index[level + 1];
+        uint32_t probes = is_last ? 8 * HT_INDEX_WINDOW : HT_INDEX_WINDOW;
         for (uint32_t i = 0; i < probes; i++) {
             uint32_t *slot = &index[(start + i) & ht_p.index_mask[level]];
             uint32_t entry = ht_shared_get(slot);

@@ -20,7 +20,8 @@ extern char **environ __attribute__((weak));
  * may have written its title over both by the time it forks. */
 static struct ht_config {
     int read;
-    uint32_t buckets, depth, mode, exact_peak, sizes, follow, rejected;
+    uint32_t buckets; /* 0 when nothing was said */
+    uint32_t depth, mode, exact_peak, sizes, follow, rejected;
     uint64_t run;
     int off;
     int installed; /* by a script, for this process and none of its children */
@@ -34,11 +35,12 @@ static struct ht_config {
 struct ht_start {
     char **arguments, **environment;
     const char *path; /* what was executed, as the caller wrote it */
+    int linked;       /* the kernel started the program itself, not the dynamic linker with its name */
 };
 
 static struct ht_start ht_start_of_program(void)
 {
-    struct ht_start start = { NULL, &environ ? environ : NULL, "" };
+    struct ht_start start = { NULL, &environ ? environ : NULL, "", 1 };
     if (&__libc_stack_end && __libc_stack_end) {
         long count = *(long *)__libc_stack_end;
         start.arguments = (char **)__libc_stack_end + 1;
@@ -55,6 +57,8 @@ static struct ht_start ht_start_of_program(void)
                 ht_main_header_count = (uint32_t)a->a_un.a_val;
             if (a->a_type == AT_EXECFN)
                 start.path = (const char *)a->a_un.a_val;
+            if (a->a_type == AT_BASE)
+                start.linked = a->a_un.a_val != 0;
         }
     }
     return start;
@@ -107,30 +111,11 @@ static const char *ht_base_name(const char *path)
     return base;
 }
 
-static uint32_t ht_copy(char *to, size_t size, const char *from)
-{
-    uint32_t length = (uint32_t)ht_min(ht_length(from), size - 1);
-    memcpy(to, from, length);
-    to[length] = 0;
-    return length;
-}
-
-/* The path of the program's file; what the kernel was given for it where there is no /proc. */
-static uint32_t ht_program_path(const struct ht_start *start, char path[4096])
-{
-    long length = ht_sys_readlink("/proc/self/exe", path, 4095);
-    if (HT_FAILED(length) || length == 0)
-        return ht_copy(path, 4096, start->path);
-    path[length] = 0;
-    return (uint32_t)length;
-}
-
 /* Whether HEAPTAP_ONLY leaves this program out. */
 static int ht_is_left_out(const struct ht_start *start, struct ht_config *c)
 {
     /* Not on the program's stack, which may be small; one thread is here. */
     static struct ht_match match;
-    static char path[4096];
     const char *only = ht_variable(start, "HEAPTAP_ONLY");
     if (!only || !*only)
         return 0;
@@ -138,8 +123,7 @@ static int ht_is_left_out(const struct ht_start *start, struct ht_config *c)
         c->rejected |= HT_REJECTED_ONLY;
         return 0;
     }
-    ht_program_path(start, path);
-    return !ht_match_run(&match, path);
+    return !ht_match_run(&match, ht_program);
 }
 
 static void ht_config_read(void)
@@ -149,8 +133,9 @@ static void ht_config_read(void)
         return;
     c->read = 1;
     struct ht_start start = ht_start_of_program();
-    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 65536, &c->rejected, HT_REJECTED_BUCKETS);
-    for (c->buckets = 64; c->buckets < buckets;)
+    ht_program_find(start.path, start.linked);
+    uint32_t buckets = ht_number(ht_variable(&start, "HEAPTAP_BUCKETS"), 64, HT_MAX_BUCKETS, 0, &c->rejected, HT_REJECTED_BUCKETS);
+    for (c->buckets = buckets ? 64 : 0; c->buckets < buckets;)
         c->buckets *= 2;
     c->depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &c->rejected, HT_REJECTED_DEPTH);
     c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), (const char *[3]){ "counters", "paths" }, HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
@@ -202,7 +187,8 @@ static int ht_process_open(void)
         return HT_UNWANTED;
     int forked = c->used;
     ht_config.used = 1;
-    ht_p.buckets = c->buckets;
+    /* What the recording takes of an address space that is limited the program would miss. */
+    ht_p.buckets = c->buckets ? c->buckets : ht_sys_limit(HT_RLIMIT_AS) == ~0ull ? HT_BUCKETS : HT_BUCKETS / 4;
     ht_p.depth = c->depth;
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
@@ -210,6 +196,11 @@ static int ht_process_open(void)
         ht_p.sizes_kept = ht_usable_size ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
+    /* Files may be limited too. A table that nobody has asked for is a smaller one then. */
+    while (problem == HT_EFBIG && !c->buckets && ht_p.buckets > HT_BUCKETS_LEAST) {
+        ht_p.buckets /= 2;
+        problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
+    }
     if (problem)
         return problem;
     if (!ht_path_start() || !ht_unwind_start())
@@ -248,12 +239,13 @@ static int ht_process_open(void)
     if (!ht_p.shared_pages[0])
         return HT_ENOSPC;
     h->threads_used = HT_SLOT_FIRST;
-    static char executable[4096];
-    struct ht_start start = ht_start_of_program();
-    h->executable_length = ht_string_add(executable, ht_program_path(&start, executable), &h->executable);
+    h->executable_length = ht_string_add(ht_program, ht_program_length, &h->executable);
     if (c->command_length > 0)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
-    h->allocator_length = ht_string_add(ht_real_object.name, ht_length(ht_real_object.name), &h->allocator);
+    static char own[4096];
+    uint64_t length;
+    const char *allocator = ht_object_path(&ht_real_object, own, &length);
+    h->allocator_length = ht_string_add(allocator, length, &h->allocator);
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);
@@ -280,7 +272,7 @@ static void ht_fork_inherit(int everything)
     else
         ht_sys_inherit(ht_leaves, sizeof ht_leaves, wiped);
     ht_sys_inherit(ht_p.file, ht_p.file_size, gone);
-    for (uint32_t level = 0; level < 2; level++)
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
         ht_sys_inherit(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t), gone);
     ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
@@ -439,6 +431,22 @@ static int ht_process_start(void)
     return problem;
 }
 
+/*
+ * A program that ends without an allocation is told from one that was not recorded: its recording is empty. A fork's child
+ * that does nothing has none.
+ */
+__attribute__((destructor)) static void ht_start_late(void)
+{
+    struct ht_start start = ht_start_of_program();
+    if (ht_config.used || !ht_preloaded_as(start.environment))
+        return;
+    uint64_t signals = ht_sys_block_signals();
+    ht_inside++;
+    ht_process_start();
+    ht_inside--;
+    ht_sys_restore_signals(signals);
+}
+
 /* Takes back what a failed start has made, before any hook is called: the next one finds all as new. */
 static void ht_process_undo(void)
 {
@@ -447,7 +455,7 @@ static void ht_process_undo(void)
         if (ht_p.path[0])
             ht_sys_unlink(ht_p.path);
     }
-    for (uint32_t level = 0; level < 2; level++)
+    for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
         if (ht_p.index[level])
             ht_sys_unmap(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t));
     if (ht_p.rules)

@@ -228,9 +228,10 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
 HT_INLINE HT_RAW const struct ht_word *ht_words_differ(const struct ht_thread *t, uint32_t end)
 {
     const struct ht_word *w = t->words + end;
-    do
+    do {
         w--;
-    while (*(const volatile uint64_t *)w->at == w->value);
+        HT_OPAQUE(w); /* else clang keeps the next one beside it */
+    } while (*(const volatile uint64_t *)w->at == w->value);
     return w;
 }
 

@@ -301,7 +301,7 @@ test("threads, moments and processes are told apart in recordings, and a saved r
   }
 });
 
-test("all processes of two runs together", async () => {
+test("all processes of two runs together", () => {
   const place = join(folder, "family");
   mkdirSync(place);
   const program = target(folder, "growth.c");

@@ -260,3 +260,29 @@ test("a budget is read as it is written", () => {
     assert.equal(parseBudget(wrong, parseBytes), undefined, wrong);
   }
 });
+
+test("a budget on a program that allocates nothing is kept, and its JUnit file is written", () => {
+  const place = mkdtempSync(join(folder, "nothing-"));
+  const program = target(place, "nothing.c");
+  const [out, junit] = [join(place, "a.heaptap"), join(place, "a.xml")];
+  const args = ["run", "-o", out, "--max-allocations", "0", "--max-peak", "0", "--junit", junit];
+  const { status, stderr } = heaptap([...args, "--", program]);
+  assert.equal(status, 0, stderr);
+  assert.doesNotMatch(stderr, /no recording|nothing to judge/);
+  assert.match(readFileSync(junit, "utf8"), /tests="2" failures="0"/);
+  const again = heaptap([
+    "run",
+    "--no-report",
+    "-o",
+    join(place, "b.heaptap"),
+    "--compare",
+    out,
+    "--max-growth",
+    "0",
+    "--",
+    program,
+  ]);
+  assert.equal(again.status, 0, again.stderr);
+  const leaves = heaptap(["run", "-o", join(place, "c.heaptap"), "--", program, "now"]);
+  assert.match(leaves.stderr, /no recording was made/); // it leaves without what a program does at its end
+});

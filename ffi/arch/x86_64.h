@@ -75,6 +75,7 @@ static inline uint64_t ht_arch_double(int64_t n)
 #define HT_VDSO_CLOCK "__vdso_clock_gettime"
 
 enum ht_syscall_number {
+    HT_SYS_READ = 0,
     HT_SYS_CLOSE = 3,
     HT_SYS_MMAP = 9,
     HT_SYS_MPROTECT = 10,

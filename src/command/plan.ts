@@ -35,14 +35,25 @@ export const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as c
 export interface NameOptions {
   symboliser?: string | undefined;
   debugDir?: string[] | undefined;
+  debuginfod?: boolean | undefined;
+  nameCache?: boolean | undefined;
   own?: RegExp | undefined;
   notOwn?: RegExp | undefined;
   allocFn?: RegExp | undefined;
 }
 
 /** The same as functions take them. */
-export function naming({ symboliser, debugDir, own, notOwn, allocFn }: NameOptions): SymbolOptions {
-  return { symboliser, debugFolders: debugDir, own, notOwn, allocationFunctions: allocFn };
+export function naming(options: NameOptions): SymbolOptions {
+  const { symboliser, debugDir, debuginfod, nameCache, own, notOwn, allocFn } = options;
+  return {
+    symboliser,
+    debugFolders: debugDir,
+    debuginfod,
+    cache: nameCache,
+    own,
+    notOwn,
+    allocationFunctions: allocFn,
+  };
 }
 
 /** What a report shows. */

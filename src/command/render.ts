@@ -112,8 +112,8 @@ async function forPage(
 
 /** The options of a report without what leaves call paths out. */
 export function everything(options: ReportOptions): ReportOptions {
-  const { format, symboliser, debugDir, all, process } = options;
-  return { format, verbose: 0 as number, symboliser, debugDir, all, process, limit: 0 };
+  const { format, symboliser, debugDir, debuginfod, nameCache, all, process } = options;
+  return { format, verbose: 0 as number, symboliser, debugDir, debuginfod, nameCache, all, process, limit: 0 };
 }
 
 /** The table of a run's processes. */

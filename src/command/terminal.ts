@@ -6,6 +6,7 @@ import process from "node:process";
 import { isRecording } from "../file/reader.ts";
 import { writeReport } from "../file/whole_file.ts";
 import type { Report } from "../file/whole_file.ts";
+import { printable } from "../profile/format.ts";
 import { OutputError } from "../run/profile.ts";
 import type { Progress } from "../symbols/symbols.ts";
 
@@ -45,10 +46,14 @@ export function progressBar(): { step: Progress; end: () => void } {
   const begun = performance.now();
   let drawn = 0;
   return {
-    step: (done, total) => {
+    step: (done, total, doing) => {
       const now = performance.now();
       if (!process.stderr.isTTY || now - begun < 1000 || now - drawn < 100) return;
       drawn = now;
+      if (doing !== undefined) {
+        process.stderr.write(`\r\x1b[K${printable(doing).slice(0, looks(process.stderr).width - 1)}`);
+        return;
+      }
       const filled = Math.round(30 * done / total);
       process.stderr.write(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
     },
@@ -61,15 +66,19 @@ export function progressBar(): { step: Progress; end: () => void } {
 /** A bar of progress. */
 export type Bar = ReturnType<typeof progressBar>;
 
+/** What nobody can read on a terminal. */
+const UNREADABLE: Readonly<Record<string, string>> = { pprof: "is binary", html: "is a page for a browser" };
+
 /** Refuses a terminal for a format that is not text. */
 export function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): void {
-  if (format === "pprof" && to.isTTY) {
-    throw new OutputError(`Cannot write ${format} to a terminal: it is binary; name a file with ${option}`);
+  const why = UNREADABLE[format];
+  if (why && to.isTTY) {
+    throw new OutputError(`Cannot write ${format} to a terminal: it ${why}; name a file with ${option}`);
   }
 }
 
 /** What the system's words for a path that cannot be written mean. */
-const WHY: Readonly<Record<string, string>> = {
+export const WHY: Readonly<Record<string, string>> = {
   ENOENT: "its folder is not there",
   ENOTDIR: "a part of the path is no folder",
   EISDIR: "it is a folder",
@@ -78,14 +87,14 @@ const WHY: Readonly<Record<string, string>> = {
 };
 
 /** Refuses, before anything is done, a place where a report cannot or must not be written. */
-export function checkReportPath(path: string): void {
+export function checkReportPath(path: string, { recordings = false } = {}): void {
   if (path === "-") return;
   const refuse = (why: string): never => {
     throw new OutputError(`Cannot write "${path}": ${why}`);
   };
   if (path === "") refuse("name a file, or - for stdout");
   const found = statSync(path, { throwIfNoEntry: false });
-  if (isRecording(path)) refuse("it is a recording; name another file for the report");
+  if (!recordings && isRecording(path)) refuse("it is a recording; name another file for the report");
   if (found?.isDirectory()) refuse("it is a folder");
   if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
 }

@@ -95,7 +95,7 @@ export function htmlReport(
   const kept = callPaths.reduce((n, path) => n + path.allocations, 0);
   const notes = unseen(profile).map(([figure, words]) => `${figure} ${words}`.trim());
   if (peakExactness(profile)) notes.unshift(`The peak is ${peakExactness(profile)}`);
-  if (symbols.problem) notes.push(symbols.problem);
+  notes.push(...symbols.remarks(callPaths, view));
   if (profile.limits.mode === "paths" && kept < totals.allocations) {
     notes.push(
       `Selected: ${count(callPaths.length)} ${plural(callPaths.length, "call path")} with ${

@@ -10,6 +10,14 @@ import type { RunFigures } from "../judge/comparable.ts";
 import type { Comparison } from "../judge/compare.ts";
 import type { Change, ComparedGroup } from "../judge/compare_groups.ts";
 
+/** Counters that are written with all their digits, whatever a number holds. */
+function withDigits<C extends Counters>(counters: C): C {
+  if (!counters.exact) return counters;
+  const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown };
+  const digits = Object.entries(counters.exact).map(([field, n]) => [field, rawJSON(String(n))]);
+  return { ...counters, ...Object.fromEntries(digits) };
+}
+
 function counters(c: Counters) {
   return {
     allocations: c.allocations,
@@ -103,6 +111,8 @@ export interface JsonReport {
   readonly threads: readonly JsonRecord[];
   /** Loaded objects whose code is on call paths. */
   readonly modules: readonly JsonRecord[];
+  /** Modules of which names or lines are missing. */
+  readonly coverage: readonly JsonRecord[];
   /** Samples of the run. */
   readonly timeline: readonly Readonly<Record<string, number | null>>[];
   /** Call paths. */
@@ -130,11 +140,15 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number): J
     const stack = symbols.stack(path);
     return { ...pathJson(path, stack), stack: stack.map(frameJson) };
   });
-  return { ...headJson(profile), allocations };
+  return { ...headJson(profile, symbols, jsonPaths(profile, limit)), allocations };
 }
 
 /** The report but for the call paths. */
-function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
+function headJson(
+  profile: Profile,
+  symbols: Symbols,
+  paths: readonly CallPath[],
+): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
   return {
     version: JSON_VERSION,
@@ -195,6 +209,12 @@ function headJson(profile: Profile): Omit<JsonReport, "allocations"> {
       start_seconds: t.startSeconds,
     })),
     modules: profile.modules.map(({ path, buildId }) => ({ path, build_id: buildId })),
+    coverage: symbols.coverage(paths).map((c) => ({
+      module: c.module,
+      without_names: Number(c.withoutNames.toFixed(4)),
+      without_lines: Number(c.withoutLines.toFixed(4)),
+      remedy: c.remedy,
+    })),
     timeline: profile.timeline.map((s) => ({
       seconds: s.seconds,
       bytes: s.bytes,
@@ -235,10 +255,12 @@ export function* jsonBlocks(
   };
   const [comma, end] = [encoder.encode(","), encoder.encode("]}")];
   const out = new Blocks();
-  out.put(encoder.encode(JSON.stringify(headJson(profile), null, 1).replace(/\n\}$/, ',\n "allocations": [')));
+  const exact = { ...profile, totals: withDigits(profile.totals), threads: profile.threads.map(withDigits) };
+  const head = headJson(exact, symbols, jsonPaths(profile, limit));
+  out.put(encoder.encode(JSON.stringify(head, null, 1).replace(/\n\}$/, ',\n "allocations": [')));
   let between = "\n";
   for (const path of jsonPaths(profile, limit)) {
-    const figures = JSON.stringify(pathJson(path, symbols.stack(path)));
+    const figures = JSON.stringify(pathJson(withDigits(path), symbols.stack(path)));
     out.put(encoder.encode(`${between}${figures.slice(0, -1)},"stack":[`));
     between = ",\n";
     path.stack.forEach((frame, i) => {

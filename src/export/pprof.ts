@@ -160,7 +160,18 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
       out.bytes(PROFILE.sample, sample.finish());
     }
   }
-  profile.modules.forEach((module, i) => {
+  // Readers take the first for the program.
+  const program = profile.modules.findIndex(({ path }) => path === profile.process.executable);
+  if (program < 0) {
+    const message = new Message().number(1, profile.modules.length + 1).number(
+      5,
+      tables.text(profile.process.executable),
+    );
+    for (const has of [7, 8, 9, 10]) message.number(has, 1);
+    out.bytes(PROFILE.mapping, message.finish());
+  }
+  const ordered = [...profile.modules.entries()].sort(([a], [b]) => Number(b === program) - Number(a === program));
+  ordered.forEach(([i, module]) => {
     const start = module.base + module.textStart;
     const message = new Message().number(1, i + 1).number(2, start).number(3, start + module.textSize)
       .number(4, module.textOffset).number(5, tables.text(module.path)).number(6, tables.text(module.buildId));

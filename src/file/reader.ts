@@ -5,7 +5,7 @@
  * the file, every reference to what it refers to, so that a damaged or hostile file can give wrong
  * figures but never a crash, a hang or unbounded memory.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import {
   BYTE_ORDER,
   CONSTANTS,
@@ -20,32 +20,15 @@ import {
   VERSION,
 } from "./layout.ts";
 import type { RecordName, SectionName } from "./layout.ts";
+import { checkCanUnpack, hasMagic, headSource, MAX_SIZE, packedHead, packingOf, unpackedSource } from "./packed.ts";
+import type { Source } from "./packed.ts";
+import { RecordingError } from "./recording_error.ts";
+
+export { RecordingError };
 
 /**
- * A file that is not a recording that this version reads; the message says why and what to do.
- *
- * @example
- * ```ts
- * import { Recording, RecordingError } from "./mod.ts";
- *
- * try {
- *   Recording.open("numbers.txt");
- * } catch (error) {
- *   console.log(error instanceof RecordingError, String(error));
- * }
- * ```
- */
-export class RecordingError extends Error {
-  /** The class's name. */
-  override name = "RecordingError";
-}
-
-/** The largest file that is opened: what 1,048,576 buckets need, with room. */
-const MAX_SIZE = 2 ** 32;
-
-/**
- * Whether a file begins as a recording does. False when it cannot be read, and of what is no file: opening a pipe would
- * wait for its other end.
+ * Whether a file begins as a recording does, compressed or not. False when it cannot be read, and of what is no file:
+ * opening a pipe would wait for its other end.
  *
  * @example
  * ```ts
@@ -59,9 +42,9 @@ export function isRecording(path: string): boolean {
     if (!statSync(path).isFile()) return false;
     const fd = openSync(path, "r");
     try {
-      const bytes = new Uint8Array(8);
-      readSync(fd, bytes, 0, 8, 0);
-      return new TextDecoder("latin1").decode(bytes) === MAGIC;
+      const bytes = readAt(fd, 0, MAGIC.length);
+      const packing = packingOf(bytes);
+      return hasMagic((packing && packedHead(fd, packing)) ?? bytes);
     } finally {
       closeSync(fd);
     }
@@ -88,6 +71,14 @@ export class Table {
   /** The number that a field holds, exact up to 2^53. */
   number(index: number, field: string): number {
     return this.column(field)(index);
+  }
+
+  /** The same whatever its size. */
+  exact(index: number, field: string): bigint {
+    const bytes = this.bytes(index, field);
+    if (bytes.length !== 8) return BigInt(this.number(index, field));
+    const value = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return LAYOUT[this.#record].fields[field]?.type === "i64" ? BigInt.asIntN(64, value) : value;
   }
 
   /** A reader of one field, or of an element of one that is an array, for loops over many records. Records out of range read as 0. */
@@ -130,6 +121,8 @@ export interface Snapshot {
   /** The file, "" for a recording in this process's own memory. */
   readonly path: string;
   readonly header: Table;
+  /** Where each section is in the file. */
+  readonly descriptors: Table;
   readonly sections: Readonly<Record<SectionName, Table>>;
   /** Names that it carries, gzipped; undefined when it carries none. */
   readonly names: Uint8Array | undefined;
@@ -182,7 +175,7 @@ function open(path: string): number {
 }
 
 function checkHeader(path: string, size: number, header: Table): void {
-  if (new TextDecoder("latin1").decode(header.bytes(0, "magic")) !== MAGIC) {
+  if (!hasMagic(header.bytes(0, "magic"))) {
     const empty = header.raw.every((byte) => byte === 0);
     refuse(
       path,
@@ -223,26 +216,26 @@ function usedBytes(path: string, size: number, header: Table, descriptors: Table
   return [offset, used * recordSize];
 }
 
-/** The parts of a recording, from whatever gives its bytes: a copy of `length` bytes at `offset`. */
-function takeSnapshot(
-  path: string,
-  size: number,
-  read: (offset: number, length: number) => Uint8Array,
-  wanted: readonly SectionName[] = SECTIONS,
-): Snapshot {
+/** The parts of a recording, from whatever gives its bytes. */
+function takeSnapshot(path: string, source: Source, wanted: readonly SectionName[] = SECTIONS): Snapshot {
+  const { size, read } = source;
   if (size > MAX_SIZE) refuse(path, `it has ${size} bytes, more than any recording`);
   if (size < HEADER_SIZE) refuse(path, size === 0 ? "it is empty" : "it is not a heaptap recording");
   const bytes = read(0, HEADER_SIZE);
   const header = new Table("header", bytes.subarray(0, SECTION_TABLE));
   checkHeader(path, size, header);
   const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
+  let most = source.most;
   const section = (name: SectionName) => {
     const [offset, length] = usedBytes(path, size, header, descriptors, name);
-    return new Table(name, wanted.includes(name) ? read(offset, length) : new Uint8Array());
+    if (!wanted.includes(name)) return new Table(name, new Uint8Array());
+    // Holes that are said to be in use would take memory for nothing.
+    if ((most -= length) < 0) refuse(path, "it is damaged: more of it is said to be in use than can have been packed");
+    return new Table(name, read(offset, length));
   };
   const sections = Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"];
   const names = wanted.length === 0 ? undefined : readNames(size, header.number(0, "file_size"), read);
-  return { path, header, sections, names };
+  return { path, header, descriptors, sections, names };
 }
 
 /** The names behind what the header describes. */
@@ -260,52 +253,34 @@ function readNames(
   return length <= trailer - described ? read(trailer - length, length) : undefined;
 }
 
-/**
- * Copies a recording, finished or growing: what is in use of it, and nothing of its holes; with names behind it
- * when there are any.
- *
- * @throws {RecordingError} when it is none.
- */
-export function copyRecording(path: string, to: number, names?: Uint8Array): void {
-  readSnapshot(path, []);
-  const fd = open(path);
-  try {
-    // One look at the header says how much of each section there is: what comes later is not in the copy.
-    const bytes = readAt(fd, 0, HEADER_SIZE);
-    const header = new Table("header", bytes.subarray(0, SECTION_TABLE));
-    const described = header.number(0, "file_size");
-    const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
-    const put = (bytes: Uint8Array, at: number) => {
-      for (let done = 0; done < bytes.length;) done += writeSync(to, bytes, done, bytes.length - done, at + done);
-    };
-    put(bytes, 0);
-    for (const name of SECTIONS) {
-      const [offset, length] = usedBytes(path, described, header, descriptors, name);
-      put(readAt(fd, offset, length), offset);
-    }
-    if (names) {
-      const trailer = new Uint8Array(TRAILER_LAYOUT.size);
-      new DataView(trailer.buffer).setBigUint64(TRAILER_LAYOUT.fields.length?.offset ?? 0, BigInt(names.length), true);
-      trailer.set(new TextEncoder().encode(TRAILER_MAGIC), TRAILER_LAYOUT.fields.magic?.offset ?? 0);
-      put(names, described);
-      put(trailer, described + names.length);
-    } else {
-      ftruncateSync(to, described);
-    }
-  } finally {
-    closeSync(fd);
+/** The bytes of an open recording: its file's, or those that it was unpacked to. */
+function sourceOf(path: string, fd: number, headOnly: boolean): Source {
+  const stat = fstatSync(fd);
+  const packing = packingOf(readAt(fd, 0, 4));
+  if (!packing) {
+    return { size: stat.size, most: Infinity, read: (offset, length) => readAt(fd, offset, length) };
   }
+  checkCanUnpack(path, packing);
+  const source = unpackedSource(path, stat) ?? (headOnly ? headSource(fd, packing) : undefined);
+  if (source) return source;
+  return refuse(
+    path,
+    hasMagic(packedHead(fd, packing) ?? new Uint8Array())
+      ? "it is compressed; await unpackRecording() first"
+      : "it is not a heaptap recording",
+  );
 }
 
 /**
- * Takes a snapshot of a recording; sections that are not wanted stay empty.
+ * Takes a snapshot of a recording; sections that are not wanted stay empty. Of a compressed one the header can be had at
+ * any time, sections when it has been unpacked.
  *
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
 export function readSnapshot(path: string, wanted?: readonly SectionName[]): Snapshot {
   const fd = open(path);
   try {
-    return takeSnapshot(path, fstatSync(fd).size, (offset, length) => readAt(fd, offset, length), wanted);
+    return takeSnapshot(path, sourceOf(path, fd, wanted?.length === 0), wanted);
   } finally {
     closeSync(fd);
   }
@@ -318,10 +293,16 @@ export function readSnapshot(path: string, wanted?: readonly SectionName[]): Sna
  * @throws {RecordingError} when it is of another version.
  */
 export function readMemory(memory: Uint8Array, wanted?: readonly SectionName[]): Snapshot {
-  return takeSnapshot("", memory.length, (offset, length) => memory.slice(offset, offset + length), wanted);
+  const read = (offset: number, length: number) => memory.slice(offset, offset + length);
+  return takeSnapshot("", { size: memory.length, most: Infinity, read }, wanted);
 }
 
 /** Text of the strings section. Out of range reads as "". */
 export function text(snapshot: Snapshot, offset: number, length: number): string {
-  return new TextDecoder().decode(snapshot.sections.strings.raw.subarray(offset, offset + length));
+  return new TextDecoder().decode(bytes(snapshot, offset, length));
+}
+
+/** The same as it stands there: a path may be no text. */
+export function bytes(snapshot: Snapshot, offset: number, length: number): Uint8Array {
+  return snapshot.sections.strings.raw.slice(offset, offset + length);
 }

@@ -6,13 +6,13 @@ import {
   fchmodSync,
   openSync,
   readlinkSync,
-  realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { ownPath, realPath } from "./paths.ts";
 
 /** Bytes that are put together before they are written, so that a write is worth a system call. */
 const BLOCK = 1 << 20;
@@ -48,7 +48,7 @@ export class Blocks {
 
 /** The number of the descriptor of this process that a path stands for, as `/dev/stdout` does; undefined for other paths. */
 function descriptorOf(path: string): number | undefined {
-  let at = resolve(path);
+  let at = ownPath(path);
   for (let steps = 0; steps < 40; steps++) {
     const [, number] = /^\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(at) ?? [];
     if (number !== undefined) return Number(number);
@@ -64,7 +64,7 @@ function descriptorOf(path: string): number | undefined {
 /** A file that is there, with all links followed; undefined when there is none yet, or no file. */
 function present(path: string): { readonly target: string; readonly mode: number } | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat?.isFile() ? { target: realpathSync(path), mode: stat.mode & 0o777 } : undefined;
+  return stat?.isFile() ? { target: realPath(path), mode: stat.mode & 0o777 } : undefined;
 }
 
 /**

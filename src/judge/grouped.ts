@@ -1,7 +1,7 @@
 /** Call paths put together by the user's function and line that they are about. */
-import { combine, combineCounters } from "../profile/figures.ts";
+import { PathTotals } from "../profile/figures.ts";
 import type { CallPath, PathCounters } from "../profile/profile.ts";
-import { leadIndex } from "../symbols/lead.ts";
+import { leadFrame } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 
 /** A function, at a line of its, and what its call paths have together. */
@@ -11,21 +11,25 @@ export interface Culprit {
   readonly figures: PathCounters;
 }
 
-/** Figures of two call paths together. */
-export function addPaths(a: PathCounters, b: PathCounters): PathCounters {
-  return { ...combineCounters(a, b), ...combine(["peakBytes", "peakCount"], a, b) };
+interface Growing extends Culprit {
+  readonly figures: PathTotals;
 }
 
 /** The culprits of call paths, whose names must have been resolved, in no order. */
 export function culprits(paths: Iterable<CallPath>, symbols: Symbols): Culprit[] {
-  const found = new Map<string, { frame: NamedFrame | undefined; figures: PathCounters }>();
+  const byPlace = new Map<string, Growing>();
+  // Many call paths have the same frame, and making its text is what costs.
+  const byFrame = new Map<NamedFrame | undefined, Growing>();
   for (const path of paths) {
-    const stack = symbols.stack(path);
-    const frame = stack[leadIndex(stack)];
-    const key = frame ? `${frame.key || frame.address}\0${frame.module}\0${frame.file}\0${frame.line}` : "";
-    const known = found.get(key);
-    if (known) known.figures = addPaths(known.figures, path);
-    else found.set(key, { frame, figures: path });
+    const frame = leadFrame(path, symbols);
+    let found = byFrame.get(frame);
+    if (!found) {
+      const key = frame ? `${frame.key || frame.address}\0${frame.module}\0${frame.file}\0${frame.line}` : "";
+      found = byPlace.get(key);
+      if (!found) byPlace.set(key, found = { frame, figures: new PathTotals() });
+      byFrame.set(frame, found);
+    }
+    found.figures.add(path);
   }
-  return [...found.values()];
+  return [...byPlace.values()];
 }

@@ -1,5 +1,6 @@
 /** Reads runs to compare, and what is to be compared of them. */
 import { isRecording, RecordingError } from "../file/reader.ts";
+import { unpackRun } from "../profile/unpack.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { ofThreads } from "../profile/select.ts";
@@ -97,6 +98,7 @@ function finished(run: Comparable, options: ComparableOptions): Comparable {
  */
 export async function readComparable(path: string, options: ComparableOptions = {}): Promise<Comparable> {
   if (!isRecording(path)) return finished(fromSaved(path, options), options);
+  await unpackRun(path);
   const profile = ofThreads(Recording.open(path).profile(options), options.thread);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, options.progress);

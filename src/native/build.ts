@@ -120,6 +120,10 @@ function compile(compiler: string, folder: string, target: string): void {
   }
   // Made under a name of its own and moved: two first uses at once both get a whole file.
   const made = `${target}.${process.pid}.${Date.now()}`;
+  // Seconds in which nothing else is to be seen.
+  if (process.stderr.isTTY) {
+    process.stderr.write(`heaptap: compiling its library with ${compiler}, once: it takes some seconds\n`);
+  }
   const result = spawnSync(compiler, [...FLAGS, "-o", made, join(SOURCES, "all.c")], { encoding: "utf8" });
   if (result.status !== 0) {
     rmSync(made, { force: true });

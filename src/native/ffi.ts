@@ -21,6 +21,7 @@ export interface NativeLibrary<Names extends string> {
 interface DenoNamespace {
   readonly version: { readonly deno: string };
   dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
+  readonly permissions: { querySync(wanted: { readonly name: "ffi" }): { readonly state: string } };
   readonly UnsafePointerView: { getArrayBuffer(pointer: unknown, size: number): ArrayBuffer };
 }
 interface BunFfi {
@@ -60,6 +61,11 @@ function openBun(path: string, signatures: Signatures): NativeLibrary<string> {
 /** The runtime that this is, with its version: `Deno 2.9.5`. Empty when it has no FFI that we know. */
 export function runtimeName(): string {
   return deno ? `Deno ${deno.version.deno}` : bun ? `Bun ${bun.version}` : "";
+}
+
+/** Whether libraries can be opened here without a question: Deno asks on a terminal for what it was not allowed. */
+export function mayOpenLibraries(): boolean {
+  return deno ? deno.permissions.querySync({ name: "ffi" }).state === "granted" : bun !== undefined;
 }
 
 /** Opens a library. Throws what the runtime throws when it may not or cannot. */

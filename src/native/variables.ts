@@ -10,7 +10,7 @@ export function tableSize(buckets: number): number {
 
 /** What is recorded, and with which limits. What is left out is as the environment variable of that name says. */
 export interface RecordOptions {
-  /** Call paths that the table holds, 64 to 1,048,576; `HEAPTAP_BUCKETS`, else 65,536. */
+  /** Call paths that the table holds, 64 to 1,048,576; `HEAPTAP_BUCKETS`, else 262,144 (65,536 where address space is limited). */
   readonly buckets?: number | undefined;
   /** Frames kept of a stack, 4 to 1,024; `HEAPTAP_DEPTH`, else 128. */
   readonly depth?: number | undefined;
@@ -29,7 +29,7 @@ export function checkSizes({ sizes, mode }: RecordOptions): void {
 
 /** What a variable may hold, in words and as a test. */
 const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => boolean]>> = {
-  HEAPTAP_BUCKETS: ["a whole number from 64 to 1048576; 65536 is used", (v) => inRange(v, RANGES.buckets)],
+  HEAPTAP_BUCKETS: ["a whole number from 64 to 1048576; 262144 is used", (v) => inRange(v, RANGES.buckets)],
   HEAPTAP_DEPTH: ["a whole number from 4 to 1024; 128 is used", (v) => inRange(v, RANGES.depth)],
   HEAPTAP_MODE: ["counters or paths; paths is used", (v) => v === "counters" || v === "paths"],
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],

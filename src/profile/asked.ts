@@ -21,9 +21,6 @@ export interface Choice {
   readonly by: OutlinedProcess | undefined;
 }
 
-/** A helper of scripts does as much before its own work begins: locales, buffers. */
-const HELPER_START = 1000;
-
 /** A shell with fewer has run a script of some lines, one with more may have done the work itself. */
 const SHELL_START = 10_000;
 
@@ -97,14 +94,14 @@ function isNamed({ process }: OutlinedProcess, words: ReadonlySet<string>): bool
   return words.has(called) || words.has(process.executable) || words.has(basename(called));
 }
 
-/** The one that did the work: programs first, then helpers that did next to nothing, then what waits itself. */
+/** The one that did the work: programs first, then helpers of scripts, then what waits itself. */
 function worker(
   candidates: readonly OutlinedProcess[],
   started: readonly OutlinedProcess[],
 ): OutlinedProcess | undefined {
   const rank = (process: OutlinedProcess) => {
     const what = roleOf(process);
-    if (what === "helper") return process.allocations < HELPER_START ? 1 : 0;
+    if (what === "helper") return 1;
     return what === "program" || (what === "shell" && works(process, started)) ? 0 : 2;
   };
   const ranked = Map.groupBy(candidates, rank);

@@ -1,6 +1,15 @@
 /** Figures and names as text reports show them. */
 
-/** Bytes with a unit, in powers of 1000 and three digits: `83.8 MB`. */
+/**
+ * Bytes with a unit, in powers of 1000 and three digits.
+ *
+ * @example
+ * ```ts
+ * import { bytes } from "./mod.ts";
+ *
+ * console.log(bytes(83_812_345)); // 83.8 MB
+ * ```
+ */
 export function bytes(n: number): string {
   const units = ["B", "KB", "MB", "GB", "TB", "PB"];
   let value = Math.abs(n);
@@ -45,7 +54,7 @@ export function parseBytes(text: string): number | undefined {
  * console.log(count(1234567), plural(1234567, "block")); // 1,234,567 blocks
  * ```
  */
-export function count(n: number): string {
+export function count(n: number | bigint): string {
   return n.toLocaleString("en-US");
 }
 

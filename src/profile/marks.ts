@@ -14,7 +14,7 @@ export interface TimelineMark {
 
 /** The file of a recording's mark. */
 export function markPath(recording: string, name: string): string {
-  return `${recording.replace(/\.heaptap$/, "")}.${name}.mark`;
+  return `${recording.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.${name}.mark`;
 }
 
 /** When a program had made so many allocations. A mark has no clock, but knows how far the program was. */

@@ -1,6 +1,7 @@
 /** The figures of call paths: sums over the records that threads have of them. */
 import { CONSTANTS } from "../file/layout.ts";
 import type { Snapshot } from "../file/reader.ts";
+import { asCounters } from "./figures.ts";
 import type { PathCounters, Sizes, ThreadShare } from "./profile.ts";
 
 const PLAIN = "allocations bytes frees temporary reallocations carried live_bytes moved moved_bytes".split(" ");
@@ -11,6 +12,8 @@ export class PathSums {
   readonly count: number;
   readonly #sums: Readonly<Record<string, Float64Array>>;
   readonly #sizes: SizeSums | undefined;
+  /** The sums of paths that numbers do not hold. */
+  readonly #exact: ReadonlyMap<number, Readonly<Record<string, bigint>>>;
 
   /** Of all threads, or of those with these record numbers. */
   constructor(snapshot: Snapshot, peakIsNow: boolean, threads?: ReadonlySet<number>) {
@@ -18,6 +21,7 @@ export class PathSums {
     const header = (field: string) => snapshot.header.number(0, field);
     this.count = Math.min(header("buckets_used"), header("buckets"), limit + 1);
     this.#sums = sumPaths(snapshot, this.count, peakIsNow, threads);
+    this.#exact = exactSums(snapshot, this.#sums, this.count, threads);
     const kept = header("sizes");
     this.#sizes = kept === CONSTANTS.SIZES_OFF || snapshot.sections.sizes.length < snapshot.sections.paths.length
       ? undefined
@@ -39,7 +43,11 @@ export class PathSums {
 
   /** The figures of a call path. */
   figures(id: number): PathCounters {
-    return countersOf((name) => this.#sums[name]?.[id] ?? 0);
+    const number = (name: string) => this.#sums[name]?.[id] ?? 0;
+    const exact = this.#exact.get(id);
+    return exact
+      ? { ...countersOf(number), ...asCounters(countersOf, number, (name) => exact[name] ?? 0n) }
+      : countersOf(number);
   }
 }
 
@@ -58,6 +66,27 @@ function countersOf(n: (field: string) => number): PathCounters {
     peakBytes: n("peak_bytes"),
     peakCount: n("peak_count"),
   };
+}
+
+/** The sums of call paths that have one above 2^53, with all their digits. */
+function exactSums(
+  snapshot: Snapshot,
+  sums: Readonly<Record<string, Float64Array>>,
+  paths: number,
+  threads: ReadonlySet<number> | undefined,
+): ReadonlyMap<number, Readonly<Record<string, bigint>>> {
+  const exact = new Map<number, Record<string, bigint>>();
+  for (const name of PLAIN) {
+    sums[name]?.forEach((sum, id) => {
+      if (Math.abs(sum) > Number.MAX_SAFE_INTEGER) exact.set(id, Object.fromEntries(PLAIN.map((field) => [field, 0n])));
+    });
+  }
+  if (exact.size === 0) return exact;
+  eachRecord(snapshot, paths, threads, (record, path) => {
+    const sum = exact.get(path);
+    if (sum) { for (const name of PLAIN) sum[name] = (sum[name] ?? 0n) + snapshot.sections.paths.exact(record, name); }
+  });
+  return exact;
 }
 
 /** What a record had live at the peak: what it saved then, or what it has, when it has not changed since. */

@@ -1,7 +1,8 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
 import { randomInt } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { packingOf, unpackedSource } from "../file/packed.ts";
 import { isRecording, readSnapshot } from "../file/reader.ts";
 import { readOutline } from "./read.ts";
 import type { Outline } from "./read.ts";
@@ -16,8 +17,24 @@ export interface RecordedProcess {
   readonly pid: number;
   /** Its parent when recording began. */
   readonly parentPid: number;
-  /** When recording began: a process that runs one program after the other has a recording of each. */
+  /** When recording began, milliseconds since 1970. */
+  readonly startTime: number;
+  /** The same by another clock, which only goes forward: a process that runs one program after the other has a recording of each. */
   readonly image: number;
+  /** Whether the file is compressed. */
+  readonly packed: boolean;
+}
+
+/** Whether a file is compressed, by its first bytes. */
+function isPacked(path: string): boolean {
+  const fd = openSync(path, "r");
+  try {
+    const head = new Uint8Array(4);
+    readSync(fd, head, 0, 4, 0);
+    return packingOf(head) !== undefined;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Numbers of processes are below this on Linux. */
@@ -33,25 +50,40 @@ export function driverOf(run: number): number {
   return run % PROCESS_NUMBERS;
 }
 
-function look(path: string): RecordedProcess | undefined {
+export function look(path: string): RecordedProcess | undefined {
   if (!isRecording(path)) return undefined;
   try {
     const { header } = readSnapshot(path, []);
     const h = (field: string) => header.number(0, field);
-    return { path, run: h("run"), pid: h("pid"), parentPid: h("parent_pid"), image: h("image") };
+    return {
+      path,
+      run: h("run"),
+      pid: h("pid"),
+      parentPid: h("parent_pid"),
+      startTime: h("start_time") / 1e6,
+      image: h("image"),
+      packed: isPacked(path),
+    };
   } catch {
     return undefined; // of another version, or half of one
   }
 }
 
+/** Those that can be read: compressed ones when they have been unpacked. */
 function recordingsIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
+  return filesIn(folder, wanted).filter(({ path, packed }) => !packed || unpackedSource(path, statSync(path)))
+    // A compressed copy gives way to what it was made of.
+    .sort((a, b) => Number(b.packed) - Number(a.packed));
+}
+
+export function filesIn(folder: string, wanted: (name: string) => boolean): RecordedProcess[] {
   return readdirSync(folder).filter((name) => !name.endsWith(".mark") && wanted(name))
     .map((name) => look(join(folder, name))).filter((found) => found !== undefined);
 }
 
 /** What the names of a run's recordings begin with, from one and what stands in it for the process. */
 function stem(path: string, process: string): string {
-  return (basename(path).replace(/\.heaptap$/, "").split(process)[0] ?? "").replace(/\.$/, "");
+  return (basename(path).replace(/\.heaptap(\.gz|\.zst)?$/, "").split(process)[0] ?? "").replace(/\.$/, "");
 }
 
 /** Each once: a copy that somebody made is no other process. That of the run's own name stands for both. */
@@ -62,6 +94,16 @@ function withoutCopies(found: readonly RecordedProcess[], beginning: string): Re
     if (!kept.has(key) || basename(process.path).startsWith(beginning)) kept.set(key, process);
   }
   return [...kept.values()];
+}
+
+/** The recording in a folder that began last: of the run that it belongs to the one that it stands for. */
+export function newestRecording(folder: string): string | undefined {
+  const found = recordingsIn(folder, (name) => !name.startsWith("."))
+    .toSorted((a, b) => b.startTime - a.startTime || a.path.length - b.path.length);
+  const [newest] = found;
+  if (!newest || newest.run === 0) return newest?.path;
+  const run = found.filter(({ run }) => run === newest.run).toSorted((a, b) => a.image - b.image);
+  return run[0]?.path;
 }
 
 /** The recordings in a folder of the run with that number, which the file `out` was to be the first of. */

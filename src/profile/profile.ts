@@ -23,7 +23,12 @@ export interface Counters {
   readonly liveBytes: number;
   /** Blocks not freed yet. */
   readonly liveCount: number;
+  /** The figures among these that are above 2^53, which a number does not hold, as they are; undefined when there are none. */
+  readonly exact?: Readonly<Partial<Record<CounterName, bigint>>> | undefined;
 }
+
+/** The name of a figure of {@linkcode Counters}. */
+export type CounterName = Exclude<keyof Counters, "exact">;
 
 /** The process's figures. */
 export interface Totals extends Counters {
@@ -80,6 +85,8 @@ export interface Thread extends Counters {
 export interface Module {
   /** Path as the dynamic linker had it. */
   readonly path: string;
+  /** The same as the system has it, where that is not UTF-8. */
+  readonly pathBytes?: Uint8Array | undefined;
   /** Build id in hexadecimal, "" when it has none. */
   readonly buildId: string;
   /** Address in memory less address in the ELF file. */

@@ -2,11 +2,12 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isLoader } from "./launchers.ts";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
-import { readMemory, readSnapshot, text } from "../file/reader.ts";
+import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
+import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { Nodes } from "./nodes.ts";
 import { PathSums, threadShares } from "./path_sums.ts";
-import type { CallPath, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
 
@@ -21,8 +22,10 @@ function readModules(snapshot: Snapshot): Module[] {
   const modules: Module[] = [];
   for (let i = 1; i < t.length; i++) {
     const n = (field: string) => t.number(i, field);
+    const path = text(snapshot, n("path"), n("path_length"));
     modules.push({
-      path: text(snapshot, n("path"), n("path_length")),
+      path,
+      ...path.includes("\ufffd") && { pathBytes: bytes(snapshot, n("path"), n("path_length")) },
       buildId: hex(t.bytes(i, "build_id").subarray(0, n("build_id_length"))),
       base: n("base"),
       textStart: n("text_start"),
@@ -31,6 +34,21 @@ function readModules(snapshot: Snapshot): Module[] {
     });
   }
   return modules;
+}
+
+/** Counters from what a thread's record has of each field; of numbers, or of the same exactly. */
+function threadCounters(n: (field: string) => number): Omit<Counters, "exact"> {
+  return {
+    allocations: n("allocations"),
+    bytes: n("bytes"),
+    frees: n("frees"),
+    freedBytes: n("bytes") - n("current"),
+    reallocations: n("reallocations"),
+    carried: n("carried"),
+    temporary: n("temporary"),
+    liveBytes: n("current"),
+    liveCount: n("allocations") - n("frees") - n("reallocations"),
+  };
 }
 
 function readThreads(snapshot: Snapshot): Thread[] {
@@ -46,15 +64,7 @@ function readThreads(snapshot: Snapshot): Thread[] {
       tid: n("tid"),
       merged: n("merged"),
       ended: n("ended") === 1,
-      allocations: n("allocations"),
-      bytes: n("bytes"),
-      frees: n("frees"),
-      freedBytes: n("bytes") - n("current"),
-      reallocations: n("reallocations"),
-      carried: n("carried"),
-      temporary: n("temporary"),
-      liveBytes: n("current"),
-      liveCount: n("allocations") - n("frees") - n("reallocations"),
+      ...asCounters(threadCounters, n, (field) => t.exact(i, field)),
       freedByOthers: n("freed_by_others"),
       freedByOthersBytes: n("freed_by_others_bytes"),
       freedOfOthers: n("freed_of_others"),
@@ -128,18 +138,10 @@ function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotal
     for (let i = 0; i < records.length; i++) total += value(i);
     return total;
   };
-  const liveBytes = sum(threads, (t) => t.liveBytes);
+  const counters = threads.reduce<Counters>((all, thread) => combineCounters(all, thread), NOTHING);
   return {
-    allocations: sum(threads, (t) => t.allocations),
-    bytes: sum(threads, (t) => t.bytes),
-    frees: sum(threads, (t) => t.frees),
-    freedBytes: sum(threads, (t) => t.freedBytes),
-    reallocations: sum(threads, (t) => t.reallocations),
-    carried: sum(threads, (t) => t.carried),
-    temporary: sum(threads, (t) => t.temporary),
-    liveBytes,
-    liveCount: sum(threads, (t) => t.liveCount),
-    peakBytes: Math.max(h("peak"), liveBytes),
+    ...counters,
+    peakBytes: Math.max(h("peak"), counters.liveBytes),
     failed: column("failed"),
     unknownFrees: column("unknown_frees"),
     lostFrees: column("lost_frees"),
@@ -284,6 +286,8 @@ export interface Outline {
   readonly peakBytes: number;
   /** Seconds from the start of the recording at which the timeline has samples. */
   readonly moments: readonly number[];
+  /** Loaded objects whose code is on call paths. */
+  readonly modules: readonly string[];
 }
 
 /**
@@ -292,12 +296,13 @@ export interface Outline {
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
 export function readOutline(path: string): Outline {
-  const snapshot = readSnapshot(path, ["threads", "strings", "timeline"]);
+  const snapshot = readSnapshot(path, ["threads", "strings", "modules", "timeline"]);
   const { allocations, peakBytes } = readTotals(snapshot, readThreads(snapshot));
   return {
     process: processOf(snapshot),
     allocations,
     peakBytes,
     moments: readTimeline(snapshot).map(({ seconds }) => seconds),
+    modules: readModules(snapshot).map((module) => module.path),
   };
 }

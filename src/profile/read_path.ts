@@ -18,6 +18,7 @@ export class ReadPath implements CallPath {
   readonly peakBytes: number;
   readonly peakCount: number;
   readonly end: StackEnd;
+  declare readonly exact?: CallPath["exact"];
   readonly sizes: Sizes | undefined;
   readonly threads: readonly ThreadShare[] | undefined;
   declare readonly stack: readonly Frame[];
@@ -47,6 +48,7 @@ export class ReadPath implements CallPath {
     this.liveCount = figures.liveCount;
     this.peakBytes = figures.peakBytes;
     this.peakCount = figures.peakCount;
+    if (figures.exact) this.exact = figures.exact;
     this.end = nodes.end(id);
     this.sizes = sums.sizes(id);
     this.threads = threads;

@@ -2,13 +2,14 @@
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { basename } from "node:path";
 import { LAYOUT } from "../file/layout.ts";
-import { copyRecording, isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
+import { copyRecording } from "../file/copy.ts";
+import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { markPath, marksBeside } from "./marks.ts";
 import type { TimelineMark } from "./marks.ts";
 import { mergeProfiles } from "./merge.ts";
 import { choiceText, chooseProcess, standsForRun } from "./asked.ts";
-import { byAllocations, outlined, processesBeside } from "./processes.ts";
+import { byAllocations, newestRecording, outlined, processesBeside } from "./processes.ts";
 import type { OutlinedProcess } from "./processes.ts";
 import { processTree } from "./process_tree.ts";
 import type { ProcessRow } from "./process_tree.ts";
@@ -64,6 +65,26 @@ export class Recording {
   static open(path: string): Recording {
     readSnapshot(path, []);
     return new Recording(path);
+  }
+
+  /**
+   * Opens the recording of the last run in a folder.
+   *
+   * @throws {RecordingError} when there is none.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * console.log(Recording.newest(".").path);
+   * ```
+   */
+  static newest(folder: string): Recording {
+    const path = newestRecording(folder);
+    if (path === undefined) {
+      throw new RecordingError(`Cannot find a recording in "${folder}": name one, or make one with heaptap run`);
+    }
+    return Recording.open(path);
   }
 
   /**

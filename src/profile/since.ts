@@ -1,19 +1,7 @@
 /** What came after a moment: the difference between a profile and an earlier moment of its recording. */
-import { combine, combineCounters, UNSEEN } from "./figures.ts";
+import { combine, combineCounters, NOTHING, UNSEEN } from "./figures.ts";
 import type { CallPath, Counters, Profile, Sizes } from "./profile.ts";
 import type { Moment } from "./read.ts";
-
-const NOTHING: Counters = {
-  allocations: 0,
-  bytes: 0,
-  frees: 0,
-  freedBytes: 0,
-  reallocations: 0,
-  carried: 0,
-  temporary: 0,
-  liveBytes: 0,
-  liveCount: 0,
-};
 
 function less(now: Counters, then: Counters = NOTHING): Counters {
   return combineCounters(now, then, -1);

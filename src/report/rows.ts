@@ -2,7 +2,7 @@
 import { combineSizes } from "../profile/sizes.ts";
 import type { CallPath, PathCounters, Sizes, StackEnd } from "../profile/profile.ts";
 import { clip, printable } from "../profile/format.ts";
-import { addPaths } from "../judge/grouped.ts";
+import { PathTotals } from "../profile/figures.ts";
 import { leadOf } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
 import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
@@ -43,70 +43,95 @@ export interface RowOptions {
 /** Columns that a name, and what it went through, have at least. */
 const LEAST = 12;
 
-function place(frame: NamedFrame | undefined, whole: boolean): string {
-  if (!frame) return "";
-  return printable(sourcePlace(frame, whole) || (frame.function && frame.module ? shortPath(frame.module, whole) : ""));
+/** A frame in words. */
+interface Told {
+  readonly name: string;
+  readonly place: string;
 }
 
-/** `← f a.c:3 ← … ← main a.c:9` in so many columns: the middle goes. */
-function callerLine(callers: readonly NamedFrame[], options: RowOptions): string {
-  const told = callers.filter((frame, i) => frame.function !== callers[i - 1]?.function || frame.function === "")
-    .map((frame) => {
-      const where = printable(sourcePlace(frame, options.wholeFiles));
-      return { name: printable(frameName(frame)), where: where && ` ${where}` };
-    });
-  const room = options.callersWidth;
-  const one = (caller: { name: string; where: string }, width: number) =>
-    `\u2190 ${fitName(caller.name, Math.max(LEAST, width - 2 - caller.where.length))}${caller.where}`;
-  const whole = told.map((caller) => one(caller, Infinity)).join(" ");
-  if (whole.length <= room || told.length === 0) return whole;
-  const last = told.length > 1 ? one(told.at(-1)!, Math.floor(room / 2)) : "";
-  const kept: string[] = [];
-  let left = room - last.length - (last ? " \u2190 \u2026 ".length : 0);
-  for (const caller of told.slice(0, last ? -1 : undefined)) {
-    const text = one(caller, Math.max(LEAST * 2, left - 1));
-    if (text.length + 1 > left) break;
-    kept.push(text);
-    left -= text.length + 1;
+/** Makes rows. What it says of a frame it says again of the next call path that has it. */
+class Rows {
+  readonly #options: RowOptions;
+  readonly #told = new Map<NamedFrame, Told>();
+  readonly #fitted = new Map<string, string>();
+
+  constructor(options: RowOptions) {
+    this.#options = options;
   }
-  if (!last) return clip(kept.join(" ") || one(told[0]!, room), room);
-  const gap = kept.length < told.length - 1 ? ["\u2190 \u2026"] : [];
-  return clip([...kept, ...gap, last].join(" "), room);
-}
 
-function say(stack: readonly NamedFrame[], options: RowOptions): Pick<Row, "name" | "place" | "via" | "callers"> {
-  const told = options.raw ? { lead: stack[0], via: undefined, callers: stack.slice(1) } : leadOf(stack);
-  const where = place(told.lead, options.wholeFiles);
-  const name = printable(frameName(told.lead));
-  const through = told.via ? printable(frameName(told.via)) : "";
-  const rest = options.width - (where ? where.length + 1 : 0);
-  // Where both cannot be whole, what the user wrote gets the larger part.
-  const both = Math.max(2 * LEAST, rest - "  via ".length);
-  const lead = fitName(name, through ? Math.max(both - through.length, Math.ceil(both * 0.55)) : Math.max(LEAST, rest));
-  const via = through ? `  via ${fitName(through, Math.max(LEAST, both - lead.length))}` : "";
-  return {
-    name: lead,
-    place: rest < LEAST ? middleOut(where, Math.max(LEAST, options.width - LEAST - 1)) : where,
-    via,
-    callers: callerLine(told.callers, options),
-  };
+  #tell(frame: NamedFrame | undefined): Told {
+    if (!frame) return { name: frameName(frame), place: "" };
+    let told = this.#told.get(frame);
+    if (!told) {
+      told = { name: printable(frameName(frame)), place: printable(sourcePlace(frame, this.#options.wholeFiles)) };
+      this.#told.set(frame, told);
+    }
+    return told;
+  }
+
+  #fit(name: string, width: number): string {
+    if (name.length <= width) return name;
+    const key = `${width} ${name}`;
+    let fitted = this.#fitted.get(key);
+    if (fitted === undefined) this.#fitted.set(key, fitted = fitName(name, width));
+    return fitted;
+  }
+
+  /** `\u2190 f a.c:3 \u2190 \u2026 \u2190 main a.c:9` in so many columns: the middle goes. */
+  callers(callers: readonly NamedFrame[]): string {
+    const room = this.#options.callersWidth;
+    const last = callers.at(-1);
+    if (!last) return "";
+    const one = (frame: NamedFrame, width: number) => {
+      const { name, place } = this.#tell(frame);
+      const where = place && ` ${place}`;
+      return `\u2190 ${this.#fit(name, Math.max(LEAST, width - 2 - where.length))}${where}`;
+    };
+    const end = one(last, callers.length > 1 ? Math.floor(room / 2) : room);
+    let text = "";
+    for (let i = 0; i < callers.length - 1; i++) {
+      const rest = i < callers.length - 2 ? " \u2190 \u2026 ".length : 1;
+      const left = room - text.length - end.length - rest;
+      const next = one(callers[i] as NamedFrame, Math.max(2 * LEAST, left));
+      if (next.length > left) return clip(`${text}\u2190 \u2026 ${end}`, room);
+      text += `${next} `;
+    }
+    return clip(text + end, room);
+  }
+
+  say(stack: readonly NamedFrame[]): Pick<Row, "name" | "place" | "via" | "callers"> {
+    const { raw, width, wholeFiles } = this.#options;
+    const { lead, via, callers } = raw ? { lead: stack[0], via: undefined, callers: stack.slice(1) } : leadOf(stack);
+    const { name, place } = this.#tell(lead);
+    const where = place || (lead?.function && lead.module ? printable(shortPath(lead.module, wholeFiles)) : "");
+    const through = via ? this.#tell(via).name : "";
+    const rest = width - (where ? where.length + 1 : 0);
+    // Where both cannot be whole, what the user wrote gets the larger part.
+    const both = Math.max(2 * LEAST, rest - "  via ".length);
+    const nameRoom = through ? Math.max(both - through.length, Math.ceil(both * 0.55)) : Math.max(LEAST, rest);
+    const fitted = this.#fit(name, nameRoom);
+    return {
+      name: fitted,
+      place: rest < LEAST ? middleOut(where, Math.max(LEAST, width - LEAST - 1)) : where,
+      via: through ? `  via ${this.#fit(through, Math.max(LEAST, both - fitted.length))}` : "",
+      callers: this.callers(callers),
+    };
+  }
 }
 
 /** The rows of call paths, whose names must have been resolved, in the order of the first of each. */
 export function rowsOf(paths: Iterable<CallPath>, symbols: Symbols, options: RowOptions): Row[] {
-  const rows = new Map<string, Row>();
+  const rows = new Map<string, Row & { figures: PathTotals; sizes: Sizes | undefined }>();
+  const sayer = new Rows(options);
   for (const path of paths) {
     const stack = symbols.stack(path);
-    const said = say(stack, options);
-    const key = options.apart ? String(path.id) : [said.name, said.place, said.via, said.callers, path.end].join("\0");
-    const known = rows.get(key);
     const { end, sizes } = path;
-    rows.set(
-      key,
-      known
-        ? { ...known, figures: addPaths(known.figures, path), sizes: combineSizes(known.sizes, sizes) }
-        : { ...said, end, stack, figures: path, sizes },
-    );
+    const said = sayer.say(stack);
+    const key = options.apart ? String(path.id) : `${said.name}\0${said.place}\0${said.via}\0${said.callers}\0${end}`;
+    let row = rows.get(key);
+    if (row) row.sizes = combineSizes(row.sizes, sizes);
+    else rows.set(key, row = { ...said, end, stack, figures: new PathTotals(), sizes });
+    row.figures.add(path);
   }
   return [...rows.values()];
 }

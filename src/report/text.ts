@@ -1,6 +1,7 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
+import { asItIs } from "../profile/figures.ts";
 import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, PathCounters, Profile, Sizes } from "../profile/profile.ts";
@@ -108,8 +109,8 @@ class Writer {
     this.#lines.push(text.trimEnd());
   }
 
-  bytes(n: number): string {
-    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(n);
+  bytes(n: number | bigint): string {
+    return this.#options.verbosity >= 1 ? `${count(n)} B` : bytes(Number(n));
   }
 
   toString(): string {
@@ -129,15 +130,15 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   const pairs: [string, string, string][] = [
     [
       "allocations",
-      count(totals.allocations),
+      count(asItIs(totals, "allocations")),
       `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${
         share(totals.temporary, totals.allocations) || "0%"
       } temporary`,
     ],
     [
       "allocated",
-      out.bytes(totals.bytes),
-      totals.carried > 0 ? `and ${out.bytes(totals.carried)} carried over by reallocations` : "",
+      out.bytes(asItIs(totals, "bytes")),
+      totals.carried > 0 ? `and ${out.bytes(asItIs(totals, "carried"))} carried over by reallocations` : "",
     ],
     ["peak", out.bytes(totals.peakBytes), peakExactness(profile)],
     [
@@ -288,22 +289,26 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
   if (options.sizes) histogram(out, profile.callPaths);
   const raw = options.raw === true;
   const wholeFiles = options.verbosity >= 2;
-  for (const view of sections(profile, options.view)) {
+  // What is set aside is in no row of what is live.
+  const paths = aside.paths.size === 0
+    ? profile.callPaths
+    : profile.callPaths.map((path) => aside.paths.has(path) ? { ...path, liveBytes: 0, liveCount: 0 } : path);
+  const shown = sections(profile, options.view).map((view) => ({ view, columns: new FigureColumns(out, view, paths) }));
+  const rows = rowsOf(paths, symbols, {
+    width: wholeFiles ? Infinity : Math.max(40, options.width - Math.max(...shown.map(({ columns }) => columns.width))),
+    callersWidth: wholeFiles ? Infinity : options.width - "    ".length,
+    wholeFiles,
+    raw,
+    apart: raw || options.verbosity >= 3,
+  });
+  for (const { view, columns } of shown) {
     const live = view.of === VIEWS.live.of;
-    const paths = profile.callPaths.filter((path) => view.of(path) > 0 && !(live && aside.paths.has(path)));
-    const columns = new FigureColumns(out, view, paths);
-    const rows = rowsOf(paths, symbols, {
-      width: wholeFiles ? Infinity : Math.max(40, options.width - columns.width),
-      callersWidth: wholeFiles ? Infinity : options.width - "    ".length,
-      wholeFiles,
-      raw,
-      apart: raw || options.verbosity >= 3,
-    });
-    if (rows.length > 0) {
+    const largest = top(rows, view, options);
+    if (largest.length > 0) {
       out.line();
       out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
       out.line(out.paint("dim", columns.heading()));
-      for (const row of top(rows, view, options)) drawRow(out, options, view, columns, row);
+      for (const row of largest) drawRow(out, options, view, columns, row);
     }
     if (live && aside.blocks > 0) {
       out.line(
@@ -317,10 +322,9 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
     }
   }
   const folded = raw ? "" : foldedWrappers(profile, symbols);
-  for (const line of [folded, printable(symbols.problem)].filter(Boolean)) {
-    out.line();
-    out.line(out.paint("yellow", line));
-  }
+  const remarks = [folded, ...symbols.remarks(profile.callPaths, options.view)].filter(Boolean);
+  if (remarks.length > 0) out.line();
+  for (const remark of remarks) out.line(out.paint("yellow", printable(remark)));
   return out.toString();
 }
 
@@ -328,12 +332,12 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
 function foldedWrappers(profile: Profile, symbols: Symbols): string {
   const bytesOf = new Map<string, number>();
   for (const path of profile.callPaths) {
-    const names = new Set<string>();
-    for (const frame of symbols.stack(path)) {
+    // Nothing that the user wrote stands below a wrapper.
+    for (const frame of path.stack.slice(0, DEEPEST_WRAPPER).flatMap((place) => symbols.frames(place))) {
       if (isOwn(frame.kind)) break;
-      if (frame.kind === "wrapper" && frame.module === profile.process.executable) names.add(frame.function);
+      if (frame.kind !== "wrapper" || frame.module !== profile.process.executable) continue;
+      bytesOf.set(frame.function, (bytesOf.get(frame.function) ?? 0) + path.bytes);
     }
-    for (const name of names) bytesOf.set(name, (bytesOf.get(name) ?? 0) + path.bytes);
   }
   const names = [...bytesOf].sort(([, a], [, b]) => b - a).map(([name]) => printable(name));
   if (names.length === 0) return "";
@@ -342,6 +346,9 @@ function foldedWrappers(profile: Profile, symbols: Symbols): string {
     names.slice(0, WRAPPERS_NAMED).join(", ")
   }${more} are shown as their callers' (--raw shows all)`;
 }
+
+/** Frames from the inner end where wrappers are looked for. */
+const DEEPEST_WRAPPER = 6;
 
 /** Wrappers that are named. */
 const WRAPPERS_NAMED = 4;

@@ -1,10 +1,14 @@
 /** What heaptap has to work with here, and what it will see of a program. */
 import { readFileSync, statfsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import process from "node:process";
+import { workingFolder } from "../file/paths.ts";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
 import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
+import { foreseeNames } from "../symbols/foresee.ts";
+import type { ForeseenNames } from "../symbols/foresee.ts";
+import { namesFolder, namesSize } from "../symbols/name_cache.ts";
 import { inspectProgram } from "./program.ts";
 import { checkVariables } from "../native/variables.ts";
 
@@ -20,12 +24,20 @@ export interface Diagnosis {
   readonly runtime: string;
   /** Folder of the compiled library and of looked-up names. */
   readonly cache: string;
+  /** What looked-up names take there. */
+  readonly names: { readonly folder: string; readonly files: number; readonly bytes: number };
   /** Kernel release. */
   readonly kernel: string;
   /** Limits that bear on recordings, as the shell has them. */
   readonly limits: Readonly<Record<string, string>>;
   /** What can be seen of the program that was asked about. */
-  readonly program: { readonly path: string; readonly recordable: boolean; readonly notes: readonly string[] } | null;
+  readonly program: {
+    readonly path: string;
+    readonly recordable: boolean;
+    readonly notes: readonly string[];
+    /** What names its functions, and those of its libraries, will have. */
+    readonly names: readonly ForeseenNames[];
+  } | null;
   /** What stands in the way, a line each; empty when recording works. */
   readonly problems: readonly string[];
 }
@@ -68,7 +80,7 @@ function limits(): Record<string, string> {
  * ```
  */
 export function whyNoRecording(out: string): string {
-  const { bavail, bsize } = statfsSync(dirname(resolve(out)));
+  const { bavail, bsize } = statfsSync(dirname(out));
   if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
   const largest = Number(limits()["file size"]);
   if (largest) {
@@ -82,7 +94,7 @@ function message(error: unknown): string {
 }
 
 /**
- * Examines this machine and, when one is named, a program. Compiles the library when it has to.
+ * Examines this machine and, when one is named, a program; of the dynamic linker the arguments name it. Compiles the library when it has to.
  *
  * @example
  * ```ts
@@ -92,7 +104,7 @@ function message(error: unknown): string {
  * console.log(compiler, symboliser, runtime);
  * ```
  */
-export function examine(command?: string): Diagnosis {
+export function examine(command?: string, args: readonly string[] = []): Diagnosis {
   const problems = checkVariables(process.env);
   let library = "";
   try {
@@ -104,10 +116,11 @@ export function examine(command?: string): Diagnosis {
   let program: Diagnosis["program"] = null;
   if (command !== undefined) {
     try {
-      const { path, notes } = inspectProgram(command);
-      program = { path, recordable: true, notes };
+      const { path, notes, interpreter } = inspectProgram(command, process.env, workingFolder(), args);
+      const names = foreseeNames(interpreter === undefined ? path : inspectProgram(interpreter).path);
+      program = { path, recordable: true, notes, names };
     } catch (error) {
-      program = { path: command, recordable: false, notes: [message(error)] };
+      program = { path: command, recordable: false, notes: [message(error)], names: [] };
       problems.push(message(error));
     }
   }
@@ -117,6 +130,7 @@ export function examine(command?: string): Diagnosis {
     symboliser: findSymboliser() ?? null,
     runtime: runtime(),
     cache: cacheFolder(),
+    names: { folder: namesFolder() ?? "", ...namesSize() },
     kernel: read("/proc/sys/kernel/osrelease"),
     limits: limits(),
     program,

@@ -3,19 +3,23 @@ import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import process from "node:process";
+import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
 import { checkSizes, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { choiceText, chooseProcess } from "../profile/asked.ts";
 import { programName } from "../profile/launchers.ts";
+import type { OutlinedProcess } from "../profile/processes.ts";
 import { byAllocations, newRun, outlined, processesOfRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
 import { isRecording } from "../file/reader.ts";
-import { inspectProgram } from "./program.ts";
+import { inspectProgram, missed } from "./program.ts";
+import { Watch } from "./watch.ts";
+import type { Escaped } from "./watch.ts";
 
 /**
  * The recording cannot be made where it was asked for.
@@ -72,6 +76,8 @@ export interface ProfileResult {
   readonly signal: number;
   /** Wall-clock seconds from start to end. */
   readonly seconds: number;
+  /** Programs of the run that were seen to run without being recorded, each once. */
+  readonly escaped: readonly Escaped[];
   /** What the recording cannot show, a line each. */
   readonly notes: readonly string[];
 }
@@ -87,6 +93,7 @@ function prepareOutput(out: string): () => void {
   }
   try {
     accessSync(folder, constants.W_OK);
+    if (statSync(folder).nlink === 0) throw new Error("removed");
   } catch {
     throw new OutputError(
       `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
@@ -107,7 +114,9 @@ function prepareOutput(out: string): () => void {
   return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
 }
 
-type Found = Pick<ProfileResult, "recording" | "choice" | "others" | "running">;
+interface Found extends Pick<ProfileResult, "recording" | "choice" | "others" | "running"> {
+  readonly chosen: OutlinedProcess | undefined;
+}
 
 /** The recordings of a run whose program has ended, that of the process which its report is of first. */
 function findRecordings(out: string, run: number, pid: number, exit: Parameters<typeof noteExit>[1]): Found {
@@ -118,12 +127,19 @@ function findRecordings(out: string, run: number, pid: number, exit: Parameters<
   const others = byAllocations(all, (process) => process.pid === pid)
     .filter(({ path }) => path !== choice?.process.path);
   return {
+    chosen: choice?.process,
     recording: choice && Recording.open(choice.process.path),
     choice: choice ? choiceText(choice, all.length) : "",
     others: others.map(({ path }) => Recording.open(path)),
     running: all.filter(({ process }) => process.running)
       .map(({ path, pid, process }) => ({ path, pid, program: programName(process.executable, process.command) })),
   };
+}
+
+/** What a process's recording does not show, by what it had loaded; `known` was looked at before it started. */
+function missedBy({ pid, process, modules }: OutlinedProcess, watch: Watch, known: ReadonlySet<string>): string[] {
+  const loaded = [process.executable, ...modules, ...watch.loaded(pid)].filter((file) => !known.has(file));
+  return missed(programName(process.executable, process.command), process.executable, loaded);
 }
 
 function environment(
@@ -218,30 +234,46 @@ export async function profile(command: readonly string[], options: ProfileOption
   if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
   checkSizes(options);
   checkOnly(options);
-  const cwd = options.cwd ?? process.cwd();
-  const { path, notes } = inspectProgram(program, options.env, cwd);
+  const cwd = options.cwd ?? workingFolder();
+  const { path, started: byLoader, files, notes } = inspectProgram(program, options.env, cwd, args);
   const library = libraryPath();
-  const out = resolve(options.out ?? `heaptap.${basename(program).slice(0, 50)}.%p.heaptap`);
+  const out = ownPath(options.out ?? `heaptap.${basename(byLoader ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
   const run = newRun(process.pid);
   const begun = performance.now();
   // Before the program starts: a signal must find the handlers from its first moment on.
   const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
-  const child = spawn(path, args, {
+  // By the path that was given: a script is told it.
+  const started = program.includes("/") && options.cwd === undefined ? program : path;
+  const child = spawn(started, args, {
     stdio: options.stdio ?? "inherit",
-    cwd,
-    env: environment(options, library, out, run),
+    cwd: options.cwd,
+    env: environment(options, library, sharedPath(out), run),
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
+  // Told to follow nothing, the library is not to be found in what is started.
+  const watch = new Watch(library);
+  if (child.pid !== undefined && options.follow !== "none") watch.start(child.pid);
   const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
     child.on("error", fail);
     child.on("exit", (...end) => done(end));
-  }).finally(stopPassing).finally(settle);
+  }).finally(() => watch.stop()).finally(stopPassing).finally(settle);
   const seconds = (performance.now() - begun) / 1000;
 
   const signal = signalName ? osConstants.signals[signalName] : 0;
   const exitCode = signal ? 128 + signal : code ?? 1;
-  const found = findRecordings(out, run, child.pid ?? 0, { code: signal ? 0 : exitCode, signal, seconds });
-  return { ...found, exitCode, signal, seconds, notes };
+  const { chosen, ...found } = findRecordings(out, run, child.pid ?? 0, {
+    code: signal ? 0 : exitCode,
+    signal,
+    seconds,
+  });
+  return {
+    ...found,
+    exitCode,
+    signal,
+    seconds,
+    notes: [...notes, ...chosen ? missedBy(chosen, watch, new Set([library, ...files])) : []],
+    escaped: watch.escaped,
+  };
 }

@@ -2,12 +2,18 @@
  * What can be seen of a program, told before it starts: whether it can be preloaded at all, and
  * whether it brings an allocator of its own.
  */
-import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
+import { basename, resolve } from "node:path";
 import process from "node:process";
+import { realPath, workingFolder } from "../file/paths.ts";
 import { findInPath } from "../native/build.ts";
+import { hasCapabilities } from "../native/capabilities.ts";
+import { isLoader } from "../profile/launchers.ts";
 import { readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
+import { loadedLibraries } from "./libraries.ts";
+import { linkedAllocator } from "./linked.ts";
+import { readLoaderCall } from "./loader.ts";
 
 /**
  * A program that cannot be run or recorded. `status` is the exit status a shell would give, or 2.
@@ -44,6 +50,10 @@ export interface Program {
   readonly path: string;
   /** The interpreter of a script, as far as it is known. */
   readonly interpreter: string | undefined;
+  /** What the file starts in its place, when it is the dynamic linker. */
+  readonly started: string | undefined;
+  /** Its file and the libraries that it is loaded with, as far as they were looked at. */
+  readonly files: readonly string[];
   /** What will be missing from the recording, a line each. */
   readonly notes: readonly string[];
 }
@@ -64,7 +74,8 @@ function locate(command: string, path: string | undefined, cwd: string): string 
     if (!found) throw new ProgramError(`Cannot run "${command}": it is not on the PATH`, 127);
     return found;
   }
-  const file = command.startsWith("/") ? command : join(cwd, command);
+  // Not put right: a part of it that is not there is none for the kernel either.
+  const file = command.startsWith("/") ? command : `${cwd}/${command}`;
   let stat;
   try {
     stat = statSync(file);
@@ -92,28 +103,15 @@ function shebang(file: string): string | undefined {
   }
 }
 
-const FAMILIES: readonly [family: string, symbol: RegExp][] = [
-  ["jemalloc", /^(je_|_rjem_)?(je_malloc|mallocx|_rjem_malloc|je_mallocx|malloc_stats_print)$/],
-  ["mimalloc", /^mi_(malloc|heap_malloc|free)$/],
-  ["tcmalloc", /^(tc_malloc|tc_free|TCMallocInternalMalloc|MallocExtension_.*)$/],
-];
-
-/** The allocator that a program has linked in, judged by its symbols. */
-function ownAllocator(file: string, elf: Elf): string | undefined {
-  if (/^bunx?(-.*)?$/.test(basename(file))) return "mimalloc";
-  const names = elf.symbols().map((s) => s.name);
-  for (const [family, symbol] of FAMILIES) {
-    if (names.some((name) => symbol.test(name))) return family;
-  }
-  return names.includes("malloc") && names.includes("free") ? "an allocator" : undefined;
-}
-
 function refuse(command: string, why: string): never {
   throw new ProgramError(`Cannot record "${command}": ${why}`, 2);
 }
 
-function inspectElf(command: string, file: string, elf: Elf): string[] {
-  const isGo = elf.sections.includes(".gopclntab") || elf.sections.includes(".go.buildinfo");
+const MUSL = "it runs on musl, which heaptap does not support yet; try a build for glibc";
+
+/** Refuses a file that no library can be preloaded into. */
+function checkElf(command: string, elf: Elf): void {
+  const isGo = isGoProgram(elf);
   if (elf.machine !== X86_64 || elf.bits !== 64) {
     const machine = elf.machine === X86_64 ? "x32" : MACHINES[elf.machine] ?? `ELF machine ${elf.machine}`;
     refuse(command, `it is built for ${machine}, and heaptap preloads into x86-64 programs; run it on its own machine`);
@@ -129,35 +127,155 @@ function inspectElf(command: string, file: string, elf: Elf): string[] {
     );
   }
   if (elf.interpreter.includes("ld-musl")) {
-    refuse(command, "it runs on musl, which heaptap does not support yet; try a build for glibc");
+    refuse(command, MUSL);
   }
+}
+
+function isGoProgram({ sections }: Elf): boolean {
+  return sections.includes(".gopclntab") || sections.includes(".go.buildinfo");
+}
+
+/** Refuses a file that the kernel gives more rights than who starts it has: the dynamic linker then preloads nothing. */
+function checkRights(command: string, file: string): void {
   const stat = statSync(file);
   const changesUser = (stat.mode & 0o4000) !== 0 && stat.uid !== process.getuid?.();
   const changesGroup = (stat.mode & 0o2000) !== 0 && stat.gid !== process.getgid?.();
-  if (changesUser || changesGroup) {
-    refuse(
-      command,
-      `it is ${
-        changesUser ? "setuid" : "setgid"
-      }, so the dynamic linker ignores preloaded libraries; run a copy without that bit, or as its owner`,
-    );
-  }
-  if (isGo) return [`"${command}" is a Go program: only what its C code allocates is seen, not Go's own heap`];
-  const own = ownAllocator(file, elf);
-  return own
-    ? [`"${command}" has ${own} linked in: only what its shared libraries allocate through malloc is seen`]
+  const [what, remedy] = changesUser || changesGroup
+    ? [`is ${changesUser ? "setuid" : "setgid"}`, "run a copy without that bit, or as its owner"]
+    : hasCapabilities(file)
+    ? ["has file capabilities (setcap)", "run a copy, which has none, or as root"]
     : [];
+  if (what) refuse(command, `it ${what}, so the dynamic linker ignores preloaded libraries; ${remedy}`);
+}
+
+/** Why a program that runs cannot have the library in it; undefined when it can, or nothing can be told. */
+export function whyNotRecordable(file: string): string | undefined {
+  try {
+    const elf = readElf(file);
+    if (!elf || isLoader(file)) return undefined;
+    checkElf(file, elf);
+    checkRights(file, file);
+    return undefined;
+  } catch (error) {
+    return error instanceof ProgramError ? error.message.replace(/^Cannot record ".*?": /s, "") : undefined;
+  }
+}
+
+function programNote(command: string, family: string): string {
+  return `"${command}" has ${family} linked in: only what its shared libraries allocate through malloc is seen`;
+}
+
+function libraryNote(path: string, command: string, family: string): string {
+  return `"${
+    basename(path)
+  }", which "${command}" loads, has ${family} linked in: what it allocates by that is not seen`;
+}
+
+/** What will be missing of a program and of the libraries that it is loaded with. */
+function missing(
+  command: string,
+  file: string,
+  elf: Elf,
+  searched: readonly string[],
+): Pick<Program, "notes" | "files"> {
+  if (isGoProgram(elf)) {
+    return {
+      notes: [`"${command}" is a Go program: only what its C code allocates is seen, not Go's own heap`],
+      files: [file],
+    };
+  }
+  const own = linkedAllocator(elf).family;
+  const libraries = loadedLibraries(file, elf, searched);
+  const notes = own ? [programNote(command, own)] : [];
+  for (const { path, elf: library } of libraries) {
+    const { family, provides } = linkedAllocator(library);
+    if (family && !provides) notes.push(libraryNote(path, command, family));
+  }
+  return { notes, files: [realPath(file), ...libraries.map(({ path }) => path)] };
+}
+
+/** What was missing of a program that ran, by the files that it had loaded then: what it started by another, addons. */
+export function missed(command: string, executable: string, loaded: Iterable<string>): string[] {
+  const notes: string[] = [];
+  for (const path of new Set(loaded)) {
+    let elf: Elf | undefined;
+    try {
+      elf = readElf(path);
+    } catch {
+      continue; // it is gone, or never was a file
+    }
+    if (!elf || isGoProgram(elf)) continue;
+    const { family, provides } = linkedAllocator(elf);
+    if (!family) continue;
+    if (path === executable) notes.push(programNote(command, family));
+    else if (!provides) notes.push(libraryNote(path, command, family));
+  }
+  return notes;
+}
+
+/** What the dynamic linker starts, when a file is that; undefined when it is a program. */
+function startedByLoader(
+  command: string,
+  file: string,
+  elf: Elf,
+  args: readonly string[],
+  cwd: string,
+): { readonly path: string; readonly folders: readonly string[] } | undefined {
+  if (elf.interpreter || !elf.dynamic || !isLoader(realPath(file))) return undefined;
+  if (basename(realPath(file)).includes("musl")) refuse(command, MUSL);
+  const { program, tells, folders } = readLoaderCall(args);
+  if (tells) refuse(command, `with ${tells} it starts no program: there is nothing to record`);
+  if (program === undefined) refuse(command, "it is the dynamic linker: name the program behind it");
+  // Without a slash it looks in the folders of libraries.
+  const places = program.includes("/") ? [""] : [...folders, "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+  const path = places.map((folder) => resolve(cwd, folder, program)).find((path) =>
+    statSync(path, ONLY_LOOK)?.isFile()
+  );
+  if (!path) throw new ProgramError(`Cannot run "${program}": there is no such file`, 127);
+  return { path, folders };
+}
+
+const ONLY_LOOK = { throwIfNoEntry: false } as const;
+
+function inspectElf(
+  command: string,
+  file: string,
+  elf: Elf,
+  { args, cwd, searched }: Surroundings,
+): Pick<Program, "started" | "notes" | "files"> {
+  const started = startedByLoader(command, file, elf, args, cwd);
+  if (!started) {
+    checkElf(command, elf);
+    checkRights(command, file);
+    return { started: undefined, ...missing(command, file, elf, searched) };
+  }
+  const { path, folders } = started;
+  const inside = readElf(path);
+  if (!inside) refuse(path, "it is no ELF program, and the dynamic linker starts no other");
+  // The kernel gives rights to what it starts itself, which is the dynamic linker.
+  checkElf(path, inside);
+  return { started: path, ...missing(basename(path), path, inside, [...folders, ...searched]) };
+}
+
+/** What decides what a program becomes. */
+interface Surroundings {
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** Folders of LD_LIBRARY_PATH. */
+  readonly searched: readonly string[];
 }
 
 /**
  * Finds a program and looks at it.
  *
+ * @param args Its arguments: of the dynamic linker they name the program.
  * @throws {ProgramError} when it is not there, cannot be executed, or cannot be recorded.
  */
 export function inspectProgram(
   command: string,
   env: NodeJS.ProcessEnv = process.env,
-  cwd: string = process.cwd(),
+  cwd: string = workingFolder(),
+  args: readonly string[] = [],
 ): Program {
   let path = locate(command, env.PATH, cwd);
   const first = path;
@@ -168,18 +286,25 @@ export function inspectProgram(
     try {
       elf = readElf(path);
       if (elf) {
-        const notes = inspectElf(interpreter ?? command, path, elf);
-        if (/^python\d/.test(basename(realpathSync(path))) && !env.PYTHONMALLOC) {
-          notes.push(
-            `"${command}" serves small requests by an allocator of its own: set PYTHONMALLOC=malloc to see them`,
-          );
-        }
-        return { path: first, interpreter, notes };
+        const searched = (env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean).map((folder) =>
+          resolve(cwd, folder)
+        );
+        const { started, files, notes } = inspectElf(interpreter ?? command, path, elf, {
+          args: interpreter ? [] : args,
+          cwd,
+          searched,
+        });
+        const real = basename(realPath(started ?? path));
+        const python = /^python\d/.test(real) && !env.PYTHONMALLOC
+          ? [`"${command}" serves small requests by an allocator of its own: set PYTHONMALLOC=malloc to see them`]
+          : [];
+        return { path: first, interpreter, started, files, notes: [...notes, ...python] };
       }
     } catch (error) {
       if (error instanceof ProgramError) throw error;
       // It may be executable and not readable; then nothing can be told in advance.
-      return { path: first, interpreter, notes: [`"${command}" cannot be read: nothing can be said of it in advance`] };
+      const notes = [`"${command}" cannot be read: nothing can be said of it in advance`];
+      return { path: first, interpreter, started: undefined, files: [], notes };
     }
     const line = shebang(path);
     if (line === undefined) refuse(command, "it is neither an ELF program nor a script that begins with #!");

@@ -1,18 +1,14 @@
 /**
- * The tools that turn addresses into names: one interface, three implementations that keep a process
- * up and talk to it in batches, and the symbol tables for when there is none.
+ * The tools that turn addresses into names: one interface, an implementation for each way of talking to one. They keep
+ * a process up and talk to it in batches.
  */
-import { spawn } from "node:child_process";
-import type { ChildProcessByStdio } from "node:child_process";
-import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
+import { realpathSync, statSync } from "node:fs";
 import { findInPath } from "../native/build.ts";
-import { readElf, symbolAt } from "./elf.ts";
-import type { ElfSymbol } from "./elf.ts";
+import { LineTool, ToolError } from "./line_tool.ts";
 
 /** One name for an address; an address inside inlined code has several, innermost first. */
 export interface Name {
-  /** Demangled, "" when unknown. */
+  /** As the tool or the symbol table has it, demangled or not; "" when unknown. */
   readonly function: string;
   /** Source file, "" when unknown. */
   readonly file: string;
@@ -24,10 +20,13 @@ export interface Name {
 
 /** Turns addresses of one ELF file into names. */
 export interface Backend {
-  /** What does the work, for `heaptap doctor`. */
+  /** What does the work. */
   readonly name: string;
-  /** Names of each address, in order; an unknown one gives an empty list. Rejects when the tool fails. */
-  lookup(file: string, addresses: readonly number[]): Promise<Name[][]>;
+  /**
+   * Names of each address, in order; an unknown one gives an empty list. Waits so many milliseconds for an answer.
+   * Rejects when the tool fails; it can be asked about another file then.
+   */
+  lookup(file: string, addresses: readonly number[], patience: number): Promise<Name[][]>;
   /** Ends the processes. */
   close(): void;
 }
@@ -35,129 +34,114 @@ export interface Backend {
 /** Addresses that are sent before their answers are read, so that no pipe fills up. */
 const BATCH = 256;
 
-/** A tool that answers lines with lines. */
-class LineTool {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #lines: string[] = [];
-  #wake: (() => void) | undefined;
-  #ended = false;
-
-  constructor(command: string, args: readonly string[]) {
-    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "ignore"], env: { ...process.env, LD_PRELOAD: "" } });
-    // A tool that dies makes the next read fail; that is the one place where it is told.
-    this.#child.on("error", () => this.#end());
-    this.#child.stdin.on("error", () => this.#end());
-    const reader = createInterface({ input: this.#child.stdout });
-    reader.on("line", (line: string) => {
-      this.#lines.push(line);
-      this.#wake?.();
-    });
-    reader.on("close", () => this.#end());
-  }
-
-  #end(): void {
-    this.#ended = true;
-    this.#wake?.();
-  }
-
-  send(text: string): void {
-    if (!this.#ended) this.#child.stdin.write(text);
-  }
-
-  async line(): Promise<string> {
-    while (this.#lines.length === 0) {
-      if (this.#ended) throw new Error("the symboliser ended before it had answered");
-      await new Promise<void>((resolve) => this.#wake = resolve);
-      this.#wake = undefined;
-    }
-    return this.#lines.shift() as string;
-  }
-
-  close(): void {
-    this.#child.stdin.end();
-    this.#child.kill();
-  }
-}
-
 function* batches(addresses: readonly number[]): Generator<readonly number[]> {
   for (let i = 0; i < addresses.length; i += BATCH) yield addresses.slice(i, i + BATCH);
 }
 
 interface LlvmAnswer {
-  readonly Symbol?: readonly { FunctionName: string; FileName: string; Line: number }[];
+  readonly Address?: string;
+  readonly Symbol?: readonly { FunctionName?: string; FileName?: string; Line?: number }[];
+}
+
+function parseLlvm(line: string, address: number): LlvmAnswer {
+  let answer: LlvmAnswer | undefined;
+  try {
+    answer = JSON.parse(line);
+  } catch {
+    // Told below.
+  }
+  if (Number(answer?.Address) !== address || (answer?.Symbol && !Array.isArray(answer.Symbol))) {
+    throw new ToolError("what it answered makes no sense");
+  }
+  return answer as LlvmAnswer;
 }
 
 /** llvm-symbolizer: one process for all files. */
 class LlvmSymbolizer implements Backend {
   readonly name: string;
-  readonly #tool: LineTool;
+  #tool: LineTool | undefined;
 
   constructor(command: string) {
     this.name = command;
-    this.#tool = new LineTool(command, ["--output-style=JSON", "--inlines", "--demangle"]);
   }
 
-  async lookup(file: string, addresses: readonly number[]): Promise<Name[][]> {
-    // Quotes and line ends would end the name; no such file is asked for.
-    if (/["\n\r]/.test(file)) return addresses.map(() => []);
+  async lookup(file: string, addresses: readonly number[], patience: number): Promise<Name[][]> {
     const found: Name[][] = [];
-    for (const batch of batches(addresses)) {
-      this.#tool.send(batch.map((a) => `CODE "${file}" 0x${a.toString(16)}\n`).join(""));
-      for (let i = 0; i < batch.length; i++) {
-        const answer = JSON.parse(await this.#tool.line()) as LlvmAnswer;
-        const symbols = (answer.Symbol ?? []).filter((s) => s.FunctionName || s.FileName);
-        found.push(symbols.map((s, j) => ({
-          function: s.FunctionName,
-          file: s.FileName,
-          line: s.Line,
-          inlined: j < symbols.length - 1,
-        })));
+    try {
+      this.#tool ??= new LineTool(this.name, ["--output-style=JSON", "--inlines", "--demangle"]);
+      for (const batch of batches(addresses)) {
+        this.#tool.send(batch.map((a) => `CODE "${file}" 0x${a.toString(16)}\n`).join(""));
+        for (const address of batch) {
+          const { Symbol: symbols = [] } = parseLlvm(await this.#tool.line(patience), address);
+          const known = symbols.filter((s) => s.FunctionName || s.FileName);
+          found.push(known.map((s, i) => ({
+            function: s.FunctionName ?? "",
+            file: s.FileName ?? "",
+            line: Number(s.Line) || 0,
+            inlined: i < known.length - 1,
+          })));
+        }
       }
+    } catch (error) {
+      this.close();
+      throw error;
     }
     return found;
   }
 
   close(): void {
-    this.#tool.close();
+    this.#tool?.close();
+    this.#tool = undefined;
   }
 }
 
 /** addr2line of binutils or elfutils: one process a file. */
 class AddressToLine implements Backend {
   readonly name: string;
-  readonly #tools = new Map<string, LineTool>();
+  #tool: LineTool | undefined;
+  #file = "";
 
   constructor(command: string) {
     this.name = command;
   }
 
-  async lookup(file: string, addresses: readonly number[]): Promise<Name[][]> {
-    let tool = this.#tools.get(file);
-    if (!tool) this.#tools.set(file, tool = new LineTool(this.name, ["-a", "-i", "-f", "-C", "-e", file]));
+  async lookup(file: string, addresses: readonly number[], patience: number): Promise<Name[][]> {
+    if (file !== this.#file) this.close();
+    this.#file = file;
     const found: Name[][] = [];
-    for (const batch of batches(addresses)) {
-      // An answer ends where the next one's address stands; a last address of no function ends the last.
-      tool.send([...batch, 0].map((a) => `0x${a.toString(16)}\n`).join(""));
-      let line = await tool.line();
-      for (const _ of batch) {
-        const names: Name[] = [];
-        line = await tool.line();
-        while (!line.startsWith("0x")) {
-          names.push(parseAddressToLine(line, await tool.line()));
-          line = await tool.line();
+    try {
+      const tool = this.#tool ??= new LineTool(this.name, ["-a", "-i", "-f", "-C", "-e", file]);
+      for (const batch of batches(addresses)) {
+        // An answer ends where the next one's address stands; a last address of no function ends the last.
+        tool.send([...batch, 0].map((a) => `0x${a.toString(16)}\n`).join(""));
+        let line = await tool.line(patience);
+        for (const address of batch) {
+          if (!/^0x[0-9a-f]+$/.test(line) || Number(line) !== address) {
+            throw new ToolError("what it answered makes no sense");
+          }
+          const names: Name[] = [];
+          line = await tool.line(patience);
+          while (!/^0x[0-9a-f]+$/.test(line)) {
+            names.push(parseAddressToLine(line, await tool.line(patience)));
+            line = await tool.line(patience);
+          }
+          const known = names.filter((n) => n.function || n.file);
+          found.push(known.map((n, i) => ({ ...n, inlined: i < known.length - 1 })));
         }
-        const known = names.filter((n) => n.function || n.file);
-        found.push(known.map((n, i) => ({ ...n, inlined: i < known.length - 1 })));
+        // The rest of the last address' answer: one function, one place.
+        await tool.line(patience);
+        await tool.line(patience);
       }
-      // The rest of the last address' answer: one function, one place.
-      await tool.line();
-      await tool.line();
+    } catch (error) {
+      this.close();
+      throw error;
     }
     return found;
   }
 
   close(): void {
-    for (const tool of this.#tools.values()) tool.close();
+    this.#tool?.close();
+    this.#tool = undefined;
   }
 }
 
@@ -173,58 +157,45 @@ function parseAddressToLine(name: string, place: string): Name {
   };
 }
 
-/** The ELF symbol tables alone: functions, no lines, no inlining. */
-export class SymbolTables implements Backend {
-  readonly name = "the ELF symbol tables";
-  readonly #tables = new Map<string, ElfSymbol[]>();
-
-  #symbols(file: string): ElfSymbol[] {
-    let symbols = this.#tables.get(file);
-    if (symbols) return symbols;
-    try {
-      symbols = readElf(file)?.symbols() ?? [];
-    } catch {
-      symbols = []; // gone or unreadable: its frames stay addresses
-    }
-    this.#tables.set(file, symbols);
-    return symbols;
-  }
-
-  lookup(file: string, addresses: readonly number[]): Promise<Name[][]> {
-    const symbols = this.#symbols(file);
-    return Promise.resolve(addresses.map((address) => {
-      const symbol = symbolAt(symbols, address);
-      return symbol ? [{ function: symbol.name, file: "", line: 0, inlined: false }] : [];
-    }));
-  }
-
-  close(): void {}
-}
-
 /** The tools in order of preference. Any LLVM version will do; Debian numbers them. */
-const TOOLS: readonly [name: string, make: (command: string) => Backend][] = [
-  ...["llvm-symbolizer", ...Array.from({ length: 12 }, (_, i) => `llvm-symbolizer-${24 - i}`)].map((name) =>
-    [name, (command: string): Backend => new LlvmSymbolizer(command)] as [string, (command: string) => Backend]
-  ),
-  ["eu-addr2line", (command) => new AddressToLine(command)],
-  ["addr2line", (command) => new AddressToLine(command)],
+const TOOLS: readonly (readonly [kind: string, commands: readonly string[], make: (command: string) => Backend])[] = [
+  [
+    "llvm-symbolizer",
+    ["llvm-symbolizer", ...Array.from({ length: 12 }, (_, i) => `llvm-symbolizer-${24 - i}`)],
+    (command) => new LlvmSymbolizer(command),
+  ],
+  ["eu-addr2line", ["eu-addr2line"], (command) => new AddressToLine(command)],
+  ["addr2line", ["addr2line"], (command) => new AddressToLine(command)],
 ];
 
-/** Path of the symboliser that would be used; undefined when there are only symbol tables. */
-export function findSymboliser(): string | undefined {
-  for (const [name] of TOOLS) {
-    const command = findInPath(name);
-    if (command) return command;
-  }
-  return undefined;
+/** A tool that is on this machine. */
+export interface Tool {
+  /** Path of the program. */
+  readonly command: string;
+  /** What tells it from another, or from another version of it. */
+  readonly identity: string;
+  /** Gets it ready. */
+  open(): Backend;
 }
 
-/** Starts the best symboliser that is there; `wanted` names one (for tests and `--symboliser`). */
-export function openBackend(wanted?: string): Backend {
-  for (const [name, make] of TOOLS) {
-    if (wanted !== undefined && wanted !== name) continue;
-    const command = findInPath(name);
-    if (command) return make(command);
-  }
-  return new SymbolTables();
+/**
+ * The tools that are there, the best first, one of each kind. `wanted` names one, and then that one alone is meant.
+ */
+export function findTools(wanted?: string): Tool[] {
+  return TOOLS.flatMap(([kind, commands, make]): Tool[] => {
+    if (wanted !== undefined && wanted !== kind && !commands.includes(wanted)) return [];
+    const names = wanted === undefined || wanted === kind ? commands : [wanted];
+    for (const name of names) {
+      const command = findInPath(name);
+      if (!command) continue;
+      const { size, mtimeMs } = statSync(command);
+      return [{ command, identity: [realpathSync(command), size, mtimeMs].join(), open: () => make(command) }];
+    }
+    return [];
+  });
+}
+
+/** Path of the best symboliser; undefined when there are only symbol tables. */
+export function findSymboliser(): string | undefined {
+  return findTools()[0]?.command;
 }

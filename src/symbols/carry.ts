@@ -1,8 +1,10 @@
 /** Writes recordings that carry their names. */
 import { statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
+import { unpackRecording } from "../file/packed.ts";
 import { Recording } from "../profile/recording.ts";
-import { copyRecording, RecordingError } from "../file/reader.ts";
+import { copyRecording } from "../file/copy.ts";
+import { RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { keyOf } from "./carried.ts";
 import type { Carried } from "./carried.ts";
@@ -28,6 +30,7 @@ export async function carryNames(
   options: SymbolOptions = {},
   progress?: Progress,
 ): Promise<string> {
+  await unpackRecording(from);
   const profile = Recording.open(from).profile();
   const [source, old] = [statSync(from), statSync(to, { throwIfNoEntry: false })];
   if (old && old.dev === source.dev && old.ino === source.ino) {

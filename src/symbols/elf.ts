@@ -1,18 +1,37 @@
 /**
- * Reads what heaptap needs of an ELF file: what kind of program it is, its build id, its symbols.
+ * Reads what heaptap needs of an ELF file: what kind of program it is, its build id, its sections.
  * Only 64-bit little-endian files; every offset is held to the file's size.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import * as zlib from "node:zlib";
 
-/** A function symbol. */
-export interface ElfSymbol {
+/** A section of an ELF file. */
+export interface Section {
+  /** Its name. */
   readonly name: string;
+  /** ELF's number of its type. */
+  readonly type: number;
+  /** ELF's flags. */
+  readonly flags: number;
+  /** Where it is in memory, before the object is moved. */
   readonly address: number;
+  /** Where it is in the file. */
+  readonly offset: number;
+  /** Its bytes. */
   readonly size: number;
+  /** Index of the section that it refers to. */
+  readonly link: number;
+}
+
+/** Whether a section holds code. */
+export function isCode(section: Section | undefined): boolean {
+  return section !== undefined && (section.flags & 4) !== 0;
 }
 
 /** What an ELF file says of itself. */
 export interface Elf {
+  /** Its path. */
+  readonly path: string;
   /** 1 for 32-bit, 2 for 64-bit files. */
   readonly bits: 32 | 64;
   /** ELF machine number; 62 is x86-64. */
@@ -25,22 +44,30 @@ export interface Elf {
   readonly buildId: string;
   /** Names of its sections. */
   readonly sections: readonly string[];
+  /** The same with all that is said of them. */
+  readonly layout: readonly Section[];
+  /** The first segment with code: address, bytes, and offset in the file. */
+  readonly text: { readonly start: number; readonly size: number; readonly offset: number } | undefined;
   /** The file that its debug information was moved to: name, and checksum of the contents. */
   readonly debugLink: { readonly name: string; readonly crc: number } | undefined;
+  /** Contents of a section, decompressed; undefined when it has none, or they cannot be had. Reads the file again. */
+  content(section: Section | undefined): DataView | undefined;
   /** Function symbols that are defined in it, sorted by address. Reads the file again. */
   symbols(): ElfSymbol[];
 }
 
-interface Section {
+/** A function symbol. */
+export interface ElfSymbol {
   readonly name: string;
-  readonly type: number;
-  readonly offset: number;
+  readonly address: number;
   readonly size: number;
-  readonly link: number;
 }
 
-const SYMTAB = 2;
-const DYNSYM = 11;
+export const SYMTAB = 2;
+export const DYNSYM = 11;
+const NOBITS = 8;
+const SHF_COMPRESSED = 0x800;
+const PT_LOAD = 1;
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
 const PT_NOTE = 4;
@@ -74,15 +101,19 @@ class File {
   }
 }
 
-function u64(view: DataView, at: number): number {
+/** An unsigned number of eight bytes. */
+export function u64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 4294967296;
 }
 
-function zeroTerminated(view: DataView, at: number): string {
-  if (at >= view.byteLength) return "";
-  const bytes = new Uint8Array(view.buffer, view.byteOffset + at, view.byteLength - at);
-  const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+const decoder = new TextDecoder();
+
+/** The text at an offset, up to a zero byte. */
+export function zeroTerminated(view: DataView, at: number): string {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  if (at >= bytes.length) return "";
+  const end = bytes.indexOf(0, at);
+  return decoder.decode(bytes.subarray(at, end < 0 ? undefined : end));
 }
 
 function readSections(file: File, header: DataView): Section[] {
@@ -92,11 +123,13 @@ function readSections(file: File, header: DataView): Section[] {
     header.getUint16(60, true),
     header.getUint16(62, true),
   ];
-  if (size !== 64 || offset === 0) return [];
+  if (size !== 64) return [];
   const table = file.view(offset, size * count);
   const raw = Array.from({ length: Math.floor(table.byteLength / size) }, (_, i) => ({
     nameAt: table.getUint32(i * 64, true),
     type: table.getUint32(i * 64 + 4, true),
+    flags: u64(table, i * 64 + 8),
+    address: u64(table, i * 64 + 16),
     offset: u64(table, i * 64 + 24),
     size: u64(table, i * 64 + 32),
     link: table.getUint32(i * 64 + 40, true),
@@ -131,16 +164,50 @@ function readDebugLink(file: File, sections: readonly Section[]): Elf["debugLink
   return { name, crc: view.getUint32(at, true) };
 }
 
-function readSymbols(path: string, sections: readonly Section[]): ElfSymbol[] {
+/** How a section's contents are compressed: by what, and where the compressed bytes begin. */
+function compression(
+  section: Section,
+  view: DataView,
+): { readonly by: "zlib" | "zstd"; readonly at: number } | undefined {
+  if ((section.flags & SHF_COMPRESSED) !== 0 && view.byteLength >= 24) {
+    const type = view.getUint32(0, true);
+    return type === 1 ? { by: "zlib", at: 24 } : type === 2 ? { by: "zstd", at: 24 } : undefined;
+  }
+  const old = section.name.startsWith(".zdebug") && view.byteLength >= 12 && view.getUint32(0, false) === 0x5a4c4942;
+  return old ? { by: "zlib", at: 12 } : undefined;
+}
+
+/** What compresses a file's debug information; undefined when nothing does. */
+export function debugCompression(elf: Elf): "zlib" | "zstd" | undefined {
+  const section = elf.layout.find(({ name }) => /^\.z?debug_info$/.test(name));
+  if (!section || section.type === NOBITS) return undefined;
+  using file = new File(elf.path);
+  return compression(section, file.view(section.offset, Math.min(section.size, 24)))?.by;
+}
+
+function readContent(path: string, section: Section | undefined): DataView | undefined {
+  if (!section || section.type === NOBITS) return undefined;
   using file = new File(path);
+  const view = file.view(section.offset, section.size);
+  const packed = compression(section, view);
+  if (!packed) return (section.flags & SHF_COMPRESSED) === 0 ? view : undefined;
+  const unpack = packed.by === "zlib" ? zlib.inflateSync : zlib.zstdDecompressSync;
+  try {
+    const bytes = unpack(new Uint8Array(view.buffer, packed.at), { maxOutputLength: MAX_READ });
+    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  } catch {
+    return undefined; // broken, or by a way that this runtime does not know
+  }
+}
+
+function readSymbols(path: string, sections: readonly Section[]): ElfSymbol[] {
   const byAddress = new Map<number, ElfSymbol>();
   // The full table last, so that its names win over the dynamic one's.
   for (const type of [DYNSYM, SYMTAB]) {
     const table = sections.find((s) => s.type === type);
-    const strings = table && sections[table.link];
-    if (!table || !strings) continue;
-    const view = file.view(table.offset, table.size);
-    const names = file.view(strings.offset, strings.size);
+    const view = readContent(path, table);
+    const names = table && readContent(path, sections[table.link]);
+    if (!view || !names) continue;
     for (let at = 0; at + 24 <= view.byteLength; at += 24) {
       const kind = view.getUint8(at + 4) & 15;
       if ((kind !== 2 && kind !== 10) || view.getUint16(at + 6, true) === 0) continue;
@@ -159,10 +226,11 @@ export function readElf(path: string): Elf | undefined {
   if (header.byteLength < 52 || header.getUint32(0, false) !== 0x7f454c46) return undefined;
   const bits = header.getUint8(4) === 2 ? 64 : 32;
   const machine = header.getUint16(18, header.getUint8(5) === 1);
-  const sections: Section[] = [];
+  const layout: Section[] = [];
   let interpreter: string | undefined;
   let dynamic = false;
   let buildId = "";
+  let text: Elf["text"];
   let debugLink: Elf["debugLink"];
   if (bits === 64 && header.getUint8(5) === 1 && header.byteLength === 64) {
     const [offset, size, count] = [u64(header, 32), header.getUint16(54, true), header.getUint16(56, true)];
@@ -173,31 +241,31 @@ export function readElf(path: string): Elf | undefined {
       if (type === PT_INTERP) interpreter = zeroTerminated(content(), 0);
       if (type === PT_DYNAMIC) dynamic = true;
       if (type === PT_NOTE) buildId ||= buildIdIn(content());
+      if (type === PT_LOAD && (table.getUint32(at + 4, true) & 1) !== 0) {
+        text ??= { start: u64(table, at + 16), size: u64(table, at + 40), offset: u64(table, at + 8) };
+      }
     }
-    sections.push(...readSections(file, header));
-    debugLink = readDebugLink(file, sections);
+    layout.push(...readSections(file, header));
+    debugLink = readDebugLink(file, layout);
   }
   return {
+    path,
     bits,
     machine,
     interpreter,
     dynamic,
     buildId,
-    sections: sections.map((s) => s.name),
+    sections: layout.map((s) => s.name),
+    layout,
+    text,
     debugLink,
-    symbols: () => readSymbols(path, sections),
+    content: (section) => readContent(path, section),
+    symbols: () => readSymbols(path, layout),
   };
 }
 
-/** The symbol that covers an address. */
-export function symbolAt(symbols: readonly ElfSymbol[], address: number): ElfSymbol | undefined {
-  let low = 0;
-  let high = symbols.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((symbols[middle]?.address ?? Infinity) <= address) low = middle + 1;
-    else high = middle;
-  }
-  const found = symbols[low - 1];
-  return found && (found.size === 0 || address < found.address + found.size) ? found : undefined;
+/** Contents of the sections of a name, or of a type; those without any in the file are left out. */
+export function contentsOf(elf: Elf, wanted: string | number): DataView[] {
+  return elf.layout.filter(({ name, type }) => name === wanted || type === wanted)
+    .map((section) => elf.content(section)).filter((view) => view !== undefined);
 }

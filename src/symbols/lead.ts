@@ -2,7 +2,8 @@
 import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
 import { isOwn } from "./kinds.ts";
 import type { FrameKind } from "./kinds.ts";
-import type { NamedFrame } from "./symbols.ts";
+import type { CallPath } from "../profile/profile.ts";
+import type { NamedFrame, Symbols } from "./symbols.ts";
 
 /** How a thread begins, whatever it does. */
 const START = /^(_start|start_thread|(__)?clone3?|std::rt::lang_start.*|std::sys::.*__rust_begin_short_backtrace.*)$/;
@@ -26,6 +27,15 @@ export function leadIndex(stack: readonly Pick<NamedFrame, "kind">[]): number {
   return other >= 0 ? other : Math.max(0, stack.findIndex(({ kind }) => !passesOn(kind)));
 }
 
+/** The frame that a call path is known by: see {@linkcode leadIndex}. */
+export function leadFrame(path: CallPath, symbols: Symbols): NamedFrame | undefined {
+  for (const place of path.stack) {
+    for (const frame of symbols.frames(place)) if (isOwn(frame.kind)) return frame;
+  }
+  const stack = symbols.stack(path);
+  return stack[leadIndex(stack)];
+}
+
 /** A stack as a row tells it. */
 export interface Lead {
   /** The frame that the row is about; undefined when the stack is empty. */
@@ -40,17 +50,28 @@ export interface Lead {
 export function leadOf(stack: readonly NamedFrame[]): Lead {
   const at = leadIndex(stack);
   const lead = stack[at];
-  // An interpreter's own functions stand below every script's: what matters is the library that the script called.
-  const via = stack.slice(0, at).findLast(({ kind, function: name }) =>
-    !passesOn(kind) && kind !== "runtime" && name !== ""
-  );
-  const outer = cleanStack(
-    stack.slice(at),
-    () => false,
-    (frame) => frame.function || `${frame.module}+${frame.address}`,
-  );
-  const callers = outer.slice(1);
-  return { lead, via, callers: lead && isOwn(lead.kind) ? callers.filter(({ kind }) => isOwn(kind)) : callers };
+  let via: NamedFrame | undefined;
+  for (let i = at - 1; i >= 0 && !via; i--) {
+    const frame = stack[i] as NamedFrame;
+    // An interpreter's own functions stand below every script's: what matters is the library that the script called.
+    if (!passesOn(frame.kind) && frame.kind !== "runtime" && frame.function !== "") via = frame;
+  }
+  const ownOnly = lead && isOwn(lead.kind);
+  const callers: NamedFrame[] = [];
+  let before = lead;
+  for (let i = at + 1; i < stack.length; i++) {
+    const frame = stack[i] as NamedFrame;
+    if (ownOnly ? !isOwn(frame.kind) : isOuterEnd(frame)) continue;
+    // A recursion once.
+    if (frame.function !== before?.function || frame.function === "") callers.push(frame);
+    before = frame;
+  }
+  return { lead, via, callers };
+}
+
+/** What starts a program or a thread. */
+function isOuterEnd({ function: name, kind }: NamedFrame): boolean {
+  return kind === "standard" && (START.test(name) || ABOVE_MAIN.test(name));
 }
 
 /**

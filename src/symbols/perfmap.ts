@@ -3,7 +3,6 @@
  * and JVM agents write them to /tmp/perf-PID.map. A line is `start size name`, numbers hexadecimal.
  */
 import { readFileSync, statSync } from "node:fs";
-import { symbolAt } from "./elf.ts";
 import type { ElfSymbol } from "./elf.ts";
 import type { Name } from "./backend.ts";
 
@@ -57,4 +56,17 @@ export function findPerfMap(pid: number, startTime: number, folder = "/tmp"): Pe
   } catch {
     return undefined;
   }
+}
+
+/** The last entry at or before an address, when the address is in it. */
+function symbolAt(symbols: readonly ElfSymbol[], address: number): ElfSymbol | undefined {
+  let low = 0;
+  let high = symbols.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((symbols[middle]?.address ?? Infinity) <= address) low = middle + 1;
+    else high = middle;
+  }
+  const found = symbols[low - 1];
+  return found && address < found.address + found.size ? found : undefined;
 }

@@ -90,6 +90,19 @@ export interface SetAside {
 /** Nothing. */
 export const NOTHING_ASIDE: SetAside = { paths: new Set(), bytes: 0, blocks: 0, whose: "" };
 
+const judged = new WeakMap<object, string | null>();
+
+/** Whose a function keeps what it allocates; undefined when it is not known to. */
+function knownLeak(frame: Pick<NamedFrame, "function" | "module">): string | undefined {
+  let whose = judged.get(frame);
+  if (whose === undefined) {
+    const file = basename(frame.module);
+    const known = KNOWN_LEAKS.find((leak) => leak.function.test(frame.function) && (leak.module?.test(file) ?? true));
+    judged.set(frame, whose = known?.whose ?? null);
+  }
+  return whose ?? undefined;
+}
+
 /**
  * Whose a stack's block is, where a library keeps it on its own account: a function of {@linkcode KNOWN_LEAKS} stands nearer to
  * the allocator than any code of the user's, or there is nothing but the standard libraries on a whole stack.
@@ -105,9 +118,8 @@ export function keeper(
   }
   for (const frame of stack) {
     if (isOwn(frame.kind)) return undefined;
-    const file = basename(frame.module);
-    const known = KNOWN_LEAKS.find((leak) => leak.function.test(frame.function) && (leak.module?.test(file) ?? true));
-    if (known) return known.whose;
+    const known = knownLeak(frame);
+    if (known !== undefined) return known;
   }
   return undefined;
 }
@@ -130,7 +142,10 @@ export function knownLeaks(profile: Profile, symbols: Symbols): SetAside {
   const paths = new Set<CallPath>();
   const whose = new Map<string, number>();
   let [bytes, blocks] = [0, 0];
-  const isScripted = profile.callPaths.some((path) => symbols.stack(path).some(({ kind }) => kind === "script"));
+  // Code that was compiled at run time is in no module.
+  const isScripted = profile.callPaths.some(({ stack }) =>
+    stack.some((place) => place.module < 0 && symbols.frames(place).some(({ kind }) => kind === "script"))
+  );
   const runtime = basename(profile.process.executable);
   for (const path of profile.callPaths) {
     if (path.liveCount <= 0) continue;

@@ -2,35 +2,49 @@
  * Names for the frames of a profile. They are looked up when a report wants them, only for the frames
  * that it shows, and kept by build id in the user's cache folder, so that the next report is quick.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { statSync } from "node:fs";
 import process from "node:process";
-import { cacheFolder, missingPermission } from "../native/build.ts";
+import { missingPermission } from "../native/build.ts";
+import { bytes, share } from "../profile/format.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
-import { writeWhole } from "../file/whole_file.ts";
-import { openBackend, SymbolTables } from "./backend.ts";
-import type { Backend, Name } from "./backend.ts";
+import { VIEWS } from "../profile/views.ts";
+import type { ViewName } from "../profile/views.ts";
+import { findTools } from "./backend.ts";
+import type { Name, Tool } from "./backend.ts";
 import { carriedNames } from "./carried.ts";
+import { lacking } from "./coverage.ts";
+import type { Coverage } from "./coverage.ts";
+import { DebugFiles } from "./debug_files.ts";
+import type { NameSource, NoSource } from "./debug_files.ts";
+import { Debuginfod, debuginfodUrls } from "./debuginfod.ts";
+import { debugCompression } from "./elf.ts";
 import { readyToDemangle } from "./demangler.ts";
-import { findNames } from "./debug_files.ts";
-import type { NameSource } from "./debug_files.ts";
 import { Kinds } from "./kinds.ts";
 import type { FrameKind, KindOptions } from "./kinds.ts";
 import { readableName } from "./names.ts";
+import { Lookup } from "./lookup.ts";
+import { NameCache } from "./name_cache.ts";
 import { findPerfMap } from "./perfmap.ts";
+import { PrivateFolder } from "./private_folder.ts";
+import { debugPackages, remedy, whyNameless } from "./remedies.ts";
+import type { Means, ModuleState } from "./remedies.ts";
+import { interpreterRemedy, jitRemedy } from "./runtimes.ts";
+import { splitDebug } from "./split_debug.ts";
 
-/** Called as look-ups go on: addresses done and wanted. */
-export type Progress = (done: number, total: number) => void;
+/** Called as look-ups go on: addresses done and wanted, and what takes long where that is something else. */
+export type Progress = (done: number, total: number, doing?: string) => void;
 
 /** Options of {@linkcode Symbols}. */
 export interface SymbolOptions extends KindOptions {
-  /** Name of the tool to use in place of the best that is there. */
+  /** Name of the one tool to use; when left out the best that is there, and others where it does not know. */
   readonly symboliser?: string | undefined;
   /** Folders to search for debug files, by build id and by name, before the system's `/usr/lib/debug`. */
   readonly debugFolders?: readonly string[] | undefined;
   /** Whether to read and write the name cache; true when left out. */
-  readonly cache?: boolean;
+  readonly cache?: boolean | undefined;
+  /** Whether to ask the servers of `DEBUGINFOD_URLS` for debug files; true when left out, but for a script's own process. */
+  readonly debuginfod?: boolean | undefined;
   /** Runs the parts of the work that do not wait; to measure them, or to leave them out of a measurement. */
   readonly within?: (<T>(part: () => T) => T) | undefined;
 }
@@ -50,13 +64,20 @@ export interface NamedFrame extends Name {
 /** What is said of a place that no name is known of. */
 const NAMELESS: Name = { function: "", file: "", line: 0, inlined: false };
 
-/** Names by hexadecimal address, for one build id. */
-type CacheFile = Record<string, readonly (readonly [string, string, number])[]>;
-
 /** Addresses that go to the symboliser between two progress calls. */
 const CHUNK = 1024;
-/** A cache file is started anew when it holds more. */
-const CACHE_LIMIT = 200_000;
+/** Debug files that are fetched at a time. */
+const FETCHES = 4;
+/** Shares of a report below which nobody looks for what is missing: names, lines. */
+const [FEW_NAMES, FEW_LINES] = [0.005, 0.05];
+/** Modules that a report has a line for, those without names and those without lines. */
+const MOST_REMARKS = 3;
+
+/** What was found out about a module. */
+interface Found {
+  readonly state: ModuleState;
+  readonly source: NameSource | undefined;
+}
 
 /**
  * Looks names up and keeps them.
@@ -80,17 +101,40 @@ export class Symbols {
   readonly #named = new Map<Frame, readonly NamedFrame[]>();
   readonly #options: SymbolOptions;
   readonly #kinds: Kinds;
-  #backend: Backend | undefined;
+  readonly #private = new PrivateFolder();
+  readonly #files: DebugFiles;
+  readonly #found = new Map<number, Found>();
+  readonly #packages = new Map<string, string>();
+  /** Modules with frames that no name was found of, -1 for code of none. */
+  readonly #nameless = new Set<number>();
+  #lookup: Lookup | undefined;
+  #servers: Debuginfod | undefined;
+  #trouble = "";
   #perfMap: ReturnType<typeof findPerfMap> | null = null;
   #carried: ReturnType<typeof carriedNames> | null = null;
-  /** What went wrong, in words for the user; "" when nothing did. */
-  problem = "";
 
   /** Names for the frames of `profile`; nothing is looked up yet. */
   constructor(profile: Profile, options: SymbolOptions = {}) {
     this.#profile = profile;
     this.#options = options;
     this.#kinds = new Kinds(profile, options);
+    const { executable, startTime } = profile.process;
+    // In this very process a file may have been made, and loaded, after the recording began.
+    const since = profile.path ? startTime : undefined;
+    this.#files = new DebugFiles({ executable, since }, options.debugFolders ?? [], this.#private);
+  }
+
+  /** What went wrong, in words for the user; "" when nothing did. */
+  get problem(): string {
+    return this.#problems()[0] ?? "";
+  }
+
+  #problems(): string[] {
+    const modules = [...this.#found].filter(([module]) => this.#nameless.has(module))
+      .map(([, { state }]) => whyNameless(state));
+    const jit = this.#nameless.has(-1) ? jitRemedy(this.#profile) : "";
+    return [this.#trouble, ...this.#lookup?.problems ?? [], ...this.#servers?.problems ?? [], ...modules, jit]
+      .filter((problem) => problem !== "");
   }
 
   /** Looks up every frame of these call paths that is not known yet. */
@@ -114,12 +158,21 @@ export class Symbols {
     }
     let done = 0;
     if (total > 0) await readyToDemangle();
+    await this.#fetch(wanted.keys(), (doing) => progress?.(done, total, doing));
     for (const [module, frames] of wanted) {
       const step = (count: number) => progress?.(done += count, total);
-      const known = this.#profile.modules[module];
-      if (known) await this.#resolveModule(known, [...frames], step);
+      if (this.#profile.modules[module]) await this.#resolveModule(module, [...frames], step);
       else this.#within(() => this.#resolveJit([...frames], step));
     }
+  }
+
+  #within<T>(part: () => T): T {
+    return this.#options.within ? this.#options.within(part) : part();
+  }
+
+  #put(frame: Frame, names: readonly Name[]): void {
+    this.#names.set(frame, names);
+    if (names.length === 0) this.#nameless.add(frame.module);
   }
 
   #resolveJit(frames: readonly Frame[], step: (count: number) => void): void {
@@ -127,85 +180,170 @@ export class Symbols {
     // This process may have run, and written its map, long before it was recorded.
     const since = this.#profile.path ? startTime : Date.now() - process.uptime() * 1000;
     if (this.#perfMap === null) this.#perfMap = findPerfMap(pid, since);
-    for (const frame of frames) this.#names.set(frame, this.#perfMap?.lookup(frame.address - 1) ?? []);
-    if (!this.#perfMap && /\/deno$/.test(this.#profile.process.executable)) {
-      this.problem ||=
-        "JavaScript functions are shown as addresses: start Deno with --v8-flags=--perf-basic-prof,--interpreted-frames-native-stack to see their names";
-    }
+    for (const frame of frames) this.#put(frame, this.#perfMap?.lookup(frame.address - 1) ?? []);
     step(frames.length);
   }
 
-  async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
-    const { source, problem } = this.#within(() => this.#nameSource(module));
-    // A file that is found later may know more of the same build: what each kind said is kept apart.
-    const kinds = source ? [source.has] : ["exports", "symtab", "debug"];
-    const files = this.#options.cache === false || !module.buildId
-      ? []
-      : kinds.map((kind) => namesFile(`${module.buildId}.${kind}`));
-    const cache: CacheFile = this.#within(() => Object.assign({}, ...files.map(readCache)));
-    const missing = this.#within(() => frames.filter((frame) => !this.#take(frame, cache)));
+  /** Finds out where the names of modules are, and fetches debug files of those that have none here. */
+  async #fetch(modules: Iterable<number>, tell: (doing: string) => void): Promise<void> {
+    const lacking = [...modules].filter((module) => {
+      const { source, state } = this.#locate(module) ?? {};
+      return state?.buildId && source?.has !== "debug" && state.has !== "no file";
+    });
+    if (lacking.length === 0 || this.#debuginfod !== "asked") return;
+    const servers = this.#servers ??= new Debuginfod();
+    let next = 0;
+    const fetchAll = async () => {
+      for (let module; (module = lacking[next++]) !== undefined;) {
+        const of = this.#profile.modules[module] as Module;
+        const name = shortPath(of.path, false);
+        tell(`asking for debug information of ${name}`);
+        const path = await servers.find(
+          of.buildId,
+          (got) => tell(`fetching debug information of ${name}: ${bytes(got)}`),
+        );
+        const source = path && this.#files.fetched(of, path, this.#found.get(module)?.source?.own);
+        if (source) this.#found.set(module, { source, state: stateOf(of, source) });
+      }
+    };
+    await Promise.all(Array.from({ length: FETCHES }, fetchAll));
+  }
+
+  get #debuginfod(): Means["debuginfod"] {
+    const isWanted = this.#options.debuginfod ?? this.#profile.path !== "";
+    return !isWanted ? "refused" : debuginfodUrls().length > 0 ? "asked" : "unset";
+  }
+
+  /** The file that knows a module's names, or why there is none. */
+  #locate(module: number): Found | undefined {
+    const of = this.#profile.modules[module];
+    let found = this.#found.get(module);
+    if (found || !of) return found;
+    const source = this.#within(() => this.#files.find(of));
+    const state = stateOf(of, source);
+    this.#found.set(module, found = { state, source: isSource(source) ? source : undefined });
+    return found;
+  }
+
+  async #resolveModule(module: number, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
+    const { source, state } = this.#locate(module) as Found;
+    const lookup = this.#open();
+    const cache = this.#within(() => this.#cacheOf(state, source, lookup));
+    const missing = this.#within(() =>
+      frames.filter((frame) => {
+        const names = cache?.get(frame.address);
+        if (names) this.#put(frame, names);
+        return !names;
+      })
+    );
     step(frames.length - missing.length);
-    if (missing.length === 0) return;
-    this.problem ||= problem;
+    if (source && missing.length > 0) this.#within(() => lookup.table(source));
     for (let i = 0; i < missing.length; i += CHUNK) {
       const chunk = missing.slice(i, i + CHUNK);
-      const names = source ? await this.#ask(source.path, chunk.map((f) => f.address - 1)) : [];
+      const names = source ? await lookup.names(source, chunk.map((f) => f.address - 1)) : [];
       chunk.forEach((frame, j) => {
         const found = names[j] ?? [];
-        this.#names.set(frame, found);
-        if (source) cache[frame.address.toString(16)] = found.map((n) => [n.function, n.file, n.line] as const);
+        this.#put(frame, found);
+        cache?.set(frame.address, found);
       });
       step(chunk.length);
     }
-    // Names from the symbol tables alone are quick, and a symboliser installed later knows more.
-    if (source && !(this.#backend instanceof SymbolTables)) this.#within(() => writeCache(files[0] ?? "", cache));
+    // What is known while a tool fails, or while pieces are missing, may be less than what there is to know.
+    if (cache && source && missing.length > 0 && !lookup.failedAt(source)) this.#within(() => cache.write());
   }
 
-  #within<T>(part: () => T): T {
-    return this.#options.within ? this.#options.within(part) : part();
-  }
-
-  /** Takes a frame's names from a cache; false when it does not have them. */
-  #take(frame: Frame, cache: CacheFile): boolean {
-    const names = cache[frame.address.toString(16)];
-    if (!names) return false;
-    this.#names.set(
-      frame,
-      names.map(([fn, file, line], i) => ({ function: fn, file, line, inlined: i < names.length - 1 })),
-    );
-    return true;
-  }
-
-  /** The file that knows the module's names; when there is none of that build, why, in words for the user. */
-  #nameSource(module: Module): { readonly source: NameSource | undefined; readonly problem: string } {
-    const addresses = "its functions are shown as addresses";
+  /** The tools, started when they are asked. */
+  #open(): Lookup {
+    if (this.#lookup) return this.#lookup;
+    let tools: Tool[] = [];
     try {
-      const source = findNames(module, this.#options.debugFolders ?? []);
-      return { source, problem: source ? "" : `"${module.path}" has changed since the recording: ${addresses}` };
+      tools = findTools(this.#options.symboliser);
     } catch (error) {
-      const missing = missingPermission(error);
-      const problem = missing
-        ? `Functions of "${module.path}" are shown as addresses: ${missing}`
-        : module.path.startsWith("/")
-        ? `"${module.path}" is not on this machine: ${addresses}`
-        : ""; // the kernel's own, which is no file
-      return { source: undefined, problem };
+      this.#trouble = `Names come from symbol tables, without lines: ${
+        missingPermission(error) ?? (error as Error).message
+      }`;
     }
+    return this.#lookup = new Lookup(tools);
   }
 
-  async #ask(file: string, addresses: readonly number[]): Promise<Name[][]> {
-    try {
-      this.#backend ??= openBackend(this.#options.symboliser);
-      return await this.#backend.lookup(file, addresses);
-    } catch (error) {
-      const why = missingPermission(error) ?? (error as Error).message;
-      this.problem ||= `${
-        this.#backend?.name ?? "The symboliser"
-      } failed (${why}): names come from symbol tables, without lines`;
-      this.#backend?.close();
-      this.#backend = new SymbolTables();
-      return await this.#backend.lookup(file, addresses);
+  #cacheOf(state: ModuleState, source: NameSource | undefined, lookup: Lookup): NameCache | undefined {
+    if (this.#options.cache === false || (!source && !state.buildId)) return undefined;
+    if (source?.has === "debug" && splitDebug(source.elf) === "pieces") return undefined;
+    return new NameCache({
+      module: state.buildId || state.path,
+      source: source && identityOf(source),
+      tools: lookup.identity,
+      orOthers: this.#options.symboliser === undefined,
+    });
+  }
+
+  /**
+   * How much of these call paths, whose names must have been resolved, has no names or no lines, by module, and what to
+   * do about it: what lacks most comes first. Shares are of the figure of `view`.
+   *
+   * @example
+   * ```ts
+   * import { Recording, Symbols } from "./mod.ts";
+   *
+   * const profile = Recording.open("sort.heaptap").profile();
+   * using symbols = new Symbols(profile);
+   * await symbols.resolve(profile.callPaths);
+   * for (const { module, withoutNames, remedy } of symbols.coverage(profile.callPaths)) {
+   *   console.log(module, withoutNames, remedy); // /usr/lib/libfoo.so.1 0.12 install libfoo1-dbgsym
+   * }
+   * ```
+   */
+  coverage(paths: Iterable<CallPath>, view: ViewName = "allocated"): Coverage[] {
+    const shares = lacking(paths, (path) => this.#known(path), VIEWS[view].of);
+    const notable = [...shares].filter(([, s]) => s.withoutNames >= FEW_NAMES || s.withoutLines >= FEW_LINES);
+    const states = new Map([...this.#found.values()].map(({ state }) => [state.path, state]));
+    const unknown = notable.map(([module]) => states.get(module)).filter((state) =>
+      (state?.has === "symtab" || state?.has === "exports") && !this.#packages.has(state.path)
+    ).map((state) => state?.path ?? "");
+    for (const [path, how] of this.#within(() => debugPackages(unknown))) this.#packages.set(path, how);
+    const means = { tools: this.#lookup?.commands ?? [], debuginfod: this.#debuginfod };
+    return notable.map(([module, { withoutNames, withoutLines }]) => {
+      const state = states.get(module);
+      const how = module === "" ? jitRemedy(this.#profile) : state ? remedy(state, means, this.#packages) : "";
+      return { module, withoutNames, withoutLines, remedy: how };
+    }).sort((a, b) => b.withoutNames - a.withoutNames || b.withoutLines - a.withoutLines);
+  }
+
+  /** A stack whose frames have all been looked up. */
+  #known(path: CallPath): NamedFrame[] | undefined {
+    return path.stack.every((frame) => this.#names.has(frame)) ? this.stack(path) : undefined;
+  }
+
+  /** What a report of these call paths says about names, a line each: what went wrong, what is missing, what to do. */
+  remarks(paths: Iterable<CallPath>, view: ViewName = "allocated"): string[] {
+    const shown = [...paths];
+    const coverage = this.coverage(shown, view);
+    const nameless = coverage.filter((c) => c.withoutNames >= FEW_NAMES && c.module !== "" && c.remedy !== "");
+    const lineless = coverage.filter((c) => c.withoutNames < FEW_NAMES && c.remedy !== "");
+    // Of those whose file is not there the problem says it all.
+    const told = new Set([...this.#found.values()].filter(({ source }) => !source).map(({ state }) => state.path));
+    const lines = [
+      ...nameless.filter(({ module }) => !told.has(module)).slice(0, MOST_REMARKS).map((c) =>
+        `${shortPath(c.module, false)} has no names of functions, in ${
+          share(c.withoutNames, 1)
+        } of what is shown: ${c.remedy}`
+      ),
+      ...lineless.filter(({ module }) => !told.has(module)).slice(0, MOST_REMARKS).map((c) =>
+        `${shortPath(c.module, false)} has no files and lines, in ${
+          share(c.withoutLines, 1)
+        } of what is shown: ${c.remedy}`
+      ),
+    ];
+    const functions = new Set<string>();
+    let scripts = false;
+    for (const path of shown) {
+      for (const { function: name, kind, file } of this.#known(path) ?? []) {
+        if (/^(Builtins_|_?PyEval_)/.test(name)) functions.add(name);
+        scripts ||= kind === "script" && name !== "" || /\.pyx?$/.test(file);
+      }
     }
+    const interpreter = this.#nameless.has(-1) ? "" : interpreterRemedy(this.#profile, functions, scripts);
+    return [...new Set([...this.#problems(), ...lines, interpreter])].filter((line) => line !== "");
   }
 
   /** The named frames of a call path, innermost first, inlined ones included. */
@@ -237,10 +375,10 @@ export class Symbols {
     return this.#names.get(frame) ?? [];
   }
 
-  /** Ends the symboliser's process. */
+  /** Ends the symbolisers' processes. */
   [Symbol.dispose](): void {
-    this.#backend?.close();
-    this.#backend = undefined;
+    this.#lookup?.close();
+    this.#private[Symbol.dispose]();
   }
 }
 
@@ -253,33 +391,23 @@ function lambdaIn(outer: readonly Name[]): string | undefined {
   return undefined;
 }
 
-/** The file of cached names for a build id; "" when it cannot even be told where that is. */
-function namesFile(buildId: string): string {
-  try {
-    return join(cacheFolder(), "names", `${buildId}.json`);
-  } catch {
-    return ""; // Deno without --allow-env
-  }
+function isSource(found: NameSource | NoSource): found is NameSource {
+  return typeof found === "object" && "elf" in found;
 }
 
-function readCache(path: string): CacheFile {
-  if (!path) return {};
-  try {
-    const read: unknown = JSON.parse(readFileSync(path, "utf8"));
-    return Object.keys(read as object).length > CACHE_LIMIT ? {} : read as CacheFile;
-  } catch {
-    return {}; // none yet, or unreadable: names are looked up again
-  }
+function stateOf({ path, buildId }: Module, found: NameSource | NoSource): ModuleState {
+  return isSource(found)
+    ? { path, buildId, has: found.has, compression: debugCompression(found.elf) }
+    : { path, buildId, has: found };
 }
 
-function writeCache(path: string, cache: CacheFile): void {
-  if (!path) return;
-  try {
-    mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-    writeWhole(path, (fd) => writeFileSync(fd, JSON.stringify(cache)), 0o600);
-  } catch {
-    // A cache that cannot be written costs the next report some time, nothing else.
-  }
+/** What tells a file that knows names from another one, and from an earlier state of it. */
+function identityOf({ path, has, elf }: NameSource): string {
+  const stat = (file: string) => {
+    const found = statSync(file, { throwIfNoEntry: false });
+    return found ? [found.size, found.mtimeMs] : [];
+  };
+  return [path, has, elf.buildId, ...stat(elf.path), ...stat(`${elf.path}.dwp`)].join();
 }
 
 /** A path, or its last part alone. */

@@ -1,0 +1,120 @@
+/** Recordings written anew: as copies that keep their layout, and packed, without holes, compressed. */
+import { ftruncateSync, statSync, writeFileSync, writeSync } from "node:fs";
+import * as zlib from "node:zlib";
+import { ALIGNMENT, HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS, TRAILER_LAYOUT, TRAILER_MAGIC } from "./layout.ts";
+import type { PlacedRecord } from "./layout.ts";
+import { canUnpack } from "./packed.ts";
+import { readSnapshot } from "./reader.ts";
+import type { Snapshot } from "./reader.ts";
+import { RecordingError } from "./recording_error.ts";
+import { writeWhole } from "./whole_file.ts";
+
+function setNumber(bytes: Uint8Array, at: number, record: PlacedRecord, field: string, value: number): void {
+  const placed = record.fields[field];
+  if (!placed) throw new TypeError(`No field ${field}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  if (placed.size === 8) view.setBigUint64(at + placed.offset, BigInt(value), true);
+  else view.setUint32(at + placed.offset, value, true);
+}
+
+function trailerOf(names: Uint8Array): Uint8Array {
+  const trailer = new Uint8Array(TRAILER_LAYOUT.size);
+  setNumber(trailer, 0, TRAILER_LAYOUT, "length", names.length);
+  trailer.set(new TextEncoder().encode(TRAILER_MAGIC), TRAILER_LAYOUT.fields.magic?.offset ?? 0);
+  return trailer;
+}
+
+/** The header of a snapshot, with the table of sections. */
+function headerOf({ header, descriptors }: Snapshot): Uint8Array {
+  const bytes = new Uint8Array(HEADER_SIZE);
+  bytes.set(header.raw);
+  bytes.set(descriptors.raw, SECTION_TABLE);
+  return bytes;
+}
+
+/**
+ * Copies a recording, finished or growing: what is in use of it, and nothing of its holes; with names behind it
+ * when there are any.
+ *
+ * @throws {RecordingError} when it is none.
+ */
+export function copyRecording(path: string, to: number, names?: Uint8Array): void {
+  // The header was read first, and says how much of each section there is: what comes later is not in the copy.
+  const snapshot = readSnapshot(path);
+  const described = snapshot.header.number(0, "file_size");
+  const put = (bytes: Uint8Array, at: number) => {
+    for (let done = 0; done < bytes.length;) done += writeSync(to, bytes, done, bytes.length - done, at + done);
+  };
+  put(headerOf(snapshot), 0);
+  SECTIONS.forEach((name, i) => put(snapshot.sections[name].raw, snapshot.descriptors.number(i, "offset")));
+  if (names) {
+    put(names, described);
+    put(trailerOf(names), described + names.length);
+  } else {
+    ftruncateSync(to, described);
+  }
+}
+
+/** A recording of which nothing is left out but its holes: sections are as large as what is in use of them. */
+function withoutHoles(snapshot: Snapshot): Uint8Array {
+  const header = headerOf(snapshot);
+  let size = HEADER_SIZE;
+  const places = SECTIONS.map((name, i) => {
+    const { raw, length } = snapshot.sections[name];
+    const offset = Math.ceil(size / ALIGNMENT) * ALIGNMENT;
+    const at = SECTION_TABLE + i * LAYOUT.section.size;
+    setNumber(header, at, LAYOUT.section, "offset", offset);
+    setNumber(header, at, LAYOUT.section, "capacity", length);
+    size = offset + raw.length;
+    return { raw, offset };
+  });
+  setNumber(header, 0, LAYOUT.header, "file_size", size);
+  const { names } = snapshot;
+  const all = new Uint8Array(size + (names ? names.length + TRAILER_LAYOUT.size : 0));
+  all.set(header);
+  for (const { raw, offset } of places) all.set(raw, offset);
+  if (names) {
+    all.set(names, size);
+    all.set(trailerOf(names), size + names.length);
+  }
+  return all;
+}
+
+/** What packing did. */
+export interface Packed {
+  /** Bytes that the recording takes on disk. */
+  readonly before: number;
+  /** Bytes that it takes packed. */
+  readonly after: number;
+}
+
+/**
+ * Packs a recording: without holes, and compressed as the name that it gets says, `.gz` or `.zst`. Names that it carries
+ * stay in it. One that a program still writes is packed as it is at this moment.
+ *
+ * @throws {RecordingError} when `from` is no recording, or `to` is called otherwise, or is the same file.
+ *
+ * @example
+ * ```ts
+ * import { packRecording } from "./mod.ts";
+ *
+ * const { before, after } = packRecording("sort.heaptap", "sort.heaptap.gz");
+ * console.log(before > after);
+ * ```
+ */
+export function packRecording(from: string, to: string): Packed {
+  const [, ending] = /\.(gz|zst)$/.exec(to) ?? [];
+  if (!ending) throw new RecordingError(`Cannot pack into "${to}": call it .heaptap.gz or .heaptap.zst`);
+  if (ending === "zst" && !canUnpack("zstd")) {
+    throw new RecordingError(`Cannot pack into "${to}": this runtime has no zstd; call it .heaptap.gz`);
+  }
+  const snapshot = readSnapshot(from);
+  const [source, old] = [statSync(from), statSync(to, { throwIfNoEntry: false })];
+  if (old && old.dev === source.dev && old.ino === source.ino) {
+    throw new RecordingError(`Cannot pack "${from}" into itself: name another file`);
+  }
+  const bytes = withoutHoles(snapshot);
+  const packed = ending === "gz" ? zlib.gzipSync(bytes) : zlib.zstdCompressSync(bytes);
+  writeWhole(to, (fd) => writeFileSync(fd, packed), 0o600);
+  return { before: source.blocks * 512, after: packed.length };
+}
