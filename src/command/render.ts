@@ -92,22 +92,24 @@ export async function render(
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
   const { compact } = options;
-  const page = format === "html" ? await forPage(recording, selected, symbols, options) : {};
+  const page = format === "html" ? await forPage(recording, selected, isPart ? undefined : read, symbols, options) : {};
   return exportBlocks(ordered, symbols, format, { view, limit, raw, compact, ...page });
 }
 
-/** What a page has beside the profile: the first lines, and the marks of the process that it is of. */
+/** What a page has beside the profile: the first lines, where it is of the `whole`, and the marks of the process that it is of. */
 async function forPage(
   recording: Recording,
   profile: Profile,
+  whole: Profile | undefined,
   symbols: Symbols,
   { all, process, source, defaultSuppressions }: ReportOptions,
 ): Promise<HtmlOptions> {
+  const known = (of: Profile) => defaultSuppressions === false ? NOTHING_ASIDE : knownLeaks(of, symbols);
   // The first lines are of all call paths, also where fewer are shown.
-  await symbols.resolve(profile.callPaths);
-  const aside = defaultSuppressions === false ? NOTHING_ASIDE : knownLeaks(profile, symbols);
+  await symbols.resolve((whole ?? profile).callPaths);
+  const lines = whole ? answer(whole, symbols, known(whole)) : [];
   const marks = all ? [] : (process === undefined ? recording : recording.process(process)).marks();
-  return { source, marks, aside, answer: answer(profile, symbols, aside) };
+  return { source, marks, aside: known(profile), answer: lines };
 }
 
 /** The options of a report without what leaves call paths out. */
