@@ -169,6 +169,16 @@ test("the page's figures are written as the text report's are; its scripts use t
     assert.equal(page.bytes(n), bytes(n), `seed ${seed}`);
     assert.equal(page.count(n), count(n), `seed ${seed}`);
   }
+  for (
+    const [name, start, end] of [
+      ["Cache<a::b, c>::put", "Cache<a::b, c>", "::put"],
+      ["main", "main", ""],
+      ["std::make_shared<a::b>", "std", "::make_shared<a::b>"],
+      ["<Vec<T> as Extend<T>>::extend", "<Vec<T> as Extend<T>>", "::extend"],
+      ["{lambda in a::b}", "{lambda in a::b}", ""],
+      [`a::${"b".repeat(50)}`, `a::${"b".repeat(50)}`, ""],
+    ]
+  ) assert.deepEqual(page.nameParts(name), [start, end]);
   const known = new Set<string>();
   for (const name of PAGE_SCRIPTS) {
     const text = readFileSync(join(ROOT, `src/export/page/${name}.js`), "utf8");
@@ -281,7 +291,7 @@ test("the first view leads with the user's function and line, and tells what it 
     await page.click("#code-all");
     await drawn(page);
     const all = await rows(page);
-    assert.match(all[0] ?? "", /std::vector<.*>::reserve.* vector.tcc:\d+ shop \| fill_basket shop.cc:20/);
+    assert.match(all[0] ?? "", /std::vector<.*> ?::reserve.* vector.tcc:\d+ shop \| fill_basket shop.cc:20/);
     await page.click("#code-own");
     await page.click("#view-live");
     await drawn(page);

@@ -1,6 +1,6 @@
 // Rows of call paths: those that read the same are one row.
 import { element } from "./dom.js";
-import { baseName, bytes, count, share, shortName, signed } from "./format.js";
+import { baseName, bytes, count, nameParts, share, shortName, signed } from "./format.js";
 
 /** The figures of a row. */
 const FIGURES = ["peakBytes", "bytes", "allocations", "liveBytes", "temporary"];
@@ -94,18 +94,24 @@ export const growth = (n) => n > 0 ? "worse" : n < 0 ? "better" : "";
  */
 export function placeCell(name, where, beneath = "") {
   const at = baseName(where);
+  const [start, end] = nameParts(shortName(name));
   return [
     element(
       "span",
       { className: "first" },
-      element("span", { className: "name" }, shortName(name)),
+      element(
+        "span",
+        { className: "name" },
+        element("span", { className: "name-start" }, start),
+        ...end ? [element("span", { className: "name-end" }, end)] : [],
+      ),
       element("span", { className: "at" }, at),
     ),
     element(
       "span",
       { className: "second" },
-      // On a phone there is no room for it beside the name.
-      ...at ? [element("span", { className: "at-phone" }, `${at} `)] : [],
+      // Where the table is narrow there is no room for it beside the name.
+      ...at ? [element("span", { className: "at-beneath" }, `${at} `)] : [],
       beneath,
     ),
   ];
