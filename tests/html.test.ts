@@ -214,6 +214,7 @@ test("folded stacks are those of the user's frames; what was called to allocate 
   const callPaths = made.map((_, id) => ({ ...path, id, end: "root" as const }));
   const fake = {
     problem: "",
+    remarks: () => [],
     stack: ({ id }: CallPath) =>
       made[id]!.map((fn) => ({
         ...{ function: `f${fn}`, key: "", file: "", line: 0, inlined: false, module: "m", address: 0 },
