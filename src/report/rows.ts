@@ -106,9 +106,9 @@ class Rows {
     const where = place || (lead?.function && lead.module ? printable(shortPath(lead.module, wholeFiles)) : "");
     const through = via ? this.#tell(via).name : "";
     const rest = width - (where ? where.length + 1 : 0);
-    // Where both cannot be whole, what the user wrote gets the larger part.
+    // Where both cannot be whole, what the user wrote comes first.
     const both = Math.max(2 * LEAST, rest - "  via ".length);
-    const nameRoom = through ? Math.max(both - through.length, Math.ceil(both * 0.55)) : Math.max(LEAST, rest);
+    const nameRoom = through ? both - Math.min(through.length, LEAST) : Math.max(LEAST, rest);
     const fitted = this.#fit(name, nameRoom);
     return {
       name: fitted,

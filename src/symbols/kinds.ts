@@ -65,7 +65,7 @@ const SYSTEM_FOLDER =
 
 /** Source files of standard libraries, and of others that are not the user's. */
 const STANDARD_SOURCE =
-  /\/include\/c\+\+\/|\/c\+\+\/v1\/|\/lib\/gcc\/[^/]+\/[\d.]+\/include\/|^\/rustc\/[0-9a-f]+\/|\/lib\/rustlib\/src\/|^\/?library\/(?:core|alloc|std|test|panic_unwind)\/|\/go\/src\/(?:runtime|internal)\/|^(?:node|ext|internal|bun):|^\[native code\]$|^<frozen |\/lib\/python[\d.]+\/(?!.*(?:site|dist)-packages)|^\/build\/(?:glibc|gcc)|\/libstdc\+\+-v3\/|\/lib\/ruby\/[\d.]+\/(?!gems)|\/usr\/share\/perl\/|\/lib\/perl5?\//;
+  /\/include\/c\+\+\/|^\/rust\/deps\/|\/c\+\+\/v1\/|\/lib\/gcc\/[^/]+\/[\d.]+\/include\/|^\/rustc\/[0-9a-f]+\/|\/lib\/rustlib\/src\/|^\/?library\/(?:core|alloc|std|test|panic_unwind)\/|\/go\/src\/(?:runtime|internal)\/|^(?:node|ext|internal|bun):|^\[native code\]$|^<frozen |\/lib\/python[\d.]+\/(?!.*(?:site|dist)-packages)|^\/build\/(?:glibc|gcc)|\/libstdc\+\+-v3\/|\/lib\/ruby\/[\d.]+\/(?!gems)|\/usr\/share\/perl\/|\/lib\/perl5?\//;
 const THIRD_PARTY_SOURCE =
   /^\/usr\/(?:local\/)?include\/|\/(?:site-packages|dist-packages|node_modules|\.cargo\/(?:registry|git)|go\/pkg\/mod|vcpkg_installed|\.conan2?)\/|\/gems\/|^(?:https?|npm|jsr):/;
 
@@ -133,8 +133,8 @@ export class Kinds {
     if (file) {
       if (STANDARD_SOURCE.test(file)) return "standard";
       if (THIRD_PARTY_SOURCE.test(file)) return "system";
-      // The source tells: what a user adds to namespace std is the user's.
-      if (file.startsWith("/")) return "own";
+      // The source tells: what a user adds to C++'s namespace std is the user's.
+      if (file.startsWith("/") && !file.endsWith(".rs")) return "own";
     }
     return STANDARD_FUNCTION.test(name) ? "standard" : "own";
   }

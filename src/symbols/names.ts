@@ -178,7 +178,9 @@ class Shortener {
           if (!this.#scope()) return parts;
           continue;
         }
-        part.text = `<${args.join(", ")}>`;
+        const type = args.join(", ");
+        // Of a type's own functions Rust writes `<Vec<u8>>::push` as well as `Vec<u8>::push`.
+        part.text = /^[\w:]+(?:<.*>)?$/.test(type) && text.startsWith("::", this.#at) ? type : `<${type}>`;
       } else if (c === "{") {
         const end = close(text, this.#at);
         part.text = text.slice(this.#at, end + 1).replace(/^\{\{(.*)\}\}$/, "{$1}");
