@@ -12,7 +12,7 @@ import type { PageData } from "./page/data.ts";
 export const PAGE_SCRIPTS = [
   ...["format", "dom", "model", "stacks", "tree", "colours", "tooltip", "hash", "chart", "timeline"],
   ...["layout", "svg", "flame", "table", "rows", "functions", "sizes", "source", "stack", "sandwich", "panel"],
-  ...["processes", "tabs", "head", "main"],
+  ...["processes", "tabs", "head", "search", "main"],
 ] as const;
 
 function part(name: string): string {

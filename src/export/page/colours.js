@@ -31,17 +31,19 @@ export class Colours {
    * The colour of a function.
    * @param {number} fn
    * @param {boolean} dark
+   * @param {boolean} isFound whether a search has found it, which a pale colour would not show
    */
-  of(fn, dark) {
+  of(fn, dark, isFound) {
     const { data } = this.model;
     const kind = this.model.kindOf(fn);
     const hue = kind === "script" ? SCRIPT : this.hues[data.functions.module[fn]];
     // Neighbours of one hue differ a little.
     const shade = (fn * 7) % 5 * 2;
+    if (hue < 0 && isFound) return dark ? "#8a5a1e" : "#ffc76b";
     if (hue < 0) return dark ? `hsl(220 6% ${32 + shade}%)` : `hsl(220 10% ${80 + shade}%)`;
     const near = hue + (fn * 11) % 7 * 3 - 9;
     if (kind === "script") return dark ? `hsl(${near} 48% ${38 + shade}%)` : `hsl(${near} 88% ${76 + shade}%)`;
-    if (kind === "own") return dark ? `hsl(${near} 55% ${31 + shade}%)` : `hsl(${near} 84% ${69 + shade}%)`;
+    if (kind === "own" || isFound) return dark ? `hsl(${near} 55% ${31 + shade}%)` : `hsl(${near} 84% ${69 + shade}%)`;
     return dark ? `hsl(${near} 16% ${29 + shade}%)` : `hsl(${near} 38% ${85 + shade / 2}%)`;
   }
 
@@ -61,11 +63,6 @@ export class Colours {
   /** What a search did not find is grey, and nothing else is. */
   missed(/** @type {boolean} */ dark) {
     return dark ? "#2a2e36" : "#e8eaee";
-  }
-
-  /** What a search found and has no hue. */
-  plain(/** @type {boolean} */ dark) {
-    return dark ? "#8a5a1e" : "#ffc76b";
   }
 
   /** What the scripts among the functions are written in, in words. */
@@ -93,14 +90,17 @@ export class Colours {
       ];
     }
     const { functions, modules } = this.model.data;
-    const shown = new Set(stacks.functions);
+    const shown = new Uint8Array(functions.name.length);
+    for (const fn of stacks.functions) shown[fn] = 1;
     const seen = new Map();
-    for (const fn of shown) {
+    let scripts = "";
+    shown.forEach((is, fn) => {
+      if (!is) return;
       const kind = this.model.kindOf(fn);
       const module = functions.module[fn];
-      if (kind !== "script" && this.hues[module] >= 0) seen.set(module, seen.get(module) || kind === "own");
-    }
-    const scripts = [...shown].some((fn) => this.model.kindOf(fn) === "script") ? this.#languages() : "";
+      if (kind === "script") scripts ||= this.#languages();
+      else if (this.hues[module] >= 0) seen.set(module, seen.get(module) || kind === "own");
+    });
     const key = (/** @type {string} */ text, /** @type {number} */ hue, /** @type {boolean} */ strong) => {
       const made = element("span", { className: strong ? "key" : "key pale" }, text);
       made.style.setProperty("--hue", String(hue));

@@ -1,7 +1,7 @@
 // The flame graph: a canvas as large as what is seen of it, in an area that scrolls.
 import { Colours } from "./colours.js";
 import { byId, isDark, Slices } from "./dom.js";
-import { baseName, bytes, count, counted, share, shortName, signed } from "./format.js";
+import { baseName, bytes, count, counted, nameParts, share, shortName, signed } from "./format.js";
 import { layOutRows } from "./layout.js";
 import { Tree } from "./tree.js";
 
@@ -215,10 +215,7 @@ export class Flame {
       const whole = this.run === "change" ? this.value(node) : Math.max(was, is);
       return this.colours.ofChange((is - was) / Math.max(1, whole), dark);
     }
-    if (this.found && this.model.moduleOf(node.fn) === "" && this.model.kindOf(node.fn) !== "script") {
-      return this.colours.plain(dark);
-    }
-    return this.colours.of(node.fn, dark);
+    return this.colours.of(node.fn, dark, this.found !== undefined);
   }
 
   /** @param {TreeNode} node */
@@ -355,7 +352,7 @@ export class Flame {
 }
 
 /**
- * As much of a name as fits.
+ * As much of a name as fits: of a longer one the middle goes, where its end fits, else the end.
  * @param {CanvasRenderingContext2D} pen
  * @param {string} name
  * @param {number} room
@@ -363,7 +360,10 @@ export class Flame {
 function clipped(pen, name, room) {
   const width = pen.measureText(name).width;
   if (width <= room) return name;
-  let letters = Math.floor(name.length * room / width);
-  while (letters > 1 && pen.measureText(`${name.slice(0, letters)}\u2026`).width > room) letters--;
-  return letters < 2 ? "" : `${name.slice(0, letters)}\u2026`;
+  const [start, end] = nameParts(name);
+  const [text, last] = pen.measureText(`\u2026${end}`).width < room * 0.7 ? [start, end] : [name, ""];
+  let letters = Math.floor(name.length * room / width) - last.length;
+  while (letters > 1 && pen.measureText(`${text.slice(0, letters)}\u2026${last}`).width > room) letters--;
+  if (letters + last.length < 2) return "";
+  return `${text.slice(0, Math.max(0, letters))}\u2026${last}`;
 }

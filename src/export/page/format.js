@@ -76,6 +76,26 @@ export function shortName(name) {
   return short;
 }
 
+/** The end of a name that is longer is no better than its beginning. */
+const LONG_END = 32;
+
+/**
+ * A name in two parts, where it may lose some of its middle: `Cache<Order>` and `::put`. What the user wrote is at the end.
+ * @param {string} name
+ * @returns {[start: string, end: string]}
+ */
+export function nameParts(name) {
+  let depth = 0;
+  for (let at = name.length - 1; at > 0; at--) {
+    if (name[at] === ">" || name[at] === "}") depth++;
+    else if (name[at] === "<" || name[at] === "{") depth--;
+    else if (depth === 0 && name.startsWith("::", at - 1)) {
+      return name.length - at < LONG_END ? [name.slice(0, at - 1), name.slice(at - 1)] : [name, ""];
+    }
+  }
+  return [name, ""];
+}
+
 /**
  * So many of something.
  * @param {number} n

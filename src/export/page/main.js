@@ -2,12 +2,12 @@
 // changes it says what, and the parts that show it are drawn again.
 import { byId, choices, isDark, press, Slices } from "./dom.js";
 import { Flame } from "./flame.js";
-import { bytes, count, counted, share } from "./format.js";
 import { readState, writeState } from "./hash.js";
 import { drawHead } from "./head.js";
-import { Model, readData } from "./model.js";
+import { Model, readData, RUNS } from "./model.js";
 import { Panel } from "./panel.js";
 import { sandwichView } from "./sandwich.js";
+import { escaped, Search } from "./search.js";
 import { stackView } from "./stack.js";
 import { Stacks } from "./stacks.js";
 import { graphSvg, saveText } from "./svg.js";
@@ -17,27 +17,8 @@ import { Tooltip } from "./tooltip.js";
 
 /** @typedef {import("./hash.js").ViewState} ViewState */
 
-/** What a search may take until the reader has typed on, milliseconds. */
-const TYPING = 120;
 /** Share of what was allocated from which on the user's own code is shown first. */
 const ENOUGH_OWN = 0.01;
-
-/**
- * A pattern from what was typed: a regular expression, or the text itself where it is none.
- * @param {string} text
- */
-function patternOf(text) {
-  try {
-    return { pattern: new RegExp(text, /[A-Z]/.test(text) ? "" : "i"), isLiteral: false };
-  } catch {
-    return { pattern: new RegExp(escaped(text), "i"), isLiteral: true };
-  }
-}
-
-/** @param {string} text */
-function escaped(text) {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-}
 
 /**
  * The state that the page begins with.
@@ -71,12 +52,13 @@ async function start() {
   await slices.rest();
 
   let state = readState(defaults);
-  /** @type {import("./model.js").Found | undefined} */
-  let found;
-  let note = "";
   const stacks = () => state.code === "own" ? own : whole ??= new Stacks(model, false);
   const view = () => /** @type {import("./model.js").ViewName} */ (state.view in model.views ? state.view : data.view);
-  const run = () => /** @type {import("./model.js").Run} */ (model.isComparison ? state.run : "after");
+  const run =
+    () => /** @type {import("./model.js").Run} */ (RUNS.includes(/** @type {import("./model.js").Run} */ (state.run)) &&
+        model.isComparison
+      ? state.run
+      : defaults.run);
 
   const tooltip = new Tooltip();
   const timeline = makeTimeline(data, tooltip, (shown) => set({ rss: shown ? "1" : "0" }));
@@ -92,40 +74,12 @@ async function start() {
     onFunction: (fn) => set({ fn: String(fn) }, true),
   });
   const panel = new Panel(() => {});
-  const search = /** @type {HTMLInputElement} */ (byId("search"));
-
-  const find = () => {
-    const text = state.q.trim();
-    const { pattern, isLiteral } = patternOf(text);
-    found = text ? model.search(pattern) : undefined;
-    note = isLiteral ? "no regular expression, taken as it stands: " : "";
-    if (search.value !== state.q) search.value = state.q;
-    byId("clear").hidden = !text;
-  };
-
-  const tell = () => {
-    const answer = byId("matched");
-    answer.hidden = !found;
-    if (!found) return;
-    const { figure, bytes: isBytes } = model.views[view()];
-    const column = model.column(figure, run());
-    let [sum, all, n] = [0, 0, 0];
-    for (let p = 0; p < model.paths; p++) {
-      all += Math.max(0, column[p]);
-      if (found.paths[p]) {
-        sum += Math.max(0, column[p]);
-        n++;
-      }
-    }
-    answer.textContent = `${note}${share(sum, all) || "0.0%"} \u00b7 ${(isBytes ? bytes : count)(sum)} in ${
-      counted(n, "call path")
-    }`;
-  };
+  const search = new Search(model, (text) => set({ q: text }));
 
   const showPanel = (/** @type {boolean} */ isAsked) => {
     const onFunction = (/** @type {number} */ fn) => set({ fn: String(fn) }, true);
     const fn = state.fn === "" ? -1 : Number(state.fn);
-    if (fn >= 0 && fn < data.functions.name.length) {
+    if (data.functions.name[fn] !== undefined) {
       const onFind = (/** @type {string} */ name) => set({ q: `^${escaped(name)}$` });
       const onUnfold = () => set({ code: "all" });
       const context = { model, stacks: stacks(), view: view(), run: run(), onFunction, onFind, onUnfold };
@@ -149,14 +103,14 @@ async function start() {
     for (const name of /** @type {const} */ (["view", "code", "dir", "run"])) {
       press(byId(name), name === "view" ? view() : state[name]);
     }
-    if (has("q")) find();
-    if (has("q", "view", "run")) tell();
+    if (has("q")) search.look(state.q);
+    if (has("q", "view", "run")) search.tell(view(), run());
     if (has("rss")) timeline?.(state.rss === "1");
     if (has("view", "code", "q", "tab", "run") || has("sort") && tabs.sorted !== state.sort) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       const tab = tabs.has(state.tab) ? state.tab : "paths";
-      tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found });
+      tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found: search.found });
     }
     if (has("view", "code", "q", "tab", "fn", "path", "run", "sort")) {
       if (slices.isUsedUp) await slices.rest();
@@ -166,7 +120,7 @@ async function start() {
     if (has("q", "code")) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
-      flame.mark(found && stacks().lit(found));
+      flame.mark(search.found && stacks().lit(search.found));
     }
     if (has("code")) byId("legend").replaceChildren(...flame.colours.legend(stacks()));
     if (has("view", "code", "dir", "run", "zoom")) {
@@ -227,16 +181,6 @@ async function start() {
       ["before", "by the earlier"],
     ], (id) => set({ run: id }));
   }
-  let typing = 0;
-  search.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(() => set({ q: search.value }), TYPING);
-  });
-  search.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") set({ q: search.value });
-    if (event.key === "Escape") set({ q: "" });
-  });
-  byId("clear").addEventListener("click", () => set({ q: "" }));
   byId("reset").addEventListener("click", () => set({ zoom: "" }));
   byId("save").addEventListener("click", () => {
     const name = `${data.title.split(/[\s/]+/).filter(Boolean)[0] ?? "heaptap"}-${view()}.svg`;
@@ -244,9 +188,6 @@ async function start() {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") tooltip.hide();
-    if (event.key !== "/" || event.target === search) return;
-    event.preventDefault();
-    search.focus();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => flame.draw());
   byId("theme").addEventListener("click", () => {

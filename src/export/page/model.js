@@ -9,7 +9,7 @@
 /** The figures that call paths are added up by. */
 export const SUMMED = ["bytes", "peakBytes", "liveBytes", "temporary", "allocations", "peakCount", "liveCount"];
 /** @type {readonly Run[]} */
-const RUNS = ["after", "before", "change"];
+export const RUNS = ["after", "before", "change"];
 
 /**
  * Unpacks the data that stand in the page.

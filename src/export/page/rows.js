@@ -1,6 +1,6 @@
 // Rows of call paths: those that read the same are one row.
 import { element } from "./dom.js";
-import { baseName, bytes, count, share, shortName, signed } from "./format.js";
+import { baseName, bytes, count, nameParts, share, shortName, signed } from "./format.js";
 
 /** The figures of a row. */
 const FIGURES = ["peakBytes", "bytes", "allocations", "liveBytes", "temporary"];
@@ -27,6 +27,23 @@ function alike(texts) {
   });
 }
 
+/** @type {WeakMap<import("./model.js").Model, { names: number[], places: number[] }>} */
+const readings = new WeakMap();
+
+/**
+ * Numbers of functions and places that read the same.
+ * @param {import("./model.js").Model} model
+ */
+function reading(model) {
+  let known = readings.get(model);
+  if (!known) {
+    const names = alike(model.data.functions.name.map(shortName));
+    const places = alike(model.data.places.fn.map((fn, place) => `${names[fn]} ${baseName(model.placeText(place))}`));
+    readings.set(model, known = { names, places });
+  }
+  return known;
+}
+
 /**
  * Puts call paths together.
  * @param {import("./model.js").Model} model
@@ -36,8 +53,7 @@ function alike(texts) {
  */
 export function pathRows(model, stacks, wanted) {
   const { data } = model;
-  const names = alike(data.functions.name.map(shortName));
-  const places = alike(data.places.fn.map((fn, place) => `${names[fn]} ${baseName(model.placeText(place))}`));
+  const { names, places } = reading(model);
   const figures = FIGURES.map((name) => model.column(name));
   const earlier = model.isComparison ? FIGURES.map((name) => model.column(name, "before")) : [];
   /** @type {Map<number, Map<number, PathRow>>} */
@@ -78,18 +94,24 @@ export const growth = (n) => n > 0 ? "worse" : n < 0 ? "better" : "";
  */
 export function placeCell(name, where, beneath = "") {
   const at = baseName(where);
+  const [start, end] = nameParts(shortName(name));
   return [
     element(
       "span",
       { className: "first" },
-      element("span", { className: "name" }, shortName(name)),
+      element(
+        "span",
+        { className: "name" },
+        element("span", { className: "name-start" }, start),
+        ...end ? [element("span", { className: "name-end" }, end)] : [],
+      ),
       element("span", { className: "at" }, at),
     ),
     element(
       "span",
       { className: "second" },
-      // On a phone there is no room for it beside the name.
-      ...at ? [element("span", { className: "at-phone" }, `${at} `)] : [],
+      // Where the table is narrow there is no room for it beside the name.
+      ...at ? [element("span", { className: "at-beneath" }, `${at} `)] : [],
       beneath,
     ),
   ];
