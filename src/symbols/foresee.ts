@@ -5,7 +5,6 @@ import { basename } from "node:path";
 import process from "node:process";
 import { findTools } from "./backend.ts";
 import { DebugFiles } from "./debug_files.ts";
-import type { Knows } from "./debug_files.ts";
 import { debuginfodUrls } from "./debuginfod.ts";
 import { debugCompression, readElf } from "./elf.ts";
 import { PrivateFolder } from "./private_folder.ts";
@@ -17,7 +16,7 @@ export interface ForeseenNames {
   /** Path of the program or library; "" for functions of scripts. */
   readonly module: string;
   /** `debug`: names, files and lines. `symtab`: names. `exports`: the names of what it exports. `scripts`: none as it is. */
-  readonly has: Knows | "scripts";
+  readonly has: "debug" | "symtab" | "exports" | "scripts";
   /** What gives it more; "" when that is all there is, or nothing is known that would. */
   readonly remedy: string;
 }

@@ -13,6 +13,8 @@ import type { CodeSymbol } from "./symbol_table.ts";
 
 /** Questions by which it is found out whether a tool knows more than the one before it. */
 const PROBES = 16;
+/** Milliseconds that a tool has after a failure. */
+const HASTE = 2000;
 /** Failures of a tool that never answered anything until it is left alone. */
 const MOST_FAILURES = 2;
 
@@ -108,7 +110,9 @@ export class Lookup {
     const given = this.#given.get(backend) ?? new Set();
     if (given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))) return undefined;
     try {
-      const found = await backend.lookup(file, addresses, patienceWith(file));
+      // One that failed before it had ever answered is not waited for as long again.
+      const patience = given.size > 0 && !this.#proven.has(backend) ? HASTE : patienceWith(file);
+      const found = await backend.lookup(file, addresses, patience);
       this.#proven.add(backend);
       return found;
     } catch (error) {

@@ -63,6 +63,15 @@ function run(command: string, args: readonly string[]): string {
   }
 }
 
+/** Whether the system has a program. */
+function has(command: string): boolean {
+  try {
+    return findInPath(command, "/usr/bin:/bin") !== undefined;
+  } catch {
+    return false; // it may not be looked for
+  }
+}
+
 /** A path with the names that packages may know it by: before and after /lib and /bin became links into /usr. */
 function spellings(path: string): string[] {
   let real = path;
@@ -84,7 +93,7 @@ export function debugPackages(paths: readonly string[]): Map<string, string> {
     /^\/(usr|lib|lib64|bin|sbin|opt)\//.test(path) && !path.startsWith("/usr/local/")
   );
   if (system.length === 0) return found;
-  if (findInPath("dpkg", "/usr/bin:/bin")) {
+  if (has("dpkg")) {
     const owners = new Map<string, string>();
     // libc6:amd64, libc6:i386: /lib/x86_64-linux-gnu/libc.so.6
     for (const line of run("dpkg", ["-S", "--", ...system.flatMap(spellings)]).split("\n")) {
@@ -96,7 +105,7 @@ export function debugPackages(paths: readonly string[]): Map<string, string> {
       // glibc's is an older kind of package, which every mirror has.
       if (owner) found.set(path, `install ${owner === "libc6" ? "libc6-dbg" : `${owner}-dbgsym`}`);
     }
-  } else if (findInPath("rpm", "/usr/bin:/bin")) {
+  } else if (has("rpm")) {
     for (const path of system) {
       const [name] = run("rpm", ["-qf", "--qf", "%{NAME}\\n", "--", path]).split("\n");
       if (name && /^[\w.+-]+$/.test(name)) found.set(path, `run dnf debuginfo-install ${name}`);
