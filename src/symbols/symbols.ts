@@ -274,6 +274,9 @@ export class Symbols {
     let tools: Tool[] = [];
     try {
       tools = findTools(this.#options.symboliser);
+      if (tools.length === 0 && this.#options.symboliser !== undefined) {
+        this.#trouble = `${this.#options.symboliser} is not installed: names come from symbol tables, without lines`;
+      }
     } catch (error) {
       this.#trouble = `Names come from symbol tables, without lines: ${
         missingPermission(error) ?? (error as Error).message
