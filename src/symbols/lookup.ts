@@ -25,6 +25,8 @@ export class Lookup {
   readonly #proven = new Set<Backend>();
   readonly #tables = new Map<string, SymbolTable>();
   readonly #failures = new Map<string, string>();
+  /** Whether programs may not be run: what one is refused, all are. */
+  #isDenied = false;
 
   constructor(tools: readonly Tool[]) {
     this.#tools = tools.map((tool) => ({ tool, backend: tool.open() }));
@@ -108,7 +110,9 @@ export class Lookup {
   /** Asks one tool; undefined when it fails, at which it is not asked about that file again. */
   async #lookup(backend: Backend, file: string, addresses: readonly number[]): Promise<Name[][] | undefined> {
     const given = this.#given.get(backend) ?? new Set();
-    if (given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))) return undefined;
+    if (this.#isDenied || given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))) {
+      return undefined;
+    }
     try {
       // One that failed before it had ever answered is not waited for as long again.
       const patience = given.size > 0 && !this.#proven.has(backend) ? HASTE : patienceWith(file);
@@ -117,7 +121,13 @@ export class Lookup {
       return found;
     } catch (error) {
       this.#given.set(backend, given.add(file));
-      const why = missingPermission(error) ?? (error as Error).message;
+      const missing = missingPermission(error);
+      if (missing !== undefined) {
+        this.#isDenied = true;
+        this.#failures.set("", `Names come from symbol tables, without lines: ${missing}`);
+        return undefined;
+      }
+      const why = (error as Error).message;
       const last = this.#tools.at(-1)?.backend === backend;
       const then = last ? "names come from symbol tables, without lines" : "another tool was asked";
       // Of one tool the first file tells enough.

@@ -63,6 +63,11 @@ function run(command: string, args: readonly string[]): string {
   }
 }
 
+/** Whether a file is where packages put theirs. */
+function isSystem(path: string): boolean {
+  return /^\/(usr|lib|lib64|bin|sbin|opt)\//.test(path) && !path.startsWith("/usr/local/");
+}
+
 /** Whether the system has a program. */
 function has(command: string): boolean {
   try {
@@ -89,9 +94,7 @@ function spellings(path: string): string[] {
 export function debugPackages(paths: readonly string[]): Map<string, string> {
   const found = new Map<string, string>();
   // What lies in a home or a build folder is of no package, and the question is not free.
-  const system = paths.filter((path) =>
-    /^\/(usr|lib|lib64|bin|sbin|opt)\//.test(path) && !path.startsWith("/usr/local/")
-  );
+  const system = paths.filter(isSystem);
   if (system.length === 0) return found;
   if (has("dpkg")) {
     const owners = new Map<string, string>();
@@ -150,13 +153,12 @@ export function remedy(state: ModuleState, means: Means, packages: ReadonlyMap<s
       } cannot read: install binutils 2.40, or llvm 16 or later`
       : "";
   }
-  const install = packages.get(path);
-  const server = !buildId
-    ? ""
-    : means.debuginfod === "unset" && install
-    ? `set DEBUGINFOD_URLS=${distributionServer()}`
-    : "";
-  if (install) return [install, server].filter((how) => how !== "").join(", or ");
+  const install = packages.get(path) ??
+    (/^\/(usr\/)?lib/.test(path) ? "install its package's debug information" : undefined);
+  if (install) {
+    const hasServer = buildId !== "" && means.debuginfod === "unset";
+    return hasServer ? `${install}, or set DEBUGINFOD_URLS=${distributionServer()}` : install;
+  }
   return has === "symtab"
     ? "compile it with -g"
     : "it is stripped: keep its symbols (no strip, no -s), or name the folder of its debug file (--debug-dir)";
