@@ -145,6 +145,36 @@ test("symbols without a size name what the unwind tables say is theirs, and noth
   }
 });
 
+test("a symbol table that is packed into the file itself", {
+  skip: without("xz") || without("objcopy") || without("strip"),
+}, async () => {
+  const place = built("packed");
+  run("objcopy", ["--strip-debug", "prog", "table"], place);
+  run("xz", ["table"], place);
+  run("strip", ["prog"], place);
+  run("objcopy", ["--add-section", ".gnu_debugdata=table.xz", "prog"], place);
+  const out = await recorded(place);
+  for (const symboliser of [undefined, ...TOOLS.filter((tool) => !without(tool)), "no-such-tool"]) {
+    assert.equal(await maker(out, 700, { symboliser }), "hidden main", symboliser ?? "all");
+  }
+});
+
+test("a library that was found by a relative path is found from elsewhere", async () => {
+  const place = join(folder, "relative");
+  mkdirSync(place);
+  writeFileSync(join(place, "lib.c"), SOURCE.replace("int main(void)", "int work(void)"));
+  writeFileSync(join(place, "main.c"), "int work(void);\nint main(void) { return work(); }\n");
+  run("cc", ["-O1", "-g", "-shared", "-fPIC", "-Wl,--build-id", "lib.c", "-o", "libwork.so"], place);
+  run("cc", ["-O1", "-g", "main.c", "-L.", "-lwork", "-o", "prog"], place);
+  const out = join(place, "r.heaptap");
+  spawnSync("./prog", [], {
+    cwd: place,
+    env: { ...process.env, LD_LIBRARY_PATH: ".", LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out },
+  });
+  assert.ok(Recording.open(out).profile().modules.some(({ path }) => path === "./libwork.so"));
+  assert.match(await maker(out, 700), /:4 hidden:5 work:6 main:2$/);
+});
+
 test("a symbol inside another one, and the one around it", () => {
   const place = join(folder, "nested");
   mkdirSync(place);
