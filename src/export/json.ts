@@ -124,11 +124,12 @@ export interface JsonReport {
  * ```
  */
 export function jsonReport(profile: Profile, symbols: Symbols, limit: number): JsonReport {
-  const allocations = jsonPaths(profile, limit).map((path) => {
+  const paths = jsonPaths(profile, limit);
+  const allocations = paths.map((path) => {
     const stack = symbols.stack(path);
     return { ...pathJson(path, stack), stack: stack.map(frameJson) };
   });
-  return { ...headJson(profile, symbols, jsonPaths(profile, limit)), allocations };
+  return { ...headJson(profile, symbols, paths), allocations };
 }
 
 /** The report but for the call paths. */
@@ -230,6 +231,7 @@ export function* jsonBlocks(
   { limit = 0, compact }: JsonOptions,
 ): Generator<Uint8Array> {
   const encoder = new TextEncoder();
+  const paths = jsonPaths(profile, limit);
   const frames: string[] = [];
   const texts = new Map<Frame, Uint8Array>();
   const frameText = (frame: Frame): Uint8Array => {
@@ -245,14 +247,14 @@ export function* jsonBlocks(
   const out = new Blocks();
   out.put(
     encoder.encode(
-      JSON.stringify(headJson(profile, symbols, jsonPaths(profile, limit)), null, 1).replace(
+      JSON.stringify(headJson(profile, symbols, paths), null, 1).replace(
         /\n\}$/,
         ',\n "allocations": [',
       ),
     ),
   );
   let between = "\n";
-  for (const path of jsonPaths(profile, limit)) {
+  for (const path of paths) {
     const figures = JSON.stringify(pathJson(path, symbols.stack(path)));
     out.put(encoder.encode(`${between}${figures.slice(0, -1)},"stack":[`));
     between = ",\n";

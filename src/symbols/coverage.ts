@@ -57,12 +57,12 @@ export function lacking(
   of: (path: CallPath) => number,
 ): Map<string, Lacking> {
   const modules = new Map<string, Lacking>();
-  const places = new Map<Frame, Place | undefined>();
+  const places = new Map<Frame, Place>();
   const placeAt = (frame: Frame): Place | undefined => {
-    if (places.has(frame)) return places.get(frame);
+    let place = places.get(frame);
+    if (place) return place;
     const frames = framesOf(frame);
-    const place = frames && placeOf(frames);
-    places.set(frame, place);
+    if (frames) places.set(frame, place = placeOf(frames));
     return place;
   };
   let total = 0;
@@ -74,18 +74,28 @@ export function lacking(
   for (const path of paths) {
     const figure = of(path);
     if (figure <= 0) continue;
+    const frames = path.stack;
     const stack: Place[] = [];
-    for (const frame of path.stack) {
+    for (const frame of frames) {
       const place = placeAt(frame);
-      if (place) stack.push(place);
+      if (!place) break;
+      stack.push(place);
     }
-    if (stack.length < path.stack.length) continue;
+    if (stack.length < frames.length) continue;
     total += figure;
-    while (stack.length > 1 && stack.at(-1)?.isStart) stack.pop();
-    const nameless = new Set<string>();
-    for (const place of stack) if (place.nameless !== undefined) nameless.add(place.nameless);
+    let end = stack.length;
+    while (end > 1 && stack[end - 1]?.isStart) end--;
+    let own: NamedFrame | undefined;
+    let other: NamedFrame | undefined;
+    const nameless: string[] = [];
+    for (let i = 0; i < end; i++) {
+      const place = stack[i] as Place;
+      own ??= place.own;
+      other ??= place.other;
+      if (place.nameless !== undefined && !nameless.includes(place.nameless)) nameless.push(place.nameless);
+    }
     for (const module of nameless) add(module, "withoutNames", figure);
-    const leads = stack.find(({ own }) => own)?.own ?? stack.find(({ other }) => other)?.other;
+    const leads = own ?? other;
     // A function of a script has its module's line when the runtime tells it.
     if (leads?.function && leads.module && leads.line === 0) add(leads.module, "withoutLines", figure);
   }
