@@ -538,6 +538,7 @@ program.command("doctor")
         "symboliser",
         found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils",
       ],
+      ["debuginfod", found.debuginfod.join(" ") || "no server: DEBUGINFOD_URLS is not set"],
       ["cache", found.cache],
       [
         "",

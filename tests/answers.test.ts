@@ -195,7 +195,10 @@ for (const { about, command, peak, live, first, env = {}, skip = false } of ques
   test(`the answer in the first rows: ${about}`, { skip }, async () => {
     const name = about.replace(/\W+/g, "-");
     const file = join(folder, `${name}.heaptap`);
-    const run = heaptap(["run", "-o", file, "--max-peak", "1", "--", ...command()], { cwd: folder, env: { COLUMNS: "80", ...env } });
+    const run = heaptap(["run", "-o", file, "--max-peak", "1", "--", ...command()], {
+      cwd: folder,
+      env: { COLUMNS: "80", ...env },
+    });
     const report = run.stderr;
     assert.match(report.replace(/\s+/g, " "), first);
     const has = (found: readonly string[], what: RegExp) =>

@@ -444,7 +444,9 @@ test("resolve: a copy opens without the programs, with the same names and totals
   const empty = { XDG_CACHE_HOME: join(alone, "empty") };
   mkdirSync(empty.XDG_CACHE_HOME);
   const after = heaptap(["report", "--format", "json", copy], { env: empty });
-  assert.deepEqual(JSON.parse(after.stdout), JSON.parse(before.stdout));
+  // What would give it more names is only known where the programs are.
+  const all = (text: string) => ({ ...JSON.parse(text), coverage: [] });
+  assert.deepEqual(all(after.stdout), all(before.stdout));
   assert.notDeepEqual(
     JSON.parse(heaptap(["report", "--format", "json", original], { env: empty }).stdout),
     JSON.parse(before.stdout),

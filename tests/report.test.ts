@@ -332,4 +332,5 @@ test("an unknown symboliser gives symbol tables", async () => {
   const frames = recorded.callPaths.flatMap((path) => symbols.stack(path));
   assert.ok(frames.some((frame) => frame.function === "keep_then_free"));
   assert.ok(frames.every((frame) => frame.line === 0));
+  assert.match(symbols.problem, /^no-such-tool is not installed/);
 });

@@ -136,11 +136,12 @@ export interface JsonReport {
  * ```
  */
 export function jsonReport(profile: Profile, symbols: Symbols, limit: number): JsonReport {
-  const allocations = jsonPaths(profile, limit).map((path) => {
+  const paths = jsonPaths(profile, limit);
+  const allocations = paths.map((path) => {
     const stack = symbols.stack(path);
     return { ...pathJson(path, stack), stack: stack.map(frameJson) };
   });
-  return { ...headJson(profile, symbols, jsonPaths(profile, limit)), allocations };
+  return { ...headJson(profile, symbols, paths), allocations };
 }
 
 /** The report but for the call paths. */
@@ -242,6 +243,7 @@ export function* jsonBlocks(
   { limit = 0, compact }: JsonOptions,
 ): Generator<Uint8Array> {
   const encoder = new TextEncoder();
+  const paths = jsonPaths(profile, limit);
   const frames: string[] = [];
   const texts = new Map<Frame, Uint8Array>();
   const frameText = (frame: Frame): Uint8Array => {
@@ -256,10 +258,10 @@ export function* jsonBlocks(
   const [comma, end] = [encoder.encode(","), encoder.encode("]}")];
   const out = new Blocks();
   const exact = { ...profile, totals: withDigits(profile.totals), threads: profile.threads.map(withDigits) };
-  const head = headJson(exact, symbols, jsonPaths(profile, limit));
+  const head = headJson(exact, symbols, paths);
   out.put(encoder.encode(JSON.stringify(head, null, 1).replace(/\n\}$/, ',\n "allocations": [')));
   let between = "\n";
-  for (const path of jsonPaths(profile, limit)) {
+  for (const path of paths) {
     const figures = JSON.stringify(pathJson(withDigits(path), symbols.stack(path)));
     out.put(encoder.encode(`${between}${figures.slice(0, -1)},"stack":[`));
     between = ",\n";

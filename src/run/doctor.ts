@@ -6,6 +6,7 @@ import { workingFolder } from "../file/paths.ts";
 import { cacheFolder, findCompiler, libraryPath } from "../native/build.ts";
 import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
+import { debuginfodUrls } from "../symbols/debuginfod.ts";
 import { foreseeNames } from "../symbols/foresee.ts";
 import type { ForeseenNames } from "../symbols/foresee.ts";
 import { namesFolder, namesSize } from "../symbols/name_cache.ts";
@@ -20,6 +21,8 @@ export interface Diagnosis {
   readonly compiler: string | null;
   /** Path of the symboliser, or null when only symbol tables are used. */
   readonly symboliser: string | null;
+  /** Servers that are asked for debug files. */
+  readonly debuginfod: readonly string[];
   /** Runtime and version, for example `deno 2.9.5`. */
   readonly runtime: string;
   /** Folder of the compiled library and of looked-up names. */
@@ -128,6 +131,7 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
     library,
     compiler: findCompiler() ?? null,
     symboliser: findSymboliser() ?? null,
+    debuginfod: debuginfodUrls(),
     runtime: runtime(),
     cache: cacheFolder(),
     names: { folder: namesFolder() ?? "", ...namesSize() },

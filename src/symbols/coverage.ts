@@ -1,5 +1,5 @@
 /** How much of what a report shows has no names or no lines. */
-import type { CallPath } from "../profile/profile.ts";
+import type { CallPath, Frame } from "../profile/profile.ts";
 import { isOwn } from "./kinds.ts";
 import type { NamedFrame } from "./symbols.ts";
 
@@ -19,31 +19,52 @@ export interface Coverage {
 const LIBC = /^(libc|libpthread|ld-linux-x86-64)\b.*\.so/;
 const OUTER = /^(_start|start_thread|(__GI_)?(__)?clone3?|__libc_start_(call_main|main(_impl)?))(@|$)/;
 
-/** A stack without what starts the program or the thread. */
-function withoutStart(stack: readonly NamedFrame[]): readonly NamedFrame[] {
-  let end = stack.length;
-  while (end > 1) {
-    const { function: name, module } = stack[end - 1] as NamedFrame;
-    const isStart = OUTER.test(name) || (name === "" && LIBC.test(module.replace(/^.*\//, "")));
-    if (!isStart) break;
-    end--;
-  }
-  return stack.slice(0, end);
+/** What one place in code, with all that is inlined there, says. */
+interface Place {
+  /** Whether it only starts the program or a thread. */
+  readonly isStart: boolean;
+  /** The module whose function has no name. */
+  readonly nameless: string | undefined;
+  /** The innermost function of the user's own, and the innermost that is no allocation function. */
+  readonly own: NamedFrame | undefined;
+  readonly other: NamedFrame | undefined;
 }
 
-/** Shares of one module, by what `of` says of each path. */
-export interface Lacking {
+function placeOf(frames: readonly NamedFrame[]): Place {
+  const isStart = ({ function: name, module }: NamedFrame) =>
+    OUTER.test(name) || (name === "" && LIBC.test(module.replace(/^.*\//, "")));
+  return {
+    isStart: frames.every(isStart),
+    nameless: frames.find((frame) => frame.function === "")?.module,
+    own: frames.find(({ kind, function: name }) => name !== "" && isOwn(kind)),
+    other: frames.find(({ kind }) => kind !== "allocation" && kind !== "wrapper"),
+  };
+}
+
+/** Shares of one module. */
+interface Lacking {
   withoutNames: number;
   withoutLines: number;
 }
 
-/** Adds up what the stacks of these call paths lack, by module. */
+/**
+ * Adds up what the stacks of these call paths lack, by module, as shares of what `of` says of all of them. `framesOf` gives
+ * undefined for a place that was not looked up: such call paths are left out.
+ */
 export function lacking(
   paths: Iterable<CallPath>,
-  stackOf: (path: CallPath) => readonly NamedFrame[] | undefined,
+  framesOf: (frame: Frame) => readonly NamedFrame[] | undefined,
   of: (path: CallPath) => number,
 ): Map<string, Lacking> {
   const modules = new Map<string, Lacking>();
+  const places = new Map<Frame, Place>();
+  const placeAt = (frame: Frame): Place | undefined => {
+    let place = places.get(frame);
+    if (place) return place;
+    const frames = framesOf(frame);
+    if (frames) places.set(frame, place = placeOf(frames));
+    return place;
+  };
   let total = 0;
   const add = (module: string, key: keyof Lacking, figure: number) => {
     let entry = modules.get(module);
@@ -51,15 +72,30 @@ export function lacking(
     entry[key] += figure;
   };
   for (const path of paths) {
-    const whole = stackOf(path);
     const figure = of(path);
-    if (!whole || figure <= 0) continue;
+    if (figure <= 0) continue;
+    const frames = path.stack;
+    const stack: Place[] = [];
+    for (const frame of frames) {
+      const place = placeAt(frame);
+      if (!place) break;
+      stack.push(place);
+    }
+    if (stack.length < frames.length) continue;
     total += figure;
-    const stack = withoutStart(whole);
-    const nameless = new Set(stack.filter((frame) => frame.function === "").map(({ module }) => module));
+    let end = stack.length;
+    while (end > 1 && stack[end - 1]?.isStart) end--;
+    let own: NamedFrame | undefined;
+    let other: NamedFrame | undefined;
+    const nameless: string[] = [];
+    for (let i = 0; i < end; i++) {
+      const place = stack[i] as Place;
+      own ??= place.own;
+      other ??= place.other;
+      if (place.nameless !== undefined && !nameless.includes(place.nameless)) nameless.push(place.nameless);
+    }
     for (const module of nameless) add(module, "withoutNames", figure);
-    const leads = stack.find(({ kind, function: name }) => name !== "" && isOwn(kind)) ??
-      stack.find(({ kind }) => kind !== "allocation" && kind !== "wrapper");
+    const leads = own ?? other;
     // A function of a script has its module's line when the runtime tells it.
     if (leads?.function && leads.module && leads.line === 0) add(leads.module, "withoutLines", figure);
   }

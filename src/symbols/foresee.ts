@@ -5,7 +5,6 @@ import { basename } from "node:path";
 import process from "node:process";
 import { findTools } from "./backend.ts";
 import { DebugFiles } from "./debug_files.ts";
-import type { Knows } from "./debug_files.ts";
 import { debuginfodUrls } from "./debuginfod.ts";
 import { debugCompression, readElf } from "./elf.ts";
 import { PrivateFolder } from "./private_folder.ts";
@@ -17,7 +16,7 @@ export interface ForeseenNames {
   /** Path of the program or library; "" for functions of scripts. */
   readonly module: string;
   /** `debug`: names, files and lines. `symtab`: names. `exports`: the names of what it exports. `scripts`: none as it is. */
-  readonly has: Knows | "scripts";
+  readonly has: "debug" | "symtab" | "exports" | "scripts";
   /** What gives it more; "" when that is all there is, or nothing is known that would. */
   readonly remedy: string;
 }
@@ -33,10 +32,17 @@ function libraries(program: string, linker: string): string[] {
 export function foreseeNames(program: string): ForeseenNames[] {
   using own = new PrivateFolder();
   const files = new DebugFiles({ executable: program, since: undefined }, [], own);
-  const linker = readElf(own.plain(program))?.interpreter;
+  const read = (path: string) => {
+    try {
+      return readElf(own.plain(path));
+    } catch {
+      return undefined; // it may be executable and not readable
+    }
+  };
+  const linker = read(program)?.interpreter;
   const paths = [program, ...linker === undefined ? [] : libraries(program, linker)];
   const found = [...new Set(paths)].flatMap((path) => {
-    const buildId = readElf(own.plain(path))?.buildId ?? "";
+    const buildId = read(path)?.buildId ?? "";
     const source = files.find({ path, buildId, base: 0, textStart: 0, textSize: 0, textOffset: 0 });
     return typeof source === "object" && "elf" in source
       ? [{ path, buildId, has: source.has, compression: debugCompression(source.elf) }]
@@ -47,7 +53,7 @@ export function foreseeNames(program: string): ForeseenNames[] {
     tools: findTools().map(({ command }) => command),
     debuginfod: debuginfodUrls().length > 0 ? "asked" as const : "unset" as const,
   };
-  const scripts = programRemedy(basename(realpathSync(own.plain(program))), paths.map((path) => basename(path)));
+  const scripts = programRemedy(basename(realpathSync(program)), paths.map((path) => basename(path)));
   return [
     ...found.map((state) => ({ module: state.path, has: state.has, remedy: remedy(state, means, packages) })),
     ...scripts === undefined ? [] : [{ module: "", has: "scripts" as const, remedy: scripts }],

@@ -17,6 +17,7 @@ export class LineTool {
   #next = 0;
   #wake: (() => void) | undefined;
   #ended = false;
+  #error: Error = new ToolError("it ended before it had answered");
 
   constructor(command: string, args: readonly string[]) {
     const env: NodeJS.ProcessEnv = { ...process.env, LD_PRELOAD: "" };
@@ -24,7 +25,10 @@ export class LineTool {
     delete env.DEBUGINFOD_URLS;
     this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "ignore"], env });
     // A tool that dies makes the next read fail; that is the one place where it is told.
-    this.#child.on("error", () => this.#end());
+    this.#child.on("error", (error) => {
+      this.#error = error;
+      this.#end();
+    });
     this.#child.stdin.on("error", () => this.#end());
     const reader = createInterface({ input: this.#child.stdout });
     reader.on("line", (line: string) => {
@@ -47,7 +51,7 @@ export class LineTool {
   async line(patience: number): Promise<string> {
     if (this.#next === this.#lines.length) {
       this.#lines.length = this.#next = 0;
-      if (this.#ended) throw new ToolError("it ended before it had answered");
+      if (this.#ended) throw this.#error;
       const timedOut = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(true), patience);
         this.#wake = () => (clearTimeout(timer), resolve(false));

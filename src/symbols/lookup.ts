@@ -13,6 +13,8 @@ import type { CodeSymbol } from "./symbol_table.ts";
 
 /** Questions by which it is found out whether a tool knows more than the one before it. */
 const PROBES = 16;
+/** Milliseconds that a tool has after a failure. */
+const HASTE = 2000;
 /** Failures of a tool that never answered anything until it is left alone. */
 const MOST_FAILURES = 2;
 
@@ -23,6 +25,8 @@ export class Lookup {
   readonly #proven = new Set<Backend>();
   readonly #tables = new Map<string, SymbolTable>();
   readonly #failures = new Map<string, string>();
+  /** Whether programs may not be run: what one is refused, all are. */
+  #isDenied = false;
 
   constructor(tools: readonly Tool[]) {
     this.#tools = tools.map((tool) => ({ tool, backend: tool.open() }));
@@ -106,14 +110,24 @@ export class Lookup {
   /** Asks one tool; undefined when it fails, at which it is not asked about that file again. */
   async #lookup(backend: Backend, file: string, addresses: readonly number[]): Promise<Name[][] | undefined> {
     const given = this.#given.get(backend) ?? new Set();
-    if (given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))) return undefined;
+    if (this.#isDenied || given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))) {
+      return undefined;
+    }
     try {
-      const found = await backend.lookup(file, addresses, patienceWith(file));
+      // One that failed before it had ever answered is not waited for as long again.
+      const patience = given.size > 0 && !this.#proven.has(backend) ? HASTE : patienceWith(file);
+      const found = await backend.lookup(file, addresses, patience);
       this.#proven.add(backend);
       return found;
     } catch (error) {
       this.#given.set(backend, given.add(file));
-      const why = missingPermission(error) ?? (error as Error).message;
+      const missing = missingPermission(error);
+      if (missing !== undefined) {
+        this.#isDenied = true;
+        this.#failures.set("", `Names come from symbol tables, without lines: ${missing}`);
+        return undefined;
+      }
+      const why = (error as Error).message;
       const last = this.#tools.at(-1)?.backend === backend;
       const then = last ? "names come from symbol tables, without lines" : "another tool was asked";
       // Of one tool the first file tells enough.

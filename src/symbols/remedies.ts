@@ -63,6 +63,20 @@ function run(command: string, args: readonly string[]): string {
   }
 }
 
+/** Whether a file is where packages put theirs. */
+function isSystem(path: string): boolean {
+  return /^\/(usr|lib|lib64|bin|sbin|opt)\//.test(path) && !path.startsWith("/usr/local/");
+}
+
+/** Whether the system has a program. */
+function has(command: string): boolean {
+  try {
+    return findInPath(command, "/usr/bin:/bin") !== undefined;
+  } catch {
+    return false; // it may not be looked for
+  }
+}
+
 /** A path with the names that packages may know it by: before and after /lib and /bin became links into /usr. */
 function spellings(path: string): string[] {
   let real = path;
@@ -80,11 +94,9 @@ function spellings(path: string): string[] {
 export function debugPackages(paths: readonly string[]): Map<string, string> {
   const found = new Map<string, string>();
   // What lies in a home or a build folder is of no package, and the question is not free.
-  const system = paths.filter((path) =>
-    /^\/(usr|lib|lib64|bin|sbin|opt)\//.test(path) && !path.startsWith("/usr/local/")
-  );
+  const system = paths.filter(isSystem);
   if (system.length === 0) return found;
-  if (findInPath("dpkg", "/usr/bin:/bin")) {
+  if (has("dpkg")) {
     const owners = new Map<string, string>();
     // libc6:amd64, libc6:i386: /lib/x86_64-linux-gnu/libc.so.6
     for (const line of run("dpkg", ["-S", "--", ...system.flatMap(spellings)]).split("\n")) {
@@ -96,7 +108,7 @@ export function debugPackages(paths: readonly string[]): Map<string, string> {
       // glibc's is an older kind of package, which every mirror has.
       if (owner) found.set(path, `install ${owner === "libc6" ? "libc6-dbg" : `${owner}-dbgsym`}`);
     }
-  } else if (findInPath("rpm", "/usr/bin:/bin")) {
+  } else if (has("rpm")) {
     for (const path of system) {
       const [name] = run("rpm", ["-qf", "--qf", "%{NAME}\\n", "--", path]).split("\n");
       if (name && /^[\w.+-]+$/.test(name)) found.set(path, `run dnf debuginfo-install ${name}`);
@@ -141,13 +153,12 @@ export function remedy(state: ModuleState, means: Means, packages: ReadonlyMap<s
       } cannot read: install binutils 2.40, or llvm 16 or later`
       : "";
   }
-  const install = packages.get(path);
-  const server = !buildId
-    ? ""
-    : means.debuginfod === "unset" && install
-    ? `set DEBUGINFOD_URLS=${distributionServer()}`
-    : "";
-  if (install) return [install, server].filter((how) => how !== "").join(", or ");
+  const install = packages.get(path) ??
+    (/^\/(usr\/)?lib/.test(path) ? "install its package's debug information" : undefined);
+  if (install) {
+    const hasServer = buildId !== "" && means.debuginfod === "unset";
+    return hasServer ? `${install}, or set DEBUGINFOD_URLS=${distributionServer()}` : install;
+  }
   return has === "symtab"
     ? "compile it with -g"
     : "it is stripped: keep its symbols (no strip, no -s), or name the folder of its debug file (--debug-dir)";

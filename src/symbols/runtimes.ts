@@ -112,9 +112,14 @@ const PYTHON_LOOP = /^_?PyEval_EvalFrame(Default|Ex)?(\.|$)/;
 /** V8's interpreter, in the same way. */
 const V8_LOOP = /^Builtins_InterpreterEntryTrampoline/;
 
-/** What shows an interpreter's functions, where a stack passes its loop and none of them; "" where not. */
-export function interpreterRemedy(profile: Profile, functions: ReadonlySet<string>, scripts: boolean): string {
-  if (scripts) return "";
+/** Whether a program may have run functions of an interpreter that looks like any other native code. */
+export function hasInterpreter(profile: Profile): boolean {
+  const { program, libraries } = files(profile);
+  return programRemedy(program, libraries) !== undefined;
+}
+
+/** What shows an interpreter's functions, where stacks with these functions pass its loop; "" where not. */
+export function interpreterRemedy(profile: Profile, functions: ReadonlySet<string>): string {
   const { program, libraries } = files(profile);
   const passes = (loop: RegExp) => [...functions].some((name) => loop.test(name));
   if (passes(V8_LOOP)) return programRemedy(program, libraries)?.replace("shown as addresses", "not shown") ?? "";

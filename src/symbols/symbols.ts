@@ -29,7 +29,7 @@ import { findPerfMap } from "./perfmap.ts";
 import { PrivateFolder } from "./private_folder.ts";
 import { debugPackages, remedy, whyNameless } from "./remedies.ts";
 import type { Means, ModuleState } from "./remedies.ts";
-import { interpreterRemedy, jitRemedy } from "./runtimes.ts";
+import { hasInterpreter, interpreterRemedy, jitRemedy } from "./runtimes.ts";
 import { splitDebug } from "./split_debug.ts";
 
 /** Called as look-ups go on: addresses done and wanted, and what takes long where that is something else. */
@@ -132,7 +132,7 @@ export class Symbols {
   #problems(): string[] {
     const modules = [...this.#found].filter(([module]) => this.#nameless.has(module))
       .map(([, { state }]) => whyNameless(state));
-    const jit = this.#nameless.has(-1) ? jitRemedy(this.#profile) : "";
+    const jit = this.#nameless.has(-1) ? this.#jitRemedy() : "";
     return [this.#trouble, ...this.#lookup?.problems ?? [], ...this.#servers?.problems ?? [], ...modules, jit]
       .filter((problem) => problem !== "");
   }
@@ -173,6 +173,26 @@ export class Symbols {
   #put(frame: Frame, names: readonly Name[]): void {
     this.#names.set(frame, names);
     if (names.length === 0) this.#nameless.add(frame.module);
+  }
+
+  /** What gives names to code of no file; "" where its compiler wrote some: then it does not know the rest. */
+  #jitRemedy(): string {
+    return this.#perfMap ? "" : jitRemedy(this.#profile);
+  }
+
+  /** What would show the functions that an interpreter ran, where none of them is shown. */
+  #interpreterRemedy(paths: readonly CallPath[]): string {
+    if (!hasInterpreter(this.#profile)) return "";
+    const names = new Set<string>();
+    for (const path of paths) {
+      for (const frame of path.stack) {
+        for (const { function: name, kind, file } of this.#known(frame) ?? []) {
+          if ((kind === "script" && name !== "") || /\.pyx?$/.test(file)) return "";
+          names.add(name);
+        }
+      }
+    }
+    return interpreterRemedy(this.#profile, names);
   }
 
   #resolveJit(frames: readonly Frame[], step: (count: number) => void): void {
@@ -258,6 +278,9 @@ export class Symbols {
     let tools: Tool[] = [];
     try {
       tools = findTools(this.#options.symboliser);
+      if (tools.length === 0 && this.#options.symboliser !== undefined) {
+        this.#trouble = `${this.#options.symboliser} is not installed: names come from symbol tables, without lines`;
+      }
     } catch (error) {
       this.#trouble = `Names come from symbol tables, without lines: ${
         missingPermission(error) ?? (error as Error).message
@@ -294,7 +317,7 @@ export class Symbols {
    * ```
    */
   coverage(paths: Iterable<CallPath>, view: ViewName = "allocated"): Coverage[] {
-    const shares = lacking(paths, (path) => this.#known(path), VIEWS[view].of);
+    const shares = lacking(paths, (frame) => this.#known(frame), VIEWS[view].of);
     const notable = [...shares].filter(([, s]) => s.withoutNames >= FEW_NAMES || s.withoutLines >= FEW_LINES);
     const states = new Map([...this.#found.values()].map(({ state }) => [state.path, state]));
     const unknown = notable.map(([module]) => states.get(module)).filter((state) =>
@@ -304,14 +327,14 @@ export class Symbols {
     const means = { tools: this.#lookup?.commands ?? [], debuginfod: this.#debuginfod };
     return notable.map(([module, { withoutNames, withoutLines }]) => {
       const state = states.get(module);
-      const how = module === "" ? jitRemedy(this.#profile) : state ? remedy(state, means, this.#packages) : "";
+      const how = module === "" ? this.#jitRemedy() : state ? remedy(state, means, this.#packages) : "";
       return { module, withoutNames, withoutLines, remedy: how };
     }).sort((a, b) => b.withoutNames - a.withoutNames || b.withoutLines - a.withoutLines);
   }
 
-  /** A stack whose frames have all been looked up. */
-  #known(path: CallPath): NamedFrame[] | undefined {
-    return path.stack.every((frame) => this.#names.has(frame)) ? this.stack(path) : undefined;
+  /** What stands at a place; undefined while it has not been looked up. */
+  #known(frame: Frame): readonly NamedFrame[] | undefined {
+    return this.#names.has(frame) ? this.frames(frame) : undefined;
   }
 
   /** What a report of these call paths says about names, a line each: what went wrong, what is missing, what to do. */
@@ -334,15 +357,7 @@ export class Symbols {
         } of what is shown: ${c.remedy}`
       ),
     ];
-    const functions = new Set<string>();
-    let scripts = false;
-    for (const path of shown) {
-      for (const { function: name, kind, file } of this.#known(path) ?? []) {
-        if (/^(Builtins_|_?PyEval_)/.test(name)) functions.add(name);
-        scripts ||= kind === "script" && name !== "" || /\.pyx?$/.test(file);
-      }
-    }
-    const interpreter = this.#nameless.has(-1) ? "" : interpreterRemedy(this.#profile, functions, scripts);
+    const interpreter = this.#nameless.has(-1) ? "" : this.#interpreterRemedy(shown);
     return [...new Set([...this.#problems(), ...lines, interpreter])].filter((line) => line !== "");
   }
 
