@@ -4,6 +4,7 @@
  * writes to the terminal and ends the process.
  */
 import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import type { OptionValues } from "@commander-js/extra-typings";
 import { appendFileSync, statSync } from "node:fs";
 import process from "node:process";
 import {
@@ -120,56 +121,79 @@ function folders(path: string, before: string[] = []): string[] {
   return [...before, path];
 }
 
-/** The options that `report` and `run` share: what to show and how, and limits to keep. */
-function reportOptions<T extends Command>(command: T) {
-  return command
-    .addOption(
-      new Option("--format <format>", "how to write it").choices(["text", ...FORMAT_NAMES] as const)
-        .default("text" as const),
-    )
-    .option("-f, --filter <regex>", "keep call paths with a function, module or file that matches", pattern)
-    .option("--exclude <regex>", "drop call paths with one that matches", pattern)
-    .option("--thread <regex>", "count in call paths what threads with such a name did, alone", pattern)
-    .option("--min-count <n>", "keep call paths with at least so many blocks", wholeNumber(0, 1e15))
-    .option("--threshold-bytes <size>", "keep call paths with at least so many bytes", size)
-    .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
-    .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
-    .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
-    .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
-    .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
-    .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
-    .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
-    .option("--inclusive", "sort groups by what goes through them, not by what is their own")
-    .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
-    .option("--callees <regex>", "a tree: what the functions that match call", pattern)
-    .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
-    .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
-    .option("--source", "of html: put source lines of this machine into the page, a few around each place")
-    .option("--raw", "keep allocation functions, what starts a thread, and each frame of a recursion, in stacks")
-    .option("--all", "report all processes of the run together")
-    .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
-    .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
-    .option(
-      "-v, --verbose",
-      "exact bytes; -vv whole file names; -vvv whole stacks",
-      (_, n) => Number(n) + 1,
-      0 as number,
-    )
+/** Which call paths are taken, of a report as of a comparison. */
+function selectionOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+  command: Command<A, O, G>,
+) {
+  return command.optionsGroup("Which call paths:")
+    .option("-f, --filter <regex>", "keep those with a function, module or file that matches", pattern)
+    .option("--exclude <regex>", "drop those with one that matches", pattern)
+    .option("--thread <regex>", "count what threads with such a name allocated, alone", pattern)
+    .option("--all", "all processes of the run together")
+    .option("--suppressions <file>", "leave out known leaks, in LeakSanitizer's format: leak:PATTERN")
+    .option("--no-default-suppressions", "show what libraries are known to keep among what is live");
+}
+
+/** How functions are named, and whose code they are. */
+function nameOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return command.optionsGroup("Names and your own code:")
     .option("--own <regex>", "this is your code: functions, modules or files that match", pattern)
     .option("--not-own <regex>", "this is not", pattern)
     .option("--alloc-fn <regex>", "functions that only pass allocations on: rows begin with their callers", pattern)
-    .option("--no-default-suppressions", "show what libraries are known to keep among what is live")
-    .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
-    // Limits, for CI.
+    .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption());
+}
+
+/** Limits, for CI. */
+function budgetOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return command.optionsGroup("Limits, for CI:")
     .option("--max-allocations <n>", "fail above so many allocations", wholeNumber(0, 1e15))
     .option("--max-bytes <size>", "fail above so many bytes allocated", size)
     .option("--max-peak <size>", "fail above so many bytes live at the peak", size)
     .option("--max-live <size>", "fail above so many bytes live at the end", size)
     .option("--max-temporary <n>", "fail above so many temporary blocks", wholeNumber(0, 1e15))
     .option("--budget <regex:limit=size>", "the same for call paths with a function that matches", budget, [])
-    .option("--compare <file>", "compare with an earlier recording or saved report")
-    .option("--max-growth <percent>", "with --compare: fail when allocations, bytes or peak grew by more", percent)
+    .option("--max-growth <percent>", "fail when allocations, bytes or peak grew by more", percent)
     .option("--junit <file>", "write the budgets as a JUnit file");
+}
+
+/** Short forms that people try. */
+function shortForms<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return command
+    .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
+    .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
+    .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+    .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp());
+}
+
+/** The options that `report` and `run` share: what to show and how, and limits to keep. */
+function reportOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  const shown = shortForms(command.optionsGroup("What is shown:"))
+    .addOption(
+      new Option("--format <format>", "how to write it").choices(["text", ...FORMAT_NAMES] as const)
+        .default("text" as const),
+    )
+    .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
+    .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
+    .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
+    .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
+    .option("--inclusive", "sort groups by what goes through them, not by what is their own")
+    .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
+    .option("--callees <regex>", "a tree: what the functions that match call", pattern)
+    .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
+    .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
+    .option("--source", "of html: put source lines of this machine into the page, a few around each place")
+    .option("--raw", "whole stacks, innermost frame first: allocation functions, libraries, each frame of a recursion")
+    .option(
+      "-v, --verbose",
+      "exact bytes; -vv whole file names; -vvv whole stacks, with parameters",
+      (_, n) => Number(n) + 1,
+      0 as number,
+    );
+  const selected = selectionOptions(shown)
+    .option("--min-count <n>", "keep those with at least so many blocks", wholeNumber(0, 1e15))
+    .option("--threshold-bytes <size>", "keep those with at least so many bytes", size);
+  return budgetOptions(nameOptions(selected))
+    .option("--compare <file>", "compare with an earlier recording or saved report");
 }
 
 function budget(text: string, before: Budget[]): Budget[] {
@@ -268,6 +292,7 @@ reportOptions(program.command("run").passThroughOptions())
   .usage("[options] [--] program [args...]")
   .argument("<program>", "the program")
   .argument("[args...]", "its arguments")
+  .optionsGroup("Recording:")
   .option("-o, --out <file>", "the recording; %p becomes the process's number (default: heaptap.PROGRAM.PID.heaptap)")
   .option("--no-report", "record only")
   .option("--report-file <file>", "write the report there, not to stderr")
@@ -404,47 +429,26 @@ program.command("processes")
     );
   });
 
-program.command("compare")
-  .description("compare two runs: what grew, what shrank, what is new, what is gone")
-  .argument("<old>", "the earlier recording, or a report saved as JSON")
-  .argument("<new>", "the later one")
+const comparing = shortForms(program.command("compare").optionsGroup("What is shown:"))
   .addOption(
     new Option("--format <format>", "how to write it").choices(["text", "markdown", "json", "html"] as const)
       .default("text" as const),
   )
-  .addOption(new Option("--view <view>", "show what grew of this alone").choices(VIEWS))
-  .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
-  .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
-  .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
-  .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp())
+  .option("-o, --output <file>", "write it there, - for stdout", "-")
+  .addOption(new Option("--view <view>", "what grew of this alone").choices(VIEWS))
   .addOption(
     new Option("--sort-by <figure>", "whose growth comes first").choices(
       Object.keys(GROWTH) as (keyof typeof GROWTH)[],
     ),
   )
   .addOption(new Option("--group-by <what>", "put call paths together").choices(COMPARED_GROUPS))
-  .option("-f, --filter <regex>", "compare call paths with a function, module or file that matches", pattern)
-  .option("--exclude <regex>", "leave out call paths with one that matches", pattern)
-  .option("--thread <regex>", "compare what threads with such a name allocated", pattern)
-  .option("--suppressions <file>", "known leaks, in LeakSanitizer's format: leak:PATTERN")
-  .option("--all", "compare all processes of the runs together")
   .option("--process <pids>", "another process: of both runs, or OLD,NEW", twoProcesses)
   .option("--since <mark>", "leave out what came before a mark that both runs have")
-  .option("--limit <n>", "call paths, 0 for all (10; as JSON and HTML all)", wholeNumber(0, 1e9))
-  .option("-o, --output <file>", "write it there, - for stdout", "-")
-  .option("--own <regex>", "this is your code: functions, modules or files that match", pattern)
-  .option("--not-own <regex>", "this is not", pattern)
-  .option("--alloc-fn <regex>", "functions that only pass allocations on", pattern)
-  .option("--no-default-suppressions", "count what libraries are known to keep as live")
-  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
-  .option("--max-allocations <n>", "fail when the later run has more allocations", wholeNumber(0, 1e15))
-  .option("--max-bytes <size>", "fail when it allocates more bytes", size)
-  .option("--max-peak <size>", "fail when it has more bytes live at the peak", size)
-  .option("--max-live <size>", "fail when it has more bytes live at the end", size)
-  .option("--max-temporary <n>", "fail when it has more temporary blocks", wholeNumber(0, 1e15))
-  .option("--budget <regex:limit=size>", "the same for call paths with a function that matches", budget, [])
-  .option("--max-growth <percent>", "fail when allocations, bytes or peak grew by more", percent)
-  .option("--junit <file>", "write the budgets as a JUnit file")
+  .option("--limit <n>", "call paths, 0 for all (10; as JSON and HTML all)", wholeNumber(0, 1e9));
+budgetOptions(nameOptions(selectionOptions(comparing)))
+  .description("compare two runs: what grew, what shrank, what is new, what is gone; limits are the later run's")
+  .argument("<old>", "the earlier recording, or a report saved as JSON")
+  .argument("<new>", "the later one")
   .addHelpText(
     "after",
     `

@@ -69,45 +69,47 @@ export async function render(
   const isPart = [options.filter, options.exclude, options.thread, minCount, thresholdBytes, options.suppressions]
     .some((option) => option !== undefined);
   const limit = options.limit ?? (format === "text" ? 10 : 0);
-  using symbols = new Symbols(recorded, naming(options));
+  // Of all call paths: which functions are wrappers is seen by who calls them.
+  using symbols = new Symbols(read, naming(options));
   const bar = progressBar();
   const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
   if (byName) await symbols.resolve(recorded.callPaths, bar.step);
   const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
   const grouped = await groups(selected, symbols, options, limit, bar, to);
   if (grouped !== undefined) return grouped;
-  const aside = options.defaultSuppressions === false ? NOTHING_ASIDE : undefined;
+  const setAside = (profile: Profile) =>
+    options.defaultSuppressions === false ? NOTHING_ASIDE : knownLeaks(profile, symbols);
+  /** The first lines, of a profile whose names are known. */
+  const firstLines = () =>
+    options.filter && selected.callPaths.length === 0
+      ? [`no call path has a function, module or file that matches --filter "${options.filter.source}"`]
+      : isPart
+      ? []
+      : answer(read, symbols, setAside(read));
   if (format === "text") {
     const shown = { limit, view, sortBy, raw, sizes };
     await symbols.resolve(isPart ? shownPaths(selected, shown) : read.callPaths, bar.step);
     bar.end();
     const look = looks(to);
-    const known = aside ?? knownLeaks(selected, symbols);
-    const first = isPart ? [] : answer(read, symbols, aside ?? knownLeaks(read, symbols));
-    const settings = { ...shown, aside: known, answer: first, verbosity: Number(options.verbose), ...look };
-    return shownAt(look, textReport(selected, symbols, settings));
+    const settings = { ...shown, aside: setAside(selected), answer: firstLines(), verbosity: Number(options.verbose) };
+    return shownAt(look, textReport(selected, symbols, { ...settings, ...look }));
   }
   const figure = sortBy === "name" ? undefined : sortBy;
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   bar.end();
   const { compact } = options;
-  const page = format === "html" ? await forPage(recording, selected, symbols, options) : {};
-  return exportBlocks(ordered, symbols, format, { view, limit, raw, compact, ...page });
-}
-
-/** What a page has beside the profile: the first lines, and the marks of the process that it is of. */
-async function forPage(
-  recording: Recording,
-  profile: Profile,
-  symbols: Symbols,
-  { all, process, source, defaultSuppressions }: ReportOptions,
-): Promise<HtmlOptions> {
+  if (format !== "html") return exportBlocks(ordered, symbols, format, { view, limit, raw, compact });
   // The first lines are of all call paths, also where fewer are shown.
-  await symbols.resolve(profile.callPaths);
-  const aside = defaultSuppressions === false ? NOTHING_ASIDE : knownLeaks(profile, symbols);
-  const marks = all ? [] : (process === undefined ? recording : recording.process(process)).marks();
-  return { source, marks, aside, answer: answer(profile, symbols, aside) };
+  await symbols.resolve(isPart ? selected.callPaths : read.callPaths);
+  const of = options.process === undefined ? recording : recording.process(options.process);
+  const page: HtmlOptions = {
+    source: options.source,
+    marks: options.all ? [] : of.marks(),
+    aside: setAside(selected),
+    answer: firstLines(),
+  };
+  return exportBlocks(ordered, symbols, format, { view, limit, raw, ...page });
 }
 
 /** The options of a report without what leaves call paths out. */
