@@ -26,7 +26,7 @@ type Made = readonly [stack: string, blocks: number];
 
 function frame(text: string): ComparableFrame {
   const [name = "", kind = "own"] = text.split(":");
-  const place = { file: "", line: 0, module: "/bin/app", address: 1 };
+  const place = { file: "", line: 0, module: "/bin/app", address: 1, inlined: false };
   return { function: name, key: name, kind: kind as FrameKind, ...place };
 }
 
@@ -365,7 +365,7 @@ test("Markdown has verdicts on top, totals, and what changed behind a fold", asy
     "2.50 KB",
     "15",
     "`parse`",
-    "`main`",
+    "`← main growth.c:41`",
   ]);
   assert.match(place ?? "", /^`growth\.c:\d+`$/);
 });

@@ -921,6 +921,7 @@ test("a comparison that knows places and samples shows them", { skip: noBrowser 
     names.map((name, i) => ({
       ...{ function: name, key: name, file: "/src/growth.c", line: 10 + i, module: "/bin/growth", address: 0 },
       kind: "own" as const,
+      inlined: false,
     }));
   const samples = (most: number) => [0, 1, 2].map((n) => ({ seconds: n, bytes: n * most }));
   const known = {

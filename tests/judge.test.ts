@@ -80,10 +80,10 @@ test("the text has totals in columns, then rows, bytes first, worst growth first
   assert.match(text, /\n +before → after +change +\(blocks\) {2}function\n/);
   const lines = text.split("\n").filter((line) => line.includes(" → ") && line.includes("block"));
   assert.equal(lines.length, 4, text);
-  assert.match(lines[1] ?? "", /^ +0 B → 2\.00 KB {2}\+2\.00 KB +\(2 blocks\) {2}new {2}extra {2}growth\.c:\d+$/);
-  assert.match(lines[2] ?? "", /^ +1\.00 KB → 2\.50 KB {2}\+1\.50 KB +\(15 blocks\) {2}parse {2}growth\.c:\d+$/);
-  assert.match(lines[3] ?? "", /^ +21 B → 0 B +-21 B +\(-3 blocks\) {2}gone {2}gone {2}growth\.c:\d+$/);
-  assert.match(text, /parse {2}growth\.c:\d+\n {6}\u2190 main\n/);
+  assert.match(lines[1] ?? "", /^ +0 B → 2\.00 KB {2}\+2\.00 KB +\(2 blocks\) {2}new {2}extra growth\.c:\d+$/);
+  assert.match(lines[2] ?? "", /^ +1\.00 KB → 2\.50 KB {2}\+1\.50 KB +\(15 blocks\) {2}parse growth\.c:\d+$/);
+  assert.match(lines[3] ?? "", /^ +21 B → 0 B +-21 B +\(-3 blocks\) {2}gone {2}gone growth\.c:\d+$/);
+  assert.match(text, /parse growth\.c:\d+\n {6}\u2190 main growth\.c:\d+\n/);
   assert.doesNotMatch(text, /render/);
   assert.match(text, /\n1 more differs in other figures alone, see --sort-by\n$/);
   assert.doesNotMatch(text, /different programs/);

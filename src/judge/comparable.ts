@@ -24,7 +24,7 @@ export interface RunFigures {
 }
 
 /** A frame of a call path. */
-export type ComparableFrame = Omit<NamedFrame, "inlined">;
+export type ComparableFrame = NamedFrame;
 
 /** A call path of a run, or several whose names are alike. */
 export interface ComparablePath {

@@ -1,5 +1,5 @@
 /** Two runs side by side by function, module, file or line. */
-import { leadIndex } from "../symbols/lead.ts";
+import { cleanFrames, leadIndex } from "../symbols/lead.ts";
 import { shortPath } from "../symbols/symbols.ts";
 import { addFigures, moduleName, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparableFrame, RunFigures } from "./comparable.ts";
@@ -81,7 +81,7 @@ export function compareGroups(
       const change = { ...NOTHING, [run]: figures };
       const at = frames[leadIndex(frames)];
       const own = at ? nameOf(at) : "(not kept: the table was full)";
-      for (const name of new Set([own, ...frames.map(nameOf)])) {
+      for (const name of new Set([own, ...cleanFrames(frames).map(nameOf)])) {
         const known = groups.get(name) ?? { name, state, self: NOTHING, inclusive: NOTHING };
         groups.set(name, {
           name,

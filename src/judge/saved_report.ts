@@ -23,6 +23,7 @@ function frameOf(saved: Json): ComparableFrame {
     key: textOf(saved?.key) || key,
     kind: isFrameKind(saved?.kind) ? saved.kind : "own",
     address: numberOf(Number(saved?.address)),
+    inlined: saved?.inlined === true,
   };
 }
 

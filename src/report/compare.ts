@@ -4,8 +4,11 @@ import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
 import { FIGURES, isBytes } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
-import { sourcePlace } from "../symbols/symbols.ts";
-import { cleanNames } from "../symbols/lead.ts";
+import { leadIndex, leadOf } from "../symbols/lead.ts";
+import { fitName, middleOut } from "../symbols/names.ts";
+import { frameName } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/symbols.ts";
+import { Rows } from "./rows.ts";
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 
 /** How the text is to look. */
@@ -61,9 +64,9 @@ export function shownName({ culprit, names }: Pick<ComparedPath, "culprit" | "na
   return printable(culprit.function || names[0] || "(unknown)");
 }
 
-/** Who called it, in one line. */
-export function shownCallers({ names }: Pick<ComparedPath, "names">): string {
-  return printable(cleanNames(names).slice(1).join(" \u2190 "));
+/** The frames of a call path as a row tells them: those without a name as they are known in both runs. */
+export function shownFrames({ names, frames }: ComparedPath): NamedFrame[] {
+  return frames.map((frame, i) => ({ ...frame, function: names[i] ?? frame.function }));
 }
 
 /** The rows whose figure, or the blocks behind it, did change; the rest differ in other figures alone. */
@@ -79,6 +82,7 @@ export function changedIn<T extends { readonly before: RunFigures; readonly afte
 /** How many call paths differ, in words. */
 export function differenceText({ paths, unchanged }: Comparison): string {
   const [n, same] = [paths.length, unchanged.length];
+  if (n + same === 0) return "no call path to compare in either run";
   return `${count(n)} ${plural(n, "call path")} ${n === 1 ? "differs" : "differ"}, ${count(same)} ${
     same === 1 ? "is" : "are"
   } the same`;
@@ -180,13 +184,9 @@ function table(
   });
 }
 
-/** A name and a place in so many columns: where room is short the name gives way, and the place after it. */
-function nameAndPlace(out: Writer, mark: string, name: string, place: string, room: number): string {
-  const left = Math.max(8, room - (mark ? mark.length + 2 : 0));
-  const short = clip(name, place ? Math.max(12, left - place.length - 2) : left);
-  const rest = left - short.length - 2;
-  const at = place && rest > 4 ? `  ${out.paint("dim", clip(place, rest))}` : "";
-  return `${mark && `${out.paint("yellow", mark)}  `}${out.paint("cyan", short)}${at}`;
+/** What stands before a name that is in one run alone. */
+function markOf({ state }: Pick<ComparedPath, "state">): string {
+  return state === "both" ? "" : `${state}  `;
 }
 
 function note(out: Writer, hidden: number, elsewhere: number): void {
@@ -221,11 +221,17 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
     table(out, kept, "function", options, (i, room) => {
       const path = kept[i];
       if (!path) return [];
-      const mark = path.state === "both" ? "" : path.state;
-      const callers = shownCallers(path);
+      const mark = markOf(path);
+      const stack = shownFrames(path);
+      const { via } = leadOf(stack);
+      // It has more room where the callers are.
+      const way = via ? `via ${fitName(printable(frameName(via)), Math.floor(width / 2))} ` : "";
+      const words = { width: Math.max(LEAST_ROOM, room - mark.length), callersWidth: width - 6 - way.length };
+      const { name, place, callers } = new Rows({ ...words, wholeFiles: false, raw: false, apart: false })
+        .say(stack.slice(leadIndex(stack)));
       return [
-        nameAndPlace(out, mark, shownName(path), printable(sourcePlace(path.culprit)), room),
-        ...callers ? [out.paint("dim", clip(`\u2190 ${callers}`, width - 6))] : [],
+        out.paint("yellow", mark) + out.paint("cyan", name) + out.paint("dim", place && ` ${place}`),
+        ...way || callers ? [out.paint("dim", way + callers)] : [],
       ];
     });
   }
@@ -270,8 +276,9 @@ export function compareGroupsText(
       const group = kept[i];
       if (!group) return [];
       const through = signed(group.inclusive.after[by] - group.inclusive.before[by], by).padStart(9);
-      const mark = group.state === "both" ? "" : group.state;
-      return [`${through}  ${nameAndPlace(out, mark, printable(group.name), "", room - 11)}`];
+      const mark = markOf(group);
+      const name = middleOut(printable(group.name), Math.max(LEAST_ROOM, room - 11 - mark.length));
+      return [`${through}  ${out.paint("yellow", mark)}${out.paint("cyan", name)}`];
     });
   }
   note(out, rows.length - kept.length, 0);

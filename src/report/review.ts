@@ -1,9 +1,10 @@
 /** A comparison as Markdown, for a review comment or a workflow's summary. */
-import type { CompareBy, Comparison } from "../judge/compare.ts";
+import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
 import { FIGURES } from "../judge/comparable.ts";
 import type { Verdict } from "../judge/budget.ts";
-import { clip, count, plural, printable } from "../profile/format.ts";
+import { count, plural, printable } from "../profile/format.ts";
+import { middleOut } from "../symbols/names.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import {
   behind,
@@ -11,12 +12,13 @@ import {
   differenceText,
   percent,
   runsText,
-  shownCallers,
   shownFigure,
+  shownFrames,
   shownName,
   signed,
   TITLES,
 } from "./compare.ts";
+import { Rows } from "./rows.ts";
 import { markdownTable } from "./table.ts";
 import { breachText } from "./verdicts.ts";
 
@@ -37,7 +39,7 @@ const LONGEST = 120;
 
 /** Names may hold any sign that means something in Markdown or HTML: as code they mean nothing. */
 function code(text: string): string {
-  const shown = clip(printable(text).trim(), LONGEST);
+  const shown = middleOut(printable(text).trim(), 2 * LONGEST);
   if (!shown) return "";
   const longest = Math.max(0, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length));
   const fence = "`".repeat(longest + 1);
@@ -114,6 +116,15 @@ function changesTable(
   );
 }
 
+/** A call path in words: its function, where that is, and how it came there. */
+function wordsOf(path: ComparedPath): string[] {
+  const widths = { width: 2 * LONGEST, callersWidth: LONGEST };
+  const { name, place, via, callers } = new Rows({ ...widths, wholeFiles: false, raw: false, apart: false })
+    .say(shownFrames(path));
+  const mark = path.state === "both" ? "" : `${path.state} `;
+  return [`${mark}${code(name)}`, code(place), code(`${via.trim()} ${callers}`)];
+}
+
 /** What changed, as a table that opens on demand. */
 function details(comparison: Comparison, { limit, by = "bytes", groups }: ReviewOptions): string {
   const changed = groups
@@ -125,16 +136,14 @@ function details(comparison: Comparison, { limit, by = "bytes", groups }: Review
     : changedIn(comparison.paths, by).map((path) => ({
       ...path,
       cells: [
-        `${path.state === "both" ? "" : `${path.state} `}${code(shownName(path))}`,
-        code(sourcePlace(path.culprit)),
-        code(shownCallers(path)),
+        ...wordsOf(path),
       ],
     }));
   const kept = limit > 0 ? changed.slice(0, limit) : changed;
   const hidden = changed.length - kept.length;
   const what = groups ? `${count(changed.length)} changed by ${groups.what}` : differenceText(comparison);
   if (kept.length === 0) return `${what}\n`;
-  const titles = groups ? ["inclusive", groups.what, ""] : ["function", "line", "called from"];
+  const titles = groups ? ["inclusive", groups.what, ""] : ["function", "line", "on the way"];
   return `<details>\n<summary>${what}</summary>\n\n${changesTable(kept, titles, by)}${
     hidden > 0 ? `\nand ${count(hidden)} more\n` : ""
   }\n</details>\n`;

@@ -52,7 +52,7 @@ interface Told {
 }
 
 /** Makes rows. What it says of a frame it says again of the next call path that has it. */
-class Rows {
+export class Rows {
   readonly #options: RowOptions;
   readonly #told = new Map<NamedFrame, Told>();
   readonly #fitted = new Map<string, string>();
@@ -103,6 +103,7 @@ class Rows {
     return clip(text + end, room);
   }
 
+  /** What a row says of a stack, innermost frame first. */
   say(stack: readonly NamedFrame[]): Pick<Row, "name" | "place" | "via" | "callers"> {
     const { raw, width, wholeFiles } = this.#options;
     const { lead, via, callers } = raw ? { lead: stack[0], via: undefined, callers: stack.slice(1) } : leadOf(stack);
