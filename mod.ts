@@ -47,6 +47,7 @@ export type {
   ThreadShare,
   Totals,
 } from "./src/profile/profile.ts";
+export type { Unfollowed } from "./src/profile/unfollowed.ts";
 export { Recording } from "./src/profile/recording.ts";
 export type { ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ReadOptions } from "./src/profile/read.ts";

@@ -1,5 +1,5 @@
 /** Reads a snapshot of a recording into a profile. */
-import { readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
@@ -8,6 +8,7 @@ import { PathSums, threadShares } from "./path_sums.ts";
 import type { CallPath, Module, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
+import { readUnfollowed } from "./unfollowed.ts";
 
 const decoder = new TextDecoder();
 
@@ -82,7 +83,8 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
 /** Whether a process of that number and program runs here. */
 function runs(pid: number, executable: string): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/exe`) === executable;
+    // Not its link to the program: that is the dynamic linker's when that was given the program's name.
+    return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}`);
   } catch {
     return false;
   }
@@ -177,6 +179,8 @@ function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): 
       exit: h("ended") === 1
         ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 }
         : undefined,
+      forked: h("forked") === 1,
+      unfollowed: readUnfollowed(snapshot),
     },
     limits: {
       mode,
