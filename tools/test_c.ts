@@ -124,7 +124,7 @@ function unwinding({ c: compiler, cc: other }: Compiler): void {
     const object = join(work, "check.o");
     const program = join(work, "walk");
     const name = `stacks equal libgcc's ${shape} (${compiler})`;
-    const c = run(compiler, [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
+    const c = run(compiler, [...WARNINGS, ...TEST, ...flags, "-c", source("unwind_check.c"), "-o", object]);
     const cc = c.ok
       ? run(other, [
         "-std=c++17",
@@ -165,8 +165,8 @@ async function model(compiler: Compiler): Promise<void> {
     }
     const program = join(work, "model");
     const built = run(compiler.c, [
-      ...TEST,
       ...WARNINGS,
+      ...TEST,
       "-O2",
       ...flags,
       source("model_test.c"),
@@ -202,7 +202,7 @@ async function model(compiler: Compiler): Promise<void> {
 function matching(compiler: Compiler): void {
   const program = join(work, "match");
   const sanitizers = SANITIZERS.filter(([, flags]) => sanitizerWorks(compiler, flags)).flatMap(([, flags]) => flags);
-  const flags = [...TEST, ...WARNINGS, "-O1", ...sanitizers];
+  const flags = [...WARNINGS, ...TEST, "-O1", ...sanitizers];
   const built = run(compiler.c, [...flags, source("match_check.c"), "-lpthread", "-o", program]);
   if (!built.ok) {
     report(`expressions for paths (${compiler.c})`, built);
