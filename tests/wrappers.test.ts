@@ -9,7 +9,8 @@ import { test } from "node:test";
 import { libraryPath, Recording, Symbols } from "../mod.ts";
 import type { Profile } from "../mod.ts";
 import { findInPath } from "../src/native/build.ts";
-import { recordings, scratch, target, without } from "./helpers.ts";
+import { unseen } from "../src/profile/facts.ts";
+import { recordings, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const isRoot = process.getuid?.() === 0;
@@ -246,5 +247,66 @@ test("without /proc frames are the program's, a script's are its interpreter's",
     const modules = profile.callPaths.flatMap(({ stack }) => stack.map((f) => profile.modules[f.module]?.path));
     assert.ok(modules.includes("/bin/counts"), command.join(" "));
     assert.ok(!modules.includes(undefined), command.join(" "));
+  }
+});
+
+test(
+  "a program in memory, or removed while it runs, is named by its build id; a child's frees are of before the fork",
+  {
+    skip: without("objcopy") || without("readelf"),
+  },
+  async () => {
+    const program = target(folder, "bundles.c");
+    const [, id = ""] = /Build ID: (\w+)/.exec(spawnSync("readelf", ["-n", program], { encoding: "utf8" }).stdout) ??
+      [];
+    const debug = join(folder, "debug");
+    const place = join(debug, ".build-id", id.slice(0, 2));
+    mkdirSync(place, { recursive: true });
+    spawnSync("objcopy", ["--only-keep-debug", program, join(place, `${id.slice(2)}.debug`)]);
+    const stripped = join(folder, "stripped");
+    spawnSync("objcopy", ["--strip-all", program, stripped]);
+    for (const args of [[], [join(folder, "gone")]]) {
+      const { status, profiles } = record([stripped, ...args]);
+      assert.equal(status, 0);
+      const copy = profiles.find(({ totals, process: { forked } }) => totals.bytes === 9 * 64 && !forked);
+      assert.ok(copy);
+      using symbols = new Symbols(copy, { debugFolders: [debug] });
+      await symbols.resolve(copy.callPaths);
+      const names = copy.callPaths.flatMap(({ stack }) => stack.flatMap((f) => symbols.frames(f))).map((f) =>
+        f.function
+      );
+      assert.ok(names.includes("outer"), names.join());
+      const child = profiles.find(({ process: { forked } }) => forked);
+      assert.equal(child?.totals.unknownFrees, 5);
+      assert.ok(child && unseen(child).some(([n, words]) => n === "5" && /from before the fork/.test(words)));
+    }
+  },
+);
+
+test("what has another dynamic linker is given nothing that it would complain of", { skip: hasLinker }, () => {
+  const musl = join(folder, "ld-musl-x86_64.so.1");
+  cpSync(realpathSync(LINKER), musl);
+  const program = join(folder, "other-linker");
+  const source = join(ROOT, "tests/targets/wrappers.c");
+  const built = spawnSync("cc", [source, `-Wl,--dynamic-linker=${musl}`, "-o", program, "-lpthread"]);
+  assert.equal(built.status, 0);
+  const { output, profiles } = record(["env", "-i", program, "leaf"]);
+  assert.match(output, /^leaf {2}0 variables/);
+  assert.equal(of(profiles, program).length, 0);
+  assert.equal(profiles.find(({ process: { unfollowed } }) => unfollowed)?.process.unfollowed?.why, "runs on musl");
+});
+
+const sanitized = join(folder, "sanitized");
+const sanitizing = ["-fsanitize=address", join(ROOT, "tests/targets/wrappers.c"), "-o", sanitized, "-lpthread"];
+const sanitizes = spawnSync("cc", sanitizing).status === 0;
+
+test("AddressSanitizer behind a wrapper does not mind who is loaded first, and its options are what they were", {
+  skip: sanitizes ? false : "cc has no address sanitizer here",
+}, () => {
+  for (const options of [[], ["ASAN_OPTIONS=detect_leaks=0"], ["ASAN_OPTIONS=verify_asan_link_order=1"]]) {
+    const command = ["env", "-i", ...options, "A=one", sanitized, "leaf"];
+    const { output, profiles } = record(command);
+    assert.equal(output.split("\n")[0], plainly(command).replace(/^\d+ /, "").split("\n")[0], options.join());
+    assert.equal(of(profiles, sanitized).length, 1, options.join());
   }
 });
