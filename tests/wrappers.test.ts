@@ -298,10 +298,10 @@ test("what has another dynamic linker is given nothing that it would complain of
 
 const sanitized = join(folder, "sanitized");
 const sanitizing = ["-fsanitize=address", join(ROOT, "tests/targets/wrappers.c"), "-o", sanitized, "-lpthread"];
-const sanitizes = spawnSync("cc", sanitizing).status === 0;
+const sanitizes = spawnSync("gcc", sanitizing).status === 0;
 
 test("AddressSanitizer behind a wrapper does not mind who is loaded first, and its options are what they were", {
-  skip: sanitizes ? false : "cc has no address sanitizer here",
+  skip: sanitizes ? false : "gcc has no address sanitizer here",
 }, () => {
   for (const options of [[], ["ASAN_OPTIONS=detect_leaks=0"], ["ASAN_OPTIONS=verify_asan_link_order=1"]]) {
     const command = ["env", "-i", ...options, "A=one", sanitized, "leaf"];
