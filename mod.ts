@@ -52,6 +52,7 @@ export type {
   ThreadShare,
   Totals,
 } from "./src/profile/profile.ts";
+export type { Unfollowed } from "./src/profile/unfollowed.ts";
 export { Recording } from "./src/profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ProcessRow } from "./src/profile/process_tree.ts";

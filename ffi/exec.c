@@ -19,16 +19,21 @@
 #define HT_E2BIG 7
 #define HT_MARGIN 1024u /* of stack, for the calls underneath */
 
+/* A variable that gets more than it has. */
+struct ht_amended {
+    uint32_t at;       /* which entry of what was given it is; as many as there are to add it, more to leave it */
+    const char *value; /* what it has, "" for nothing */
+};
+
 /* What is to be added to an environment. */
 struct ht_addition {
     size_t size;        /* bytes that the whole takes; 0 when nothing is to be added */
     uint32_t count;     /* entries in what was given */
-    uint32_t preload;   /* which of them is the LD_PRELOAD to change; `count` to add one, more to leave it */
-    const char *list;   /* its value, "" for none */
+    struct ht_amended preload, sanitizer;
     uint32_t missing;   /* bit per carried variable */
     const char *hidden; /* to say that the program is not to see what is ours, NULL when it may */
     int odd;            /* one more variable makes their number even */
-    uint32_t why;       /* HT_UNFOLLOWED_ROOM when there was no room for it, else 0 */
+    uint32_t why;       /* what keeps this library out of the program all the same, 0 for nothing */
 };
 
 /* Reads text that may not be there, a page at a time; once it was not, `faulted` stays. */
@@ -104,18 +109,30 @@ static uint32_t ht_bits(uint32_t n)
 }
 
 /* The entries, at most, of the larger environment and what ends it. */
-static uint32_t ht_addition_words(const struct ht_addition *a) { return a->count + ht_bits(a->missing) + 4; }
+static uint32_t ht_addition_words(const struct ht_addition *a) { return a->count + ht_bits(a->missing) + 5; }
+
+/* Whether a value has a word; it ends where memory does. */
+static int ht_read_has(struct ht_reader *reader, const char *value, const char *word)
+{
+    int has = 0;
+    for (; ht_can_read(reader, value) && *value; value++)
+        has |= *value == *word && ht_read_begins(reader, value, word);
+    return has;
+}
 
 /* What a program's environment says of us: into `a`; in `ours` how many variables, in *marked whether one of them is the
  * one that hides them. 0 when it cannot be read. */
 static int ht_addition_look(struct ht_addition *a, char *const *given, uint32_t *ours, int *marked)
 {
     struct ht_reader array = { 0, 0 }, text = { 0, 0 };
-    uint32_t found = UINT32_MAX, seen = 0;
+    uint32_t seen = 0, last = UINT32_MAX, first = UINT32_MAX;
+    int is_told = 0;
     for (; given && ht_can_read(&array, &given[a->count]) && given[a->count] && !text.faulted; a->count++) {
         const char *v = given[a->count];
         if (ht_read_begins(&text, v, ht_preload))
-            found = a->count;
+            last = a->count;
+        if (first == UINT32_MAX && ht_read_begins(&text, v, ht_sanitizer))
+            first = a->count;
         if (!ht_read_begins(&text, v, "HEAPTAP_"))
             continue;
         ++*ours;
@@ -124,65 +141,73 @@ static int ht_addition_look(struct ht_addition *a, char *const *given, uint32_t 
             if (ht_read_is_named(&text, v, ht_carried.variable[i]))
                 seen |= 1u << i;
     }
-    a->preload = found == UINT32_MAX ? a->count : found;
-    if (found != UINT32_MAX && !text.faulted)
-        a->list = given[found] + HT_PRELOAD_LENGTH;
-    for (const char *at = a->list; *a->list && ht_can_read(&text, at) && *at;)
-        at++;
+    if (!array.faulted && !text.faulted) {
+        a->preload = (struct ht_amended){ ht_min(last, a->count), last < a->count ? given[last] + HT_PRELOAD_LENGTH : "" };
+        a->sanitizer = (struct ht_amended){ ht_min(first, a->count), first < a->count ? given[first] + HT_SANITIZER_LENGTH : "" };
+        ht_read_has(&text, a->preload.value, ":"); /* all of it can be read */
+        is_told = ht_read_has(&text, a->sanitizer.value, ht_sanitizer_word);
+    }
+    if (is_told)
+        a->sanitizer.at = a->count + 1;
     a->missing = ~seen & (uint32_t)((1ull << ht_carried.count) - 1);
     return !array.faulted && !text.faulted;
 }
 
-static struct ht_addition ht_addition_to(char *const *given)
+static struct ht_addition ht_addition_to(char *const *given, uint32_t image)
 {
     enum { READABLE = 4 };
-    struct ht_addition a = { .list = "" };
+    struct ht_addition a = { .why = image };
     const struct ht_carried *c = &ht_carried;
     uint32_t ours = 0;
     int marked = 0;
-    if (!c->library_length || !ht_addition_look(&a, given, &ours, &marked))
+    /* Another dynamic linker would complain of this library. */
+    if (!c->library_length || image == HT_UNFOLLOWED_MACHINE || image == HT_UNFOLLOWED_MUSL || !ht_addition_look(&a, given, &ours, &marked))
         return a;
-    const char *at = ht_preloaded_at((char *)(uintptr_t)a.list, c->library);
+    const char *list = a.preload.value, *at = ht_preloaded_at((char *)(uintptr_t)list, c->library);
     /* A library that this user may not read would only be complained about. */
-    if ((at == a.list && !a.missing) || ht_syscall(HT_SYS_ACCESS, (long)c->library, READABLE, 0, 0, 0, 0) != 0)
+    if ((at == list && !a.missing) || ht_syscall(HT_SYS_ACCESS, (long)c->library, READABLE, 0, 0, 0, 0) != 0)
         return a;
     if (!at && !marked)
-        a.hidden = a.preload < a.count && !*a.list ? ht_hidden_empty : ht_hidden;
-    if (at == a.list)
-        a.preload = a.count + 1;
+        a.hidden = a.preload.at < a.count && !*list ? ht_hidden_empty : ht_hidden;
+    if (at == list)
+        a.preload.at = a.sanitizer.at = a.count + 1;
     /* An LD_PRELOAD that names nothing else goes with the others. */
-    ours += ht_bits(a.missing) + (a.hidden != NULL) + (!*a.list && a.hidden != ht_hidden_empty);
+    ours += ht_bits(a.missing) + (a.hidden != NULL) + (!*list && a.hidden != ht_hidden_empty) + (a.sanitizer.at == a.count);
     a.odd = (a.hidden || marked) && ours % 2;
-    a.size = ht_addition_words(&a) * sizeof(char *) + HT_PRELOAD_LENGTH + c->library_length + ht_length(a.list) + 2;
+    a.size = ht_addition_words(&a) * sizeof(char *) + HT_PRELOAD_LENGTH + c->library_length + ht_length(list) + 2
+        + HT_SANITIZER_LENGTH + ht_length(a.sanitizer.value) + sizeof ht_sanitizer_word + 1;
     if (!ht_stack_has(a.size)) {
         a.size = 0;
-        a.why = HT_UNFOLLOWED_ROOM;
+        a.why = image ? image : HT_UNFOLLOWED_ROOM;
     }
     return a;
 }
 
-/* The value of LD_PRELOAD with this library in front, at `to`; returns its end. */
-static char *ht_list_make(const struct ht_addition *a, char *to)
+/* Writes `name`, then one value and another with a colon between, where both are something. Returns where that ends. */
+static char *ht_variable_make(char *to, const char *name, const char *one, const char *other)
 {
-    size_t length = ht_length(a->list);
-    memcpy(to, ht_carried.library, ht_carried.library_length);
-    to += ht_carried.library_length;
-    if (length)
-        *to++ = ':';
-    memcpy(to, a->list, length);
-    return to + length;
+    const char *parts[] = { name, one, *one && *other ? ":" : "", other };
+    for (uint32_t i = 0; i < HT_COUNT(parts); i++) {
+        size_t length = ht_length(parts[i]);
+        memcpy(to, parts[i], length);
+        to += length;
+    }
+    *to = 0;
+    return to + 1;
 }
 
 /* Writes the larger environment to `room`, which has a->size bytes. */
 static char **ht_environment_make(const struct ht_addition *a, char *const *given, char **room)
 {
     char **to = room, *preload = (char *)(room + ht_addition_words(a));
-    memcpy(preload, ht_preload, HT_PRELOAD_LENGTH);
-    *ht_list_make(a, preload + HT_PRELOAD_LENGTH) = 0;
+    char *sanitizer = ht_variable_make(preload, ht_preload, ht_carried.library, a->preload.value);
+    ht_variable_make(sanitizer, ht_sanitizer, a->sanitizer.value, ht_sanitizer_word);
     for (uint32_t i = 0; i < a->count && given[i]; i++)
-        *to++ = i == a->preload ? preload : given[i];
-    if (a->preload == a->count)
+        *to++ = i == a->preload.at ? preload : i == a->sanitizer.at ? sanitizer : given[i];
+    if (a->preload.at == a->count)
         *to++ = preload;
+    if (a->sanitizer.at == a->count)
+        *to++ = sanitizer;
     for (uint32_t i = 0; i < ht_carried.count; i++)
         if (a->missing >> i & 1)
             *to++ = (char *)(uintptr_t)ht_carried.variable[i];
@@ -194,15 +219,15 @@ static char **ht_environment_make(const struct ht_addition *a, char *const *give
     return room;
 }
 
-/* The environment to pass on, as `environment`, for as long as the function that this stands in goes on. */
-#define HT_ENVIRONMENT(given)                                                                      \
-    struct ht_addition addition = ht_addition_to(given);                                           \
+/* The environment to pass on to such an image, as `environment`, for as long as the function that this stands in goes on. */
+#define HT_ENVIRONMENT(given, image)                                                               \
+    struct ht_addition addition = ht_addition_to(given, image);                                          \
     char *room[addition.size / sizeof(char *) + 1];                                                \
     char *const *environment = addition.size ? ht_environment_make(&addition, given, room) : given;
 
 /* `call` returns when it has failed. */
-#define HT_EXEC(noted, given, call)                                                                \
-    HT_ENVIRONMENT(given)                                                                          \
+#define HT_EXEC(image, noted, given, call)                                                         \
+    HT_ENVIRONMENT(given, image)                                                                        \
     struct ht_note note = noted;                                                                   \
     long result = call;                                                                            \
     if (addition.size) {                                                                           \
@@ -215,7 +240,7 @@ static char **ht_environment_make(const struct ht_addition *a, char *const *give
 
 HT_INTERPOSE int HT_HOOK(execve)(const char *path, char *const *arguments, char *const *given)
 {
-    HT_EXEC(ht_note_path(HT_AT_FDCWD, path, addition.why), given, ht_real.execve(path, arguments, environment))
+    HT_EXEC(ht_image_at(HT_AT_FDCWD, path), ht_note_path(path, addition.why), given, ht_real.execve(path, arguments, environment))
     return (int)result;
 }
 
@@ -226,7 +251,7 @@ HT_INTERPOSE int HT_HOOK(execv)(const char *path, char *const *arguments)
 
 HT_INTERPOSE int HT_HOOK(execvpe)(const char *name, char *const *arguments, char *const *given)
 {
-    HT_EXEC(ht_note_program(name, addition.why), given, ht_real.execvpe(name, arguments, environment))
+    HT_EXEC(ht_image_named(name, NULL, 0), ht_note_name(name, addition.why), given, ht_real.execvpe(name, arguments, environment))
     return (int)result;
 }
 
@@ -237,7 +262,7 @@ HT_INTERPOSE int HT_HOOK(execvp)(const char *name, char *const *arguments)
 
 HT_INTERPOSE int HT_HOOK(fexecve)(int fd, char *const *arguments, char *const *given)
 {
-    HT_EXEC(ht_note_path(fd, "", addition.why), given, ht_real.fexecve(fd, arguments, environment))
+    HT_EXEC(ht_image_at(fd, ""), ht_note_path("", addition.why), given, ht_real.fexecve(fd, arguments, environment))
     return (int)result;
 }
 
@@ -252,7 +277,8 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 {
     int has_folder = n == HT_SYS_EXECVEAT;
     char *const *given = (char *const *)(has_folder ? d : c);
-    HT_EXEC(has_folder ? ht_note_path(a, (const char *)b, addition.why) : ht_note_path(HT_AT_FDCWD, (const char *)a, addition.why), given,
+    const char *path = (const char *)(has_folder ? b : a);
+    HT_EXEC(ht_image_at(has_folder ? a : HT_AT_FDCWD, path), ht_note_path(path, addition.why), given,
             has_folder ? ht_real.syscall(n, a, b, c, (long)environment, e, f) : ht_real.syscall(n, a, b, (long)environment, d, e, f))
     return result;
 }
@@ -294,10 +320,10 @@ HT_INTERPOSE int HT_HOOK(execle)(const char *path, const char *first, ...)
 }
 
 /* These return in the parent, and say what went wrong themselves. */
-#define HT_SPAWN(name, note)                                                                       \
+#define HT_SPAWN(name, image, note)                                                                       \
     HT_INTERPOSE int HT_HOOK(name)(int *pid, const char *file, const void *actions, const void *attributes, char *const *arguments, char *const *given) \
     {                                                                                              \
-        HT_ENVIRONMENT(given)                                                                      \
+        HT_ENVIRONMENT(given, image)                                                               \
         int result = ht_real.name(pid, file, actions, attributes, arguments, environment);         \
         if (result == HT_E2BIG && addition.size)                                                   \
             result = ht_real.name(pid, file, actions, attributes, arguments, given);               \
@@ -305,8 +331,8 @@ HT_INTERPOSE int HT_HOOK(execle)(const char *path, const char *first, ...)
             note;                                                                                  \
         return result;                                                                             \
     }
-HT_SPAWN(posix_spawn, ht_note_path(HT_AT_FDCWD, file, addition.why))
-HT_SPAWN(posix_spawnp, ht_note_program(file, addition.why))
+HT_SPAWN(posix_spawn, ht_image_at(HT_AT_FDCWD, file), ht_note_path(file, addition.why))
+HT_SPAWN(posix_spawnp, ht_image_named(file, NULL, 0), ht_note_name(file, addition.why))
 
 /*
  * system and popen start the shell inside the C library, with the environment of this process. Where that lacks what
@@ -340,7 +366,7 @@ static struct ht_written ht_command(char *to, const struct ht_addition *a, char 
 {
     struct ht_written w = { to, 0 };
     for (uint32_t i = 0; environment[i]; i++) {
-        if (i < a->count && i != a->preload)
+        if (i < a->count && i != a->preload.at && i != a->sanitizer.at)
             continue;
         size_t name = ht_name_length(environment[i]);
         ht_write(&w, environment[i], name);
@@ -355,7 +381,7 @@ static struct ht_written ht_command(char *to, const struct ht_addition *a, char 
 }
 
 #define HT_SHELL(command, call)                                                              \
-    HT_ENVIRONMENT(HT_OWN_ENVIRONMENT())                                                           \
+    HT_ENVIRONMENT(HT_OWN_ENVIRONMENT(), 0)                                                           \
     const char *line = command;                                                                    \
     size_t size = addition.size && line ? ht_command(NULL, &addition, environment, line).length : 0; \
     if (size > HT_COMMAND_MAX || !ht_stack_has(size))                                              \

@@ -24,6 +24,11 @@ static const char ht_preload[] = "LD_PRELOAD=";
 /* Says that the program is not to see what it was given; its value, that LD_PRELOAD was there and empty. */
 static const char ht_hidden[] = "HEAPTAP_HIDDEN=", ht_hidden_empty[] = "HEAPTAP_HIDDEN=empty", ht_even[] = "HEAPTAP_EVEN=";
 
+/* AddressSanitizer wants to be loaded first, and says so before it ends the program; it works behind us. It reads its options
+ * from the kernel's copy, which stays as it is. */
+static const char ht_sanitizer[] = "ASAN_OPTIONS=", ht_sanitizer_word[] = "verify_asan_link_order=0";
+#define HT_SANITIZER_LENGTH (sizeof ht_sanitizer - 1)
+
 #define HT_CARRIED_MAX 32u
 static struct ht_carried {
     size_t library_length; /* 0: nothing is carried */
@@ -105,22 +110,40 @@ static int ht_is_ours(char *variable, const char *library, int keep_empty)
     return !*list && !keep_empty; /* without `at`: what a copy of the array has left of it */
 }
 
+/* The options of AddressSanitizer without the word that exec.c has added: NULL when they were nothing else. */
+static char *ht_sanitizer_clean(char *variable)
+{
+    static char shorter[4096];
+    size_t length = ht_length(variable), word = sizeof ht_sanitizer_word - 1;
+    if (length < HT_SANITIZER_LENGTH + word || !ht_same_text(variable + length - word, ht_sanitizer_word))
+        return variable;
+    if (length == HT_SANITIZER_LENGTH + word)
+        return NULL;
+    if (length - word > sizeof shorter)
+        return variable;
+    ht_copy(shorter, length - word, variable); /* but for the colon */
+    return shorter;
+}
+
 /* Takes our variables out. `before_auxiliary`: the auxiliary vector follows the array. */
 static void ht_environment_clean(char **environment, const char *library, int before_auxiliary)
 {
     uint32_t ours = 0;
-    int keep_empty = 0;
+    int keep_empty = 0, hidden = 0;
     char **to = environment, *stays = NULL;
-    for (char **v = environment; *v; v++)
-        keep_empty |= ht_begins_with(*v, ht_hidden_empty);
     for (char **v = environment; *v; v++) {
-        if (ht_is_ours(*v, library, keep_empty)) {
+        hidden |= ht_begins_with(*v, ht_hidden);
+        keep_empty |= ht_begins_with(*v, ht_hidden_empty);
+    }
+    for (char **v = environment; *v; v++) {
+        char *options = hidden && ht_begins_with(*v, ht_sanitizer) ? ht_sanitizer_clean(*v) : *v;
+        if (!options || ht_is_ours(*v, library, keep_empty)) {
             /* Without a number that is even, one of them stays: the one that says most. */
             if (!stays || ht_begins_with(*v, "HEAPTAP_FOLLOW="))
                 stays = *v;
             ours++;
         } else {
-            *to++ = *v;
+            *to++ = options;
         }
     }
     if (before_auxiliary && ours % 2) {

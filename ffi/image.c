@@ -54,6 +54,18 @@ static int ht_is_linker(const char *path)
     return 0;
 }
 
+/* By its dynamic linker's path. */
+static int ht_is_musl(long fd, const ElfW(Phdr) *interpreter)
+{
+    char path[256] = { 0 };
+    if (!ht_read_at(fd, interpreter->p_offset, path, ht_min(interpreter->p_filesz, sizeof path - 1)))
+        return 0;
+    for (const char *c = path; *c; c++)
+        if (ht_begins_with(c, "/ld-musl"))
+            return 1;
+    return 0;
+}
+
 /* Why an ELF file will not load this library; 0 when it should. */
 static uint32_t ht_image_elf(long fd, const ElfW(Ehdr) *elf, const char *path)
 {
@@ -66,7 +78,7 @@ static uint32_t ht_image_elf(long fd, const ElfW(Ehdr) *elf, const char *path)
         if (!ht_read_at(fd, elf->e_phoff + i * sizeof h, &h, sizeof h))
             return 0;
         if (h.p_type == PT_INTERP)
-            return 0;
+            return ht_is_musl(fd, &h) ? HT_UNFOLLOWED_MUSL : 0;
     }
     return ht_is_linker(path) ? 0 : HT_UNFOLLOWED_STATIC;
 }
@@ -171,27 +183,43 @@ static void ht_note_undo(struct ht_note note)
     ht_shared_swap(&ht_p.header->unfollowed, &note.now, note.before);
 }
 
-/* Notes a program for which nothing can be done, or nothing was: then `why` says so. What is not readable the kernel
- * will refuse. */
-static struct ht_note ht_note_path(long folder, const char *path, uint32_t why)
+/* Whether a path that somebody has given can be read; what is not, the kernel will refuse. */
+static int ht_is_path(const char *path)
 {
-    struct ht_note none = { 0, 0 };
-    if (!ht_carried.library_length || !ht_sys_readable((uint64_t)path / HT_PAGE * HT_PAGE))
-        return none;
-    uint32_t image = ht_image_of((struct ht_place){ folder, path });
-    why = image ? image : why;
-    return why ? ht_note_unfollowed(path, why) : none;
+    return ht_carried.library_length && ht_sys_readable((uint64_t)path / HT_PAGE * HT_PAGE);
 }
 
-/* The same for one that is looked for on the PATH. */
-HT_NOINLINE struct ht_note ht_note_program(const char *name, uint32_t why)
+/* Why a file that is to be executed will not load this library; 0 when it should. */
+static uint32_t ht_image_at(long folder, const char *path)
+{
+    return ht_is_path(path) ? ht_image_of((struct ht_place){ folder, path }) : 0;
+}
+
+/* The same for one that is looked for on the PATH, and notes it when that is wanted: then for `why`. */
+HT_NOINLINE uint32_t ht_image_named(const char *name, struct ht_note *note, uint32_t why)
 {
     char found[4096];
-    struct ht_note none = { 0, 0 };
-    if (!ht_carried.library_length || !ht_sys_readable((uint64_t)name / HT_PAGE * HT_PAGE))
-        return none;
+    if (!ht_is_path(name))
+        return 0;
+    int is_path = 0;
     for (const char *c = name; *c; c++)
-        if (*c == '/')
-            return ht_note_path(HT_AT_FDCWD, name, why);
-    return ht_find_program(name, found, sizeof found) ? ht_note_path(HT_AT_FDCWD, found, why) : none;
+        is_path |= *c == '/';
+    if (!is_path && !ht_find_program(name, found, sizeof found))
+        return 0;
+    if (note)
+        *note = ht_note_unfollowed(is_path ? name : found, why);
+    return note ? why : ht_image_at(HT_AT_FDCWD, is_path ? name : found);
+}
+
+static struct ht_note ht_note_path(const char *path, uint32_t why)
+{
+    return why ? ht_note_unfollowed(path, why) : (struct ht_note){ 0, 0 };
+}
+
+static struct ht_note ht_note_name(const char *name, uint32_t why)
+{
+    struct ht_note note = { 0, 0 };
+    if (why)
+        ht_image_named(name, &note, why);
+    return note;
 }

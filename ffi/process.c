@@ -183,7 +183,9 @@ static int ht_process_open(void)
     ht_config_read();
     const struct ht_config *c = &ht_config;
     /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
-    if (c->off || (c->used && (c->installed || c->follow != HT_FOLLOW_ALL)))
+    /* What a script installs into has been looked at (api.c). Another C library has another dynamic linker, of which less
+     * is known than names need. */
+    if (c->off || (!c->installed && !ht_is_glibc) || (c->used && (c->installed || c->follow != HT_FOLLOW_ALL)))
         return HT_UNWANTED;
     int forked = c->used;
     ht_config.used = 1;

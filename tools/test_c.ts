@@ -1,6 +1,6 @@
 /**
- * Compiles and runs the C tests: every source in tests/ffi, in the variants below. Warnings are
- * errors. Ends with `N passed, N failed`.
+ * Compiles and runs the C tests: every source in tests/ffi, in the variants below, with each compiler that is
+ * there. Warnings are errors. Ends with `N passed, N failed`.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,18 +8,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { isPathPattern } from "../mod.ts";
+import { findInPath, FLAGS } from "../src/native/build.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
 // In a test the library's functions are static and not all of them are used.
 const TEST = ["-std=gnu11", "-g", "-DHT_TEST", "-fno-strict-aliasing", "-Wno-unused-function"];
-const SANITIZERS: readonly [string, string[]][] = [
+/** C and C++, by whom. */
+interface Compiler {
+  readonly c: string;
+  readonly cc: string;
+}
+const KNOWN: readonly Compiler[] = [{ c: "gcc", cc: "g++" }, { c: "clang", cc: "clang++" }];
+
+type Kind = readonly [name: string, flags: readonly string[]];
+// gcc's: clang's are in the program itself, where the library does not look for the functions underneath.
+const SANITIZERS: readonly Kind[] = [
   ["address sanitizer", ["-fsanitize=address", "-fno-omit-frame-pointer"]],
   ["undefined behaviour sanitizer", ["-fsanitize=undefined", "-fno-sanitize-recover=all"]],
 ];
 
 /** For what is shared without locks. It wants memory where it lies without address space randomisation. */
-const THREADS: readonly [string, string[]] = ["thread sanitizer", ["-fsanitize=thread"]];
+const THREADS: Kind = ["thread sanitizer", ["-fsanitize=thread"]];
 const placed = (flags: readonly string[], command: string, args: string[]): [string, string[]] =>
   flags.includes("-fsanitize=thread") ? ["setarch", ["-R", command, ...args]] : [command, args];
 
@@ -64,9 +74,10 @@ function report(name: string, { ok, said }: Outcome): boolean {
 }
 
 /** Whether the compiler's sanitizer links and runs here at all. */
-function sanitizerWorks(flags: string[]): boolean {
+function sanitizerWorks({ c }: Compiler, flags: readonly string[]): boolean {
+  if (c !== "gcc") return false;
   const probe = join(work, "probe");
-  const source = spawnSync("cc", [...flags, "-x", "c", "-", "-o", probe], {
+  const source = spawnSync(c, [...flags, "-x", "c", "-", "-o", probe], {
     input: "int main(void) { return 0; }",
     cwd: work,
   });
@@ -77,33 +88,29 @@ function source(name: string): string {
   return join(ROOT, "tests/ffi", name);
 }
 
-function library(): void {
-  for (const compiler of ["gcc", "clang"]) {
-    if (!run(compiler, ["--version"]).ok) {
-      console.log(`skip the library with ${compiler}: not installed`);
-      skipped++;
-      continue;
-    }
-    const flags =
-      "-std=gnu11 -O2 -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden -mgeneral-regs-only"
-        .split(" ");
-    const out = join(work, `libheaptap-${compiler}.so`);
-    if (
-      !report(
-        `the library with ${compiler}`,
-        run(compiler, [...WARNINGS, ...flags, "-Wl,-Bsymbolic", "-o", out, join(ROOT, "ffi/all.c")]),
-      )
-    ) continue;
-    // Anything else imported could call back into the program or need a newer libc than it has.
-    const imports = run("nm", ["-D", "--undefined-only", "--format=just-symbols", out]).said.split("\n").map((l) =>
-      l.trim()
-    ).sort();
-    const meant = ["__libc_stack_end", "_dl_find_object", "dl_iterate_phdr", "environ", "gnu_get_libc_version"];
-    report(`its imports with ${compiler}`, { ok: imports.join() === meant.join(), said: imports.join(" ") });
-  }
+/** The compilers that are there; one that is not is told. */
+function compilers(): Compiler[] {
+  return KNOWN.filter(({ c, cc }) => {
+    if (findInPath(c) && findInPath(cc)) return true;
+    console.log(`skip ${c}: not installed`);
+    skipped++;
+    return false;
+  });
 }
 
-function unwinding(): void {
+function library({ c }: Compiler): void {
+  const out = join(work, `libheaptap-${c}.so`);
+  const made = run(c, [...WARNINGS, ...FLAGS, "-o", out, join(ROOT, "ffi/all.c")]);
+  if (!report(`the library with ${c}`, made)) return;
+  // Anything else imported could call back into the program or need a newer libc than it has.
+  const imports = run("nm", ["-D", "--undefined-only", "--format=just-symbols", out]).said.split("\n").map((l) =>
+    l.trim()
+  ).sort();
+  const meant = ["__libc_stack_end", "_dl_find_object", "dl_iterate_phdr", "environ", "gnu_get_libc_version"];
+  report(`its imports with ${c}`, { ok: imports.join() === meant.join(), said: imports.join(" ") });
+}
+
+function unwinding({ c: compiler, cc: other }: Compiler): void {
   for (
     const shape of [
       "-O0",
@@ -116,10 +123,10 @@ function unwinding(): void {
     const flags = shape.split(" ");
     const object = join(work, "check.o");
     const program = join(work, "walk");
-    const name = `stacks equal libgcc's ${shape}`;
-    const c = run("cc", [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
+    const name = `stacks equal libgcc's ${shape} (${compiler})`;
+    const c = run(compiler, [...WARNINGS, ...TEST, ...flags, "-c", source("unwind_check.c"), "-o", object]);
     const cc = c.ok
-      ? run("c++", [
+      ? run(other, [
         "-std=c++17",
         "-g",
         ...WARNINGS,
@@ -142,7 +149,7 @@ function unwinding(): void {
   }
 }
 
-async function model(): Promise<void> {
+async function model(compiler: Compiler): Promise<void> {
   const variants: [string, Record<string, string>][] = [
     ["", {}],
     [", exact peak", { HEAPTAP_PEAK: "exact" }],
@@ -150,16 +157,16 @@ async function model(): Promise<void> {
     [", depth 4", { HEAPTAP_DEPTH: "4" }],
     [", sizes", { HEAPTAP_SIZES: "on" }],
   ];
-  for (const [kind, flags] of [["", []], ...SANITIZERS, THREADS] as [string, string[]][]) {
-    if (kind && !sanitizerWorks(flags)) {
-      console.log(`skip the model under ${kind}: not installed`);
+  for (const [kind, flags] of [["", []] as Kind, ...SANITIZERS, THREADS]) {
+    if (kind && !sanitizerWorks(compiler, flags)) {
+      console.log(`skip the model under ${kind} (${compiler.c}): not gcc's, or not installed`);
       skipped++;
       continue;
     }
     const program = join(work, "model");
-    const built = run("cc", [
-      ...TEST,
+    const built = run(compiler.c, [
       ...WARNINGS,
+      ...TEST,
       "-O2",
       ...flags,
       source("model_test.c"),
@@ -168,7 +175,7 @@ async function model(): Promise<void> {
       program,
     ]);
     if (!built.ok) {
-      report(`model ${kind}`, built);
+      report(`model ${kind} (${compiler.c})`, built);
       continue;
     }
     // All at once: threads that have to wait for a processor meet in more ways.
@@ -184,7 +191,7 @@ async function model(): Promise<void> {
     );
     for (const [i, [variant]] of variants.entries()) {
       report(
-        `random operations equal the model${variant}${kind && ` (${kind})`}`,
+        `random operations equal the model${variant} (${[compiler.c, kind].filter(Boolean).join(", ")})`,
         results[i] ?? { ok: false, said: "" },
       );
     }
@@ -192,13 +199,13 @@ async function model(): Promise<void> {
 }
 
 /** Random expressions of what the library takes, and texts, against the runtime's own. */
-function matching(): void {
+function matching(compiler: Compiler): void {
   const program = join(work, "match");
-  const sanitizers = SANITIZERS.filter(([, flags]) => sanitizerWorks(flags)).flatMap(([, flags]) => flags);
-  const flags = [...TEST, ...WARNINGS, "-O1", ...sanitizers];
-  const built = run("cc", [...flags, source("match_check.c"), "-lpthread", "-o", program]);
+  const sanitizers = SANITIZERS.filter(([, flags]) => sanitizerWorks(compiler, flags)).flatMap(([, flags]) => flags);
+  const flags = [...WARNINGS, ...TEST, "-O1", ...sanitizers];
+  const built = run(compiler.c, [...flags, source("match_check.c"), "-lpthread", "-o", program]);
   if (!built.ok) {
-    report("expressions for paths", built);
+    report(`expressions for paths (${compiler.c})`, built);
     return;
   }
   let state = Number(seed) >>> 0;
@@ -226,13 +233,18 @@ function matching(): void {
   const at = [...expected].findIndex((answer, i) => answer !== got[i]);
   const ok = result.status === 0 && at < 0 && got.length === expected.length && expected.length > 5000;
   const wrong = `seed ${seed}: ${lines[at]}: ${got[at]}, not ${expected[at]} ${result.stderr}`;
-  report("expressions for paths equal the runtime's", { ok, said: ok ? `${expected.length} of them` : wrong });
+  report(`expressions for paths equal the runtime's (${compiler.c})`, {
+    ok,
+    said: ok ? `${expected.length} of them` : wrong,
+  });
 }
 
-library();
-unwinding();
-await model();
-matching();
+for (const compiler of compilers()) {
+  library(compiler);
+  unwinding(compiler);
+  await model(compiler);
+  matching(compiler);
+}
 rmSync(work, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = failed === 0 ? 0 : 1;

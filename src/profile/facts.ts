@@ -1,6 +1,7 @@
 /** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
-import { bytes, count, plural, seconds } from "./format.ts";
-import type { Profile } from "./profile.ts";
+import { bytes, count, plural, printable, seconds } from "./format.ts";
+import type { Process, Profile } from "./profile.ts";
+import type { Unfollowed } from "./unfollowed.ts";
 
 const SIGNALS: Readonly<Record<number, string>> = {
   ...{ 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 10: "USR1" },
@@ -55,8 +56,19 @@ export function processFacts(profile: Profile): string[] {
   ].filter(Boolean);
 }
 
+/** What is to be said of frees of blocks that were never seen. */
+function unknownFrees(processes: readonly Process[]): string {
+  return processes.every(({ forked }) => forked) ? "of a block from before the fork" : "of a block that was never seen";
+}
+
+function notRecorded({ path, why, became, count: n }: Unfollowed): string {
+  const program = path ? `"${printable(path)}"` : "A program";
+  const others = n > 1 ? `, as ${count(n - 1)} more that this process started` : "";
+  return `${program}, which this process ${became ? "became" : "started"}, is not recorded: it ${why}${others}`;
+}
+
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
-export function unseen({ totals, limits, merged }: Profile): (readonly [figure: string, words: string])[] {
+export function unseen({ process, totals, limits, merged }: Profile): (readonly [figure: string, words: string])[] {
   const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
   const figures: [number, noun: string, words: string][] = [
     [totals.fallbackAllocations, "allocation", "with the innermost frames only: the table was full, raise --buckets"],
@@ -69,13 +81,14 @@ export function unseen({ totals, limits, merged }: Profile): (readonly [figure: 
       "library opening",
       "past the hooks (dlmopen, RTLD_DEEPBIND): what is allocated there is not seen",
     ],
-    [totals.unknownFrees, "free", "of a block that was never seen"],
+    [totals.unknownFrees, "free", unknownFrees(merged ?? [process])],
     [totals.lostFrees, "block", "whose free was not seen"],
     [totals.failed, "request", "refused by the allocator"],
   ];
   return [
     ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
     ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
+    ...(merged ?? [process]).flatMap(({ unfollowed }) => unfollowed ? [["", notRecorded(unfollowed)] as const] : []),
     ...limits.noSpace
       ? [["", "The file system had no room for the whole recording: call paths are incomplete"] as const]
       : [],

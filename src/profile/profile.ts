@@ -2,6 +2,7 @@
  * The profile: what a recording says, as plain immutable values. Names are not here; they are looked
  * up for what is shown (see `src/symbols`).
  */
+import type { Unfollowed } from "./unfollowed.ts";
 
 /** Figures that threads, call paths and the process have alike. Bytes are bytes that the program asked for. */
 export interface Counters {
@@ -178,6 +179,10 @@ export interface Process {
   readonly exit:
     | { readonly code: number; readonly signal: number; readonly seconds: number | undefined }
     | undefined;
+  /** Whether it is a fork's child: blocks that it frees and that were never seen are from before the fork. */
+  readonly forked: boolean;
+  /** The last program that it started, or became, and that is not recorded. */
+  readonly unfollowed: Unfollowed | undefined;
 }
 
 /** The command line as a title: the program's path when it is not known. */

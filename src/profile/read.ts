@@ -1,6 +1,5 @@
 /** Reads a snapshot of a recording into a profile. */
-import { readFileSync, readlinkSync } from "node:fs";
-import { isLoader } from "./launchers.ts";
+import { readFileSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
@@ -10,6 +9,7 @@ import { PathSums, threadShares } from "./path_sums.ts";
 import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
+import { readUnfollowed } from "./unfollowed.ts";
 
 const decoder = new TextDecoder();
 
@@ -101,11 +101,8 @@ function startedAt(pid: number): number {
 /** Whether a process of that number and program runs here, and did when the recording began: numbers are used again. */
 function runs(pid: number, executable: string, startTime: number): boolean {
   try {
-    const link = readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, "");
-    // Started through the dynamic linker, the program is one of the files that are mapped.
-    const same = link === executable ||
-      (isLoader(link) && readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}\n`));
-    return same && startedAt(pid) < startTime / 1000 + 2;
+    // Not its link to the program: that is the dynamic linker's when that was given the program's name.
+    return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}`) && startedAt(pid) < startTime / 1000 + 2;
   } catch {
     return false;
   }
@@ -125,6 +122,8 @@ function processOf(snapshot: Snapshot): Process {
     exit: h("ended") === 1
       ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }
       : undefined,
+    forked: h("forked") === 1,
+    unfollowed: readUnfollowed(snapshot),
   };
 }
 

@@ -130,11 +130,11 @@ static int spawned(void)
     return bad;
 }
 
-/* The end of a page behind which there is nothing. */
+/* The end of a page behind which nothing can be read. */
 static char *end_of_memory(void)
 {
     char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    munmap(page + 4096, 4096);
+    mprotect(page + 4096, 4096, PROT_NONE);
     return page + 4096;
 }
 

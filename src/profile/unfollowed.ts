@@ -1,0 +1,51 @@
+/** Programs that a process started and the library did not get into, as its recording notes them. */
+import { text } from "../file/reader.ts";
+import type { Snapshot } from "../file/reader.ts";
+
+/**
+ * A program that was started and is not recorded.
+ *
+ * @example
+ * ```ts
+ * import { profile } from "./mod.ts";
+ *
+ * const { recording } = await profile(["sh", "-c", "exec busybox true"]);
+ * const program = recording?.profile().process.unfollowed;
+ * if (program) console.log(`${program.path} is not recorded: ${program.why}`);
+ * ```
+ */
+export interface Unfollowed {
+  /** Its file, as the process wrote it; "" when that is not known. */
+  readonly path: string;
+  /** What keeps the library out, in words that follow the path: `is statically linked`. */
+  readonly why: string;
+  /** Whether the process itself became it; otherwise a child did. */
+  readonly became: boolean;
+  /** How many such programs there were; this is the last. */
+  readonly count: number;
+}
+
+/** By their number in the recording. */
+const REASONS: readonly string[] = [
+  "cannot be followed",
+  "is statically linked",
+  "is built for another machine",
+  "is setuid or setgid",
+  "has file capabilities",
+  "has an environment too large to add to on a small stack",
+  "runs on musl",
+];
+
+/** The last such program of a recording's process; undefined when there was none. */
+export function readUnfollowed(snapshot: Snapshot): Unfollowed | undefined {
+  const bytes = snapshot.header.bytes(0, "unfollowed");
+  const word = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (word === 0n) return undefined;
+  const bits = (from: bigint, count: bigint) => Number(word >> from & ((1n << count) - 1n));
+  return {
+    path: text(snapshot, bits(0n, 32n), bits(32n, 24n)),
+    why: REASONS[bits(56n, 7n)] ?? REASONS[0] ?? "",
+    became: bits(63n, 1n) === 1,
+    count: snapshot.header.number(0, "unfollowed_count"),
+  };
+}
