@@ -109,7 +109,7 @@ test("report, budgets, --save, --compare and marks go by the same choice as run"
   assert.equal(run("--no-report", "--max-allocations", "1110").status, 3);
   const report = (...options: string[]) => heaptap(["report", ...options, out]);
   const { stdout, stderr } = report("--format", "json");
-  assert.equal(JSON.parse(stdout).summary.total_allocations, 1111);
+  assert.equal(JSON.parse(stdout).summary.allocations, 1111);
   assert.match(
     stderr,
     /^heaptap: the report is of .*counts \(pid \d+\), which sh \(pid \d+\) was told to start; 1 more/,
@@ -118,7 +118,7 @@ test("report, budgets, --save, --compare and marks go by the same choice as run"
   assert.equal(report("--compare", saved, "--max-growth", "0").status, 0);
   assert.match(heaptap(["compare", saved, out]).stdout, /1,111/);
   assert.equal(heaptap(["mark", out, "end"]).status, 0);
-  assert.equal(JSON.parse(report("--since", "end", "--format", "json").stdout).summary.total_allocations, 0);
+  assert.equal(JSON.parse(report("--since", "end", "--format", "json").stdout).summary.allocations, 0);
   // The one that waited is there when it is asked for.
   const waiting = Recording.open(out).processTree().find((row) => !row.chosen)!;
   assert.match(report("-p", String(waiting.pid)).stdout, /^heaptap: sh -c/);
@@ -303,7 +303,7 @@ test("a left-out command is guessed, and report alone takes the last run here", 
   mkdirSync(join(inside, "sub"));
   const newest = here("report", "--format", "json");
   assert.match(newest.stderr, /^heaptap: the newest recording here is second\.heaptap\n/);
-  assert.equal(JSON.parse(newest.stdout).summary.total_allocations, 1111);
+  assert.equal(JSON.parse(newest.stdout).summary.allocations, 1111);
   const named = here("second.heaptap", "--limit", "3");
   assert.deepEqual([named.status, named.stdout], [2, ""]);
   assert.match(named.stderr, /did you mean: heaptap report --limit 3 second\.heaptap/);

@@ -249,7 +249,7 @@ test("JSON holds every documented key, sorted by bytes", () => {
   const { status, stdout } = heaptap(["report", "--format", "json", "--limit", "0", counts]);
   assert.equal(status, 0);
   const json = JSON.parse(stdout);
-  assert.equal(json.version, 1);
+  assert.equal(json.version, 2);
   const document = readFileSync(join(ROOT, "docs/JSON.md"), "utf8");
   const keys = (value: unknown): string[] =>
     Array.isArray(value)
@@ -262,17 +262,17 @@ test("JSON holds every documented key, sorted by bytes", () => {
   }
   assert.deepEqual(
     [
-      json.summary.total_allocations,
-      json.summary.total_deallocations,
-      json.summary.total_bytes_allocated,
-      json.summary.peak_memory,
+      json.summary.allocations,
+      json.summary.frees,
+      json.summary.bytes,
+      json.summary.peak_bytes,
     ],
     [1111, 1090, 121000, 100000],
   );
   assert.deepEqual([
     json.summary.carried_bytes,
-    json.summary.current_memory,
-    json.summary.current_blocks,
+    json.summary.live_bytes,
+    json.summary.live_count,
     json.summary.call_paths,
   ], [4550, 3000, 11, 4]);
   const sizes = json.allocations.map((a: { total_bytes: number }) => a.total_bytes);

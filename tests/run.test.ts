@@ -197,11 +197,11 @@ test("the processes of a run: the one that was started, a line for each other, -
   assert.deepEqual(all.map((recording) => recording.profile().totals.allocations), [10, 5, 3]);
   const report = (path: string, ...options: string[]) => heaptap(["report", "--format", "json", ...options, path]);
   const child = all[1]!.profile().process.pid;
-  assert.equal(JSON.parse(report(out, "--process", String(child)).stdout).summary.total_allocations, 5);
+  assert.equal(JSON.parse(report(out, "--process", String(child)).stdout).summary.allocations, 5);
   // From each of them the run is the same.
   for (const { path } of all) {
     const { summary, processes, allocations } = JSON.parse(report(path, "--all").stdout);
-    assert.deepEqual([summary.total_allocations, summary.total_bytes_allocated, summary.call_paths], [18, 1800, 3]);
+    assert.deepEqual([summary.allocations, summary.bytes, summary.call_paths], [18, 1800, 3]);
     assert.equal(processes.length, 3);
     assert.equal(allocations.reduce((n: number, one: { count: number }) => n + one.count, 0), 18);
   }
@@ -276,7 +276,7 @@ test("a copy of a recording is no other process, and an earlier run of several i
   const { pid } = Recording.open(out).processes()[0]!.profile().process;
   assert.equal(heaptap(["mark", "--process", String(pid), out, "end"]).status, 0);
   const since = heaptap(["report", "--process", String(pid), "--since", "end", "--format", "json", out]);
-  assert.equal(JSON.parse(since.stdout).summary.total_allocations, 0);
+  assert.equal(JSON.parse(since.stdout).summary.allocations, 0);
 });
 
 test("outputs that are full or meant for something else: one line, and the program's status", () => {

@@ -39,7 +39,7 @@ test("a file's ending names its format", () => {
 
 const beginnings: readonly (readonly [ending: string, begins: RegExp])[] = [
   ["html", /^<!DOCTYPE html>/],
-  ["json", /^\{\n "version": 1/],
+  ["json", /^\{\n "version": 2/],
   ["pb.gz", /^[^\w\s<{]/],
   ["csv", /^allocations,bytes,/],
   ["txt", /^heaptap: /],

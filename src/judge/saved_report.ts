@@ -74,11 +74,11 @@ export function readSaved(path: string): Comparable {
     title: listOf(process?.command).join(" ").trim() || path,
     executable: textOf(process?.executable),
     totals: {
-      allocations: numberOf(totals?.total_allocations),
-      bytes: numberOf(totals?.total_bytes_allocated),
-      peakBytes: numberOf(totals?.peak_memory),
-      liveBytes: numberOf(totals?.current_memory),
-      temporary: numberOf(totals?.temporary_allocations),
+      allocations: numberOf(totals?.allocations),
+      bytes: numberOf(totals?.bytes),
+      peakBytes: numberOf(totals?.peak_bytes),
+      liveBytes: numberOf(totals?.live_bytes),
+      temporary: numberOf(totals?.temporary),
     },
     timeline: listOf(json?.timeline).map((s) => ({ seconds: numberOf(s?.seconds), bytes: numberOf(s?.bytes) })),
     builds: buildsOf(

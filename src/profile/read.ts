@@ -102,7 +102,8 @@ function startedAt(pid: number): number {
 function runs(pid: number, executable: string, startTime: number): boolean {
   try {
     // Not its link to the program: that is the dynamic linker's when that was given the program's name.
-    return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}`) && startedAt(pid) < startTime / 1000 + 2;
+    return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}`) &&
+      startedAt(pid) < startTime / 1000 + 2;
   } catch {
     return false;
   }
