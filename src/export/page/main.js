@@ -176,9 +176,9 @@ async function start() {
   });
   if (model.isComparison) {
     choices(byId("run"), [
-      ["change", "What changed alone", "As wide as the change, up or down"],
-      ["after", "Sized by the later run"],
-      ["before", "by the earlier"],
+      ["change", "What changed", "What changed alone, as wide as the change, up or down"],
+      ["after", "Later run", "All of it, as wide as in the later run"],
+      ["before", "Earlier run", "All of it, as wide as in the earlier run"],
     ], (id) => set({ run: id }));
   }
   byId("reset").addEventListener("click", () => set({ zoom: "" }));

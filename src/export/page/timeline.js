@@ -120,7 +120,8 @@ export function makeTimeline(data, tooltip, onRss) {
     series.forEach(({ look }, i) => {
       const points = lines[i];
       if (look === "live") {
-        const area = /** @type {[number, number][]} */ ([[points[0][0], base], ...points, [x(end), base]]);
+        const area =
+          /** @type {[number, number][]} */ ([[points[0][0], base], ...points, [points[points.length - 1][0], base]]);
         svg.append(shape("polygon", { points: pointsText(area), class: "area" }));
       }
       svg.append(shape("polyline", { points: pointsText(points), class: `line ${look}` }));
