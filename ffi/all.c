@@ -37,6 +37,7 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 #include "process.c"
 #include "hooks.c"
 #include "image.c"
+#include "addition.c"
 #include "exec.c"
 #include "got.c"
 #include "api.c"

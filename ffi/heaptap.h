@@ -3,9 +3,9 @@
  *
  * Data flows  hooks.c -> thread.c -> unwind.c -> path.c -> (the mapped recording)
  *                     -> shadow.c, peak.c
- * and everything stands on sys.c and process.c. A script in the same process comes in through api.c,
- * which puts the hooks in (got.c) and reads counters. The library uses no C library: raw system calls,
- * its own look-up of the functions that it wraps, and three weak imports (process.c, module.c).
+ * and everything stands on sys.c and process.c. What the program starts goes through exec.c. A script in the
+ * same process comes in through api.c, which puts the hooks in (got.c) and reads counters. The library uses no C
+ * library: raw system calls, its own look-up of the functions that it wraps, and three weak imports (process.c, module.c).
  *
  * Rules for everything reachable from a hook: it allocates nothing, takes no lock that the program
  * could hold, leaves errno alone, and keeps no file descriptor open.
