@@ -28,6 +28,15 @@ function libraries(program: string, linker: string): string[] {
   return [...(stdout ?? "").matchAll(/^\t(?:.* => )?(\/.*) \(0x[0-9a-f]+\)$/gm)].map(([, path = ""]) => path);
 }
 
+/** The name of a program's own file, behind links. */
+function realName(path: string): string {
+  try {
+    return basename(realpathSync(path));
+  } catch {
+    return basename(path); // Deno says no path that is not UTF-8
+  }
+}
+
 /** What names the functions of a program and of its libraries will have. */
 export function foreseeNames(program: string): ForeseenNames[] {
   using own = new PrivateFolder();
@@ -53,7 +62,7 @@ export function foreseeNames(program: string): ForeseenNames[] {
     tools: findTools().map(({ command }) => command),
     debuginfod: debuginfodUrls().length > 0 ? "asked" as const : "unset" as const,
   };
-  const scripts = programRemedy(basename(realpathSync(program)), paths.map((path) => basename(path)));
+  const scripts = programRemedy(realName(program), paths.map((path) => basename(path)));
   return [
     ...found.map((state) => ({ module: state.path, has: state.has, remedy: remedy(state, means, packages) })),
     ...scripts === undefined ? [] : [{ module: "", has: "scripts" as const, remedy: scripts }],

@@ -12,9 +12,9 @@ import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
  * or compiles it, another `system` or third party's library, the user's `own` code, or a `script` of the user's in a language
  * that a runtime runs.
  */
-export type FrameKind = typeof KINDS[number];
+export type FrameKind = "allocation" | "wrapper" | "standard" | "runtime" | "system" | "own" | "script";
 
-const KINDS = ["allocation", "wrapper", "standard", "runtime", "system", "own", "script"] as const;
+const KINDS: readonly FrameKind[] = ["allocation", "wrapper", "standard", "runtime", "system", "own", "script"];
 
 /** Whether a value names a kind. */
 export function isFrameKind(value: unknown): value is FrameKind {
