@@ -201,7 +201,9 @@ export async function profile(command: readonly string[], options: ProfileOption
   // Before the program starts: a signal must find the handlers from its first moment on.
   const stopPassing = options.forwardSignals ? passSignals((signal) => pass(child.pid, signal)) : () => {};
   // By the path that was given: a script is told it.
-  const started = program.includes("/") && options.cwd === undefined ? program : path;
+  // Where that is also its name Deno leaves argv0 aside, and makes the path absolute: it gets another one to the same file.
+  const given = "Deno" in globalThis && !program.startsWith("/") ? `./${program}` : program;
+  const started = program.includes("/") && options.cwd === undefined ? given : path;
   const child = spawn(started, args, {
     stdio: options.stdio ?? "inherit",
     cwd: options.cwd,
