@@ -1,8 +1,9 @@
 /** Sessions: what named operations of a script allocate, span by span. */
-import process from "node:process";
 import { attach, own } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures, Meter } from "./meter.ts";
+import { runtimeMemory } from "./runtime_memory.ts";
+import type { RuntimeMemory } from "./runtime_memory.ts";
 import { OperationTally, SessionReport } from "./session_report.ts";
 
 /**
@@ -26,16 +27,6 @@ export class SpanError extends Error {
   override name = "SpanError";
 }
 
-/** What the runtime says of its own memory, bytes, from `process.memoryUsage()`. */
-export interface RuntimeMemory {
-  /** In use on the JavaScript heap. */
-  readonly heapUsed: number;
-  /** Outside of it, held by its objects, as the runtime accounts for it. */
-  readonly external: number;
-  /** Resident set of the process. */
-  readonly rss: number;
-}
-
 /** What a span counted. */
 export interface SpanFigures extends Figures {
   /** Rounds that it stands for. */
@@ -48,11 +39,6 @@ export interface SpanFigures extends Figures {
 export interface SpanOptions {
   /** Whether to take the runtime's own view of its memory too, to see which side grew; costs some microseconds. */
   readonly runtime?: boolean | undefined;
-}
-
-function runtimeMemory(): RuntimeMemory {
-  const { heapUsed, external, rss } = process.memoryUsage();
-  return { heapUsed, external, rss };
 }
 
 /**

@@ -5,7 +5,7 @@ import { markdownTable } from "../report/table.ts";
 import type { Column } from "../report/table.ts";
 import { attach, own } from "./install.ts";
 import type { Figures } from "./meter.ts";
-import type { RuntimeMemory } from "./session.ts";
+import type { RuntimeMemory } from "./runtime_memory.ts";
 import { Tally } from "./statistics.ts";
 import type { Spread, TallyData } from "./statistics.ts";
 

@@ -1,5 +1,4 @@
 /** What of a stack is shown: the user's frame that it is about, how that got to the allocator, and who called it. */
-import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
 import { isOwn } from "./kinds.ts";
 import type { FrameKind } from "./kinds.ts";
 import type { CallPath } from "../profile/profile.ts";
@@ -103,11 +102,6 @@ export function cleanFrames(stack: readonly NamedFrame[]): NamedFrame[] {
     (frame) => frame.function,
     (a, b) => a.function !== "" ? a.function === b.function : a === b,
   );
-}
-
-/** The same of names alone. */
-export function cleanNames(names: readonly string[]): string[] {
-  return cleanStack(names, (name) => isAllocationFunction(name) || isWrapper(name, 0), (name) => name);
 }
 
 /** A stack without the allocator's frames at its inner end, the runtime's, and those that start a program or a thread. Where nothing else is left, the frame that called the allocator stays. */
