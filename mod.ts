@@ -51,8 +51,8 @@ export type {
   Thread,
   ThreadShare,
   Totals,
+  Unfollowed,
 } from "./src/profile/profile.ts";
-export type { Unfollowed } from "./src/profile/unfollowed.ts";
 export { Recording } from "./src/profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "./src/profile/recording.ts";
 export type { ProcessRow } from "./src/profile/process_tree.ts";

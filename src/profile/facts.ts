@@ -1,7 +1,6 @@
 /** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
 import { bytes, count, plural, printable, seconds } from "./format.ts";
-import type { Process, Profile } from "./profile.ts";
-import type { Unfollowed } from "./unfollowed.ts";
+import type { Process, Profile, Unfollowed } from "./profile.ts";
 
 const SIGNALS: Readonly<Record<number, string>> = {
   ...{ 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 10: "USR1" },

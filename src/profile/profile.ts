@@ -2,7 +2,6 @@
  * The profile: what a recording says, as plain immutable values. Names are not here; they are looked
  * up for what is shown (see `src/symbols`).
  */
-import type { Unfollowed } from "./unfollowed.ts";
 
 /** Figures that threads, call paths and the process have alike. Bytes are bytes that the program asked for. */
 export interface Counters {
@@ -157,6 +156,29 @@ export interface Sample {
   readonly allocations: number;
   /** Highest resident set so far, bytes; undefined while it is not above what the process had before this program. */
   readonly maxRss: number | undefined;
+}
+
+/**
+ * A program that was started and is not recorded.
+ *
+ * @example
+ * ```ts
+ * import { profile } from "./mod.ts";
+ *
+ * const { recording } = await profile(["sh", "-c", "exec busybox true"]);
+ * const program = recording?.profile().process.unfollowed;
+ * if (program) console.log(`${program.path} is not recorded: ${program.why}`);
+ * ```
+ */
+export interface Unfollowed {
+  /** Its file, as the process wrote it; "" when that is not known. */
+  readonly path: string;
+  /** What keeps the library out, in words that follow the path: `is statically linked`. */
+  readonly why: string;
+  /** Whether the process itself became it; otherwise a child did. */
+  readonly became: boolean;
+  /** How many such programs there were; this is the last. */
+  readonly count: number;
 }
 
 /** What is known of the process. */

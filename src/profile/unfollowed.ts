@@ -1,29 +1,7 @@
 /** Programs that a process started and the library did not get into, as its recording notes them. */
 import { text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
-
-/**
- * A program that was started and is not recorded.
- *
- * @example
- * ```ts
- * import { profile } from "./mod.ts";
- *
- * const { recording } = await profile(["sh", "-c", "exec busybox true"]);
- * const program = recording?.profile().process.unfollowed;
- * if (program) console.log(`${program.path} is not recorded: ${program.why}`);
- * ```
- */
-export interface Unfollowed {
-  /** Its file, as the process wrote it; "" when that is not known. */
-  readonly path: string;
-  /** What keeps the library out, in words that follow the path: `is statically linked`. */
-  readonly why: string;
-  /** Whether the process itself became it; otherwise a child did. */
-  readonly became: boolean;
-  /** How many such programs there were; this is the last. */
-  readonly count: number;
-}
+import type { Unfollowed } from "./profile.ts";
 
 /** By their number in the recording. */
 const REASONS: readonly string[] = [
