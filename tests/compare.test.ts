@@ -240,7 +240,7 @@ test("by function, module, file and line", async () => {
   ]);
   const text = heaptap(["compare", "--group-by", "function", older, newer]).stdout;
   assert.match(text, /\nallocated by function: \d+ changed\n/);
-  assert.match(text, /\n +1\.00 KB → 2\.50 KB +\+1\.50 KB +\(15 blocks\) +\+1\.50 KB {2}parse\n/);
+  assert.match(text, /\n +1\.00 KB → 2\.50 KB +\+1\.50 KB +\(\+15 blocks\) +\+1\.50 KB {2}parse\n/);
   const json = JSON.parse(heaptap(["compare", "--group-by", "module", "--format", "json", older, newer]).stdout);
   assert.equal(json.group_by, "module");
   assert.ok(json.groups.some((group: { self: { after: { bytes: number } } }) => group.self.after.bytes === 4750));
@@ -363,7 +363,7 @@ test("Markdown has verdicts on top, totals, and what changed behind a fold", asy
     "+1.50 KB",
     "1.00 KB",
     "2.50 KB",
-    "15",
+    "+15",
     "`parse`",
     "`← main growth.c:41`",
   ]);

@@ -53,8 +53,10 @@ export function percent(before: number, after: number): string {
 /** What stands in parentheses behind a change: the blocks behind bytes, and the other way round; "" where they are not counted. */
 export function behind(before: RunFigures, after: RunFigures, by: CompareBy): string {
   if (by === "bytes") {
-    const blocks = after.allocations - before.allocations;
-    return `${count(blocks)} ${plural(Math.abs(blocks), "block")}`;
+    // Where there are as many as before, only their size changed.
+    const more = after.allocations - before.allocations;
+    const blocks = more === 0 ? count(after.allocations) : signed(more, "allocations");
+    return `${blocks} ${plural(Math.abs(more) || after.allocations, "block")}`;
   }
   return by === "allocations" ? signed(after.bytes - before.bytes, "bytes") : "";
 }
