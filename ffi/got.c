@@ -160,9 +160,9 @@ static struct ht_redirects ht_redirects(int all)
 {
     struct ht_redirects redirects = { .count = 0 };
 #define HT_REDIRECT(name, allocates)                                                               \
-    if (ht_exact.name && (all || allocates))                                                       \
+    if (ht_real.name != ht_first_##name && (all || allocates))                                     \
         redirects.all[redirects.count++]                                                           \
-            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
+            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_real.name, (uint64_t)(void *)HT_HOOK(name), allocates };
 #define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
 #define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
 #include "hooks.def"
@@ -178,7 +178,7 @@ static void ht_got_patch(int write, uint32_t slots[2])
 {
     struct ht_patch patch = { .redirects = ht_redirects(1), .write = write };
     ht_iterate(ht_patch_visit, &patch);
-    if (write && !ht_rounds_up)
+    if (write && !ht_heap.close)
         ht_own_set(&ht_names_redirected, 1u);
     slots[0] = patch.slots[0];
     slots[1] = patch.slots[1];
@@ -193,7 +193,7 @@ static void ht_got_patch(int write, uint32_t slots[2])
  */
 static void ht_names_redirect(void)
 {
-    if (ht_rounds_up || ht_peek(&ht_names_redirected))
+    if (ht_heap.close || ht_peek(&ht_names_redirected))
         return;
     struct ht_redirects redirects = ht_redirects(0);
     struct ht_symbols s = ht_object_symbols(&ht_real_object);

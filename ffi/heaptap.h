@@ -31,7 +31,7 @@
 
 #define HT_MAX_DEPTH 1024u
 #define HT_MAX_BUCKETS (1u << 20)
-#define HT_MAX_THREADS 4094u
+#define HT_MAX_THREADS 2046u
 
 /* sys.c: every system call. Results are the kernel's: negative is -errno. */
 #define HT_FAILED(result) ((unsigned long)(result) > -4096ul)
@@ -179,6 +179,7 @@ struct ht_thread {
     uint32_t joined; /* the first thread: it flushes like the others */
     uint32_t ended;  /* among the ended ones in `order`, under thread_lock */
     uint32_t holds_window, window_slot; /* of the process's windows */
+    const void *handed; /* a block whose end is counted while its allocator's own function is under way (allocators.c) */
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */
@@ -251,6 +252,12 @@ struct ht_process {
     uint32_t inheriting;         /* forks by handlers under way */
     char path[4096]; /* of the recording, "" when it is in memory alone */
 } __attribute__((aligned(65536))); /* the kernel zeroes whole pages: nothing else may lie there */
+
+/* real.c: what is to be known of an allocator. */
+struct ht_heap {
+    int close;                /* its blocks may lie closer than glibc's (shadow.c) */
+    size_t (*usable)(void *); /* its malloc_usable_size, NULL when it has none */
+};
 
 /* real.c: the functions underneath. */
 struct ht_real {

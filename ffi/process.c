@@ -200,7 +200,7 @@ static int ht_process_open(void)
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
     if (c->sizes && c->mode == HT_MODE_PATHS)
-        ht_p.sizes_kept = ht_usable_size ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
+        ht_p.sizes_kept = ht_heap.usable ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
     if (problem)
@@ -277,7 +277,7 @@ static void ht_fork_inherit(int everything)
     ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
     for (uint64_t i = 0; i < HT_LEAVES; i++)
-        ht_sys_inherit(ht_shared_get(&ht_leaves[i]), HT_LEAF_SIZE, gone);
+        ht_leaf_inherit(ht_shared_get(&ht_leaves[i]), gone);
     for (uint32_t slot = 0; slot <= HT_MAX_THREADS; slot++)
         if (ht_p.by_slot[slot])
             ht_sys_inherit(ht_p.by_slot[slot], ht_p.by_slot[slot]->size, wiped);

@@ -149,6 +149,8 @@ async function model(): Promise<void> {
     [", a table of 64", { HEAPTAP_BUCKETS: "64" }],
     [", depth 4", { HEAPTAP_DEPTH: "4" }],
     [", sizes", { HEAPTAP_SIZES: "on" }],
+    [", blocks that lie close", { CLOSE: "1" }],
+    [", such blocks and a large table", { CLOSE: "1", HEAPTAP_BUCKETS: "1048576", HEAPTAP_SIZES: "on" }],
   ];
   for (const [kind, flags] of [["", []], ...SANITIZERS, THREADS] as [string, string[]][]) {
     if (kind && !sanitizerWorks(flags)) {

@@ -7,14 +7,15 @@
  * call paths equal the totals, and the totals equal what the threads did. Last, what scripts ask for
  * (api.c): figures and windows of the thread and of the process, own sections and pauses.
  *
+ * With CLOSE in the environment all that below an allocator whose blocks lie as close as can be.
+ *
  * model_test SEED STEPS
  */
 #include "../../ffi/all.c"
 
-#include <malloc.h>
-#include <pthread.h>
+#include "close_heap.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 #define SITES 12
 #define BLOCKS 400
@@ -87,8 +88,7 @@ static void request(void *block, size_t size)
     while (size > most && class < HT_SIZE_CLASSES - 1)
         most *= 2, class++;
     model.requests[class]++;
-    if (!ht_rounds_up || size >= 32)
-        model.slack += malloc_usable_size(block) - size;
+    model.slack += ht_heap.usable(block) - size;
 }
 
 static void grow(int bucket, int64_t bytes)
@@ -123,6 +123,12 @@ static void compare(long step)
         CHECK(sizes.requests[c] == model.requests[c], "step %ld: class %u has %lu requests, not %lu", step, c, sizes.requests[c],
               model.requests[c]);
     CHECK(!ht_p.sizes_kept || sizes.slack == model.slack, "step %ld: slack %lu %lu", step, sizes.slack, model.slack);
+    for (int i = 0; i < BLOCKS && step % 16 == 0; i++) {
+        const struct block *b = &model.blocks[i];
+        struct ht_block known = ht_shadow_block(b->at, 0);
+        CHECK(!b->at || (known.kind == HT_BLOCK_COUNTED && known.size == b->size && known.bucket == (uint32_t)b->site), "step %ld: block %p is of %lu bytes, not %zu",
+              step, b->at, known.size, b->size);
+    }
     for (uint32_t b = 0; b < ht_p.header->buckets_used && b < 1024; b++)
         CHECK(ht_live_at_peak(b) == model.peak_of[b], "step %ld: call path %u had %ld live at the peak, not %ld", step, b,
               model.peak_of[b], ht_live_at_peak(b));
@@ -175,10 +181,10 @@ static void one_thread(long steps)
         CHECK(b->at, "step %ld: no memory", i);
         request(b->at, size);
         /* The path is the library's own number for it: what is checked is what it counts there. */
-        b->site = (int)ht_shadow_bucket(*ht_shadow_find(b->at));
+        b->site = (int)ht_shadow_block(b->at, 0).bucket;
         b->size = size;
         CHECK(b->site < 1024, "step %ld: call path %d", i, b->site);
-        CHECK(ht_shadow_size(*ht_shadow_find(b->at)) == size, "step %ld: the shadow's size", i);
+        CHECK(ht_shadow_block(b->at, 0).size == size, "step %ld: the shadow's size", i);
         grow(b->site, (int64_t)size);
         new_peak();
         model.last = b->at;
@@ -197,9 +203,9 @@ static void one_thread(long steps)
             model.bytes += 100;
             model.frees++;
             model.temporary++;
-            grow((int)ht_shadow_bucket(*ht_shadow_find(block)), 100);
+            grow((int)ht_shadow_block(block, 0).bucket, 100);
             new_peak();
-            grow((int)ht_shadow_bucket(*ht_shadow_find(block)), -100);
+            grow((int)ht_shadow_block(block, 0).bucket, -100);
             ht_hook_free(block);
         }
         ht_real.malloc = refuse;
@@ -216,7 +222,7 @@ static void one_thread(long steps)
     CHECK(!ht_hook_realloc(p, SIZE_MAX / 2), "an impossible realloc");
     model.allocations++;
     model.bytes += 100;
-    grow((int)ht_shadow_bucket(*ht_shadow_find(p)), 100);
+    grow((int)ht_shadow_block(p, 0).bucket, 100);
     new_peak();
     compare(steps);
     p = ht_hook_realloc(p, 0);
@@ -498,11 +504,70 @@ static void spikes(long steps)
     CHECK(highest - start >= (1 << 24) - HT_PEAK_BATCH * 2.0, "the highest was %.0f", highest - start);
 }
 
+/*
+ * Blocks whose ends pass by the hooks, in memory that is given out again to blocks of other sizes: each ends when its
+ * place is another's, once, and what stands in the shadow then is what is live.
+ */
+static void lost(void)
+{
+    struct block old[BLOCKS], new[BLOCKS];
+    uint64_t before = ht_self->counters->lost_frees;
+    int64_t live = ht_thread_sums().live_bytes, remains = 0;
+    for (int round = 0; round < 20; round++) {
+        int64_t count = 0, known = 0;
+        for (int i = 0; i < BLOCKS; i++) {
+            old[i].size = pick(90);
+            old[i].at = allocate[pick(SITES)](8, old[i].size);
+        }
+        uint64_t lost_before = ht_self->counters->lost_frees;
+        for (int i = 0; i < BLOCKS; i++)
+            ht_real.free(old[i].at);
+        for (int i = 0; i < BLOCKS; i++) {
+            new[i].size = pick(90);
+            new[i].at = allocate[pick(SITES)](8, new[i].size);
+        }
+        for (int i = 0; i < BLOCKS; i++) {
+            struct ht_block b = ht_shadow_block(new[i].at, 0);
+            CHECK(b.kind == HT_BLOCK_COUNTED && b.size == new[i].size, "round %d: a block in a lost one's place has %lu bytes, not %zu", round,
+                  b.size, new[i].size);
+        }
+        for (int i = 0; i < BLOCKS; i++)
+            ht_hook_free(new[i].at);
+        for (int i = 0; i < BLOCKS; i++) {
+            struct ht_block b = ht_shadow_block(old[i].at, 1);
+            count += b.kind == HT_BLOCK_COUNTED;
+            known += (int64_t)b.size;
+        }
+        CHECK((uint64_t)(BLOCKS - count) == ht_self->counters->lost_frees - lost_before, "round %d: %ld of %d are known, %lu were lost", round, count,
+              BLOCKS, ht_self->counters->lost_frees - lost_before);
+        remains += known;
+        CHECK(ht_thread_sums().live_bytes == live + remains && ht_sums_are_valid(), "round %d: live %ld, not %ld", round,
+              ht_thread_sums().live_bytes, live + remains);
+    }
+    CHECK(ht_self->counters->lost_frees > before, "nothing was lost");
+}
+
+static void use_close_heap(void)
+{
+    ht_real_find();
+    ht_real.malloc = close_malloc;
+    ht_real.free = close_free;
+    ht_real.calloc = close_calloc;
+    ht_real.realloc = close_realloc;
+    ht_real.posix_memalign = close_posix_memalign;
+    ht_real.aligned_alloc = ht_real.memalign = close_memalign;
+    ht_real.valloc = close_valloc;
+    ht_heap = (struct ht_heap){ 1, close_usable };
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? (unsigned)atol(argv[1]) : 1;
     long steps = argc > 2 ? atol(argv[2]) : 20000;
     random_state = seed;
+    int close = getenv("CLOSE") != NULL;
+    if (close)
+        use_close_heap();
     one_thread(steps);
     several_threads(steps);
     many_threads();
@@ -511,6 +576,8 @@ int main(int argc, char **argv)
     windows_of_ended_threads();
     spikes(steps);
     process_figures();
+    if (close)
+        lost();
     static uint8_t seen[HT_MAX_BUCKETS];
     CHECK(ht_nodes_are_valid(seen, sizeof seen), "the nodes are not valid");
     printf("seed %u: %u call paths, %u thread records\n", seed, ht_p.header->buckets_used, ht_p.header->threads_used);
