@@ -14,6 +14,8 @@ static int ht_process_start(void);
 static void ht_untracked(void);
 static void ht_pause(int pause);
 static void ht_names_redirect(void);
+static void ht_discover(void);
+static void ht_discover_opened(int opens);
 
 #include "fault.c"
 #include "seccomp.c"
@@ -35,6 +37,8 @@ static void ht_names_redirect(void);
 #include "process.c"
 #include "hooks.c"
 #include "got.c"
+#include "allocators.c"
+#include "discover.c"
 #include "api.c"
 #ifdef HT_TEST
 #include "check.c"

@@ -224,8 +224,10 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
 static struct ht_block ht_take_block(struct ht_thread *t, const void *block)
 {
     struct ht_block b = ht_shadow_block(block, 1);
-    if (b.kind == HT_BLOCK_UNKNOWN && block == t->handed)
-        b.kind = HT_BLOCK_UNCOUNTED; /* whose end this call is a part of */
+    if (b.kind == HT_BLOCK_UNKNOWN && block == t->handed.block) {
+        b = t->handed.as;
+        t->handed.block = NULL;
+    }
     return b;
 }
 

@@ -144,6 +144,25 @@ enum ht_idle {
     HT_IDLE_NEVER = 5,    /* no thread is ever that */
 };
 
+/* shadow.c: what is known of a block. */
+enum ht_block_kind {
+    HT_BLOCK_UNKNOWN = 0,
+    HT_BLOCK_UNCOUNTED, /* known, and nobody's: its end is no unknown one */
+    HT_BLOCK_COUNTED,
+};
+struct ht_block {
+    uint64_t size;
+    uint32_t bucket, slot;
+    enum ht_block_kind kind;
+};
+
+/* A block that a hook has taken out of the shadow, for the hooks inside its call: who of them ends the block takes it
+ * from here (allocators.c). */
+struct ht_handed {
+    const void *block;
+    struct ht_block as;
+};
+
 /*
  * A thread's own state: private memory, written by that thread alone, zeroed by the kernel in a
  * fork's child. Nobody else reads it but a thread that takes it over after its end (thread.c).
@@ -179,7 +198,7 @@ struct ht_thread {
     uint32_t joined; /* the first thread: it flushes like the others */
     uint32_t ended;  /* among the ended ones in `order`, under thread_lock */
     uint32_t holds_window, window_slot; /* of the process's windows */
-    const void *handed; /* a block whose end is counted while its allocator's own function is under way (allocators.c) */
+    struct ht_handed handed;
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */

@@ -282,12 +282,26 @@ static void ht_opened_past(int own_space)
     ht_end(t, idle);
 }
 
-/* The dynamic linker looks at who calls it (search path, name space): these two only jump there. */
+/* The dynamic linker looks at who calls it (search path, name space, what RTLD_NEXT is next to): these only jump there. */
 HT_INTERPOSE void *HT_HOOK(dlopen)(const char *file, int mode)
 {
+    ht_discover_opened(1);
     if (HT_UNLIKELY(mode & RTLD_DEEPBIND) && file && !(mode & RTLD_NOLOAD))
         ht_opened_past(0);
     return ht_real.dlopen(file, mode);
+}
+
+/* Before what was opened is used, the allocators in it are found. */
+HT_INTERPOSE void *HT_HOOK(dlsym)(void *handle, const char *name)
+{
+    ht_discover_opened(0);
+    return ht_real.dlsym(handle, name);
+}
+
+HT_INTERPOSE void *HT_HOOK(dlvsym)(void *handle, const char *name, const char *version)
+{
+    ht_discover_opened(0);
+    return ht_real.dlvsym(handle, name, version);
 }
 
 /* Another name space than the program's has a C library and a heap of its own. */
@@ -303,6 +317,7 @@ HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
 {
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
         return ht_real.dlclose(handle);
+    ht_discover_opened(0);
     unsigned long long before = ht_unload_count();
     int result = ht_real.dlclose(handle);
     if (ht_unload_count() != before)

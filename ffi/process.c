@@ -180,8 +180,11 @@ __attribute__((constructor)) static void ht_clean_early(void)
     ht_iterate_find();
     struct ht_start start = ht_start_of_program();
     const char *follow = ht_variable(&start, "HEAPTAP_FOLLOW");
-    if (follow && ht_same_text(follow, "none") && ht_is_preloaded(start.environment))
+    if (!ht_is_preloaded(start.environment))
+        return;
+    if (follow && ht_same_text(follow, "none"))
         ht_config_read();
+    ht_discover(); /* and others' constructors may allocate before they call malloc */
 }
 
 #define HT_UNWANTED (-1) /* nobody wants a recording of this process */
@@ -425,8 +428,10 @@ static int ht_process_start(void)
         problem = ht_process_open();
     ht_unwanted = problem == HT_UNWANTED;
     ht_pause(0); /* a fork's child begins by itself */
-    if (!problem && !ht_config.installed)
+    if (!problem && !ht_config.installed) {
         ht_names_redirect();
+        ht_discover();
+    }
     ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
     return problem;
 }

@@ -17,6 +17,7 @@ static uint32_t ht_names_redirected; /* whether the C library's names lead to th
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);
+static void *ht_nothing(void);
 
 /* A function that no object had at the start came with one that was loaded later: dlopen and dlclose, before
  * glibc 2.34, with libdl. */
@@ -24,9 +25,12 @@ static void *ht_real_late(const char *name);
     static result ht_first_##name parameters                                                       \
     {                                                                                              \
         ht_real_find();                                                                            \
-        if (ht_real.name == ht_first_##name)                                                       \
-            *(void **)&ht_real.name = ht_real_late(#name);                                         \
-        return ht_real.name arguments;                                                             \
+        if (ht_real.name != ht_first_##name)                                                       \
+            return ht_real.name arguments;                                                         \
+        result(*late) parameters = ht_real_late(#name);                                            \
+        if ((void *)late != (void *)ht_nothing)                                                    \
+            ht_real.name = late;                                                                   \
+        return late arguments;                                                                     \
     }
 #include "hooks.def"
 #undef HT_FUNCTION
@@ -89,11 +93,14 @@ static int ht_late_visit(struct dl_phdr_info *info, size_t size, void *context)
     return late->found != NULL;
 }
 
+/* In the place of a function that the process does not have, for who asks whether it does (a weak reference). */
+static void *ht_nothing(void) { return NULL; }
+
 static void *ht_real_late(const char *name)
 {
     struct ht_late late = { name, NULL };
     ht_iterate(ht_late_visit, &late);
-    return late.found;
+    return late.found ? late.found : (void *)ht_nothing;
 }
 
 static void ht_real_find(void)

@@ -108,18 +108,6 @@ static uint64_t *ht_shadow_word(const void *block)
     return leaf ? ht_word_in(leaf, (uint64_t)block) : NULL;
 }
 
-enum ht_block_kind {
-    HT_BLOCK_UNKNOWN = 0,
-    HT_BLOCK_UNCOUNTED, /* known, and nobody's: its end is no unknown one */
-    HT_BLOCK_COUNTED,
-};
-
-struct ht_block {
-    uint64_t size;
-    uint32_t bucket, slot;
-    enum ht_block_kind kind;
-};
-
 #define HT_SHADOW_UNCOUNTED 1ull
 #define HT_SIZE_LARGE (1ull << 32)
 #define HT_TAG_LARGE 0x7ffu

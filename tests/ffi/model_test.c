@@ -20,6 +20,7 @@
 #define SITES 12
 #define BLOCKS 400
 #define THREADS 4
+#define KINDS 13 /* of ways to allocate */
 
 static unsigned seed;
 
@@ -63,6 +64,10 @@ struct block {
         case 1: block = ALIGNED(64, size); break;                                    \
         case 2: (void)!ht_hook_posix_memalign(&block, 32, size); break;                            \
         case 3: block = ht_hook_valloc(size); break;                                               \
+        case 9: block = ht_set_0__Znwm(size); break;                                               \
+        case 10: block = ht_set_0__ZnamSt11align_val_tRKSt9nothrow_t(size, 32, NULL); break;       \
+        case 11: block = ht_set_1__Znwm(size); break;                                              \
+        case 12: block = ht_set_1_mallocx(size, 0); break;                                         \
         default: block = ht_hook_malloc(size); break;                                              \
         }                                                                                          \
         __asm__ volatile("" ::: "memory");                                                         \
@@ -71,6 +76,72 @@ struct block {
 SITE(0) SITE(1) SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7) SITE(8) SITE(9) SITE(10) SITE(11)
 static void *(*const allocate[SITES])(int, size_t) = { allocate_0, allocate_1, allocate_2, allocate_3, allocate_4, allocate_5,
                                                        allocate_6, allocate_7, allocate_8, allocate_9, allocate_10, allocate_11 };
+
+/*
+ * Two other libraries: the first one's functions are the allocator's, the second one's call the hooks, so that each call is one
+ * inside another. Its operators keep a header before the block.
+ */
+static void *outer_new(size_t size)
+{
+    char *block = ht_hook_malloc(size + 16);
+    return block ? block + 16 : NULL;
+}
+
+static void *outer_realloc(void *old, size_t size)
+{
+    void *volatile block = ht_hook_realloc(old, size);
+    return block;
+}
+
+static void *outer_move(void *old, size_t size)
+{
+    void *block = ht_hook_malloc(size);
+    if (block)
+        memcpy(block, old, size < ht_heap.usable(old) ? size : ht_heap.usable(old));
+    if (block)
+        ht_hook_free(old);
+    return block;
+}
+
+static void *outer_malloc(size_t size)
+{
+    void *volatile block = ht_hook_malloc(size);
+    return block;
+}
+
+static void outer_free(void *block)
+{
+    ht_hook_free(block);
+    __asm__ volatile("" ::: "memory");
+}
+
+static void *aligned_new(size_t size, size_t alignment) { return ht_real.memalign(alignment, size); }
+
+static void use_libraries(void)
+{
+    ht_real_find();
+    ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ 1, ht_heap.usable };
+#define REAL(k, name, function) ht_allocators[k].real[HT_WRAPPED_##name] = (void *)(function)
+    REAL(0, _Znwm, ht_real.malloc);
+    REAL(0, _ZnamSt11align_val_tRKSt9nothrow_t, aligned_new);
+    REAL(0, rallocx, ht_real.realloc);
+    REAL(0, _ZdlPvm, ht_real.free);
+    REAL(1, _Znwm, outer_malloc);
+    REAL(1, mallocx, outer_malloc);
+    REAL(1, rallocx, outer_realloc);
+    REAL(1, mi_realloc, outer_move);
+    REAL(1, _ZdlPvm, outer_free);
+    REAL(1, _Znam, outer_new);
+}
+
+static void release(void *block)
+{
+    switch (pick(4)) {
+    case 0: ht_set_0__ZdlPvm(block, 0); break;
+    case 1: ht_set_1__ZdlPvm(block, 0); break;
+    default: ht_hook_free(block); break;
+    }
+}
 
 /* The model. */
 static struct {
@@ -156,7 +227,7 @@ static void one_thread(long steps)
         struct block *b = &model.blocks[pick(BLOCKS)];
         size_t size = random_size();
         if (!b->at) {
-            b->at = allocate[pick(SITES)]((int)pick(9), size);
+            b->at = allocate[pick(SITES)]((int)pick(KINDS), size);
             model.allocations++;
             model.bytes += size;
         } else if (pick(3) == 0) {
@@ -164,7 +235,12 @@ static void one_thread(long steps)
             if (size == 0)
                 size = 1;
             grow(b->site, -(int64_t)old);
-            b->at = pick(2) ? ht_hook_realloc(b->at, size) : ht_hook_reallocarray(b->at, 1, size);
+            switch (pick(5)) {
+            case 0: b->at = ht_hook_reallocarray(b->at, 1, size); break;
+            case 1: b->at = ht_set_0_rallocx(b->at, size, 0); break;
+            case 2: b->at = ht_set_1_rallocx(b->at, size, 0); break;
+            default: b->at = ht_hook_realloc(b->at, size); break;
+            }
             model.allocations++;
             model.reallocations++;
             model.bytes += size > old ? size - old : 0;
@@ -173,7 +249,7 @@ static void one_thread(long steps)
             model.temporary += b->at == model.last;
             grow(b->site, -(int64_t)b->size);
             model.frees++;
-            ht_hook_free(b->at);
+            release(b->at);
             b->at = NULL;
             compare(i);
             continue;
@@ -249,13 +325,13 @@ static void *worker(void *argument)
     random_state = seed * 31u + (unsigned)number;
     for (long i = 0; i < thread_steps; i++) {
         size_t size = pick(2000);
-        void *mine = allocate[pick(SITES)]((int)pick(9), size);
+        void *mine = allocate[pick(SITES)]((int)pick(KINDS), size);
         t->allocations++;
         t->bytes += size;
         void *theirs = __atomic_exchange_n(&boxes[pick(64)], mine, __ATOMIC_ACQ_REL);
         if (theirs) {
             t->frees++;
-            ht_hook_free(theirs);
+            release(theirs);
         }
     }
     CHECK(ht_thread_is_valid(ht_self), "thread %ld is not valid", number);
@@ -424,7 +500,8 @@ static void windows(long steps)
     }
     for (int j = 0; j < BLOCKS; j++)
         ht_hook_free(blocks[j].at);
-    CHECK(ht_self->counters->unknown_frees == 0 && ht_self->counters->lost_frees == 0, "an uncounted block's end is counted");
+    CHECK(ht_self->counters->unknown_frees == 0 && ht_self->counters->lost_frees == 0, "an uncounted block's end is counted: %lu unknown, %lu lost",
+          ht_self->counters->unknown_frees, ht_self->counters->lost_frees);
     heaptap_figures()->watch = 0;
     heaptap_process();
     CHECK(ht_p.windows_open == 0, "a window is open that nobody holds");
@@ -547,6 +624,28 @@ static void lost(void)
     CHECK(ht_self->counters->lost_frees > before, "nothing was lost");
 }
 
+/* A call inside another one. */
+static void nested(void)
+{
+    uint64_t failed = ht_self->counters->failed, unknown = ht_self->counters->unknown_frees;
+    struct ht_sums s = ht_thread_sums();
+    char *inner = ht_set_1__Znam(50); /* a header and the block are one allocation */
+    CHECK(ht_thread_sums().allocations == s.allocations + 1 && ht_thread_sums().bytes == s.bytes + 66, "a block behind a header");
+    ht_hook_free(inner - 16);
+    CHECK(ht_thread_sums().frees == s.frees + 1 && ht_thread_sums().live_bytes == s.live_bytes, "a block behind a header ends");
+    void *moved = ht_set_1_mi_realloc(ht_hook_malloc(20), 30); /* by malloc and free */
+    CHECK(ht_thread_sums().allocations == s.allocations + 3 && ht_thread_sums().live_bytes == s.live_bytes + 30, "a block that is moved by hand");
+    ht_set_1__ZdlPvm(moved, 30);
+    CHECK(ht_thread_sums().frees == s.frees + 3 && ht_thread_sums().live_bytes == s.live_bytes && ht_sums_are_valid(), "and its end");
+    CHECK(!ht_set_1_mallocx(SIZE_MAX / 2, 0) && !ht_set_0__Znwm(SIZE_MAX / 2), "impossible sizes");
+    CHECK(ht_self->counters->failed == failed + 2, "refused, once each");
+    void *unseen = ht_real.malloc(10);
+    ht_set_1__ZdlPvm(unseen, 10);
+    CHECK(ht_self->counters->unknown_frees == unknown + 1, "an unknown block's end, once");
+    ht_set_0__ZdlPvm(ht_real.malloc(10), 10);
+    CHECK(ht_self->counters->unknown_frees == unknown + 2 && !ht_self->handed.block, "and again");
+}
+
 static void use_close_heap(void)
 {
     ht_real_find();
@@ -558,6 +657,8 @@ static void use_close_heap(void)
     ht_real.aligned_alloc = ht_real.memalign = close_memalign;
     ht_real.valloc = close_valloc;
     ht_heap = (struct ht_heap){ 1, close_usable };
+    ht_real_object.low = 0; /* all functions are this allocator's */
+    ht_real_object.high = UINT64_MAX;
 }
 
 int main(int argc, char **argv)
@@ -568,6 +669,7 @@ int main(int argc, char **argv)
     int close = getenv("CLOSE") != NULL;
     if (close)
         use_close_heap();
+    use_libraries();
     one_thread(steps);
     several_threads(steps);
     many_threads();
@@ -576,6 +678,7 @@ int main(int argc, char **argv)
     windows_of_ended_threads();
     spikes(steps);
     process_figures();
+    nested();
     if (close)
         lost();
     static uint8_t seen[HT_MAX_BUCKETS];
