@@ -15,6 +15,7 @@ static void ht_untracked(void);
 static void ht_pause(int pause);
 static void ht_names_redirect(void);
 static void ht_discover(void);
+static const char *ht_allocator_name(void);
 static void ht_discover_opened(int opens);
 
 #include "fault.c"

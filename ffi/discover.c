@@ -49,16 +49,32 @@ static int ht_loaded_visit(struct dl_phdr_info *info, size_t size, void *context
 static int ht_is_own_object(const struct ht_object *object) { return object->low == ht_own_low; }
 static int ht_lies_in(uint64_t at, uint64_t low, uint64_t high) { return at >= low && at < high; }
 
+/* A function by which an allocator is known; 0 when the object has none. */
+static uint64_t ht_known_allocator(const struct ht_object *object)
+{
+    static const char *const known[] = { "mallocx", "tc_malloc", "mi_malloc" };
+    uint64_t marker = 0;
+    for (uint32_t i = 0; !marker && i < HT_COUNT(known); i++)
+        marker = (uint64_t)ht_object_symbol(object, known[i]);
+    return marker;
+}
+
+/* What the program's malloc is from: an allocator that comes before this library, else what the hooks call. */
+static const char *ht_allocator_name(void)
+{
+    for (uint32_t i = 0; i < ht_loaded.count && !ht_is_own_object(&ht_loaded.objects[i]) && !ht_config.installed; i++)
+        if (ht_loaded.objects[i].name[0] && ht_known_allocator(&ht_loaded.objects[i]))
+            return ht_loaded.objects[i].name;
+    return ht_real_object.name;
+}
+
 /* Whether an object's functions are to be wrapped that are not yet. */
 static int ht_is_allocator(const struct ht_object *object)
 {
     static const char *const not[] = { "__tls_get_addr", "gnu_get_libc_version", "__sanitizer_get_heap_size", "heaptap_install" };
-    static const char *const known[] = { "mallocx", "tc_malloc", "mi_malloc" };
     if (!object->name[0])
         return 0;
-    uint64_t marker = 0;
-    for (uint32_t i = 0; !marker && i < HT_COUNT(known); i++)
-        marker = (uint64_t)ht_object_symbol(object, known[i]);
+    uint64_t marker = ht_known_allocator(object);
     if (!marker && ht_object_symbol(object, "free"))
         marker = (uint64_t)ht_object_symbol(object, "malloc");
     for (uint32_t i = 0; marker && i < HT_COUNT(not); i++)

@@ -248,7 +248,8 @@ static int ht_process_open(void)
     h->executable_length = ht_string_add(executable, ht_program_path(&start, executable), &h->executable);
     if (c->command_length > 0)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
-    h->allocator_length = ht_string_add(ht_real_object.name, ht_length(ht_real_object.name), &h->allocator);
+    const char *allocator = ht_allocator_name();
+    h->allocator_length = ht_string_add(allocator, ht_length(allocator), &h->allocator);
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);
