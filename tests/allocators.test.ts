@@ -10,6 +10,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, Recording } from "../mod.ts";
 import type { Profile } from "../mod.ts";
+import { runScript } from "./blocks.ts";
 import { ownFigures } from "./families.ts";
 import { heaptap, scratch, target, without } from "./helpers.ts";
 
@@ -119,6 +120,20 @@ for (const allocator of ALLOCATORS) {
       // The C++ library makes a block of its own.
       assert.deepEqual([totals.allocations - 1, totals.frees, totals.unknownFrees], [1036, 1031, 0], flags.join(" "));
     }
+  });
+}
+
+for (const allocator of [TCMALLOC, MIMALLOC]) {
+  test(`${basename(allocator)} in a script's own process, opened before the hooks and after`, {
+    skip: missing(allocator),
+  }, () => {
+    const source = ownOf(allocator);
+    const prefix = source.includes("tc") ? "tc" : "mi";
+    const flags = ["-Wl,--no-as-needed", allocator, `-Dmalloc=${prefix}_malloc`, `-Dfree=${prefix}_free`];
+    const script = join(import.meta.dirname ?? "", "scripts/allocators.ts");
+    const { stdout, stderr } = runScript(script, [library(source, ...flags), library(source, ...flags)]);
+    const own = { status: 0, ...OWN[source] };
+    assert.deepEqual(JSON.parse(stdout || "[]"), [own, own], stderr);
   });
 }
 
