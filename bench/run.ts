@@ -104,6 +104,33 @@ function loops(): void {
   }
 }
 
+/** What a pair costs more below each allocator, by malloc, by malloc of 8 bytes and by operator new. */
+function allocators(): void {
+  console.log("\n## Other allocators, call paths of 18 frames\n");
+  const kinds = ["malloc", "small", "new"];
+  row("allocator", ...kinds.flatMap((kind) => [`${kind} plain ns`, "paths adds ns"]));
+  row("---", ...kinds.flatMap(() => ["---:", "---:"]));
+  const program = build("allocators.cc");
+  for (const name of ["", "libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"]) {
+    const path = name && `/usr/lib/x86_64-linux-gnu/${name}`;
+    if (path && !existsSync(path)) continue;
+    const cells = kinds.flatMap((kind) => {
+      const once = (...preload: string[]) => {
+        clean();
+        const env = {
+          ...process.env,
+          LD_PRELOAD: preload.filter(Boolean).join(":"),
+          HEAPTAP_OUT: join(work, "out.heaptap"),
+        };
+        return Number(spawnSync(program, [kind], { encoding: "utf8", env }).stdout);
+      };
+      const pairs = Array.from({ length: ROUNDS }, () => [once(path), once(library, path)] as const);
+      return [median(pairs.map(([plain]) => plain)), median(pairs.map(([plain, paths]) => paths - plain))];
+    });
+    row(name || "glibc", ...cells.map((ns) => ns.toFixed(1)));
+  }
+}
+
 /** Wall time of whole programs. */
 function programs(): void {
   console.log("\n## Real programs\n");
@@ -192,6 +219,7 @@ console.log(
 );
 if (!existsSync(library)) throw new Error("no library");
 if ("loop".includes(options.only)) loops();
+if ("allocators".includes(options.only)) allocators();
 programs();
 if ("rest".includes(options.only)) rest();
 rmSync(work, { recursive: true, force: true });

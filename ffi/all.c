@@ -15,6 +15,9 @@ static void ht_untracked(void);
 static void ht_pause(int pause);
 static void ht_names_redirect(void);
 static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, long f);
+static void ht_discover(void);
+static const char *ht_allocator_name(void);
+static void ht_discover_opened(int opens);
 
 #include "fault.c"
 #include "seccomp.c"
@@ -40,6 +43,8 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 #include "addition.c"
 #include "exec.c"
 #include "got.c"
+#include "allocators.c"
+#include "discover.c"
 #include "api.c"
 #ifdef HT_TEST
 #include "check.c"

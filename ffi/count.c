@@ -18,6 +18,8 @@
  * and when sizes are kept, which the general forms alone do. Not in
  * ht_p: in a fork's child that would be 0, and so is `idle`. */
 static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
+/* The same of the hot path for blocks that may lie close; below such an allocator the other one is NEVER. */
+static uint32_t ht_hot_close[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
 static uint32_t ht_paused;
 /* Nobody wants a recording of this process: hooks return at once. For good, in its children too; so it is
  * not in ht_p either. */
@@ -26,9 +28,12 @@ static uint32_t ht_unwanted;
 static void ht_pause(int pause)
 {
     ht_own_set(&ht_paused, (uint32_t)pause);
-    int never = pause || ht_p.sizes_kept;
-    ht_own_set(&ht_hot[HT_MODE_COUNTERS], never ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
-    ht_own_set(&ht_hot[HT_MODE_PATHS], never ? HT_IDLE_NEVER : HT_IDLE_PATHS);
+    for (int close = 0; close < 2; close++) {
+        uint32_t *hot = close ? ht_hot_close : ht_hot;
+        int never = pause || ht_p.sizes_kept || (!close && ht_heap.close);
+        ht_own_set(&hot[HT_MODE_COUNTERS], never ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
+        ht_own_set(&hot[HT_MODE_PATHS], never ? HT_IDLE_NEVER : HT_IDLE_PATHS);
+    }
 }
 
 static int ht_is_counted(uint32_t idle) { return idle != HT_IDLE_OWN && !ht_peek(&ht_paused); }
@@ -100,84 +105,87 @@ static uint32_t ht_size_class(size_t size)
 }
 
 /* Keeps a request's size and slack beside the path record that counts it, whose writer it has. */
-static void ht_sizes_keep(const struct ht_file_paths *record, void *block, size_t size)
+static void ht_sizes_keep(const struct ht_file_paths *record, const struct ht_heap *heap, void *block, size_t size)
 {
     if (!ht_p.sizes_kept)
         return;
     struct ht_file_sizes *s = &ht_p.sizes[record - ht_p.paths];
     ht_own_add(&s->requests[ht_size_class(size)], 1);
-    if (ht_usable_size && !(ht_rounds_up && size < HT_SPAN))
-        ht_own_add(&s->slack, ht_usable_size(block) - size);
+    size_t usable = heap->usable ? heap->usable(block) : 0;
+    /* One that the allocator does not know: some leave a function out, and the C library's gives its own. */
+    if (usable > size)
+        ht_own_add(&s->slack, usable - size);
 }
 
-/* The allocator has given out an address whose block never ended as far as we saw: it was freed in
- * a way that passes by the hooks. It ends here. */
-static void ht_count_lost(struct ht_thread *t, uint64_t value, const void *block)
+/* The allocator has given out memory of blocks that never ended as far as we saw: they were freed in
+ * a way that passes by the hooks. They end here. */
+static void ht_count_lost(struct ht_thread *t, const struct ht_heap *heap, const void *block, size_t size)
 {
-    if (ht_is_uncounted(value))
-        return;
-    ht_count_free(t, ht_shadow_block(value, block), 0);
-    ht_own_add(&t->counters->lost_frees, 1);
+    for (struct ht_block b; (b = ht_shadow_evict(block, size, heap->close)).kind != HT_BLOCK_UNKNOWN;) {
+        if (b.kind == HT_BLOCK_UNCOUNTED)
+            continue;
+        ht_count_free(t, b, 0);
+        ht_own_add(&t->counters->lost_frees, 1);
+    }
 }
 
-static void ht_count_allocation(struct ht_thread *t, void *block, size_t size, struct ht_regs at)
+static void ht_count_failure(struct ht_thread *t)
+{
+    ht_hold_if_shared(t);
+    ht_own_add(&t->counters->failed, 1);
+}
+
+static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap, void *block, size_t size, struct ht_regs at)
 {
     struct ht_file_threads *c = t->counters;
     if (!block) {
-        ht_hold_if_shared(t);
-        ht_own_add(&c->failed, 1);
+        ht_count_failure(t);
         return;
     }
-    uint64_t *word = ht_shadow_word(block);
-    if (!word) {
+    if (!ht_shadow_room(block, size, heap->close)) {
         ht_untracked();
         return;
     }
     uint32_t bucket = ht_bucket_here(t, at);
     ht_hold_if_shared(t);
-    if (ht_peek(word))
-        ht_count_lost(t, ht_peek(word), block);
+    ht_count_lost(t, heap, block, size);
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *r = ht_record(t, &bucket);
         ht_peak_keep(r);
         ht_own_add(&r->allocations, 1);
         ht_own_add(&r->bytes, size);
         ht_own_add(&r->live_bytes, (int64_t)size);
-        ht_sizes_keep(r, block, size);
+        ht_sizes_keep(r, heap, block, size);
     }
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->bytes, size);
     ht_own_add(&c->current, (int64_t)size);
     ht_peak_rise(t);
-    ht_shadow_put(word, block, bucket, t->tag, size);
+    ht_shadow_put(block, bucket, t->tag, size, heap->close);
     t->last = block;
     ht_tick_if_due(t);
 }
 
 /* A block that is not to be counted. */
-static void ht_count_nothing(struct ht_thread *t, void *block)
+static void ht_count_nothing(struct ht_thread *t, const struct ht_heap *heap, void *block, size_t size)
 {
-    uint64_t *word = block ? ht_shadow_word(block) : NULL;
-    if (!word)
+    if (!block || !ht_shadow_room(block, size, heap->close))
         return;
-    if (ht_peek(word))
-        ht_count_lost(t, ht_peek(word), block);
-    ht_own_set(word, HT_SHADOW_UNCOUNTED);
+    ht_count_lost(t, heap, block, size);
+    ht_shadow_put(block, 0, 0, size, heap->close);
 }
 
 /* A known block became `block`: its path gives it up, the reallocating path takes it whole. */
-static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void *block, size_t size, struct ht_regs at)
+static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *heap, struct ht_block old, void *block, size_t size, struct ht_regs at)
 {
-    uint64_t *word = ht_shadow_word(block);
-    if (!word) {
+    if (!ht_shadow_room(block, size, heap->close)) {
         ht_untracked();
         ht_count_free(t, old, 0);
         return;
     }
     uint32_t bucket = ht_bucket_here(t, at);
     ht_hold_if_shared(t);
-    if (ht_peek(word))
-        ht_count_lost(t, ht_peek(word), block);
+    ht_count_lost(t, heap, block, size);
     uint64_t grown = size > old.size ? size - old.size : 0;
     uint64_t shrunk = size < old.size ? old.size - size : 0;
     uint64_t carried = old.size - shrunk;
@@ -197,7 +205,7 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
         ht_own_add(&to->bytes, grown);
         ht_own_add(&to->carried, carried);
         ht_own_add(&to->live_bytes, (int64_t)size);
-        ht_sizes_keep(to, block, size);
+        ht_sizes_keep(to, heap, block, size);
     }
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->reallocations, 1);
@@ -207,29 +215,27 @@ static void ht_count_reallocation(struct ht_thread *t, struct ht_block old, void
     if (old.slot != t->slot)
         ht_freed_of_other(t, old.slot, old.size);
     ht_peak_rise(t);
-    ht_shadow_put(word, block, bucket, t->tag, size);
+    ht_shadow_put(block, bucket, t->tag, size, heap->close);
     t->last = block;
     ht_tick_if_due(t);
 }
 
-/* Takes a block's word out of the shadow; 0 when it is not a block that we know. */
-static uint64_t ht_take_block(const void *block)
+/* Takes a block that ends out of the shadow. */
+static struct ht_block ht_take_block(struct ht_thread *t, const void *block)
 {
-    uint64_t *word = ht_shadow_find(block);
-    uint64_t value = word ? ht_peek(word) : 0;
-    if (value)
-        ht_own_set(word, 0);
-    return value;
+    struct ht_block b = ht_shadow_block(block, 1);
+    if (b.kind == HT_BLOCK_UNKNOWN && block == t->handed.block) {
+        b = t->handed.as;
+        t->handed.block = NULL;
+    }
+    return b;
 }
 
-static void ht_count_end(struct ht_thread *t, uint64_t value, const void *block)
+static void ht_count_end(struct ht_thread *t, struct ht_block b, const void *block)
 {
-    if (ht_is_uncounted(value))
-        return;
-    if (value) {
-        struct ht_block b = ht_shadow_block(value, block);
+    if (b.kind == HT_BLOCK_COUNTED) {
         ht_count_free(t, b, block == t->last && b.slot == t->slot);
-    } else {
+    } else if (b.kind == HT_BLOCK_UNKNOWN) {
         ht_hold_if_shared(t);
         ht_own_add(&t->counters->unknown_frees, 1);
     }
@@ -258,34 +264,19 @@ static void ht_end(struct ht_thread *t, uint32_t idle)
     ht_idle(t, idle);
 }
 
-HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
+HT_NOINLINE void *ht_note_general(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp, const struct ht_heap *heap)
 {
-    if (HT_LIKELY(ht_unwanted))
-        return block;
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     if (t) {
         if (ht_is_counted(idle))
-            ht_count_allocation(t, block, size, (struct ht_regs){ pc, sp, fp });
+            ht_count_allocation(t, heap, block, size, (struct ht_regs){ pc, sp, fp });
         else
-            ht_count_nothing(t, block);
+            ht_count_nothing(t, heap, block, size);
         ht_end(t, idle);
     }
     HT_OPAQUE(block); /* a hook that knew what is returned would have no reason to end with this call */
     return block;
-}
-
-HT_NOINLINE void ht_free_slow(void *block)
-{
-    if (HT_LIKELY(ht_unwanted))
-        return ht_real.free(block);
-    uint32_t idle;
-    struct ht_thread *t = ht_begin(&idle);
-    if (t) {
-        ht_count_end(t, ht_take_block(block), block);
-        ht_end(t, idle);
-    }
-    ht_real.free(block);
 }
 
 /* The rest of an allocation that rose above what peak.c wants to know, or at which a tick is due. */
@@ -298,9 +289,13 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
     return block;
 }
 
+HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp);
+
 /* The rest of ht_note_allocation in one mode, so that `mode` is a constant: storing what was loaded
- * from t->idle would chain each hook to the one before. */
-HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block, size_t size, struct ht_regs at)
+ * from t->idle would chain each hook to the one before. The block goes into its word or, where there is one, into its
+ * half word. `heap` is NULL for the hook of malloc itself, which has its own way to the general form. */
+HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, uint32_t *half, void *block, size_t size,
+    struct ht_regs at, const struct ht_heap *heap)
 {
     uint32_t bucket = HT_PATH_NONE;
     t->idle = HT_BUSY;
@@ -319,7 +314,10 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, ui
         ht_own_add(&r->live_bytes, (int64_t)size);
     }
     struct ht_file_threads *c = t->counters;
-    ht_own_set(word, ht_shadow_value(bucket, t->tag, size));
+    if (half)
+        ht_half_set(half, block, ht_half_value(bucket, t->tag, size));
+    else
+        ht_own_set(word, ht_shadow_value(bucket, t->tag, size));
     t->last = block;
     uint64_t allocations = c->allocations + 1;
     ht_own_set(&c->allocations, allocations);
@@ -332,7 +330,43 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, ui
     return block;
 slow:
     ht_idle(t, mode);
-    return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
+    return heap ? ht_note_general(block, size, at.pc, at.sp, at.fp, heap) : ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
+}
+
+/* After an allocator that may put blocks close has returned `block`; returns it. */
+HT_NOINLINE void *ht_note_close(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp, const struct ht_heap *heap)
+{
+    struct ht_thread *t = ht_self;
+    struct ht_regs at = { pc, sp, fp };
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_UNLIKELY(!word || size >= HT_SIZE_LARGE))
+        return ht_note_general(block, size, pc, sp, fp, heap);
+    if (ht_has_own_word(block, size, 1)) {
+        if (HT_LIKELY(!ht_peek(word))) {
+            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_PATHS]))
+                return ht_note_allocation_as(HT_IDLE_PATHS, t, word, NULL, block, size, at, heap);
+            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_COUNTERS]))
+                return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, heap);
+        }
+    } else if (HT_LIKELY(size <= HT_SHORT && ht_is_shared(ht_peek(word)) && t->tag < ht_tag_limit())) {
+        uint32_t *half = ht_half_find(block);
+        if (HT_LIKELY(half && !ht_half_get(half))) {
+            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_PATHS]))
+                return ht_note_allocation_as(HT_IDLE_PATHS, t, word, half, block, size, at, heap);
+            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_COUNTERS]))
+                return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, half, block, size, at, heap);
+        }
+    }
+    return ht_note_general(block, size, pc, sp, fp, heap);
+}
+
+HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    if (HT_LIKELY(ht_unwanted))
+        return block;
+    if (ht_heap.close)
+        return ht_note_close(block, size, pc, sp, fp, &ht_heap);
+    return ht_note_general(block, size, pc, sp, fp, &ht_heap);
 }
 
 /* After the real function has returned `block`; returns it. */
@@ -342,18 +376,26 @@ HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
     uint64_t *word = ht_shadow_find(block);
     if (HT_LIKELY(word && !ht_peek(word) && size < HT_SIZE_LARGE)) {
         if (t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]))
-            return ht_note_allocation_as(HT_IDLE_PATHS, t, word, block, size, at);
+            return ht_note_allocation_as(HT_IDLE_PATHS, t, word, NULL, block, size, at, NULL);
         if (t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS]))
-            return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, block, size, at);
+            return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, NULL);
     }
     return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
 
-HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block)
+/* Counts the end of a block in one mode; 0 when that is the general form's to do. Where blocks may lie close the word may
+ * be a shared granule's. */
+HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, const void *block, int close)
 {
     t->idle = HT_BUSY;
     ht_signal_fence();
     uint64_t value = ht_peek(word), size = ht_shadow_size(value);
+    uint32_t *half = close && ht_is_shared(value) ? ht_half_find(block) : NULL;
+    if (half) {
+        uint32_t said = ht_half_get(half);
+        size = ht_half_size(said);
+        value = size == HT_LONG ? 0 : ht_shadow_value(ht_half_bucket(said), ht_half_tag(said), size);
+    }
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
     /* The tag of an unknown block is 0, which is nobody's. */
@@ -371,27 +413,51 @@ HT_INLINE void ht_free_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word
         ht_own_add(&r->live_bytes, -(int64_t)size);
         ht_own_add(&r->temporary, temporary);
     }
-    ht_own_set(word, 0);
+    if (half)
+        ht_half_set(half, block, 0);
+    else
+        ht_own_set(word, 0);
     ht_own_add(&c->frees, 1);
     ht_own_set(&c->current, current);
     ht_own_add(&c->temporary, temporary);
     ht_idle(t, mode);
-    return ht_real.free(block);
+    return 1;
 slow:
     ht_idle(t, mode);
-    ht_free_slow(block);
+    return 0;
 }
 
-/* Counts the end of a block, then frees it. */
-HT_INLINE void ht_free(void *block)
+/* The same in the mode that the thread is in. */
+HT_INLINE int ht_end_hot(const void *block, int close)
 {
     struct ht_thread *t = ht_self;
     uint64_t *word = ht_shadow_find(block);
     if (HT_LIKELY(word)) {
         if (t->idle == HT_IDLE_PATHS)
-            return ht_free_as(HT_IDLE_PATHS, t, word, block);
+            return ht_end_as(HT_IDLE_PATHS, t, word, block, close);
         if (t->idle == HT_IDLE_COUNTERS)
-            return ht_free_as(HT_IDLE_COUNTERS, t, word, block);
+            return ht_end_as(HT_IDLE_COUNTERS, t, word, block, close);
     }
+    return 0;
+}
+
+HT_NOINLINE void ht_free_slow(void *block)
+{
+    if (HT_LIKELY(ht_unwanted))
+        return ht_real.free(block);
+    uint32_t idle;
+    struct ht_thread *t = ht_heap.close && ht_end_hot(block, 1) ? NULL : ht_begin(&idle);
+    if (t) {
+        ht_count_end(t, ht_take_block(t, block), block);
+        ht_end(t, idle);
+    }
+    ht_real.free(block);
+}
+
+/* Counts the end of a block, then frees it. */
+HT_INLINE void ht_free(void *block)
+{
+    if (HT_LIKELY(ht_end_hot(block, 0)))
+        return ht_real.free(block);
     ht_free_slow(block);
 }

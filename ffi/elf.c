@@ -159,6 +159,25 @@ static uint32_t ht_symbol_next(const struct ht_symbols *s, const char *name, uin
     return 0;
 }
 
+/* How many symbols the object has, as far as its hash tables tell. */
+static uint32_t ht_symbol_count(const struct ht_symbols *s)
+{
+    if (s->sysv_hash)
+        return s->sysv_hash[1];
+    if (!s->gnu_hash)
+        return 0;
+    uint32_t bucket_count = s->gnu_hash[0], first = s->gnu_hash[1], bloom = s->gnu_hash[2], last = 0;
+    const uint32_t *buckets = s->gnu_hash + 4 + bloom * (sizeof(ElfW(Addr)) / 4);
+    const uint32_t *chain = buckets + bucket_count;
+    for (uint32_t i = 0; i < bucket_count; i++)
+        last = buckets[i] > last ? buckets[i] : last;
+    if (last < first)
+        return 0;
+    while (!(chain[last - first] & 1))
+        last++;
+    return last + 1;
+}
+
 /* The default version of a function that the object defines. */
 static void *ht_object_symbol(const struct ht_object *object, const char *name)
 {

@@ -116,27 +116,33 @@ static int ht_patch_symbols(const struct ht_redirects *redirects, const struct h
     return 1;
 }
 
-static void ht_patch_slots(struct ht_patch *patch, const struct ht_object *object, const struct ht_symbols *s)
+/* Goes through the slots of an object that the dynamic linker stores a symbol's address in. */
+static void ht_slots_each(const struct ht_object *object, void (*visit)(const struct ht_object *, uint64_t *, const char *, void *), void *context)
 {
+    struct ht_symbols s = ht_object_symbols(object);
     for (uint32_t table = 0; table < 2; table++) {
-        uint64_t count = s->relocations[table] ? s->relocation_bytes[table] / sizeof(ElfW(Rela)) : 0;
-        for (uint64_t i = table == 0 ? s->relative_count : 0; i < count; i++) {
-            const ElfW(Rela) *relocation = &s->relocations[table][i];
-            if (!HT_RELOCATION_IS_POINTER(ELF64_R_TYPE(relocation->r_info)) || ELF64_R_SYM(relocation->r_info) == 0
-                || (s->base + relocation->r_offset) % sizeof(uint64_t))
-                continue;
-            uint64_t *slot = (uint64_t *)(s->base + relocation->r_offset);
-            uint64_t value = ht_peek(slot);
-            for (uint32_t r = 0; r < patch->redirects.count; r++) {
-                const struct ht_redirect *redirect = &patch->redirects.all[r];
-                if (patch->write && value == redirect->real && ht_patch_word(object, slot, redirect->hook))
-                    value = redirect->hook;
-                /* One that is not bound yet still leads back into its own object. */
-                if (redirect->allocates && (value == redirect->hook || (value >= object->low && value < object->high
-                    && ht_same_text(redirect->name, s->strings + s->symbols[ELF64_R_SYM(relocation->r_info)].st_name))))
-                    patch->slots[object->name[0] != 0]++;
-            }
+        uint64_t count = s.relocations[table] ? s.relocation_bytes[table] / sizeof(ElfW(Rela)) : 0;
+        for (uint64_t i = table == 0 ? s.relative_count : 0; i < count; i++) {
+            const ElfW(Rela) *relocation = &s.relocations[table][i];
+            uint64_t at = s.base + relocation->r_offset;
+            if (HT_RELOCATION_IS_POINTER(ELF64_R_TYPE(relocation->r_info)) && ELF64_R_SYM(relocation->r_info) != 0 && at % sizeof(uint64_t) == 0)
+                visit(object, (uint64_t *)at, s.strings + s.symbols[ELF64_R_SYM(relocation->r_info)].st_name, context);
         }
+    }
+}
+
+static void ht_patch_slot(const struct ht_object *object, uint64_t *slot, const char *name, void *context)
+{
+    struct ht_patch *patch = context;
+    uint64_t value = ht_peek(slot);
+    for (uint32_t r = 0; r < patch->redirects.count; r++) {
+        const struct ht_redirect *redirect = &patch->redirects.all[r];
+        if (patch->write && value == redirect->real && ht_patch_word(object, slot, redirect->hook))
+            value = redirect->hook;
+        /* One that is not bound yet still leads back into its own object. */
+        if (redirect->allocates
+            && (value == redirect->hook || (value >= object->low && value < object->high && ht_same_text(redirect->name, name))))
+            patch->slots[object->name[0] != 0]++;
     }
 }
 
@@ -152,7 +158,7 @@ static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
     /* Names first: a slot that is bound between the two passes is bound to the hook. */
     if (patch->write)
         ht_patch_symbols(&patch->redirects, &object, &s);
-    ht_patch_slots(patch, &object, &s);
+    ht_slots_each(&object, ht_patch_slot, patch);
     return 0;
 }
 
@@ -160,9 +166,9 @@ static struct ht_redirects ht_redirects(int all)
 {
     struct ht_redirects redirects = { .count = 0 };
 #define HT_REDIRECT(name, allocates)                                                               \
-    if (ht_exact.name && (all || allocates))                                                       \
+    if (ht_real.name != ht_first_##name && (all || allocates))                                     \
         redirects.all[redirects.count++]                                                           \
-            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_exact.name, (uint64_t)(void *)HT_HOOK(name), allocates };
+            = (struct ht_redirect){ #name, (uint64_t)(void *)ht_real.name, (uint64_t)(void *)HT_HOOK(name), allocates };
 #define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
 #define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
 #define HT_STARTING(result, name, parameters, arguments) /* what a script starts is none of its own process */
@@ -178,8 +184,9 @@ static struct ht_redirects ht_redirects(int all)
 static void ht_got_patch(int write, uint32_t slots[2])
 {
     struct ht_patch patch = { .redirects = ht_redirects(1), .write = write };
+    ht_discover();
     ht_iterate(ht_patch_visit, &patch);
-    if (write && !ht_rounds_up)
+    if (write && !ht_heap.close)
         ht_own_set(&ht_names_redirected, 1u);
     slots[0] = patch.slots[0];
     slots[1] = patch.slots[1];
@@ -194,7 +201,7 @@ static void ht_got_patch(int write, uint32_t slots[2])
  */
 static void ht_names_redirect(void)
 {
-    if (ht_rounds_up || ht_peek(&ht_names_redirected))
+    if (ht_heap.close || ht_peek(&ht_names_redirected))
         return;
     struct ht_redirects redirects = ht_redirects(0);
     struct ht_symbols s = ht_object_symbols(&ht_real_object);

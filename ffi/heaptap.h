@@ -35,7 +35,7 @@
 #define HT_MAX_BUCKETS (1u << 20)
 #define HT_BUCKETS (1u << 18)       /* when nothing is said */
 #define HT_BUCKETS_LEAST (1u << 14) /* when that cannot be had */
-#define HT_MAX_THREADS 4094u
+#define HT_MAX_THREADS 2046u
 #define HT_INDEX_LEVELS 3u
 
 /* sys.c: every system call. Results are the kernel's: negative is -errno. */
@@ -149,6 +149,25 @@ enum ht_idle {
     HT_IDLE_NEVER = 5,    /* no thread is ever that */
 };
 
+/* shadow.c: what is known of a block. */
+enum ht_block_kind {
+    HT_BLOCK_UNKNOWN = 0,
+    HT_BLOCK_UNCOUNTED, /* known, and nobody's: its end is no unknown one */
+    HT_BLOCK_COUNTED,
+};
+struct ht_block {
+    uint64_t size;
+    uint32_t bucket, slot;
+    enum ht_block_kind kind;
+};
+
+/* A block that a hook has taken out of the shadow, for the hooks inside its call: who of them ends the block takes it
+ * from here (allocators.c). */
+struct ht_handed {
+    const void *block;
+    struct ht_block as;
+};
+
 /*
  * A thread's own state: private memory, written by that thread alone, zeroed by the kernel in a
  * fork's child. Nobody else reads it but a thread that takes it over after its end (thread.c).
@@ -184,6 +203,7 @@ struct ht_thread {
     uint32_t joined; /* the first thread: it flushes like the others */
     uint32_t ended;  /* among the ended ones in `order`, under thread_lock */
     uint32_t holds_window, window_slot; /* of the process's windows */
+    struct ht_handed handed;
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */
@@ -256,6 +276,12 @@ struct ht_process {
     uint32_t inheriting;         /* forks by handlers under way */
     char path[4096]; /* of the recording, "" when it is in memory alone */
 } __attribute__((aligned(65536))); /* the kernel zeroes whole pages: nothing else may lie there */
+
+/* real.c: what is to be known of an allocator. */
+struct ht_heap {
+    int close;                /* its blocks may lie closer than glibc's (shadow.c) */
+    size_t (*usable)(void *); /* its malloc_usable_size, NULL when it has none */
+};
 
 /* real.c: the functions underneath. */
 struct ht_real {

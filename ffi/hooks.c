@@ -49,12 +49,16 @@ static uint32_t ht_around(struct ht_thread **t)
     return ht_busy(*t);
 }
 
-HT_INLINE void ht_note_around(struct ht_thread *t, uint32_t idle, void *block, size_t size, struct ht_regs at)
+/* `real` is what was called: of a block that is not the allocator's own it must not be asked how large it is. */
+HT_INLINE void ht_note_around(struct ht_thread *t, uint32_t idle, void *block, size_t size, struct ht_regs at, const void *real)
 {
     if (idle == HT_BUSY || HT_UNLIKELY(ht_forked_away(t)))
         return;
     ht_idle(t, idle);
-    ht_note_allocation(block, size, at);
+    if (HT_UNLIKELY(ht_p.sizes_kept && !ht_is_in_heap(real)))
+        ht_note_general(block, size, at.pc, at.sp, at.fp, &ht_elsewhere);
+    else
+        ht_note_allocation(block, size, at);
 }
 
 HT_INTERPOSE void *HT_HOOK(calloc)(size_t count, size_t size)
@@ -62,47 +66,65 @@ HT_INTERPOSE void *HT_HOOK(calloc)(size_t count, size_t size)
     struct ht_thread *t;
     uint32_t idle = ht_around(&t);
     void *block = ht_real.calloc(count, size);
-    ht_note_around(t, idle, block, count * size, HT_CALLER());
+    ht_note_around(t, idle, block, count * size, HT_CALLER(), (void *)ht_real.calloc);
     return block;
+}
+
+/* A reallocation under way: the thread is marked, and the old block out of the shadow. */
+struct ht_resize {
+    struct ht_thread *t;
+    struct ht_block known;
+    int counted;
+};
+
+static struct ht_resize ht_resize_begin(struct ht_thread *t, uint32_t idle, void *old)
+{
+    struct ht_resize r = { t, { .kind = HT_BLOCK_UNCOUNTED }, ht_is_counted(idle) };
+    if (old)
+        r.known = ht_take_block(t, old);
+    return r;
+}
+
+/* The old block is there still. */
+static void ht_resize_back(const struct ht_resize *r, const struct ht_heap *heap, void *old)
+{
+    const struct ht_block *b = &r->known;
+    if (b->kind != HT_BLOCK_UNKNOWN)
+        ht_shadow_put(old, b->bucket, b->kind == HT_BLOCK_COUNTED ? b->slot + 1ull : 0, b->size, heap->close);
+}
+
+/* What the real function returned: `gone` says that the old block is no more also when that was nothing. */
+static void ht_resize_end(const struct ht_resize *r, const struct ht_heap *heap, void *old, void *block, size_t size, int gone, struct ht_regs at)
+{
+    struct ht_thread *t = r->t;
+    struct ht_block known = r->known;
+    if (HT_UNLIKELY(ht_forked_away(t)))
+        return;
+    if (!block && old && gone) {
+        ht_count_end(t, known, old);
+    } else if (!block) {
+        if (old)
+            ht_resize_back(r, heap, old);
+        if (r->counted)
+            ht_count_failure(t);
+    } else if (!r->counted) {
+        if (known.kind == HT_BLOCK_COUNTED)
+            ht_count_free(t, known, 0);
+        ht_count_nothing(t, heap, block, size);
+    } else if (known.kind == HT_BLOCK_COUNTED) {
+        ht_count_reallocation(t, heap, known, block, size, at);
+    } else {
+        ht_count_end(t, known, old);
+        ht_count_allocation(t, heap, block, size, at);
+    }
 }
 
 /* realloc once the thread is marked. Zero stays zero: what that means is the C library's to say. */
 static void *ht_reallocate(struct ht_thread *t, uint32_t idle, void *old, size_t size, struct ht_regs at)
 {
-    int counted = ht_is_counted(idle);
-    uint64_t value = old ? ht_take_block(old) : 0;
-    int uncounted = ht_is_uncounted(value);
-    struct ht_block known = { 0 };
-    if (uncounted)
-        value = 0;
-    if (value)
-        known = ht_shadow_block(value, old);
+    struct ht_resize r = ht_resize_begin(t, idle, old);
     void *block = ht_real.realloc(old, size);
-    if (HT_UNLIKELY(ht_forked_away(t)))
-        return block;
-    if (!block && old && size == 0) {
-        if (value)
-            ht_count_free(t, known, old == t->last && known.slot == t->slot);
-        else if (!uncounted)
-            ht_count_end(t, 0, old);
-    } else if (!block) {
-        if (uncounted)
-            ht_own_set(ht_shadow_find(old), HT_SHADOW_UNCOUNTED);
-        if (value)
-            ht_shadow_put(ht_shadow_find(old), old, known.bucket, known.slot + 1, known.size);
-        if (counted)
-            ht_count_allocation(t, NULL, size, at);
-    } else if (!counted) {
-        if (value)
-            ht_count_free(t, known, 0);
-        ht_count_nothing(t, block);
-    } else if (value) {
-        ht_count_reallocation(t, known, block, size, at);
-    } else {
-        if (old && !uncounted)
-            ht_count_end(t, 0, old);
-        ht_count_allocation(t, block, size, at);
-    }
+    ht_resize_end(&r, &ht_heap, old, block, size, size == 0, at);
     return block;
 }
 
@@ -129,7 +151,7 @@ HT_INTERPOSE void *HT_HOOK(reallocarray)(void *old, size_t count, size_t size)
         /* The real function's to refuse, and to set errno. */
         block = ht_real.reallocarray(old, count, size);
         if (!ht_forked_away(t) && ht_is_counted(idle))
-            ht_count_allocation(t, NULL, 0, HT_CALLER());
+            ht_count_failure(t);
     } else {
         block = ht_reallocate(t, idle, old, bytes, HT_CALLER());
     }
@@ -142,7 +164,7 @@ HT_INTERPOSE int HT_HOOK(posix_memalign)(void **to, size_t alignment, size_t siz
     struct ht_thread *t;
     uint32_t idle = ht_around(&t);
     int result = ht_real.posix_memalign(to, alignment, size);
-    ht_note_around(t, idle, result == 0 ? *to : NULL, size, HT_CALLER());
+    ht_note_around(t, idle, result == 0 ? *to : NULL, size, HT_CALLER(), (void *)ht_real.posix_memalign);
     return result;
 }
 
@@ -152,7 +174,7 @@ HT_INTERPOSE int HT_HOOK(posix_memalign)(void **to, size_t alignment, size_t siz
         struct ht_thread *t;                                                                       \
         uint32_t idle = ht_around(&t);                                                             \
         void *block = ht_real.name arguments;                                                      \
-        ht_note_around(t, idle, block, size, HT_CALLER());                                         \
+        ht_note_around(t, idle, block, size, HT_CALLER(), (void *)ht_real.name);                   \
         return block;                                                                              \
     }
 HT_ALLOCATING_HOOK(aligned_alloc, (size_t alignment, size_t size), (alignment, size))
@@ -262,12 +284,26 @@ static void ht_opened_past(int own_space)
     ht_end(t, idle);
 }
 
-/* The dynamic linker looks at who calls it (search path, name space): these two only jump there. */
+/* The dynamic linker looks at who calls it (search path, name space, what RTLD_NEXT is next to): these only jump there. */
 HT_INTERPOSE void *HT_HOOK(dlopen)(const char *file, int mode)
 {
+    ht_discover_opened(1);
     if (HT_UNLIKELY(mode & RTLD_DEEPBIND) && file && !(mode & RTLD_NOLOAD))
         ht_opened_past(0);
     return ht_real.dlopen(file, mode);
+}
+
+/* Before what was opened is used, the allocators in it are found. */
+HT_INTERPOSE void *HT_HOOK(dlsym)(void *handle, const char *name)
+{
+    ht_discover_opened(0);
+    return ht_real.dlsym(handle, name);
+}
+
+HT_INTERPOSE void *HT_HOOK(dlvsym)(void *handle, const char *name, const char *version)
+{
+    ht_discover_opened(0);
+    return ht_real.dlvsym(handle, name, version);
 }
 
 /* Another name space than the program's has a C library and a heap of its own. */
@@ -283,6 +319,7 @@ HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
 {
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
         return ht_real.dlclose(handle);
+    ht_discover_opened(0);
     unsigned long long before = ht_unload_count();
     int result = ht_real.dlclose(handle);
     if (ht_unload_count() != before)

@@ -172,7 +172,7 @@ __attribute__((constructor)) static void ht_start_early(void)
     if (!ht_preloaded_as(start.environment))
         return;
     ht_config_read();
-    ht_real_find();
+    ht_discover(); /* others' constructors may allocate before they call malloc */
 }
 
 #define HT_UNWANTED (-1) /* nobody wants a recording of this process */
@@ -195,7 +195,7 @@ static int ht_process_open(void)
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
     if (c->sizes && c->mode == HT_MODE_PATHS)
-        ht_p.sizes_kept = ht_usable_size ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
+        ht_p.sizes_kept = ht_heap.usable ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
     /* Files may be limited too. A table that nobody has asked for is a smaller one then. */
@@ -244,10 +244,8 @@ static int ht_process_open(void)
     h->executable_length = ht_string_add(ht_program, ht_program_length, &h->executable);
     if (c->command_length > 0)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
-    static char own[4096];
-    uint64_t length;
-    const char *allocator = ht_object_path(&ht_real_object, own, &length);
-    h->allocator_length = ht_string_add(allocator, length, &h->allocator);
+    const char *allocator = ht_allocator_name();
+    h->allocator_length = ht_string_add(allocator, ht_length(allocator), &h->allocator);
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);
@@ -279,7 +277,7 @@ static void ht_fork_inherit(int everything)
     ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
     for (uint64_t i = 0; i < HT_LEAVES; i++)
-        ht_sys_inherit(ht_shared_get(&ht_leaves[i]), HT_LEAF_SIZE, gone);
+        ht_leaf_inherit(ht_shared_get(&ht_leaves[i]), gone);
     for (uint32_t slot = 0; slot <= HT_MAX_THREADS; slot++)
         if (ht_p.by_slot[slot])
             ht_sys_inherit(ht_p.by_slot[slot], ht_p.by_slot[slot]->size, wiped);
@@ -427,8 +425,10 @@ static int ht_process_start(void)
         problem = ht_process_open();
     ht_unwanted = problem == HT_UNWANTED;
     ht_pause(0); /* a fork's child begins by itself */
-    if (!problem && !ht_config.installed)
+    if (!problem && !ht_config.installed) {
         ht_names_redirect();
+        ht_discover();
+    }
     ht_shared_set(&ht_p.state, problem ? HT_STATE_OFF : HT_STATE_ON);
     return problem;
 }

@@ -6,20 +6,18 @@
  * Until that has happened the table holds stand-ins that look the functions up and call them; it is
  * filled with the same values whoever does it, the owner's name last. Afterwards it does not change, in no
  * fork either, but for functions that nobody had yet: their stand-ins look again.
- *
- * An allocator that is not glibc's may give out blocks that lie closer than the shadow's 32 bytes.
- * For those the table holds functions that round small requests up.
  */
 #include "heaptap.h"
 
 static struct ht_object ht_real_object; /* the one that malloc is from; without a name before it is known */
-static int ht_rounds_up; /* it is not glibc: small requests are rounded up below */
-static size_t (*ht_usable_size)(void *); /* malloc_usable_size of that object, NULL when it has none */
+static struct ht_heap ht_heap; /* of that object */
+static const struct ht_heap ht_elsewhere; /* of functions that it leaves out, which are the C library's */
 static uint64_t ht_own_low, ht_own_high; /* where this library lies */
 static uint32_t ht_names_redirected; /* whether the C library's names lead to the hooks (got.c), for good */
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);
+static void *ht_nothing(void);
 
 /* A function that no object had at the start came with one that was loaded later: dlopen and dlclose, before
  * glibc 2.34, with libdl. */
@@ -27,9 +25,12 @@ static void *ht_real_late(const char *name);
     static result ht_first_##name parameters                                                       \
     {                                                                                              \
         ht_real_find();                                                                            \
-        if (ht_real.name == ht_first_##name)                                                       \
-            *(void **)&ht_real.name = ht_real_late(#name);                                         \
-        return ht_real.name arguments;                                                             \
+        if (ht_real.name != ht_first_##name)                                                       \
+            return ht_real.name arguments;                                                         \
+        result(*late) parameters = ht_real_late(#name);                                            \
+        if ((void *)late != (void *)ht_nothing)                                                    \
+            ht_real.name = late;                                                                   \
+        return late arguments;                                                                     \
     }
 #include "hooks.def"
 #undef HT_FUNCTION
@@ -75,21 +76,7 @@ static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context
     return 0;
 }
 
-#define HT_SPAN 32
-static struct ht_real ht_exact; /* as they were found; what the rounding functions call */
-static size_t ht_request(size_t size) { return size < HT_SPAN ? HT_SPAN : size; }
-static void *ht_round_malloc(size_t size) { return ht_exact.malloc(ht_request(size)); }
-static void *ht_round_calloc(size_t count, size_t size)
-{
-    size_t bytes;
-    if (!__builtin_mul_overflow(count, size, &bytes) && bytes < HT_SPAN)
-        return ht_exact.calloc(1, HT_SPAN);
-    return ht_exact.calloc(count, size);
-}
-static void *ht_round_realloc(void *old, size_t size) { return ht_exact.realloc(old, old && size == 0 ? 0 : ht_request(size)); }
-static int ht_round_posix_memalign(void **to, size_t alignment, size_t size) { return ht_exact.posix_memalign(to, alignment, ht_request(size)); }
-static void *ht_round_aligned_alloc(size_t alignment, size_t size) { return ht_exact.aligned_alloc(alignment, ht_request(size)); }
-static void *ht_round_memalign(size_t alignment, size_t size) { return ht_exact.memalign(alignment, ht_request(size)); }
+static int ht_is_in_heap(const void *real) { return (uint64_t)real >= ht_real_object.low && (uint64_t)real < ht_real_object.high; }
 
 struct ht_late {
     const char *name;
@@ -106,11 +93,14 @@ static int ht_late_visit(struct dl_phdr_info *info, size_t size, void *context)
     return late->found != NULL;
 }
 
+/* In the place of a function that the process does not have, for who asks whether it does (a weak reference). */
+static void *ht_nothing(void) { return NULL; }
+
 static void *ht_real_late(const char *name)
 {
     struct ht_late late = { name, NULL };
     ht_iterate(ht_late_visit, &late);
-    return late.found;
+    return late.found ? late.found : (void *)ht_nothing;
 }
 
 static void ht_real_find(void)
@@ -128,17 +118,8 @@ static void ht_real_find(void)
         real.name = lookup.found[0].name;
 #include "hooks.def"
 #undef HT_FUNCTION
-    *(void **)&ht_usable_size = ht_object_symbol(&lookup.owner, "malloc_usable_size");
-    ht_exact = real;
-    if (!ht_object_symbol(&lookup.owner, "gnu_get_libc_version")) {
-        ht_rounds_up = 1;
-        real.malloc = ht_round_malloc;
-        real.calloc = ht_round_calloc;
-        real.realloc = ht_round_realloc;
-        real.posix_memalign = ht_round_posix_memalign;
-        real.aligned_alloc = ht_round_aligned_alloc;
-        real.memalign = ht_round_memalign;
-    }
+    *(void **)&ht_heap.usable = ht_object_symbol(&lookup.owner, "malloc_usable_size");
+    ht_heap.close = !ht_object_symbol(&lookup.owner, "gnu_get_libc_version");
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
     if (!real.name)                                                                                \
         real.name = ht_first_##name;

@@ -24,7 +24,8 @@
 #define HT_TID_UNKNOWN (~0u) /* the program has forbidden to ask (seccomp.c) */
 
 /* Nobody is busy, so that a hook need not ask whether its thread has a state yet. */
-static struct ht_thread ht_nobody = { .idle = HT_BUSY };
+static struct ht_file_threads ht_no_counters;
+static struct ht_thread ht_nobody = { .idle = HT_BUSY, .counters = &ht_no_counters };
 static __thread struct ht_thread *ht_self __attribute__((tls_model("initial-exec"))) = &ht_nobody;
 
 static uint32_t ht_bucket_pages(void) { return ht_p.buckets / HT_PAGE_RECORDS; }
@@ -292,12 +293,12 @@ static struct ht_thread *ht_thread_ended(const char name[16], int any)
     return NULL;
 }
 
-/* A fresh record, under thread_lock; NULL when there is none left. */
+/* A fresh record, under thread_lock; NULL when there is none left, or none whose tag the shadow has bits for. */
 static struct ht_thread *ht_thread_fresh(void)
 {
     struct ht_file_header *h = ht_p.header;
     uint32_t slot = h->threads_used;
-    if (slot >= ht_p.capacity[HT_SECTION_THREADS]
+    if (slot >= ht_p.capacity[HT_SECTION_THREADS] || (ht_heap.close && slot + 1 >= ht_tag_limit())
         || !ht_file_reserve(HT_SECTION_THREADS, (slot + 1ull) * sizeof *ht_p.threads))
         return NULL;
     struct ht_thread *t = ht_thread_map();

@@ -68,17 +68,37 @@ test("the command line shows them, and says where they were not recorded", async
   await assert.rejects(profile([program], { sizes: true, mode: "counters" }), /Cannot record sizes without call paths/);
 });
 
-test("another allocator: its own slack, but for the small requests that are rounded up", {
-  skip: existsSync("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2") ? false : "jemalloc is not installed",
-}, () => {
-  const out = join(folder, "jemalloc.heaptap");
-  const said = run(out, { LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2" });
-  const { callPaths, modules } = Recording.open(out).profile();
-  // libstdc++, which jemalloc needs, makes a block of its own.
-  const own = callPaths.filter((path) => path.stack.some((frame) => modules[frame.module]?.path === program));
-  const kept = own.reduce((n, path) => n + (path.sizes?.slack ?? NaN), 0);
-  assert.ok(kept > 0 && kept < said, `${kept} of ${said}`);
-});
+for (const name of ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"]) {
+  const allocator = join("/usr/lib/x86_64-linux-gnu", name);
+  const skip = existsSync(allocator) ? false : `${name} is not installed`;
+
+  test(`${name}: its own slack, small requests too`, { skip }, () => {
+    const out = join(folder, `${name}.heaptap`);
+    const said = run(out, { LD_PRELOAD: allocator });
+    const { callPaths, modules } = Recording.open(out).profile();
+    // libstdc++, which the allocators need, makes a block of its own.
+    const own = callPaths.filter((path) => path.stack.some((frame) => modules[frame.module]?.path === program));
+    assert.equal(own.reduce((n, path) => n + (path.sizes?.slack ?? NaN), 0), said);
+    assert.ok(said > 0);
+    assert.ok(callPaths.every(({ sizes }) => (sizes?.slack ?? -1) >= 0));
+  });
+
+  test(`${name}: requests come to it as they are`, { skip }, () => {
+    for (const source of ["usable.c", "close.c"]) {
+      const asks = target(folder, source);
+      const alone = spawnSync(asks, { encoding: "utf8", env: { LD_PRELOAD: allocator } });
+      const env = {
+        LD_PRELOAD: `${libraryPath()}:${allocator}`,
+        HEAPTAP_OUT: join(folder, "usable.heaptap"),
+        HEAPTAP_SIZES: "on",
+      };
+      const recorded = spawnSync(asks, { encoding: "utf8", env });
+      assert.deepEqual([recorded.status, recorded.stdout], [0, alone.stdout], source);
+    }
+    const { totals } = Recording.open(join(folder, "usable.heaptap")).profile();
+    assert.equal(totals.lostFrees + totals.unknownFrees, 0);
+  });
+}
 
 test("--since leaves out the sizes of before", () => {
   const copy = join(folder, "copy.heaptap");

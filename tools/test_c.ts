@@ -156,6 +156,8 @@ async function model(compiler: Compiler): Promise<void> {
     [", a table of 64", { HEAPTAP_BUCKETS: "64" }],
     [", depth 4", { HEAPTAP_DEPTH: "4" }],
     [", sizes", { HEAPTAP_SIZES: "on" }],
+    [", blocks that lie close", { CLOSE: "1" }],
+    [", such blocks and a large table", { CLOSE: "1", HEAPTAP_BUCKETS: "1048576", HEAPTAP_SIZES: "on" }],
   ];
   for (const [kind, flags] of [["", []] as Kind, ...SANITIZERS, THREADS]) {
     if (kind && !sanitizerWorks(compiler, flags)) {

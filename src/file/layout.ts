@@ -381,8 +381,7 @@ export const RECORDS = {
     slack: {
       type: "u64",
       writer: "owner",
-      doc:
-        "Usable less requested bytes, summed over the path's allocations; with an allocator that is not glibc's without those below 32 bytes, which heaptap rounds up",
+      doc: "Usable less requested bytes, summed over the path's allocations",
     },
     requests: {
       type: "u64",
@@ -478,7 +477,7 @@ export const TRAILER_LAYOUT: PlacedRecord = place(TRAILER);
 export const CAPACITY: Readonly<Record<SectionName, string>> = {
   strings: "clamp(buckets * 8, 65536, 1048576)",
   modules: "clamp(buckets / 16, 256, 4096)",
-  threads: "clamp(buckets / 16, 64, 4094)",
+  threads: "clamp(buckets / 16, 64, 2046)",
   nodes: "buckets * 8",
   owners: "pages",
   paths: "pages = max(buckets * 7 / 64, buckets / 64 + threads), of 64 records each",

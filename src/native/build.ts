@@ -47,10 +47,12 @@ export function missingPermission(error: unknown): string | undefined {
  * - general-regs-only: hooks leave vector registers alone
  * - Bsymbolic: our own names mean ours, whatever else is loaded
  * - nodelete: a thread may be inside a hook at any time
+ * - initfirst: other libraries' constructors may allocate, and are to be seen
  */
 export const FLAGS: readonly string[] = [
   ..."-std=gnu11 -O2 -g -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden".split(" "),
-  ..."-mgeneral-regs-only -fno-strict-aliasing -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,--build-id".split(" "),
+  ..."-mgeneral-regs-only -fno-strict-aliasing -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst".split(" "),
+  "-Wl,--build-id",
   "-Wl,-soname,libheaptap.so",
 ];
 

@@ -7,18 +7,20 @@
  * call paths equal the totals, and the totals equal what the threads did. Last, what scripts ask for
  * (api.c): figures and windows of the thread and of the process, own sections and pauses.
  *
+ * With CLOSE in the environment all that below an allocator whose blocks lie as close as can be.
+ *
  * model_test SEED STEPS
  */
 #include "../../ffi/all.c"
 
-#include <malloc.h>
-#include <pthread.h>
+#include "close_heap.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 #define SITES 12
 #define BLOCKS 400
 #define THREADS 4
+#define KINDS 13 /* of ways to allocate */
 
 static unsigned seed;
 
@@ -62,6 +64,10 @@ struct block {
         case 1: block = ALIGNED(64, size); break;                                    \
         case 2: (void)!ht_hook_posix_memalign(&block, 32, size); break;                            \
         case 3: block = ht_hook_valloc(size); break;                                               \
+        case 9: block = ht_set_0__Znwm(size); break;                                               \
+        case 10: block = ht_set_0__ZnamSt11align_val_tRKSt9nothrow_t(size, 32, NULL); break;       \
+        case 11: block = ht_set_1__Znwm(size); break;                                              \
+        case 12: block = ht_set_1_mallocx(size, 0); break;                                         \
         default: block = ht_hook_malloc(size); break;                                              \
         }                                                                                          \
         __asm__ volatile("" ::: "memory");                                                         \
@@ -70,6 +76,72 @@ struct block {
 SITE(0) SITE(1) SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7) SITE(8) SITE(9) SITE(10) SITE(11)
 static void *(*const allocate[SITES])(int, size_t) = { allocate_0, allocate_1, allocate_2, allocate_3, allocate_4, allocate_5,
                                                        allocate_6, allocate_7, allocate_8, allocate_9, allocate_10, allocate_11 };
+
+/*
+ * Two other libraries: the first one's functions are the allocator's, the second one's call the hooks, so that each call is one
+ * inside another. Its operators keep a header before the block.
+ */
+static void *outer_new(size_t size)
+{
+    char *block = ht_hook_malloc(size + 16);
+    return block ? block + 16 : NULL;
+}
+
+static void *outer_realloc(void *old, size_t size)
+{
+    void *volatile block = ht_hook_realloc(old, size);
+    return block;
+}
+
+static void *outer_move(void *old, size_t size)
+{
+    void *block = ht_hook_malloc(size);
+    if (block)
+        memcpy(block, old, size < ht_heap.usable(old) ? size : ht_heap.usable(old));
+    if (block)
+        ht_hook_free(old);
+    return block;
+}
+
+static void *outer_malloc(size_t size)
+{
+    void *volatile block = ht_hook_malloc(size);
+    return block;
+}
+
+static void outer_free(void *block)
+{
+    ht_hook_free(block);
+    __asm__ volatile("" ::: "memory");
+}
+
+static void *aligned_new(size_t size, size_t alignment) { return ht_real.memalign(alignment, size); }
+
+static void use_libraries(void)
+{
+    ht_real_find();
+    ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ 1, ht_heap.usable };
+#define REAL(k, name, function) ht_allocators[k].real[HT_WRAPPED_##name] = (void *)(function)
+    REAL(0, _Znwm, ht_real.malloc);
+    REAL(0, _ZnamSt11align_val_tRKSt9nothrow_t, aligned_new);
+    REAL(0, rallocx, ht_real.realloc);
+    REAL(0, _ZdlPvm, ht_real.free);
+    REAL(1, _Znwm, outer_malloc);
+    REAL(1, mallocx, outer_malloc);
+    REAL(1, rallocx, outer_realloc);
+    REAL(1, mi_realloc, outer_move);
+    REAL(1, _ZdlPvm, outer_free);
+    REAL(1, _Znam, outer_new);
+}
+
+static void release(void *block)
+{
+    switch (pick(4)) {
+    case 0: ht_set_0__ZdlPvm(block, 0); break;
+    case 1: ht_set_1__ZdlPvm(block, 0); break;
+    default: ht_hook_free(block); break;
+    }
+}
 
 /* The model. */
 static struct {
@@ -87,8 +159,7 @@ static void request(void *block, size_t size)
     while (size > most && class < HT_SIZE_CLASSES - 1)
         most *= 2, class++;
     model.requests[class]++;
-    if (!ht_rounds_up || size >= 32)
-        model.slack += malloc_usable_size(block) - size;
+    model.slack += ht_heap.usable(block) - size;
 }
 
 static void grow(int bucket, int64_t bytes)
@@ -123,6 +194,12 @@ static void compare(long step)
         CHECK(sizes.requests[c] == model.requests[c], "step %ld: class %u has %lu requests, not %lu", step, c, sizes.requests[c],
               model.requests[c]);
     CHECK(!ht_p.sizes_kept || sizes.slack == model.slack, "step %ld: slack %lu %lu", step, sizes.slack, model.slack);
+    for (int i = 0; i < BLOCKS && step % 16 == 0; i++) {
+        const struct block *b = &model.blocks[i];
+        struct ht_block known = ht_shadow_block(b->at, 0);
+        CHECK(!b->at || (known.kind == HT_BLOCK_COUNTED && known.size == b->size && known.bucket == (uint32_t)b->site), "step %ld: block %p is of %lu bytes, not %zu",
+              step, b->at, known.size, b->size);
+    }
     for (uint32_t b = 0; b < ht_p.header->buckets_used && b < 1024; b++)
         CHECK(ht_live_at_peak(b) == model.peak_of[b], "step %ld: call path %u had %ld live at the peak, not %ld", step, b,
               model.peak_of[b], ht_live_at_peak(b));
@@ -150,7 +227,7 @@ static void one_thread(long steps)
         struct block *b = &model.blocks[pick(BLOCKS)];
         size_t size = random_size();
         if (!b->at) {
-            b->at = allocate[pick(SITES)]((int)pick(9), size);
+            b->at = allocate[pick(SITES)]((int)pick(KINDS), size);
             model.allocations++;
             model.bytes += size;
         } else if (pick(3) == 0) {
@@ -158,7 +235,12 @@ static void one_thread(long steps)
             if (size == 0)
                 size = 1;
             grow(b->site, -(int64_t)old);
-            b->at = pick(2) ? ht_hook_realloc(b->at, size) : ht_hook_reallocarray(b->at, 1, size);
+            switch (pick(5)) {
+            case 0: b->at = ht_hook_reallocarray(b->at, 1, size); break;
+            case 1: b->at = ht_set_0_rallocx(b->at, size, 0); break;
+            case 2: b->at = ht_set_1_rallocx(b->at, size, 0); break;
+            default: b->at = ht_hook_realloc(b->at, size); break;
+            }
             model.allocations++;
             model.reallocations++;
             model.bytes += size > old ? size - old : 0;
@@ -167,7 +249,7 @@ static void one_thread(long steps)
             model.temporary += b->at == model.last;
             grow(b->site, -(int64_t)b->size);
             model.frees++;
-            ht_hook_free(b->at);
+            release(b->at);
             b->at = NULL;
             compare(i);
             continue;
@@ -175,10 +257,10 @@ static void one_thread(long steps)
         CHECK(b->at, "step %ld: no memory", i);
         request(b->at, size);
         /* The path is the library's own number for it: what is checked is what it counts there. */
-        b->site = (int)ht_shadow_bucket(*ht_shadow_find(b->at));
+        b->site = (int)ht_shadow_block(b->at, 0).bucket;
         b->size = size;
         CHECK(b->site < 1024, "step %ld: call path %d", i, b->site);
-        CHECK(ht_shadow_size(*ht_shadow_find(b->at)) == size, "step %ld: the shadow's size", i);
+        CHECK(ht_shadow_block(b->at, 0).size == size, "step %ld: the shadow's size", i);
         grow(b->site, (int64_t)size);
         new_peak();
         model.last = b->at;
@@ -197,9 +279,9 @@ static void one_thread(long steps)
             model.bytes += 100;
             model.frees++;
             model.temporary++;
-            grow((int)ht_shadow_bucket(*ht_shadow_find(block)), 100);
+            grow((int)ht_shadow_block(block, 0).bucket, 100);
             new_peak();
-            grow((int)ht_shadow_bucket(*ht_shadow_find(block)), -100);
+            grow((int)ht_shadow_block(block, 0).bucket, -100);
             ht_hook_free(block);
         }
         ht_real.malloc = refuse;
@@ -216,7 +298,7 @@ static void one_thread(long steps)
     CHECK(!ht_hook_realloc(p, SIZE_MAX / 2), "an impossible realloc");
     model.allocations++;
     model.bytes += 100;
-    grow((int)ht_shadow_bucket(*ht_shadow_find(p)), 100);
+    grow((int)ht_shadow_block(p, 0).bucket, 100);
     new_peak();
     compare(steps);
     p = ht_hook_realloc(p, 0);
@@ -243,13 +325,13 @@ static void *worker(void *argument)
     random_state = seed * 31u + (unsigned)number;
     for (long i = 0; i < thread_steps; i++) {
         size_t size = pick(2000);
-        void *mine = allocate[pick(SITES)]((int)pick(9), size);
+        void *mine = allocate[pick(SITES)]((int)pick(KINDS), size);
         t->allocations++;
         t->bytes += size;
         void *theirs = __atomic_exchange_n(&boxes[pick(64)], mine, __ATOMIC_ACQ_REL);
         if (theirs) {
             t->frees++;
-            ht_hook_free(theirs);
+            release(theirs);
         }
     }
     CHECK(ht_thread_is_valid(ht_self), "thread %ld is not valid", number);
@@ -418,7 +500,8 @@ static void windows(long steps)
     }
     for (int j = 0; j < BLOCKS; j++)
         ht_hook_free(blocks[j].at);
-    CHECK(ht_self->counters->unknown_frees == 0 && ht_self->counters->lost_frees == 0, "an uncounted block's end is counted");
+    CHECK(ht_self->counters->unknown_frees == 0 && ht_self->counters->lost_frees == 0, "an uncounted block's end is counted: %lu unknown, %lu lost",
+          ht_self->counters->unknown_frees, ht_self->counters->lost_frees);
     heaptap_figures()->watch = 0;
     heaptap_process();
     CHECK(ht_p.windows_open == 0, "a window is open that nobody holds");
@@ -498,11 +581,95 @@ static void spikes(long steps)
     CHECK(highest - start >= (1 << 24) - HT_PEAK_BATCH * 2.0, "the highest was %.0f", highest - start);
 }
 
+/*
+ * Blocks whose ends pass by the hooks, in memory that is given out again to blocks of other sizes: each ends when its
+ * place is another's, once, and what stands in the shadow then is what is live.
+ */
+static void lost(void)
+{
+    struct block old[BLOCKS], new[BLOCKS];
+    uint64_t before = ht_self->counters->lost_frees;
+    int64_t live = ht_thread_sums().live_bytes, remains = 0;
+    for (int round = 0; round < 20; round++) {
+        int64_t count = 0, known = 0;
+        for (int i = 0; i < BLOCKS; i++) {
+            old[i].size = pick(90);
+            old[i].at = allocate[pick(SITES)](8, old[i].size);
+        }
+        uint64_t lost_before = ht_self->counters->lost_frees;
+        for (int i = 0; i < BLOCKS; i++)
+            ht_real.free(old[i].at);
+        for (int i = 0; i < BLOCKS; i++) {
+            new[i].size = pick(90);
+            new[i].at = allocate[pick(SITES)](8, new[i].size);
+        }
+        for (int i = 0; i < BLOCKS; i++) {
+            struct ht_block b = ht_shadow_block(new[i].at, 0);
+            CHECK(b.kind == HT_BLOCK_COUNTED && b.size == new[i].size, "round %d: a block in a lost one's place has %lu bytes, not %zu", round,
+                  b.size, new[i].size);
+        }
+        for (int i = 0; i < BLOCKS; i++)
+            ht_hook_free(new[i].at);
+        for (int i = 0; i < BLOCKS; i++) {
+            struct ht_block b = ht_shadow_block(old[i].at, 1);
+            count += b.kind == HT_BLOCK_COUNTED;
+            known += (int64_t)b.size;
+        }
+        CHECK((uint64_t)(BLOCKS - count) == ht_self->counters->lost_frees - lost_before, "round %d: %ld of %d are known, %lu were lost", round, count,
+              BLOCKS, ht_self->counters->lost_frees - lost_before);
+        remains += known;
+        CHECK(ht_thread_sums().live_bytes == live + remains && ht_sums_are_valid(), "round %d: live %ld, not %ld", round,
+              ht_thread_sums().live_bytes, live + remains);
+    }
+    CHECK(ht_self->counters->lost_frees > before, "nothing was lost");
+}
+
+/* A call inside another one. */
+static void nested(void)
+{
+    uint64_t failed = ht_self->counters->failed, unknown = ht_self->counters->unknown_frees;
+    struct ht_sums s = ht_thread_sums();
+    char *inner = ht_set_1__Znam(50); /* a header and the block are one allocation */
+    CHECK(ht_thread_sums().allocations == s.allocations + 1 && ht_thread_sums().bytes == s.bytes + 66, "a block behind a header");
+    ht_hook_free(inner - 16);
+    CHECK(ht_thread_sums().frees == s.frees + 1 && ht_thread_sums().live_bytes == s.live_bytes, "a block behind a header ends");
+    void *moved = ht_set_1_mi_realloc(ht_hook_malloc(20), 30); /* by malloc and free */
+    CHECK(ht_thread_sums().allocations == s.allocations + 3 && ht_thread_sums().live_bytes == s.live_bytes + 30, "a block that is moved by hand");
+    ht_set_1__ZdlPvm(moved, 30);
+    CHECK(ht_thread_sums().frees == s.frees + 3 && ht_thread_sums().live_bytes == s.live_bytes && ht_sums_are_valid(), "and its end");
+    CHECK(!ht_set_1_mallocx(SIZE_MAX / 2, 0) && !ht_set_0__Znwm(SIZE_MAX / 2), "impossible sizes");
+    CHECK(ht_self->counters->failed == failed + 2, "refused, once each");
+    void *unseen = ht_real.malloc(10);
+    ht_set_1__ZdlPvm(unseen, 10);
+    CHECK(ht_self->counters->unknown_frees == unknown + 1, "an unknown block's end, once");
+    ht_set_0__ZdlPvm(ht_real.malloc(10), 10);
+    CHECK(ht_self->counters->unknown_frees == unknown + 2 && !ht_self->handed.block, "and again");
+}
+
+static void use_close_heap(void)
+{
+    ht_real_find();
+    ht_real.malloc = close_malloc;
+    ht_real.free = close_free;
+    ht_real.calloc = close_calloc;
+    ht_real.realloc = close_realloc;
+    ht_real.posix_memalign = close_posix_memalign;
+    ht_real.aligned_alloc = ht_real.memalign = close_memalign;
+    ht_real.valloc = close_valloc;
+    ht_heap = (struct ht_heap){ 1, close_usable };
+    ht_real_object.low = 0; /* all functions are this allocator's */
+    ht_real_object.high = UINT64_MAX;
+}
+
 int main(int argc, char **argv)
 {
     seed = argc > 1 ? (unsigned)atol(argv[1]) : 1;
     long steps = argc > 2 ? atol(argv[2]) : 20000;
     random_state = seed;
+    int close = getenv("CLOSE") != NULL;
+    if (close)
+        use_close_heap();
+    use_libraries();
     one_thread(steps);
     several_threads(steps);
     many_threads();
@@ -511,6 +678,9 @@ int main(int argc, char **argv)
     windows_of_ended_threads();
     spikes(steps);
     process_figures();
+    nested();
+    if (close)
+        lost();
     static uint8_t seen[HT_MAX_BUCKETS];
     CHECK(ht_nodes_are_valid(seen, sizeof seen), "the nodes are not valid");
     printf("seed %u: %u call paths, %u thread records\n", seed, ht_p.header->buckets_used, ht_p.header->threads_used);
