@@ -32,7 +32,7 @@ struct ht_redirect {
 };
 
 struct ht_redirects {
-    struct ht_redirect all[24];
+    struct ht_redirect all[64];
     uint32_t count;
 };
 

@@ -21,14 +21,25 @@ static int ht_is_glibc; /* whether the process has glibc, whatever its allocator
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);
 
+/* What stands for a function that still nobody has: one that is called through a weak reference, which finds
+ * the hook. */
+static long ht_absent(void) { return 0; }
+
 /* A function that no object had at the start came with one that was loaded later: dlopen and dlclose, before
- * glibc 2.34, with libdl. */
+ * glibc 2.34, with libdl; those for unwind tables with libgcc. */
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
     static result ht_first_##name parameters                                                       \
     {                                                                                              \
         ht_real_find();                                                                            \
-        if (ht_real.name == ht_first_##name)                                                       \
-            *(void **)&ht_real.name = ht_real_late(#name);                                         \
+        if (ht_real.name == ht_first_##name) {                                                     \
+            result(*late) parameters;                                                              \
+            *(void **)&late = ht_real_late(#name);                                                 \
+            if (!late) {                                                                           \
+                *(void **)&late = ht_absent;                                                       \
+                return late arguments;                                                             \
+            }                                                                                      \
+            ht_real.name = late;                                                                   \
+        }                                                                                          \
         return ht_real.name arguments;                                                             \
     }
 #include "hooks.def"

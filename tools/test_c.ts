@@ -103,7 +103,20 @@ function library(): void {
   }
 }
 
+/** Links a program that checks its stacks; undefined when that failed, which is reported. */
+function stackProgram(name: string, text: string, flags: readonly string[]): string | undefined {
+  const object = join(work, "check.o");
+  const program = join(work, "stacks");
+  const c = run("cc", [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
+  const [compiler, standard] = text.endsWith("cc") ? ["c++", "-std=c++17"] : ["cc", "-std=gnu11"];
+  const rest = [...WARNINGS, ...flags, source(text), object, "-lpthread", "-o", program];
+  const all = c.ok ? run(compiler, [standard, "-g", ...rest]) : c;
+  if (!all.ok) report(name, all);
+  return all.ok ? program : undefined;
+}
+
 function unwinding(): void {
+  const environment = { HEAPTAP_OUT: join(work, "walk.%p.heaptap"), HEAPTAP_BUCKETS: "1048576" };
   for (
     const shape of [
       "-O0",
@@ -113,31 +126,29 @@ function unwinding(): void {
       "-O1 -fomit-frame-pointer",
     ]
   ) {
-    const flags = shape.split(" ");
-    const object = join(work, "check.o");
-    const program = join(work, "walk");
     const name = `stacks equal libgcc's ${shape}`;
-    const c = run("cc", [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
-    const cc = c.ok
-      ? run("c++", [
-        "-std=c++17",
-        "-g",
-        ...WARNINGS,
-        ...flags,
-        source("unwind_walk.cc"),
-        object,
-        "-lpthread",
-        "-o",
-        program,
-      ])
-      : c;
-    if (!cc.ok) {
-      report(name, cc);
+    const program = stackProgram(name, "unwind_walk.cc", shape.split(" "));
+    for (const depth of program ? ["128", "1024", ...shape === "-O2" ? ["8192"] : []] : []) {
+      report(`${name}, depth ${depth}`, run(program ?? "", [seed, "400"], { ...environment, HEAPTAP_DEPTH: depth }));
+    }
+  }
+  for (const shape of ["-O0", "-O2", "-O2 -fno-omit-frame-pointer"]) {
+    for (const binding of ["now", "lazy"]) {
+      const name = `stacks of every instruction equal libgcc's ${shape} -z ${binding}`;
+      const program = stackProgram(name, "unwind_steps.cc", [...shape.split(" "), `-Wl,-z,${binding}`]);
+      if (program) report(name, run(program, [], environment));
+    }
+  }
+  for (const [kind, flags] of [["-O0", ["-O0"]], ["-O2", ["-O2"]], ...SANITIZERS] as [string, string[]][]) {
+    const name = `odd stacks equal libgcc's ${kind}`;
+    if (!sanitizerWorks(flags)) {
+      console.log(`skip ${name}: not installed`);
+      skipped++;
       continue;
     }
-    for (const depth of ["128", "1024"]) {
-      const env = { HEAPTAP_OUT: join(work, "walk.%p.heaptap"), HEAPTAP_DEPTH: depth, HEAPTAP_BUCKETS: "1048576" };
-      report(`${name}, depth ${depth}`, run(program, [seed, "400"], env));
+    const program = stackProgram(name, "unwind_odd.c", [...flags, "-no-pie"]);
+    if (program) {
+      report(name, run(program, [seed, "200"], { ...environment, ASAN_OPTIONS: "detect_stack_use_after_return=0" }));
     }
   }
 }

@@ -87,11 +87,20 @@ export function shownPaths(profile: Profile, options: Shown | number): Set<CallP
 
 const END_NOTES = {
   root: "",
+  guessed: "", // said with the frame's name
   depth: "(deeper frames cut off, see --depth)",
   lost: "(callers unknown: no unwind table)",
   full: "(further callers not kept: the table was full, see --buckets)",
   none: "(not kept: the table was full, see --buckets)",
 } as const;
+
+/** Where a stack that is not certain begins to be so. */
+function guessNote({ end }: CallPath, stack: readonly NamedFrame[]): string {
+  const guess = stack.find((frame) => frame.way === "guess");
+  return end === "guessed" && guess
+    ? `(what called ${printable(frameName(guess))} is a guess: it has no unwind table)`
+    : "";
+}
 
 class Writer {
   readonly #options: TextOptions;
@@ -205,7 +214,7 @@ function row(out: Writer, options: TextOptions, view: Section, path: CallPath, w
   if (options.sizes && path.sizes && view.of === VIEWS.allocated.of) {
     out.line(indent + out.paint("dim", clip(sizesLine(path.sizes), options.width - indent.length)));
   }
-  const note = END_NOTES[path.end];
+  const note = END_NOTES[path.end] || guessNote(path, whole);
   if (note && (options.verbosity >= 3 || path.end !== "depth")) out.line(indent + out.paint("dim", note));
 }
 
