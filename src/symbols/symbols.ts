@@ -18,6 +18,7 @@ import { kindOf } from "./kinds.ts";
 import type { FrameKind } from "./kinds.ts";
 import { readableName } from "./names.ts";
 import { findPerfMap } from "./perfmap.ts";
+import { pltNames } from "./plt.ts";
 
 /** Called as look-ups go on: addresses done and wanted. */
 export type Progress = (done: number, total: number) => void;
@@ -44,10 +45,15 @@ export interface NamedFrame extends Name {
   readonly module: string;
   /** Return address, in the module or, without one, in memory. */
   readonly address: number;
+  /** How its caller was found: see {@linkcode Frame}. */
+  readonly way?: Frame["way"];
 }
 
 /** What is said of a place that no name is known of. */
 const NAMELESS: Name = { function: "", file: "", line: 0, inlined: false };
+
+/** The kernel's frame of a signal handler, as gdb calls it. Its address lies in a function that only returns. */
+const SIGNAL: Name = { function: "<signal handler called>", file: "", line: 0, inlined: false };
 
 /** Names by hexadecimal address, for one build id. */
 type CacheFile = Record<string, readonly (readonly [string, string, number])[]>;
@@ -95,9 +101,14 @@ export class Symbols {
     const wanted = new Map<number, Set<Frame>>();
     if (this.#carried === null) this.#carried = carriedNames(this.#profile);
     let total = 0;
+    const interrupted = new Set<Frame>();
     for (const path of paths) {
-      for (const frame of path.stack) {
+      for (const [i, frame] of path.stack.entries()) {
         if (this.#names.has(frame)) continue;
+        if (frame.way === "signal") {
+          this.#names.set(frame, [SIGNAL]);
+          continue;
+        }
         const carried = this.#carried?.(frame);
         if (carried) {
           this.#names.set(frame, carried);
@@ -107,13 +118,14 @@ export class Symbols {
         if (!frames) wanted.set(frame.module, frames = new Set());
         if (!frames.has(frame)) total++;
         frames.add(frame);
+        if (path.stack[i - 1]?.way === "signal") interrupted.add(frame);
       }
     }
     let done = 0;
     for (const [module, frames] of wanted) {
       const step = (count: number) => progress?.(done += count, total);
       const known = this.#profile.modules[module];
-      if (known) await this.#resolveModule(known, [...frames], step);
+      if (known) await this.#resolveModule(known, this.#resolvePlt(known, [...frames], interrupted, step), step);
       else this.#within(() => this.#resolveJit([...frames], step));
     }
   }
@@ -129,6 +141,19 @@ export class Symbols {
         "JavaScript functions are shown as addresses: start Deno with --v8-flags=--perf-basic-prof,--interpreted-frames-native-stack to see their names";
     }
     step(frames.length);
+  }
+
+  /** Names those frames that were interrupted in a PLT entry; returns the others. */
+  #resolvePlt(
+    module: Module,
+    frames: readonly Frame[],
+    interrupted: ReadonlySet<Frame>,
+    step: (count: number) => void,
+  ): readonly Frame[] {
+    const named = this.#within(() => pltNames(module, frames.filter((frame) => interrupted.has(frame))));
+    for (const [frame, names] of named) this.#names.set(frame, names);
+    if (named.size > 0) step(named.size);
+    return named.size > 0 ? frames.filter((frame) => !named.has(frame)) : frames;
   }
 
   async #resolveModule(module: Module, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
@@ -217,7 +242,8 @@ export class Symbols {
     const module = this.#profile.modules[frame.module]?.path ?? "";
     const named = (names?.length ? names : [NAMELESS]).map((name): NamedFrame => {
       const { name: readable, key } = readableName(name.function);
-      const frameOf = { ...name, function: readable, key, module, address: frame.address };
+      const way = frame.way && { way: frame.way };
+      const frameOf = { ...name, function: readable, key, module, address: frame.address, ...way };
       return { ...frameOf, kind: kindOf(frameOf) };
     });
     // What has not been looked up yet may be later.
