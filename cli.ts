@@ -43,6 +43,7 @@ import {
   printable,
   profile,
   ProgramError,
+  programSuppressions,
   readComparable,
   Recording,
   RecordingError,
@@ -336,9 +337,16 @@ async function render(
   const limit = options.limit ?? (format === "text" ? 10 : 0);
   using symbols = new Symbols(recorded, naming(options));
   const bar = progressBar();
-  const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
+  const known = [...suppressions(options), ...programSuppressions(recorded)];
+  const byName = known.length > 0 || [options.filter, options.exclude].some((option) => option !== undefined);
   if (byName) await symbols.resolve(recorded.callPaths, bar.step);
-  const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
+  const filtered = filterByName(recorded, symbols, options);
+  const selected = suppressLeaks(filtered, symbols, known);
+  const left = filtered.totals.liveCount - selected.totals.liveCount;
+  if (left > 0 && options.suppressions === undefined) {
+    const blocks = left === 1 ? "1 live block is" : `${left} live blocks are`;
+    say(`${blocks} left out: named in the program's own __lsan_default_suppressions`);
+  }
   const grouped = await groups(selected, symbols, options, limit, bar, to);
   if (grouped !== undefined) return grouped;
   if (format === "text") {
@@ -480,7 +488,7 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--report-file <file>", "write the report there, not to stderr")
   .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
   .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
-  .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 1024))
+  .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 8192))
   .addOption(new Option("--mode <mode>", "paths, or counters for totals only").choices(["paths", "counters"] as const))
   .addOption(
     new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")

@@ -114,6 +114,7 @@ export { callTree, groupPaths } from "./src/symbols/group.ts";
 export type { Group, GroupBy, GroupFigures, TreeNode } from "./src/symbols/group.ts";
 export { groupsText, treeText } from "./src/report/groups.ts";
 export type { GroupOptions } from "./src/report/groups.ts";
+export { programSuppressions } from "./src/symbols/lsan.ts";
 export { parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
 export type { Suppression } from "./src/symbols/suppressions.ts";
 export { completions } from "./src/report/completions.ts";

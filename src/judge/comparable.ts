@@ -12,6 +12,7 @@ import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile } from "../profile/profile.ts";
 import { isRecording, RecordingError } from "../file/reader.ts";
 import { culprit } from "../symbols/allocators.ts";
+import { programSuppressions } from "../symbols/lsan.ts";
 import { suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
@@ -262,5 +263,6 @@ export async function readComparable(path: string, options: ComparableOptions = 
   const profile = Recording.open(path).profile(options);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths);
-  return comparable(suppressLeaks(profile, symbols, options.suppressions ?? []), symbols);
+  const known = [...options.suppressions ?? [], ...programSuppressions(profile)];
+  return comparable(suppressLeaks(profile, symbols, known), symbols);
 }
