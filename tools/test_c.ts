@@ -115,6 +115,16 @@ function stackProgram(name: string, text: string, flags: readonly string[]): str
   return all.ok ? program : undefined;
 }
 
+/** Not under the address sanitizer: the search goes over all that is loaded, between variables too. */
+function tables(): void {
+  for (const [kind, flags] of [["", ["-O2"]], ...SANITIZERS.slice(1)] as [string, string[]][]) {
+    if (kind && !sanitizerWorks(flags)) continue;
+    const program = join(work, "tables");
+    const built = run("cc", [...TEST, ...WARNINGS, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
+    report(`unwind tables of every form${kind && ` (${kind})`}`, built.ok ? run(program, []) : built);
+  }
+}
+
 function unwinding(): void {
   const environment = { HEAPTAP_OUT: join(work, "walk.%p.heaptap"), HEAPTAP_BUCKETS: "1048576" };
   for (
@@ -241,6 +251,7 @@ function matching(): void {
 }
 
 library();
+tables();
 unwinding();
 await model();
 matching();
