@@ -24,6 +24,7 @@ static void ht_names_redirect(void);
 #include "file.c"
 #include "eh_frame.c"
 #include "tables.c"
+#include "jit.c"
 #include "module.c"
 #include "shadow.c"
 #include "peak.c"

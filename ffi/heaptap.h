@@ -253,8 +253,12 @@ struct ht_process {
         uint64_t eh_frame; /* when it has no sorted table; 0 when that was not found */
         uint32_t module, generation;
     } known[4096]; /* which module lies where, since the last unload */
-    /* tables.c */
+    /* tables.c, jit.c */
     struct ht_lock tables_lock;
+    struct ht_jit {
+        uint64_t descriptor, seen;
+        uint32_t generation;
+    } jit[4];
     /* peak.c */
     uint64_t windows_open;
     int64_t windows[64];

@@ -97,6 +97,7 @@ static struct ht_known *ht_known_add(const struct ht_object *object, uint32_t ge
     *known = (struct ht_known){ object->low, object->high, 0, 0, generation };
     if (!object->eh_frame_hdr)
         known->eh_frame = ht_search_eh_frame(object);
+    ht_jit_note(object, generation);
     known->module = ht_module_number(object);
     return known;
 }

@@ -6,7 +6,8 @@
  *      memory says where it lies, but a chain of entries that all name code of the object, from the
  *      first to the terminator, is nothing else;
  *   3. what the program has registered (__register_frame and its kin: code that compilers made at
- *      run time, and objects whose start files do that).
+ *      run time, and objects whose start files do that);
+ *   4. of code in no object, what compilers tell debuggers (jit.c).
  *
  * .debug_frame is in no segment: it could only be had from the file, and this library opens none.
  *
@@ -16,6 +17,8 @@
  * hold tables_lock. The table itself is the program's memory: the kernel is asked before it is read.
  */
 #include "heaptap.h"
+
+static int ht_row_debugged(uint64_t pc, struct ht_row *row);
 
 /* Where the code at a place is, and what its object has. */
 struct ht_place {
@@ -236,5 +239,5 @@ static int ht_row_at(const struct ht_place *place, uint64_t pc, struct ht_row *r
             && ht_row_linear(ht_entries(section, place->low, place->high, 0), pc, row))
             return 1;
     }
-    return ht_row_registered(pc, row);
+    return ht_row_registered(pc, row) || (!place->high && ht_row_debugged(pc, row));
 }

@@ -1,11 +1,12 @@
 /** Stacks through code that compilers do not make, and the names of what is on them. */
 import { strict as assert } from "node:assert";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { profile, programSuppressions, suppressLeaks, Symbols, textReport } from "../mod.ts";
+import { libraryPath, profile, programSuppressions, Recording, suppressLeaks, Symbols, textReport } from "../mod.ts";
 import type { CallPath, Profile } from "../mod.ts";
 import { heaptap, target } from "./helpers.ts";
 
@@ -119,3 +120,54 @@ test("a program that says nothing of its leaks, and one that another file took t
   copyFileSync(target(folder, "tables.c"), program);
   assert.deepEqual(programSuppressions(recorded), []);
 });
+
+/* Functions that LLVM compiles at run time, without frame pointers: `lli` runs the program's bitcode. */
+const MODULE = `
+#include <stdlib.h>
+static void *volatile kept;
+static volatile int sink;
+__attribute__((noinline)) static void inner(int n) { kept = malloc(1000); sink += n; }
+__attribute__((noinline)) static void middle(int n) { volatile char room[100]; room[n] = 1; inner(n); sink += room[n]; }
+__attribute__((noinline)) static void outer(int n) { middle(n + 1); sink++; }
+int main(void) { for (volatile int i = 0; i < 3; i = i + 1) outer(i); return 0; }
+`;
+
+const lacks = ["clang", "lli"].find((tool) => spawnSync(tool, ["--version"]).error);
+for (const kind of ["mcjit", "orc"]) {
+  for (const told of ["libgcc", "debuggers"]) {
+    test(
+      `code that LLVM makes (${kind}), of which ${told} are told`,
+      { skip: lacks && `${lacks} is not installed` },
+      async () => {
+        const inside = join(folder, `${kind}-${told}`);
+        mkdirSync(inside);
+        const [source, bitcode, deaf] = ["jit.c", "jit.ll", "deaf.so"].map((name) => join(inside, name)) as [
+          string,
+          string,
+          string,
+        ];
+        writeFileSync(source, MODULE);
+        const flags = ["-O1", "-fomit-frame-pointer", "-funwind-tables", "-S", "-emit-llvm", source, "-o", bitcode];
+        assert.equal(spawnSync("clang", flags).status, 0);
+        // Whoever is first takes the registrations: then the list for debuggers is all that is left.
+        spawnSync("cc", ["-shared", "-fPIC", "-o", deaf, "-x", "c", "-"], {
+          input: "void __register_frame(void *p) { (void)p; }\nvoid __deregister_frame(void *p) { (void)p; }\n",
+        });
+        const library = libraryPath();
+        const out = join(inside, "lli.heaptap");
+        const env = {
+          ...process.env,
+          HEAPTAP_OUT: out,
+          LD_PRELOAD: told === "libgcc" ? library : `${deaf}:${library}`,
+        };
+        assert.equal(spawnSync("lli", [`--jit-kind=${kind}`, bitcode], { env }).status, 0);
+        const { callPaths } = Recording.open(out).profile();
+        const found = callPaths.filter((path) => path.bytes === 3000 && path.allocations === 3);
+        assert.equal(found.length, 1);
+        assert.equal(found[0]!.end, "root");
+        const modules = found[0]!.stack.map((frame) => frame.module);
+        assert.deepEqual(modules.slice(0, 5).map((module) => module === -1), [true, true, true, true, false]);
+      },
+    );
+  }
+}
