@@ -28,15 +28,17 @@ async function stacks(recorded: Profile, size: number): Promise<[CallPath, strin
   return paths.map((path) => [path, symbols.stack(path).map((frame) => frame.function)]);
 }
 
-test("a signal handler's frame says so, and its caller is the interrupted function", async () => {
-  const [found, ...others] = await stacks(await record(target(folder, "handled.c", "-Wl,-z,now")), 100);
-  assert.deepEqual(others, []);
-  const [path, names] = found!;
-  assert.equal(path.end, "root");
-  assert.deepEqual(names.slice(0, 2), ["on_signal", "<signal handler called>"]);
-  assert.ok(names.includes("main"), names.join());
-  assert.ok(path.stack.every((frame) => frame.way === undefined || frame.way === "signal"));
-});
+for (const [size, name] of [[100, "on_signal"], [400, "on_wide"], [500, "on_narrow"]] as const) {
+  test(`a signal handler's frame says so, and its caller is the interrupted function: ${name}`, async () => {
+    const [found, ...others] = await stacks(await record(target(folder, "handled.c", "-Wl,-z,now")), size);
+    assert.deepEqual(others, []);
+    const [path, names] = found!;
+    assert.equal(path.end, "root");
+    assert.deepEqual(names.slice(0, 2), [name, "<signal handler called>"]);
+    assert.ok(names.includes("main"), names.join());
+    assert.deepEqual(path.stack.map((frame) => frame.way).filter((way) => way), ["signal"]);
+  });
+}
 
 for (const binding of ["now", "lazy"]) {
   test(`PLT entries have names, and stacks are whole at each instruction, -z ${binding}`, async () => {
