@@ -139,6 +139,7 @@ struct ht_step {
 /* All registers of a frame, by DWARF number, and which of them are known: a bit each. registers.c */
 struct ht_registers {
     uint64_t value[HT_DWARF_COUNT];
+    uint64_t from[HT_DWARF_COUNT]; /* the stack word that holds it, saved by a frame further in; 0 when none does */
     uint32_t known;
     uint32_t interrupted; /* pc is no return address */
 };
@@ -180,6 +181,7 @@ struct ht_thread {
     struct ht_node_memo *memo; /* nodes that this thread looked up, see path.c */
     uint64_t stack_low, stack_high; /* pages known to be readable, of the stack that it stands on */
     uint64_t far_low, far_high;     /* the same of another one, during a walk */
+    uint64_t relied, relied_now;    /* the innermost word that steps of the kept stack, and of the present walk, rely on; registers.c */
     struct ht_registers registers;  /* of the frame that the present walk last wanted them of; registers.c */
     uint32_t ready;     /* what idle is between hooks */
     uint32_t root;      /* node at which the kept stack ends */
@@ -189,6 +191,7 @@ struct ht_thread {
     uint32_t tid;
     uint32_t joined; /* the first thread: it flushes like the others */
     uint32_t ended;  /* among the ended ones in `order`, under thread_lock */
+    uint32_t crossed; /* whether the present walk has gone on at a lower address */
     uint32_t holds_window, window_slot; /* of the process's windows */
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */

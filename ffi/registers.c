@@ -9,8 +9,11 @@
  *
  * Where it needs another register, that is had by walking from here, with all registers, from this
  * library's own frames outwards; t->registers is where that walk has got to, and goes on from there at the
- * next such frame of the same stack. What it depends on are then all frames further in: the step
- * keeps a word that never agrees, and is made anew in every walk.
+ * next such frame of the same stack. The register's value is then in a word that a frame further in has
+ * saved, and the step depends on that word, and on the frames as far in as the one that it belongs to: t->relied is the
+ * lowest such word, and a walk that meets a kept frame further out than that does not take over from there. Where
+ * no word holds it (no frame has saved it yet), or the stack was switched on the way, the step keeps a word that
+ * never agrees, and is made anew in every walk.
  *
  * Everything is read with the kernel asked (ht_stack_readable), unless it is known stack.
  */
@@ -47,20 +50,25 @@ struct ht_reading {
     struct ht_thread *t;
     struct ht_step *step;
     int too_many, missing;
+    uint32_t used; /* registers that were asked for, a bit each */
 };
+
+static void ht_reading_keep(struct ht_reading *reading, uint64_t address, uint64_t value)
+{
+    struct ht_step *s = reading->step;
+    if (s->word_count < HT_STEP_WORDS)
+        s->words[s->word_count++] = (struct ht_word){ (const uint64_t *)address, value };
+    else
+        reading->too_many = 1;
+}
 
 static int ht_read(struct ht_reading *reading, uint64_t address, uint64_t *value)
 {
-    struct ht_step *s = reading->step;
     if (address % 8 ? !ht_sys_readable(address) : !ht_stack_readable(reading->t, address))
         return 0;
     *value = ht_load(address);
-    if (!s)
-        return 1;
-    if (s->word_count < HT_STEP_WORDS)
-        s->words[s->word_count++] = (struct ht_word){ (const uint64_t *)address, *value };
-    else
-        reading->too_many = 1;
+    if (reading->step)
+        ht_reading_keep(reading, address, *value);
     return 1;
 }
 
@@ -70,6 +78,7 @@ static int ht_register(struct ht_reading *reading, const struct ht_registers *r,
         reading->missing = 1;
         return 0;
     }
+    reading->used |= 1u << reg;
     *value = r->value[reg];
     return 1;
 }
@@ -197,23 +206,34 @@ static int ht_evaluate(struct ht_reading *reading, int64_t expression, const str
     return 1;
 }
 
-/* The caller's value of a register. */
-static int ht_register_of_caller(struct ht_reading *reading, const struct ht_row *row, const struct ht_registers *r, uint64_t cfa, uint32_t reg, uint64_t *value)
+/* The caller's value of a register, and the word that holds it. */
+static int ht_register_of_caller(struct ht_reading *reading, const struct ht_row *row, const struct ht_registers *r, uint64_t cfa, uint32_t reg, uint64_t *value, uint64_t *from)
 {
     int64_t said = row->value[reg];
-    uint64_t at;
+    *from = 0;
     switch (row->how[reg]) {
-    case HT_HOW_AT: return ht_read(reading, cfa + (uint64_t)said, value);
-    case HT_HOW_OFFSET: *value = cfa + (uint64_t)said; return 1;
-    case HT_HOW_REGISTER: return ht_register(reading, r, (uint64_t)said, value);
-    case HT_HOW_AT_EXPRESSION: return ht_evaluate(reading, said, r, &cfa, &at) && ht_read(reading, at, value);
-    case HT_HOW_EXPRESSION: return ht_evaluate(reading, said, r, &cfa, value);
+    case HT_HOW_AT:
+        *from = cfa + (uint64_t)said;
+        return ht_read(reading, *from, value);
+    case HT_HOW_OFFSET:
+        *value = cfa + (uint64_t)said;
+        return 1;
+    case HT_HOW_REGISTER:
+        if (!ht_register(reading, r, (uint64_t)said, value))
+            return 0;
+        *from = r->from[said];
+        return 1;
+    case HT_HOW_AT_EXPRESSION:
+        return ht_evaluate(reading, said, r, &cfa, from) && ht_read(reading, *from, value);
+    case HT_HOW_EXPRESSION:
+        return ht_evaluate(reading, said, r, &cfa, value);
     }
     /* As it is: the stack pointer is then the CFA, and no return address is the place itself. */
     if (reg == HT_DWARF_SP) {
         *value = cfa;
         return 1;
     }
+    *from = r->from[reg];
     return reg != row->pc_register && ht_register(reading, r, reg, value);
 }
 
@@ -228,6 +248,7 @@ static enum ht_reached ht_row_step(struct ht_reading *reading, const struct ht_r
     uint64_t cfa;
     caller->known = 0;
     reading->missing = 0;
+    reading->used = 0;
     int found = row->bad ? 0
         : row->cfa_register == HT_CFA_EXPRESSION ? ht_evaluate(reading, row->cfa, r, NULL, &cfa)
         : ht_register(reading, r, row->cfa_register, &cfa);
@@ -240,8 +261,12 @@ static enum ht_reached ht_row_step(struct ht_reading *reading, const struct ht_r
         if (!((wanted | HT_FRAME_REGISTERS) >> reg & 1))
             continue;
         reading->missing = 0;
-        if (ht_register_of_caller(reading, row, r, cfa, reg == HT_DWARF_PC ? row->pc_register : reg, &caller->value[reg]))
+        if (ht_register_of_caller(reading, row, r, cfa, reg == HT_DWARF_PC ? row->pc_register : reg, &caller->value[reg], &caller->from[reg])) {
             caller->known |= 1u << reg;
+            /* Saved by this frame outside of itself: then its address does not tell which frame it belongs to. */
+            if (row->how[reg] != HT_HOW_SAME && row->how[reg] != HT_HOW_REGISTER && (caller->from[reg] < r->value[HT_DWARF_SP] || caller->from[reg] >= cfa))
+                caller->from[reg] = 0;
+        }
         else if (needed || (reading->missing && !wanted))
             return reading->missing ? HT_REACHED_MISSING : HT_REACHED_NONE;
     }
@@ -255,7 +280,7 @@ static int ht_registers_out(struct ht_thread *t, struct ht_registers *r)
     struct ht_row row;
     uint64_t pc = r->value[HT_DWARF_PC] + (r->interrupted ? 1 : 0);
     struct ht_place place = ht_place_at(pc - 1);
-    struct ht_registers caller = { .known = 0 };
+    struct ht_registers caller = { .known = 0, .interrupted = 0 };
     if (ht_row_at(&place, pc - 1, &row) && !row.is_signal) {
         if (ht_row_step(&reading, &row, r, ~0u, &caller) == HT_REACHED_MISSING)
             return 0;
@@ -264,9 +289,11 @@ static int ht_registers_out(struct ht_thread *t, struct ht_registers *r)
         struct ht_regs out;
         uint32_t root;
         if (ht_rule_kind(ht_rule_at(pc)) == HT_RULE_SIGNAL) {
-            for (uint32_t reg = 0; reg < HT_DWARF_COUNT; reg++)
-                if (!ht_read(&reading, s.sp + ht_signal_offsets[reg], &caller.value[reg]))
+            for (uint32_t reg = 0; reg < HT_DWARF_COUNT; reg++) {
+                caller.from[reg] = s.sp + ht_signal_offsets[reg];
+                if (!ht_read(&reading, caller.from[reg], &caller.value[reg]))
                     return 0;
+            }
             caller.known = (1u << HT_DWARF_COUNT) - 1;
             caller.interrupted = 1;
         } else if (row.is_signal) {
@@ -289,8 +316,8 @@ HT_NOINLINE int ht_registers_at(struct ht_thread *t, uint64_t pc, uint64_t sp)
 {
     struct ht_registers *r = &t->registers;
     if (!r->known) {
+        memset(r, 0, sizeof *r);
         r->known = ht_arch_registers(r->value);
-        r->interrupted = 0;
     }
     for (uint32_t i = 0; i < HT_MAX_DEPTH; i++) {
         if (r->value[HT_DWARF_SP] == sp && r->value[HT_DWARF_PC] + (r->interrupted ? 1 : 0) == pc)
@@ -300,6 +327,24 @@ HT_NOINLINE int ht_registers_at(struct ht_thread *t, uint64_t pc, uint64_t sp)
     }
     r->known = 0;
     return 0;
+}
+
+/* What a step depends on that has used registers beyond the frame's own. 0 when no words tell. */
+static int ht_registers_rely(struct ht_reading *reading, uint32_t used)
+{
+    struct ht_thread *t = reading->t;
+    uint64_t sp = t->registers.value[HT_DWARF_SP];
+    for (uint32_t reg = 0; reg < HT_DWARF_COUNT; reg++) {
+        uint64_t from = t->registers.from[reg];
+        if (!(used & ~HT_FRAME_REGISTERS & 1u << reg))
+            continue;
+        /* Further in, on this stretch of the stack: between where the walk began and this frame. */
+        if (t->crossed || from < t->steps[0].sp || from >= sp || from % 8)
+            return 0;
+        ht_reading_keep(reading, from, t->registers.value[reg]);
+        t->relied_now = ht_min(t->relied_now, from);
+    }
+    return 1;
 }
 
 /* A step by its row (HT_RULE_ROW). */
@@ -317,15 +362,24 @@ HT_NOINLINE enum ht_reached ht_step_row(struct ht_thread *t, struct ht_step *s, 
     here.value[HT_DWARF_FP] = s->fp;
     enum ht_reached reached = ht_row_step(&reading, &row, &here, 0, &out);
     int by_walk = reached == HT_REACHED_MISSING;
+    int certain = 1;
     if (by_walk) {
-        reading.step = NULL;
-        if (!ht_registers_at(t, s->pc, s->sp) || (reached = ht_row_step(&reading, &row, &t->registers, ~0u, &out)) == HT_REACHED_MISSING)
+        if (!ht_registers_at(t, s->pc, s->sp))
             return HT_REACHED_NONE;
+        /* First for its caller alone, which tells what that takes; then for all registers. */
+        s->word_count = 0;
+        reached = ht_row_step(&reading, &row, &t->registers, 0, &out);
+        certain = ht_registers_rely(&reading, reading.used);
+        reading.step = NULL;
+        if (reached == HT_REACHED_MISSING || ht_row_step(&reading, &row, &t->registers, ~0u, &out) == HT_REACHED_MISSING) {
+            ht_step_disagrees(s);
+            return HT_REACHED_NONE;
+        }
         t->registers = out;
         t->registers.interrupted = row.is_signal;
     }
     int has_fp = reached && (out.known >> HT_DWARF_FP & 1);
-    if (by_walk || reading.too_many || !has_fp)
+    if (!certain || reading.too_many || !has_fp)
         ht_step_disagrees(s);
     for (uint32_t i = 0; i < s->word_count / 2; i++) {
         struct ht_word word = s->words[i];

@@ -14,6 +14,9 @@
  * same: not likely, certain. In a loop that allocates that is the whole stack, and a walk is a run
  * of compares. Where a word differs the walk goes on from its frame with rules.
  *
+ * A step that no rule word can say may depend on frames further in (registers.c): then t->relied keeps a walk from taking
+ * over further out than those.
+ *
  * The compares read the words from the inside out and stop at the first that differs: each reads
  * what an ordinary walk would read next, so they are as safe as one.
  *
@@ -366,14 +369,21 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
     uint64_t known = 0;
     t->registers.known = 0;
     t->far_low = t->far_high = 0;
+    t->relied_now = ~0ull;
+    t->crossed = 0;
     while (steps < depth) {
         while (t->frames[k].sp < at.sp)
             k--;
-        if (k && ht_frame_is(&t->frames[k], at.pc, at.sp, at.fp)) {
+        /* Steps further out may rely on frames further in than this. */
+        if (k && at.sp <= t->relied && ht_frame_is(&t->frames[k], at.pc, at.sp, at.fp)) {
             const struct ht_word *differs = ht_words_differ(t, t->frames[k].words);
             if (differs == t->words) {
                 *kept = k;
                 return steps;
+            }
+            if (t->relied != ~0ull) {
+                t->relied = 0;
+                continue;
             }
             /* Frames inside the one that read the word are as they were; that one steps anew. */
             uint32_t word = (uint32_t)(differs - t->words), met = k;
@@ -395,6 +405,7 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
             /* Another stack: no frame of this walk again, and not what fp says after a guess. */
             if (reached == HT_REACHED_ACROSS && guess == depth && !ht_has_stepped(t, steps, at)) {
                 k = ht_kept_across(t, at.sp, ++crossings);
+                t->crossed = 1;
                 continue;
             }
             /* A zero that a guess has read is no proof of a stack's end. */
@@ -464,6 +475,7 @@ HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint
         if (root == HT_NODE_DEPTH)
             steps = ht_cut(t, steps);
     }
+    t->relied = kept ? ht_min(t->relied, t->relied_now) : t->relied_now;
     t->top = t->frames + kept;
     uint32_t node = kept ? t->top->node : t->root;
     for (uint32_t i = steps; i-- > 0;) {

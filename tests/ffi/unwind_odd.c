@@ -8,6 +8,7 @@
  * unwind_odd SEED STEPS
  */
 #define _GNU_SOURCE
+#include <alloca.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,12 +25,13 @@ extern void ht_hook___register_frame(void *), ht_hook___deregister_frame(void *)
 #define END(name) ".cfi_endproc\n.size " name ",.-" name "\n"
 __asm__(
     ".text\n"
-    /* As the dynamic linker's trampolines: CFA by rbx, the stack aligned below it. */
+    /* As the dynamic linker's trampolines: CFA by rbx, the stack aligned below it, so much that
+     * what is further in stands at the same places for many values of rbx. */
     FUNCTION("odd_rbx") "push %rbx\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %rbx,0\nmov %rsp,%rbx\n.cfi_def_cfa_register %rbx\n"
-    "and $-64,%rsp\nsub $192,%rsp\ncall odd_step\nmov %rbx,%rsp\n.cfi_def_cfa_register %rsp\npop %rbx\n"
+    "and $-1024,%rsp\nsub $192,%rsp\ncall odd_step\nmov %rbx,%rsp\n.cfi_def_cfa_register %rsp\npop %rbx\n"
     ".cfi_adjust_cfa_offset -8\nret\n" END("odd_rbx")
     FUNCTION("odd_r15") "push %r15\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %r15,0\nlea 16(%rsp),%r15\n.cfi_def_cfa %r15,0\n"
-    "and $-32,%rsp\ncall odd_step\nlea -16(%r15),%rsp\n.cfi_def_cfa %rsp,16\npop %r15\n.cfi_adjust_cfa_offset -8\nret\n" END("odd_r15")
+    "and $-512,%rsp\ncall odd_step\nlea -16(%r15),%rsp\n.cfi_def_cfa %rsp,16\npop %r15\n.cfi_adjust_cfa_offset -8\nret\n" END("odd_r15")
     /* The return address in r12, its place taken by something else. */
     FUNCTION("odd_ra_register") "pop %rax\n.cfi_adjust_cfa_offset -8\n.cfi_register %rip,%rax\npush %r12\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %r12,0\n"
     "mov %rax,%r12\n.cfi_register %rip,%r12\npush $77\n.cfi_adjust_cfa_offset 8\ncall odd_step\nadd $8,%rsp\n.cfi_adjust_cfa_offset -8\n"
@@ -55,6 +57,20 @@ __asm__(
     "call odd_step\npop %rsp\n.cfi_def_cfa %rsp,0\nsub $8,%rsp\n.cfi_def_cfa_offset 8\nret\n" END("odd_switch_plain")
     FUNCTION("odd_switch_rbp") "push %rbp\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %rbp,0\nmov %rsp,%rbp\n.cfi_def_cfa_register %rbp\nmov %rsi,%rsp\n"
     "call odd_step\nleave\n.cfi_def_cfa %rsp,8\nret\n" END("odd_switch_rbp"));
+
+/* CFA by rbx, which a function further in has saved: rsi, called by one that has not. */
+__asm__(
+    ".text\n"
+    FUNCTION("odd_relied") "push %rbx\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %rbx,0\nmov %rsp,%rbx\n.cfi_def_cfa_register %rbx\n"
+    "and $-1024,%rsp\nsub $192,%rsp\ncall odd_between\nmov %rbx,%rsp\n.cfi_def_cfa_register %rsp\npop %rbx\n"
+    ".cfi_adjust_cfa_offset -8\nret\n" END("odd_relied")
+    FUNCTION("odd_between") "sub $8,%rsp\n.cfi_adjust_cfa_offset 8\ncall *%rsi\nadd $8,%rsp\n.cfi_adjust_cfa_offset -8\nret\n" END("odd_between")
+    FUNCTION("odd_saves") "push %rbx\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %rbx,0\nmov $7,%ebx\ncall odd_step\npop %rbx\n"
+    ".cfi_adjust_cfa_offset -8\nret\n" END("odd_saves")
+    FUNCTION("odd_saves_lower") "sub $80,%rsp\n.cfi_adjust_cfa_offset 80\npush %rbx\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset %rbx,0\nmov $7,%ebx\n"
+    "call odd_step\npop %rbx\n.cfi_adjust_cfa_offset -8\nadd $80,%rsp\n.cfi_adjust_cfa_offset -80\nret\n" END("odd_saves_lower")
+    FUNCTION("odd_saves_not") "sub $8,%rsp\n.cfi_adjust_cfa_offset 8\ncall unwind_check_here\nadd $8,%rsp\n.cfi_adjust_cfa_offset -8\nret\n" END("odd_saves_not"));
+void odd_relied(long, void *), odd_saves(long, void *), odd_saves_lower(long, void *), odd_saves_not(long, void *);
 
 typedef void (*odd)(long depth, void *stack);
 void odd_rbx(long, void *), odd_r15(long, void *), odd_ra_register(long, void *), odd_ra_moved(long, void *), odd_fp_register(long, void *),
@@ -178,8 +194,23 @@ static void odd_signalled(long depth, void *stack)
     sink++;
 }
 
+/* Two calls of one place in the stack, from two places in the code: all that an earlier walk has read is there still, in
+ * memory that the second call does not write to. */
+__attribute__((noinline)) static void odd_sites(int second, odd saves)
+{
+    volatile char *room = alloca(second ? 96 : 16);
+    if (second)
+        odd_relied(0, (void *)saves);
+    else
+        odd_relied(-1, (void *)saves);
+    sink += room != NULL;
+}
+
 static void *run(void *steps)
 {
+    static const odd saves[] = { odd_saves, odd_saves_lower, odd_saves_not };
+    for (long i = 0; i < (long)steps; i++)
+        odd_sites((int)pick(2), saves[pick(3)]);
     for (long i = 0; i < (long)steps; i++) {
         odd_step((long)pick(12));
         /* Another function in the place of one. */
