@@ -299,7 +299,7 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--report-file <file>", "write the report there, not to stderr")
   .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
   .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
-  .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 1024))
+  .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 8192))
   .addOption(new Option("--mode <mode>", "paths, or counters for totals only").choices(["paths", "counters"] as const))
   .addOption(
     new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")

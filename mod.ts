@@ -141,6 +141,7 @@ export type { Group, GroupBy, GroupFigures, TreeNode } from "./src/symbols/group
 export { processesJson, processesText } from "./src/report/processes.ts";
 export { groupsText, treeText } from "./src/report/groups.ts";
 export type { GroupOptions } from "./src/report/groups.ts";
+export { programSuppressions } from "./src/symbols/lsan.ts";
 export { knownLeaks, parseSuppressions, suppressLeaks } from "./src/symbols/suppressions.ts";
 export type { SetAside, Suppression } from "./src/symbols/suppressions.ts";
 export { answer } from "./src/judge/answer.ts";

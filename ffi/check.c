@@ -13,7 +13,7 @@ static int ht_thread_is_valid(const struct ht_thread *t)
         return 0;
     for (uint32_t i = 1; i <= ht_kept(t); i++) {
         const struct ht_frame *f = &t->frames[i];
-        if (f->words < f[-1].words || f->words - f[-1].words > 3)
+        if (f->words < f[-1].words || f->words - f[-1].words > HT_STEP_WORDS)
             return 0;
         /* Interned below its caller, unless the table was full from here on. */
         uint32_t caller = i == 1 ? t->root : f[-1].node;

@@ -82,6 +82,7 @@ struct ht_symbols {
     const ElfW(Rela) *relocations[2]; /* the general ones, and those of calls */
     uint64_t relocation_bytes[2];
     uint64_t relative_count; /* how many at the head of the general ones name no symbol */
+    int data; /* not functions are looked for, but what they work on */
 };
 
 static struct ht_symbols ht_object_symbols(const struct ht_object *object)
@@ -112,13 +113,14 @@ static struct ht_symbols ht_object_symbols(const struct ht_object *object)
 
 static int ht_symbol_is_hidden(const struct ht_symbols *s, uint32_t i) { return s->versions && (s->versions[i] & 0x8000); }
 
-/* Defined, and a function. An undefined symbol with a value is a canonical PLT entry of a
+/* Defined, and a function (or data, where those are wanted). An undefined symbol with a value is a canonical PLT entry of a
  * fixed-position program: calling that would come back to us. */
 static int ht_symbol_fits(const struct ht_symbols *s, uint32_t i, const char *name)
 {
     const ElfW(Sym) *symbol = &s->symbols[i];
     uint32_t type = symbol->st_info & 15u;
-    return symbol->st_shndx != 0 && symbol->st_value != 0 && (type == STT_FUNC || type == STT_GNU_IFUNC)
+    int fits = s->data ? type == STT_OBJECT : type == STT_FUNC || type == STT_GNU_IFUNC;
+    return fits && symbol->st_shndx != 0 && symbol->st_value != 0
         && ht_same_text(s->strings + symbol->st_name, name);
 }
 

@@ -32,7 +32,7 @@ struct ht_redirect {
 };
 
 struct ht_redirects {
-    struct ht_redirect all[24];
+    struct ht_redirect all[40]; /* what hooks.def has; on the stack of the first allocation */
     uint32_t count;
 };
 
@@ -176,6 +176,13 @@ static struct ht_redirects ht_redirects(int all)
 #undef HT_FUNCTION
     return redirects;
 }
+enum {
+#define HT_FUNCTION(result, name, parameters, arguments) ht_number_of_##name,
+#include "hooks.def"
+#undef HT_FUNCTION
+    ht_function_count
+};
+_Static_assert(ht_function_count <= HT_COUNT(((struct ht_redirects *)0)->all), "room for every hook");
 
 /*
  * Puts the hooks in (`write`), or looks where they are. Says how many slots lead to a hook of an

@@ -31,7 +31,7 @@
 #define HT_OPAQUE(value) __asm__("" : "+r"(value))
 #define HT_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define HT_MAX_DEPTH 1024u
+#define HT_MAX_DEPTH 8192u
 #define HT_MAX_BUCKETS (1u << 20)
 #define HT_BUCKETS (1u << 18)       /* when nothing is said */
 #define HT_BUCKETS_LEAST (1u << 14) /* when that cannot be had */
@@ -79,8 +79,8 @@ static int ht_fault_room(void);
 #endif
 
 /* eh_frame.c and unwind.c. A rule says how to get from a frame to its caller's, in one word:
- * bits 0..3 kind, 4..27 CFA offset (signed), 28..43 where fp was saved (8-byte units below the CFA,
- * 0 when it was not), 44..59 module. */
+ * bits 0..3 kind, 4..19 where fp was saved (8-byte units below the CFA, 0 when it was not), 20..47 CFA offset
+ * (signed), 48..63 what stands above the offset in a node's key: the module and what is special of the place. */
 enum ht_rule_kind {
     HT_RULE_NONE = 0,     /* nothing known */
     HT_RULE_SP = 1,       /* CFA = sp + offset */
@@ -90,25 +90,26 @@ enum ht_rule_kind {
     HT_RULE_SIGNAL = 5,   /* the caller's registers are in a ucontext */
     HT_RULE_GUESS = 6,    /* no table: a frame record at fp, if there is one */
     HT_RULE_END = 7,      /* outermost frame */
+    HT_RULE_ROW = 8,      /* no word can say it: the table is read anew (registers.c) */
 };
-#define HT_RULE_OFFSET_MAX (1 << 23)
+#define HT_RULE_OFFSET_MAX (1 << 27)
 #define HT_RULE_FP_SLOT_MAX 0xfffe
 #define HT_RULE_FP_AT_FP 0xffff /* fp was saved where it now points (functions that realign the stack) */
 HT_INLINE uint64_t ht_rule(enum ht_rule_kind kind, int64_t offset, uint64_t fp_slot)
 {
-    return (uint64_t)kind | ((uint64_t)offset & 0xffffff) << 4 | fp_slot << 28;
+    return (uint64_t)kind | fp_slot << 4 | ((uint64_t)offset & 0xfffffff) << 20;
 }
 HT_INLINE enum ht_rule_kind ht_rule_kind(uint64_t rule) { return (enum ht_rule_kind)(rule & 15); }
-HT_INLINE int64_t ht_rule_offset(uint64_t rule) { return (int64_t)(rule << 36) >> 40; }
-HT_INLINE uint64_t ht_rule_fp_slot(uint64_t rule) { return rule >> 28 & 0xffff; }
-HT_INLINE uint32_t ht_rule_module(uint64_t rule) { return (uint32_t)(rule >> 44) & 0xffff; }
-HT_INLINE uint64_t ht_rule_with_module(uint64_t rule, uint32_t module) { return rule | (uint64_t)module << 44; }
-
-static uint64_t ht_eh_frame_rule(const void *eh_frame_hdr, uint64_t pc, uint64_t low, uint64_t high);
+HT_INLINE int64_t ht_rule_offset(uint64_t rule) { return (int64_t)(rule << 16) >> 36; }
+HT_INLINE uint64_t ht_rule_fp_slot(uint64_t rule) { return rule >> 4 & 0xffff; }
+#define HT_KEY_OFFSET (~(~0ull << HT_KEY_OFFSET_BITS))
+HT_INLINE uint32_t ht_key_module(uint64_t key) { return (uint32_t)(key >> HT_KEY_OFFSET_BITS) & ((1u << HT_KEY_MODULE_BITS) - 1); }
 
 /* module.c: loaded objects, numbered as their code appears on stacks; 0 is code of no object. */
-static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *low, uint64_t *high);
+struct ht_place;
+static uint32_t ht_module_at(uint64_t pc, struct ht_place *place);
 static uint64_t ht_module_base(uint32_t module);
+static void ht_modules_changed(void);
 
 /* path.c */
 struct ht_thread;
@@ -132,11 +133,20 @@ struct ht_frame {
 };
 
 /* A frame while it is being walked: what the kept stack will hold of it, and its key. */
+#define HT_STEP_WORDS 6u
 struct ht_step {
     uint64_t pc, sp, fp, fp_matters, key;
     uint32_t word_count;
     uint32_t guessed; /* the way out was a guess (HT_RULE_GUESS) */
-    struct ht_word words[3];
+    struct ht_word words[HT_STEP_WORDS];
+};
+
+/* All registers of a frame, by DWARF number, and which of them are known: a bit each. registers.c */
+struct ht_registers {
+    uint64_t value[HT_DWARF_COUNT];
+    uint64_t from[HT_DWARF_COUNT]; /* the stack word that holds it, saved by a frame further in; 0 when none does */
+    uint32_t known;
+    uint32_t interrupted; /* pc is no return address */
 };
 
 /* What a thread's next hook finds. */
@@ -193,7 +203,10 @@ struct ht_thread {
     struct ht_word *words;   /* [0] is a sentinel that never agrees, then outermost first */
     struct ht_step *steps;
     struct ht_node_memo *memo; /* nodes that this thread looked up, see path.c */
-    uint64_t stack_low, stack_high; /* pages known to be readable */
+    uint64_t stack_low, stack_high; /* pages known to be readable, of the stack that it stands on */
+    uint64_t far_low, far_high;     /* the same of another one, during a walk */
+    uint64_t relied, relied_now;    /* the innermost word that steps of the kept stack, and of the present walk, rely on; registers.c */
+    struct ht_registers registers;  /* of the frame that the present walk last wanted them of; registers.c */
     uint32_t ready;     /* what idle is between hooks */
     uint32_t root;      /* node at which the kept stack ends */
     uint32_t cut_beyond; /* when that is HT_NODE_DEPTH: frames known to lie beyond the cut */
@@ -202,6 +215,7 @@ struct ht_thread {
     uint32_t tid;
     uint32_t joined; /* the first thread: it flushes like the others */
     uint32_t ended;  /* among the ended ones in `order`, under thread_lock */
+    uint32_t crossed; /* whether the present walk has gone on at a lower address */
     uint32_t holds_window, window_slot; /* of the process's windows */
     struct ht_handed handed;
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
@@ -264,8 +278,15 @@ struct ht_process {
     uint32_t known_count;
     struct ht_known {
         uint64_t low, high;
+        uint64_t eh_frame; /* when it has no sorted table; 0 when that was not found */
         uint32_t module, generation;
     } known[4096]; /* which module lies where, since the last unload */
+    /* tables.c, jit.c */
+    struct ht_lock tables_lock;
+    struct ht_jit {
+        uint64_t descriptor, seen;
+        uint32_t generation;
+    } jit[4];
     /* peak.c */
     uint64_t windows_open;
     int64_t windows[64];

@@ -326,3 +326,34 @@ HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
         ht_modules_changed();
     return result;
 }
+
+/* Unwind tables of code that is made at run time (tables.c). Whom nobody was told of at the start, nobody is asked to forget:
+ * libgcc aborts. */
+#define HT_REGISTERING_HOOK(name, parameters, arguments, bits)                                     \
+    HT_INTERPOSE void HT_HOOK(name) parameters                                                     \
+    {                                                                                              \
+        ht_real.name arguments;                                                                    \
+        ht_frames_register(a, bits | (ht_real.name == ht_first_##name ? HT_REGISTERED_ALONE : 0)); \
+    }
+HT_REGISTERING_HOOK(__register_frame, (void *a), (a), 0)
+HT_REGISTERING_HOOK(__register_frame_table, (void *a), (a), HT_REGISTERED_TABLE)
+HT_REGISTERING_HOOK(__register_frame_info, (const void *a, void *b), (a, b), 0)
+HT_REGISTERING_HOOK(__register_frame_info_table, (void *a, void *b), (a, b), HT_REGISTERED_TABLE)
+HT_REGISTERING_HOOK(__register_frame_info_bases, (const void *a, void *b, void *c, void *d), (a, b, c, d), 0)
+HT_REGISTERING_HOOK(__register_frame_info_table_bases, (void *a, void *b, void *c, void *d), (a, b, c, d), HT_REGISTERED_TABLE)
+
+HT_INTERPOSE void HT_HOOK(__deregister_frame)(void *begin)
+{
+    if (!ht_frames_deregister(begin))
+        ht_real.__deregister_frame(begin);
+}
+
+HT_INTERPOSE void *HT_HOOK(__deregister_frame_info)(const void *begin)
+{
+    return ht_frames_deregister(begin) ? NULL : ht_real.__deregister_frame_info(begin);
+}
+
+HT_INTERPOSE void *HT_HOOK(__deregister_frame_info_bases)(const void *begin)
+{
+    return ht_frames_deregister(begin) ? NULL : ht_real.__deregister_frame_info_bases(begin);
+}

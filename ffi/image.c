@@ -14,12 +14,12 @@
 #define HT_AT_EMPTY_PATH 0x1000
 
 /* Where a file is: a path, from a folder when it is relative; without one, the descriptor itself. */
-struct ht_place {
+struct ht_image_at {
     long folder;
     const char *path;
 };
 
-static int ht_sys_mode(struct ht_place at, uint32_t *mode, uint32_t owner[2])
+static int ht_sys_mode(struct ht_image_at at, uint32_t *mode, uint32_t owner[2])
 {
     uint32_t statx[64] = { 0 };
     if (HT_FAILED(ht_syscall(HT_SYS_STATX, at.folder, (long)at.path, at.path[0] ? 0 : HT_AT_EMPTY_PATH, 0x7ff, (long)statx, 0)))
@@ -84,7 +84,7 @@ static uint32_t ht_image_elf(long fd, const ElfW(Ehdr) *elf, const char *path)
 }
 
 /* Why the program that the kernel will make of a file will not load this library; 0 when it should, or is none. */
-static uint32_t ht_image_of(struct ht_place at)
+static uint32_t ht_image_of(struct ht_image_at at)
 {
     union {
         ElfW(Ehdr) elf;
@@ -109,7 +109,7 @@ static uint32_t ht_image_of(struct ht_place at)
         if (!next)
             return why;
         ht_copy(interpreter, sizeof interpreter, next);
-        at = (struct ht_place){ HT_AT_FDCWD, interpreter };
+        at = (struct ht_image_at){ HT_AT_FDCWD, interpreter };
     }
     return 0;
 }
@@ -192,7 +192,7 @@ static int ht_is_path(const char *path)
 /* Why a file that is to be executed will not load this library; 0 when it should. */
 static uint32_t ht_image_at(long folder, const char *path)
 {
-    return ht_is_path(path) ? ht_image_of((struct ht_place){ folder, path }) : 0;
+    return ht_is_path(path) ? ht_image_of((struct ht_image_at){ folder, path }) : 0;
 }
 
 /* The same for one that is looked for on the PATH, and notes it when that is wanted: then for `why`. */

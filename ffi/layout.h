@@ -31,6 +31,9 @@ struct ht_double {
 #define HT_NODE_FIRST 8
 #define HT_PATH_NONE 0
 #define HT_KEY_OFFSET_BITS 48
+#define HT_KEY_MODULE_BITS 12
+#define HT_KEY_SIGNAL_BIT 60
+#define HT_KEY_GUESS_BIT 61
 #define HT_THREAD_SHARED 0
 #define HT_SIZE_CLASSES 31
 #define HT_SIZES_OFF 0

@@ -89,17 +89,20 @@ static struct ht_known *ht_known_add(const struct ht_object *object, uint32_t ge
             known = &ht_p.known[i];
     if (!known)
         known = &ht_p.known[ht_p.known_count < HT_COUNT(ht_p.known) ? ht_p.known_count++ : 0];
-    *known = (struct ht_known){ object->low, object->high, 0, generation };
+    *known = (struct ht_known){ object->low, object->high, 0, 0, generation };
+    if (!object->eh_frame_hdr)
+        known->eh_frame = ht_search_eh_frame(object);
+    ht_jit_note(object, generation);
     known->module = ht_module_number(object);
     return known;
 }
 
-/* The module at pc, with its unwind table and span; 0 when pc is in no object. */
-static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *low, uint64_t *high)
+/* The module at pc, and where that is; 0, and no object, when pc is in none. */
+static uint32_t ht_module_at(uint64_t pc, struct ht_place *place)
 {
     struct ht_object object = { .base = 0 };
     struct ht_dl_find_object found = { .eh_frame = NULL };
-    *eh_frame_hdr = NULL;
+    *place = (struct ht_place){ 0 };
     if (ht_dl_find_object ? ht_dl_find_object((void *)pc, &found) != 0 : !ht_object_in_list(pc, &object))
         return 0;
     uint32_t generation = ht_peek(&ht_p.generation);
@@ -114,11 +117,29 @@ static uint32_t ht_module_at(uint64_t pc, const void **eh_frame_hdr, uint64_t *l
     if (!known)
         known = ht_known_add(&object, generation);
     uint32_t module = known->module;
-    *low = known->low;
-    *high = known->high;
+    place->low = known->low;
+    place->high = known->high;
+    place->eh_frame = known->eh_frame;
     ht_unlock(&ht_p.module_lock);
-    *eh_frame_hdr = ht_dl_find_object ? found.eh_frame : object.eh_frame_hdr;
+    place->hdr = (uint64_t)(ht_dl_find_object ? found.eh_frame : object.eh_frame_hdr);
     return module;
+}
+
+/* Where pc is; this library gets no number for it. */
+static struct ht_place ht_place_at(uint64_t pc)
+{
+    struct ht_place place;
+    struct ht_dl_find_object found;
+    struct ht_object object = { .base = 0 };
+    if (pc < ht_own_low || pc >= ht_own_high) {
+        ht_module_at(pc, &place);
+        return place;
+    }
+    if (!ht_dl_find_object)
+        ht_object_in_list(pc, &object);
+    else if (ht_dl_find_object((void *)pc, &found) == 0)
+        ht_object_describe(pc, &found, &object);
+    return (struct ht_place){ object.low, object.high, (uint64_t)object.eh_frame_hdr, 0 };
 }
 
 static uint64_t ht_module_base(uint32_t module) { return module ? ht_peek(&ht_p.modules[module].base) : 0; }

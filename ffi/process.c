@@ -323,7 +323,8 @@ static void ht_fork_end(int inside, long child)
         if (ht_leaves[i] && !ht_sys_readable((uint64_t)ht_leaves[i]))
             ht_leaves[i] = NULL;
     /* Their holders are not here. */
-    struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock };
+    struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock,
+                                &ht_p.tables_lock };
     for (uint32_t i = 0; i < HT_COUNT(locks); i++)
         ht_shared_set(&locks[i]->held, 0u);
     ht_shared_set(&ht_p.state, HT_STATE_OFF);

@@ -17,20 +17,27 @@ static uint32_t ht_names_redirected; /* whether the C library's names lead to th
 static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);
-static void *ht_nothing(void);
+
+/* What stands for a function that still nobody has: one that is called through a weak reference, which finds
+ * the hook. */
+static long ht_absent(void) { return 0; }
 
 /* A function that no object had at the start came with one that was loaded later: dlopen and dlclose, before
- * glibc 2.34, with libdl. */
+ * glibc 2.34, with libdl; those for unwind tables with libgcc. */
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
     static result ht_first_##name parameters                                                       \
     {                                                                                              \
         ht_real_find();                                                                            \
-        if (ht_real.name != ht_first_##name)                                                       \
-            return ht_real.name arguments;                                                         \
-        result(*late) parameters = ht_real_late(#name);                                            \
-        if ((void *)late != (void *)ht_nothing)                                                    \
+        if (ht_real.name == ht_first_##name) {                                                     \
+            result(*late) parameters;                                                              \
+            *(void **)&late = ht_real_late(#name);                                                 \
+            if (!late) {                                                                           \
+                *(void **)&late = ht_absent;                                                       \
+                return late arguments;                                                             \
+            }                                                                                      \
             ht_real.name = late;                                                                   \
-        return late arguments;                                                                     \
+        }                                                                                          \
+        return ht_real.name arguments;                                                             \
     }
 #include "hooks.def"
 #undef HT_FUNCTION
@@ -93,14 +100,12 @@ static int ht_late_visit(struct dl_phdr_info *info, size_t size, void *context)
     return late->found != NULL;
 }
 
-/* In the place of a function that the process does not have, for who asks whether it does (a weak reference). */
-static void *ht_nothing(void) { return NULL; }
 
 static void *ht_real_late(const char *name)
 {
     struct ht_late late = { name, NULL };
     ht_iterate(ht_late_visit, &late);
-    return late.found ? late.found : (void *)ht_nothing;
+    return late.found;
 }
 
 static void ht_real_find(void)

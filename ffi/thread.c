@@ -108,7 +108,7 @@ static struct ht_thread *ht_thread_map(void)
     size_t pages = ht_round_up(sizeof(struct ht_thread), 64);
     size_t frames = pages + ht_bucket_pages() * sizeof(struct ht_file_paths *);
     size_t words = frames + ht_round_up((depth + 2) * sizeof(struct ht_frame), 16);
-    size_t steps = words + (3 * (depth + 1) + 1) * sizeof(struct ht_word);
+    size_t steps = words + (HT_STEP_WORDS * (depth + 1) + 1) * sizeof(struct ht_word);
     size_t memo = ht_round_up(steps + depth * sizeof(struct ht_step), 64);
     size_t size = ht_round_up(memo + HT_MEMO_ENTRIES * sizeof(struct ht_node_memo), HT_PAGE);
     char *at = ht_sys_map(size);
@@ -456,7 +456,8 @@ enum ht_outer {
 
 HT_NOINLINE enum ht_outer ht_outer_call(struct ht_regs at)
 {
-    struct ht_thread probe = { .idle = HT_BUSY };
+    struct ht_step steps[2] = { { .pc = 0 } };
+    struct ht_thread probe = { .idle = HT_BUSY, .steps = steps };
     uint32_t root = HT_NODE_LOST;
     int in_this_call = 1, in_handler = 0;
     ht_stack_enter(&probe, at.sp);
@@ -466,8 +467,9 @@ HT_NOINLINE enum ht_outer ht_outer_call(struct ht_regs at)
             return in_handler ? HT_OUTER_INTERRUPTED : HT_OUTER_CALLS;
         in_this_call = in_this_call && own;
         in_handler = ht_rule_kind(ht_rule_at(at.pc)) == HT_RULE_SIGNAL;
-        struct ht_step step = { .pc = at.pc, .sp = at.sp, .fp = at.fp };
-        if (!ht_step(&probe, &step, &at, &root))
+        steps[0].key = steps[1].key;
+        steps[1] = (struct ht_step){ .pc = at.pc, .sp = at.sp, .fp = at.fp };
+        if (!ht_step(&probe, &steps[1], &at, &root))
             return root == HT_NODE_ROOT ? HT_OUTER_NONE : HT_OUTER_UNKNOWN;
     }
     return HT_OUTER_UNKNOWN;

@@ -14,11 +14,18 @@
  * same: not likely, certain. In a loop that allocates that is the whole stack, and a walk is a run
  * of compares. Where a word differs the walk goes on from its frame with rules.
  *
+ * A step that no rule word can say may depend on frames further in (registers.c): then t->relied keeps a walk from taking
+ * over further out than those.
+ *
  * The compares read the words from the inside out and stop at the first that differs: each reads
  * what an ordinary walk would read next, so they are as safe as one.
  *
- * Reads. A CFA is never trusted: it must grow, and a page beyond the part of this stack that is
- * known to be readable is asked of the kernel first.
+ * Reads. A CFA is never trusted: a page beyond the part of this stack that is known to be readable
+ * is asked of the kernel first. It grows from frame to frame, but where code has switched stacks: then it may
+ * be anywhere but at a frame that this walk has come by. Kept frames stand in stretches of growing sp.
+ *
+ * Guesses. Code without a table is left by its frame pointer. That may be wrong, so its frame says so in
+ * its key (HT_KEY_GUESS_BIT), and a reader does not take such a stack for whole.
  *
  * The cut. Of a deeper stack than HEAPTAP_DEPTH the innermost frames are kept, and the cut must be
  * a function of the stack alone, or recursion would fill the table with shifted copies of itself:
@@ -47,17 +54,27 @@ static int ht_unwind_start(void)
 
 HT_NOINLINE uint64_t ht_rule_make(uint64_t pc)
 {
-    const void *table;
-    uint64_t low, high;
+    struct ht_place place;
+    struct ht_row row;
     /* The call may be a function's last instruction: look up an address inside it. */
-    uint32_t module = ht_module_at(pc - 1, &table, &low, &high);
-    uint64_t rule = table ? ht_eh_frame_rule(table, pc - 1, low, high) : ht_rule(HT_RULE_GUESS, 0, 0);
-    if (ht_rule_kind(rule) == HT_RULE_GUESS && ht_sys_readable(pc) && ht_sys_readable(pc + 8)) {
-        struct ht_epilogue way = ht_arch_epilogue((const uint8_t *)pc);
+    uint64_t special = 0, rule = ht_rule(HT_RULE_GUESS, 0, 0), module = ht_module_at(pc - 1, &place);
+    const uint8_t *code = (const uint8_t *)pc;
+    int found = ht_row_at(&place, pc - 1, &row);
+    int readable = found || (ht_sys_readable(pc) && ht_sys_readable(pc + 8));
+    if (found)
+        rule = ht_row_rule(&row);
+    if (readable && (!found || row.is_signal) && ht_arch_is_trampoline(code))
+        rule = ht_rule(HT_RULE_SIGNAL, 0, 0);
+    if (readable && !found && ht_rule_kind(rule) == HT_RULE_GUESS) {
+        struct ht_epilogue way = ht_arch_epilogue(code);
         if (way.distance)
             rule = ht_rule(way.from_fp ? HT_RULE_FP : HT_RULE_SP, way.distance, way.fp_slot);
     }
-    return ht_rule_with_module(rule, module);
+    if (ht_rule_kind(rule) == HT_RULE_SIGNAL || (found && row.is_signal))
+        special |= 1ull << HT_KEY_SIGNAL_BIT;
+    if (ht_rule_kind(rule) == HT_RULE_GUESS)
+        special |= 1ull << HT_KEY_GUESS_BIT;
+    return rule | module << HT_KEY_OFFSET_BITS | special;
 }
 
 static uint64_t ht_rule_at(uint64_t pc)
@@ -94,16 +111,22 @@ static int ht_stack_readable(struct ht_thread *t, uint64_t address)
     uint64_t page = address & ~(uint64_t)(HT_PAGE - 1);
     if (address % 8 || address < HT_PAGE || address >> HT_ADDRESS_BITS)
         return 0;
-    /* Next to the known part: that grows. Far from it (a huge frame): only this page is asked for. */
+    /* Next to the known part: that grows. */
     if (address >= t->stack_high && page - t->stack_high < 64 * HT_PAGE) {
-        for (uint64_t p = t->stack_high; p <= page; p += HT_PAGE) {
-            if (!ht_sys_readable(p))
-                return 0;
-            t->stack_high = p + HT_PAGE;
-        }
-        return 1;
+        while (t->stack_high <= page && ht_sys_readable(t->stack_high))
+            t->stack_high += HT_PAGE;
+        if (address < t->stack_high)
+            return 1;
     }
-    return ht_sys_readable(address);
+    /* Far from it, beyond a huge frame or on another stack: what is found out holds for this walk. */
+    if (address >= t->far_low && address + 8 <= t->far_high)
+        return 1;
+    if (!ht_sys_readable(page))
+        return 0;
+    if (page != t->far_high)
+        t->far_low = page;
+    t->far_high = page + HT_PAGE;
+    return 1;
 }
 
 /* Makes the page that the thread now stands on part of the known stack. When the stack is another
@@ -136,18 +159,63 @@ static int ht_step_read(struct ht_thread *t, struct ht_step *s, uint64_t address
 
 static uint64_t ht_key(uint64_t pc, uint64_t rule)
 {
-    uint32_t module = ht_rule_module(rule);
-    return ((pc - ht_module_base(module)) & ~(~0ull << HT_KEY_OFFSET_BITS)) | (uint64_t)module << HT_KEY_OFFSET_BITS;
+    return ((pc - ht_module_base(ht_key_module(rule))) & HT_KEY_OFFSET) | (rule & ~HT_KEY_OFFSET);
+}
+
+/* The caller of a frame whose CFA is known. */
+HT_INLINE enum ht_reached ht_step_from_cfa(struct ht_thread *t, struct ht_step *s, uint64_t cfa, uint64_t fp_slot, int through_fp, struct ht_regs *caller)
+{
+    if (cfa % 8 || !ht_step_read(t, s, HT_RA_SLOT(cfa), &caller->pc))
+        return HT_REACHED_NONE;
+    caller->sp = cfa;
+    caller->fp = s->fp;
+    if (fp_slot == HT_RULE_FP_AT_FP)
+        through_fp = 1;
+    if (fp_slot && !ht_step_read(t, s, fp_slot == HT_RULE_FP_AT_FP ? s->fp : cfa - 8 * fp_slot, &caller->fp)) {
+        /* Interrupted where fp is restored already, which the table does not say: not needed, most often. */
+        caller->fp = HT_FP_NONE;
+        ht_step_disagrees(s);
+    }
+    if (fp_slot && !through_fp)
+        s->fp_matters = 0;
+    return cfa > s->sp ? HT_REACHED_OUT : HT_REACHED_ACROSS;
+}
+
+/* The CFA is a word in memory. It is kept last: the compare, from the end, reads no place that it
+ * leads to before it. */
+static enum ht_reached ht_step_from_word(struct ht_thread *t, struct ht_step *s, uint64_t at, uint64_t fp_slot, int through_fp, struct ht_regs *caller)
+{
+    uint64_t cfa;
+    if (!ht_step_read(t, s, at, &cfa))
+        return HT_REACHED_NONE;
+    enum ht_reached reached = ht_step_from_cfa(t, s, cfa, fp_slot, through_fp, caller);
+    struct ht_word first = s->words[0];
+    s->words[0] = s->words[s->word_count - 1];
+    s->words[s->word_count - 1] = first;
+    return reached;
+}
+
+/* Three words of the ucontext; the interrupted code may be on another stack. One is added to its pc,
+ * which is no return address, so that "one less" names the instruction. */
+static enum ht_reached ht_step_from_signal(struct ht_thread *t, struct ht_step *s, struct ht_regs *caller)
+{
+    if (!ht_step_read(t, s, s->sp + HT_SIGNAL_PC, &caller->pc) || !ht_step_read(t, s, s->sp + HT_SIGNAL_SP, &caller->sp)
+        || !ht_step_read(t, s, s->sp + HT_SIGNAL_FP, &caller->fp))
+        return HT_REACHED_NONE;
+    caller->pc++;
+    if (!ht_sys_readable(caller->sp))
+        return HT_REACHED_NONE;
+    return caller->sp > s->sp ? HT_REACHED_OUT : HT_REACHED_ACROSS;
 }
 
 /* From a frame to its caller: fills in what the step depends on and gives the caller's registers.
- * Returns 0 and sets *root when there is none. */
-static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *caller, uint32_t *root)
+ * Returns HT_REACHED_NONE and sets *root when there is none. */
+static enum ht_reached ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *caller, uint32_t *root)
 {
     uint64_t rule = ht_rule_at(s->pc);
     int64_t offset = ht_rule_offset(rule);
-    uint64_t fp_slot = ht_rule_fp_slot(rule), cfa = 0;
-    int through_fp = 0;
+    uint64_t fp_slot = ht_rule_fp_slot(rule);
+    enum ht_reached reached = HT_REACHED_NONE;
 
     s->key = ht_key(s->pc, rule);
     s->fp_matters = ~0ull;
@@ -158,69 +226,48 @@ static int ht_step(struct ht_thread *t, struct ht_step *s, struct ht_regs *calle
     case HT_RULE_END:
         s->fp_matters = 0;
         *root = HT_NODE_ROOT;
-        return 0;
+        return HT_REACHED_NONE;
     case HT_RULE_NONE:
         s->fp_matters = 0;
-        return 0;
+        return HT_REACHED_NONE;
     case HT_RULE_SP:
-        cfa = s->sp + (uint64_t)offset;
+        reached = ht_step_from_cfa(t, s, s->sp + (uint64_t)offset, fp_slot, 0, caller);
         break;
     case HT_RULE_FP:
-        cfa = s->fp + (uint64_t)offset;
-        through_fp = 1;
+        reached = ht_step_from_cfa(t, s, s->fp + (uint64_t)offset, fp_slot, 1, caller);
         break;
     case HT_RULE_SP_DEREF:
-        if (!ht_step_read(t, s, s->sp + (uint64_t)offset, &cfa))
-            return 0;
+        reached = ht_step_from_word(t, s, s->sp + (uint64_t)offset, fp_slot, 0, caller);
         break;
     case HT_RULE_FP_DEREF:
-        through_fp = 1;
-        if (!ht_step_read(t, s, s->fp + (uint64_t)offset, &cfa))
-            return 0;
+        reached = ht_step_from_word(t, s, s->fp + (uint64_t)offset, fp_slot, 1, caller);
         break;
     case HT_RULE_SIGNAL:
-        /* Three words of the ucontext; the interrupted code may be on another stack. One is added
-         * to its pc, which is no return address, so that "one less" names the instruction. */
-        if (!ht_step_read(t, s, s->sp + HT_SIGNAL_PC, &caller->pc) || !ht_step_read(t, s, s->sp + HT_SIGNAL_SP, &caller->sp)
-            || !ht_step_read(t, s, s->sp + HT_SIGNAL_FP, &caller->fp))
-            return 0;
-        caller->pc++;
-        if (!ht_sys_readable(caller->sp))
-            return 0;
-        ht_stack_enter(t, caller->sp);
-        return 1;
+        return ht_step_from_signal(t, s, caller);
+    case HT_RULE_ROW:
+        reached = ht_step_row(t, s, caller);
+        caller->pc += s->key >> HT_KEY_SIGNAL_BIT & 1;
+        break;
     case HT_RULE_GUESS:
         if (s->fp == 0) { /* how the ABI marks the outermost frame */
             *root = HT_NODE_ROOT;
-            return 0;
+            return HT_REACHED_NONE;
         }
         /* A frame record further away is none: the first function of a coroutine has no table
          * either, and fp is still that of whoever made it. */
         if (s->fp - s->sp > HT_GUESS_SPAN)
-            return 0;
-        cfa = s->fp + 16;
-        fp_slot = 2;
-        through_fp = 1;
+            return HT_REACHED_NONE;
+        reached = ht_step_from_cfa(t, s, s->fp + 16, 2, 1, caller);
+        /* A guess that gives a place on the stack for code was a wrong one. */
+        if (reached != HT_REACHED_OUT || (caller->pc >= t->stack_low && caller->pc < t->stack_high))
+            return HT_REACHED_NONE;
         break;
     }
-    if (cfa <= s->sp || cfa % 8 || !ht_step_read(t, s, HT_RA_SLOT(cfa), &caller->pc))
-        return 0;
-    caller->sp = cfa;
-    caller->fp = s->fp;
-    if (fp_slot == HT_RULE_FP_AT_FP)
-        through_fp = 1;
-    if (fp_slot && !ht_step_read(t, s, fp_slot == HT_RULE_FP_AT_FP ? s->fp : cfa - 8 * fp_slot, &caller->fp))
-        return 0;
-    if (fp_slot && !through_fp)
-        s->fp_matters = 0;
-    /* A guess that gives a place on the stack for code was a wrong one. */
-    if (s->guessed && caller->pc >= t->stack_low && caller->pc < t->stack_high)
-        return 0;
-    if (caller->pc < HT_PAGE || caller->pc >> HT_ADDRESS_BITS) {
+    if (reached && (caller->pc < HT_PAGE || caller->pc >> HT_ADDRESS_BITS)) {
         *root = caller->pc == 0 ? HT_NODE_ROOT : HT_NODE_LOST;
-        return 0;
+        return HT_REACHED_NONE;
     }
-    return 1;
+    return reached;
 }
 
 /* Compares kept words from `end` outwards; returns the first that differs: t->words, the sentinel,
@@ -240,16 +287,11 @@ HT_INLINE int ht_frame_is(const struct ht_frame *f, uint64_t pc, uint64_t sp, ui
     return f->sp == sp && f->pc == pc && ((f->fp ^ fp) & f->fp_matters) == 0;
 }
 
-/* A word that never agrees. Frames of a walk that got lost hold it in place of what they read, from the
- * first guess on: that may be no stack at all, and must not be read again without asking the kernel. */
-static const uint64_t ht_disagree = 1;
-
+/* Frames of a walk that got lost, from the first guess on: that may be no stack at all. */
 static void ht_forget_guesses(struct ht_thread *t, uint32_t first, uint32_t steps, uint64_t stack_high)
 {
-    for (uint32_t i = first; i < steps; i++) {
-        t->steps[i].words[0] = (struct ht_word){ &ht_disagree, 0 };
-        t->steps[i].word_count = 1;
-    }
+    for (uint32_t i = first; i < steps; i++)
+        ht_step_disagrees(&t->steps[i]);
     if (t->stack_high > stack_high && stack_high > t->stack_low)
         t->stack_high = stack_high;
 }
@@ -297,22 +339,52 @@ static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct ht_ste
         s->words[i] = t->words[first + i];
 }
 
+/* Where to go on among the kept frames when the stack goes on at a lower address, for the n-th time in this walk:
+ * they stand in stretches of growing addresses. A wrong answer costs time. */
+static uint32_t ht_kept_across(const struct ht_thread *t, uint64_t sp, uint32_t n)
+{
+    uint32_t kept = ht_kept(t), k;
+    for (k = kept; k > 0 && t->frames[k].sp != sp; k--)
+        ;
+    if (k > 0)
+        return k;
+    for (k = kept; k > 1 && n > 0; k--)
+        n -= t->frames[k - 1].sp < t->frames[k].sp;
+    return n > 0 ? 0 : k;
+}
+
+static int ht_has_stepped(const struct ht_thread *t, uint32_t steps, struct ht_regs at)
+{
+    while (steps > 0 && (t->steps[steps - 1].sp != at.sp || t->steps[steps - 1].pc != at.pc))
+        steps--;
+    return steps > 0;
+}
+
 /* Walks until the stack ends, the depth is reached or a kept frame takes over. Returns the number
  * of fresh steps; *kept is how many kept frames stand below them. */
 static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *kept, uint32_t *root)
 {
     uint32_t steps = 0, depth = ht_p.depth, k = *kept;
     /* The first step that was a guess, and how far the stack was known before it. */
-    uint32_t guess = depth;
+    uint32_t guess = depth, crossings = 0;
     uint64_t known = 0;
+    t->registers.known = 0;
+    t->far_low = t->far_high = 0;
+    t->relied_now = ~0ull;
+    t->crossed = 0;
     while (steps < depth) {
         while (t->frames[k].sp < at.sp)
             k--;
-        if (k && ht_frame_is(&t->frames[k], at.pc, at.sp, at.fp)) {
+        /* Steps further out may rely on frames further in than this. */
+        if (k && at.sp <= t->relied && ht_frame_is(&t->frames[k], at.pc, at.sp, at.fp)) {
             const struct ht_word *differs = ht_words_differ(t, t->frames[k].words);
             if (differs == t->words) {
                 *kept = k;
                 return steps;
+            }
+            if (t->relied != ~0ull) {
+                t->relied = 0;
+                continue;
             }
             /* Frames inside the one that read the word are as they were; that one steps anew. */
             uint32_t word = (uint32_t)(differs - t->words), met = k;
@@ -327,10 +399,16 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
         s->fp = at.fp;
         if (guess == depth)
             known = t->stack_high;
-        int found = ht_step(t, s, &at, root);
+        enum ht_reached reached = ht_step(t, s, &at, root);
         if (s->guessed && guess == depth)
             guess = steps - 1;
-        if (!found) {
+        if (reached != HT_REACHED_OUT) {
+            /* Another stack: no frame of this walk again, and not what fp says after a guess. */
+            if (reached == HT_REACHED_ACROSS && guess == depth && !ht_has_stepped(t, steps, at)) {
+                k = ht_kept_across(t, at.sp, ++crossings);
+                t->crossed = 1;
+                continue;
+            }
             /* A zero that a guess has read is no proof of a stack's end. */
             if (*root == HT_NODE_LOST || (guess < depth && s->word_count > 0))
                 ht_forget_guesses(t, guess < steps ? guess : steps - 1, steps, known);
@@ -398,6 +476,7 @@ HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint
         if (root == HT_NODE_DEPTH)
             steps = ht_cut(t, steps);
     }
+    t->relied = kept ? ht_min(t->relied, t->relied_now) : t->relied_now;
     t->top = t->frames + kept;
     uint32_t node = kept ? t->top->node : t->root;
     for (uint32_t i = steps; i-- > 0;) {

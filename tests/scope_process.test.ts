@@ -213,7 +213,7 @@ console.log(install({ buckets: 64 }).joined);`;
     lines[0] ?? "",
     /^RangeError: 1 Cannot install with buckets -1: it takes a whole number from 64 to 1048576$/,
   );
-  assert.match(lines[1] ?? "", /^RangeError: 1 Cannot install with depth 2\.5: .* from 4 to 1024$/);
+  assert.match(lines[1] ?? "", /^RangeError: 1 Cannot install with depth 2\.5: .* from 4 to 8192$/);
   assert.match(
     lines[2] ?? "",
     /^LibraryError: 1 Cannot install: the recording "\/nowhere\/x\.heaptap" cannot be made: the folder is not there$/,

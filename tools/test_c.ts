@@ -110,7 +110,36 @@ function library({ c }: Compiler): void {
   report(`its imports with ${c}`, { ok: imports.join() === meant.join(), said: imports.join(" ") });
 }
 
-function unwinding({ c: compiler, cc: other }: Compiler): void {
+/** Links a program that checks its stacks; undefined when that failed, which is reported. */
+function stackProgram(
+  { c: cc, cc: cxx }: Compiler,
+  name: string,
+  text: string,
+  flags: readonly string[],
+): string | undefined {
+  const object = join(work, "check.o");
+  const program = join(work, "stacks");
+  const c = run(cc, [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
+  const [compiler, standard] = text.endsWith("cc") ? [cxx, "-std=c++17"] : [cc, "-std=gnu11"];
+  const rest = [...WARNINGS, ...flags, source(text), object, "-lpthread", "-o", program];
+  const all = c.ok ? run(compiler, [standard, "-g", ...rest]) : c;
+  if (!all.ok) report(name, all);
+  return all.ok ? program : undefined;
+}
+
+/** Not under the address sanitizer: the search goes over all that is loaded, between variables too. */
+function tables(of: Compiler): void {
+  for (const [kind, flags] of [["", ["-O2"]], ...SANITIZERS.slice(1)] as [string, string[]][]) {
+    if (kind && !sanitizerWorks(of, flags)) continue;
+    const program = join(work, "tables");
+    const built = run(of.c, [...TEST, ...WARNINGS, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
+    report(`unwind tables of every form (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
+  }
+}
+
+function unwinding(of: Compiler): void {
+  const compiler = of.c;
+  const environment = { HEAPTAP_OUT: join(work, "walk.%p.heaptap"), HEAPTAP_BUCKETS: "1048576" };
   for (
     const shape of [
       "-O0",
@@ -120,31 +149,31 @@ function unwinding({ c: compiler, cc: other }: Compiler): void {
       "-O1 -fomit-frame-pointer",
     ]
   ) {
-    const flags = shape.split(" ");
-    const object = join(work, "check.o");
-    const program = join(work, "walk");
     const name = `stacks equal libgcc's ${shape} (${compiler})`;
-    const c = run(compiler, [...WARNINGS, ...TEST, ...flags, "-c", source("unwind_check.c"), "-o", object]);
-    const cc = c.ok
-      ? run(other, [
-        "-std=c++17",
-        "-g",
-        ...WARNINGS,
-        ...flags,
-        source("unwind_walk.cc"),
-        object,
-        "-lpthread",
-        "-o",
-        program,
-      ])
-      : c;
-    if (!cc.ok) {
-      report(name, cc);
+    const program = stackProgram(of, name, "unwind_walk.cc", shape.split(" "));
+    for (const depth of program ? ["128", "1024", ...shape === "-O2" ? ["8192"] : []] : []) {
+      report(`${name}, depth ${depth}`, run(program ?? "", [seed, "400"], { ...environment, HEAPTAP_DEPTH: depth }));
+    }
+  }
+  // The rest is about stacks and instructions, whose walk does not depend on who compiled it.
+  if (compiler !== "gcc") return;
+  for (const shape of ["-O0", "-O2", "-O2 -fno-omit-frame-pointer"]) {
+    for (const binding of ["now", "lazy"]) {
+      const name = `stacks of every instruction equal libgcc's ${shape} -z ${binding} (${compiler})`;
+      const program = stackProgram(of, name, "unwind_steps.cc", [...shape.split(" "), `-Wl,-z,${binding}`]);
+      if (program) report(name, run(program, [], environment));
+    }
+  }
+  for (const [kind, flags] of [["-O0", ["-O0"]], ["-O2", ["-O2"]], ...SANITIZERS] as [string, string[]][]) {
+    const name = `odd stacks equal libgcc's ${kind} (${compiler})`;
+    if (kind.includes("sanitizer") && !sanitizerWorks(of, flags)) {
+      console.log(`skip ${name}: not installed`);
+      skipped++;
       continue;
     }
-    for (const depth of ["128", "1024"]) {
-      const env = { HEAPTAP_OUT: join(work, "walk.%p.heaptap"), HEAPTAP_DEPTH: depth, HEAPTAP_BUCKETS: "1048576" };
-      report(`${name}, depth ${depth}`, run(program, [seed, "400"], env));
+    const program = stackProgram(of, name, "unwind_odd.c", [...flags, "-no-pie"]);
+    if (program) {
+      report(name, run(program, [seed, "200"], { ...environment, ASAN_OPTIONS: "detect_stack_use_after_return=0" }));
     }
   }
 }
@@ -243,6 +272,7 @@ function matching(compiler: Compiler): void {
 
 for (const compiler of compilers()) {
   library(compiler);
+  tables(compiler);
   unwinding(compiler);
   await model(compiler);
   matching(compiler);

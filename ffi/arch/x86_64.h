@@ -18,6 +18,8 @@
 /* DWARF register numbers, from the psABI. */
 #define HT_DWARF_FP 6
 #define HT_DWARF_SP 7
+#define HT_DWARF_PC 16
+#define HT_DWARF_COUNT 17
 
 /* The caller's state at the call of a hook. Read from the hook's own frame record, which the
  * builtin makes the compiler set up whatever its flags are: saved rbp, then the return address. */
@@ -43,6 +45,35 @@ struct ht_regs {
 #define HT_SIGNAL_FP (40 + 10 * 8)
 #define HT_SIGNAL_SP (40 + 15 * 8)
 #define HT_SIGNAL_PC (40 + 16 * 8)
+/* The same of all registers, in DWARF's order: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, rip. */
+static const uint8_t ht_signal_offsets[HT_DWARF_COUNT]
+    = { 144, 136, 152, 128, 112, 104, 120, 160, 40, 48, 56, 64, 72, 80, 88, 96, 168 };
+_Static_assert(HT_SIGNAL_FP == 120 && HT_SIGNAL_SP == 160 && HT_SIGNAL_PC == 168, "the same places");
+
+/* Whether a signal handler returns to this code: mov $15,%eax or %rax (rt_sigreturn), syscall. */
+#define HT_TRAMPOLINE_SIZE 9
+static inline int ht_arch_is_trampoline(const uint8_t *code)
+{
+    static const uint8_t wide[] = { 0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 5 }, narrow[] = { 0xb8, 15, 0, 0, 0, 0x0f, 5 };
+    uint32_t same = 0, same_narrow = 0;
+    while (same < sizeof wide && code[same] == wide[same])
+        same++;
+    while (same_narrow < sizeof narrow && code[same_narrow] == narrow[same_narrow])
+        same_narrow++;
+    return same == sizeof wide || same_narrow == sizeof narrow;
+}
+
+/* The registers here that a call leaves alone, by DWARF number; returns which they are, a bit each. */
+static inline __attribute__((always_inline)) uint32_t ht_arch_registers(uint64_t value[HT_DWARF_COUNT])
+{
+    __asm__ volatile("movq %%rbx, 24(%0)\n\tmovq %%rbp, 48(%0)\n\tmovq %%rsp, 56(%0)\n\tmovq %%r12, 96(%0)\n\t"
+                     "movq %%r13, 104(%0)\n\tmovq %%r14, 112(%0)\n\tmovq %%r15, 120(%0)\n\t"
+                     "leaq 1f(%%rip), %%rax\n1:\tmovq %%rax, 128(%0)"
+                     :
+                     : "c"(value)
+                     : "rax", "memory");
+    return 1u << 3 | 1u << 6 | 1u << 7 | 15u << 12 | 1u << 16;
+}
 
 static inline long ht_arch_syscall(long n, long a, long b, long c, long d, long e, long f)
 {
@@ -137,6 +168,8 @@ static inline struct ht_epilogue ht_arch_epilogue(const uint8_t *code)
         return (struct ht_epilogue){ code[3] + 8u, 0, 0 };
     if (code[0] == 0x5d && code[1] == 0xc3) /* pop %rbp; ret */
         return (struct ht_epilogue){ 16, 0, 2 };
+    if (code[0] == 0xc9 && code[1] == 0xc3) /* leave; ret */
+        return (struct ht_epilogue){ 16, 1, 2 };
     return (struct ht_epilogue){ 0, 0, 0 };
 }
 

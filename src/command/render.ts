@@ -4,6 +4,7 @@ import { answer } from "../judge/answer.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
 import { exportBlocks } from "../export/formats.ts";
 import type { HtmlOptions } from "../export/html.ts";
+import { count, plural } from "../profile/format.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { Recording } from "../profile/recording.ts";
 import { filterByFigures, ofThreads, selectPaths } from "../profile/select.ts";
@@ -13,6 +14,7 @@ import { shownPaths, textReport } from "../report/text.ts";
 import { OutputError } from "../run/output.ts";
 import { filterByName } from "../symbols/filter.ts";
 import { callTree, groupPaths } from "../symbols/group.ts";
+import { programSuppressions } from "../symbols/lsan.ts";
 import { knownLeaks, NOTHING_ASIDE, suppressLeaks } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import { naming, suppressions } from "./plan.ts";
@@ -72,9 +74,22 @@ export async function render(
   // Of all call paths: which functions are wrappers is seen by who calls them.
   using symbols = new Symbols(read, naming(options));
   const bar = progressBar();
-  const byName = [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
+  const own = programSuppressions(read);
+  const byName = own.length > 0 ||
+    [options.filter, options.exclude, options.suppressions].some((option) => option !== undefined);
   if (byName) await symbols.resolve(recorded.callPaths, bar.step);
-  const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, suppressions(options));
+  const selected = suppressLeaks(filterByName(recorded, symbols, options), symbols, [
+    ...suppressions(options),
+    ...own,
+  ]);
+  const left = own.length === 0 ? 0 : recorded.totals.liveCount - selected.totals.liveCount;
+  const named = left > 0 && options.suppressions === undefined
+    ? [
+      `${count(left)} live ${plural(left, "block")} left out: the program names ${
+        left === 1 ? "it" : "them"
+      } in __lsan_default_suppressions`,
+    ]
+    : [];
   const grouped = await groups(selected, symbols, options, limit, bar, to);
   if (grouped !== undefined) return grouped;
   const setAside = (profile: Profile) =>
@@ -85,7 +100,7 @@ export async function render(
       ? [`no call path has a function, module or file that matches --filter "${options.filter.source}"`]
       : isPart
       ? []
-      : answer(read, symbols, setAside(read));
+      : [...answer(read, symbols, setAside(read)), ...named];
   if (format === "text") {
     const shown = { limit, view, sortBy, raw, sizes };
     await symbols.resolve(isPart ? shownPaths(selected, shown) : read.callPaths, bar.step);

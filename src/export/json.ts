@@ -43,6 +43,7 @@ function frameJson(frame: NamedFrame) {
     line: frame.line,
     address: `0x${frame.address.toString(16)}`,
     inlined: frame.inlined,
+    ...frame.way === "guess" && { guessed: true },
   };
 }
 

@@ -7,6 +7,7 @@ import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 
 const MISSING: Readonly<Record<StackEnd, string>> = {
   root: "",
+  guessed: "", // nothing is missing, as far as can be told
   depth: "(deeper frames cut off)",
   lost: "(callers unknown)",
   full: "(callers not kept: the table was full)",

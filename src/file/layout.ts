@@ -72,6 +72,12 @@ export const CONSTANTS = {
   PATH_NONE: 0,
   /** Bits of a node's key that hold the offset in its module; the module's number is above them. */
   KEY_OFFSET_BITS: 48,
+  /** Bits of the module's number; those above it tell what is special of the place. */
+  KEY_MODULE_BITS: 12,
+  /** Bit of a node's key: the kernel's frame of a signal handler; its caller was interrupted. */
+  KEY_SIGNAL_BIT: 60,
+  /** Bit of a node's key: code without an unwind table, whose caller was found by the frame pointer alone: a guess. */
+  KEY_GUESS_BIT: 61,
   /** Thread number of the record that threads share when there is no other. */
   THREAD_SHARED: 0,
   /** Classes of request sizes: the first up to 8 bytes, each next one twice as much, the last whatever is more. */
@@ -320,7 +326,7 @@ export const RECORDS = {
       type: "u64",
       writer: "any thread",
       doc:
-        "Module number in the upper 16 bits, below it the return address less the module's base (the address itself for module 0)",
+        "From bit 48 the module's number in 12 bits, below it the return address less the module's base (the address itself for module 0), in interrupted code the address plus 1; bit 60 is set in the kernel's frame of a signal handler, bit 61 in a frame whose caller was guessed",
     },
     parent: {
       type: "u32",

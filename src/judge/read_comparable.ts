@@ -5,6 +5,7 @@ import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { ofThreads } from "../profile/select.ts";
 import type { NameFilter } from "../symbols/filter.ts";
+import { programSuppressions } from "../symbols/lsan.ts";
 import { keeper, suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
 import { frameMatches, Symbols } from "../symbols/symbols.ts";
@@ -102,7 +103,10 @@ export async function readComparable(path: string, options: ComparableOptions = 
   const profile = ofThreads(Recording.open(path).profile(options), options.thread);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, options.progress);
-  const run = comparable(suppressLeaks(profile, symbols, options.suppressions ?? []), symbols);
+  const run = comparable(
+    suppressLeaks(profile, symbols, [...options.suppressions ?? [], ...programSuppressions(profile)]),
+    symbols,
+  );
   const whole = options.thread ? { ...run, totals: sumOf(run.paths.values()), timeline: [] } : run;
   return finished(whole, options);
 }

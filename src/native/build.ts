@@ -51,7 +51,8 @@ export function missingPermission(error: unknown): string | undefined {
  */
 export const FLAGS: readonly string[] = [
   ..."-std=gnu11 -O2 -g -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden".split(" "),
-  ..."-mgeneral-regs-only -fno-strict-aliasing -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst".split(" "),
+  ..."-mgeneral-regs-only -fno-strict-aliasing -fasynchronous-unwind-tables -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst"
+    .split(" "),
   "-Wl,--build-id",
   "-Wl,-soname,libheaptap.so",
 ];

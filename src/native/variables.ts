@@ -1,7 +1,7 @@
 /** What the library can be told, by options and by environment variables. */
 
 /** Whole numbers that the library takes, lowest and highest. */
-export const RANGES = { buckets: [64, 1048576], depth: [4, 1024] } as const;
+export const RANGES = { buckets: [64, 1048576], depth: [4, 8192] } as const;
 
 /** The size of a table with room for so many call paths: the next power of two. */
 export function tableSize(buckets: number): number {
@@ -12,7 +12,7 @@ export function tableSize(buckets: number): number {
 export interface RecordOptions {
   /** Call paths that the table holds, 64 to 1,048,576; `HEAPTAP_BUCKETS`, else 262,144 (65,536 where address space is limited). */
   readonly buckets?: number | undefined;
-  /** Frames kept of a stack, 4 to 1,024; `HEAPTAP_DEPTH`, else 128. */
+  /** Frames kept of a stack, 4 to 8,192; `HEAPTAP_DEPTH`, else 128. */
   readonly depth?: number | undefined;
   /** `counters` keeps totals only; `HEAPTAP_MODE`, else `paths`: call paths too. */
   readonly mode?: "counters" | "paths" | undefined;
@@ -30,7 +30,7 @@ export function checkSizes({ sizes, mode }: RecordOptions): void {
 /** What a variable may hold, in words and as a test. */
 const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => boolean]>> = {
   HEAPTAP_BUCKETS: ["a whole number from 64 to 1048576; 262144 is used", (v) => inRange(v, RANGES.buckets)],
-  HEAPTAP_DEPTH: ["a whole number from 4 to 1024; 128 is used", (v) => inRange(v, RANGES.depth)],
+  HEAPTAP_DEPTH: ["a whole number from 4 to 8192; 128 is used", (v) => inRange(v, RANGES.depth)],
   HEAPTAP_MODE: ["counters or paths; paths is used", (v) => v === "counters" || v === "paths"],
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],
   HEAPTAP_SIZES: ["off or on; off is used", (v) => v === "off" || v === "on"],

@@ -1,4 +1,5 @@
 /** The figures of several processes put together. */
+import { placeNumber } from "./nodes.ts";
 import { combine, combineCounters, UNSEEN } from "./figures.ts";
 import { combineSizes } from "./sizes.ts";
 import type { CallPath, Frame, Module, Process, Profile, Totals } from "./profile.ts";
@@ -26,11 +27,12 @@ class Modules {
   }
 
   /** A place in a module: the same object for each process that has it. */
-  frame(module: number, address: number): Frame {
+  frame(module: number, other: Frame): Frame {
     const frames = this.#frames[module];
-    let frame = frames?.get(address);
-    if (!frame) frames?.set(address, frame = { module, address });
-    return frame ?? { module, address };
+    const key = placeNumber(other.address, other.way);
+    let frame = frames?.get(key);
+    if (!frame) frames?.set(key, frame = { ...other, module });
+    return frame ?? { ...other, module };
   }
 }
 
@@ -84,7 +86,7 @@ export function mergeProfiles(profiles: readonly [Profile, ...Profile[]]): Profi
     const frameOf = (frame: Frame): Frame => {
       const module = numbers[frame.module];
       let here = own.get(frame);
-      if (!here) own.set(frame, here = module === undefined ? { ...frame } : modules.frame(module, frame.address));
+      if (!here) own.set(frame, here = module === undefined ? { ...frame } : modules.frame(module, frame));
       return here;
     };
     for (const path of profile.callPaths) {

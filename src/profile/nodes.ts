@@ -11,7 +11,16 @@ const ENDS: Readonly<Record<number, StackEnd>> = {
 };
 
 /** The greatest depth that is recorded: a stack is cut here, whatever a file says. */
-const LONGEST = 1024;
+const LONGEST = 8192;
+
+/** What is above the module's number in a key. */
+const [SIGNAL, GUESS] = [1 << CONSTANTS.KEY_SIGNAL_BIT - 32, 1 << CONSTANTS.KEY_GUESS_BIT - 32];
+const MODULE_BITS = (1 << CONSTANTS.KEY_MODULE_BITS) - 1;
+
+/** A number for a place in a module, with what is special of it. */
+export function placeNumber(address: number, way: Frame["way"]): number {
+  return way === undefined ? address : way === "signal" ? -address - 0.5 : -address - 1;
+}
 
 /** The nodes of a recording. Parents have smaller numbers: what says otherwise counts as lost. */
 export class Nodes {
@@ -19,6 +28,8 @@ export class Nodes {
   readonly #words: Uint32Array;
   readonly #modules: number;
   readonly #ends: Uint8Array;
+  /** Nodes with a guess on the way out, their own or a caller's. */
+  readonly #guessed: Uint8Array;
   /** The node of each call path; 0 where it has none. */
   readonly #leaves: Uint32Array;
   readonly #frames: (Frame | undefined)[];
@@ -32,6 +43,7 @@ export class Nodes {
     this.#parentOf = nodes.column("parent");
     this.#modules = modules;
     this.#ends = new Uint8Array(nodes.length);
+    this.#guessed = new Uint8Array(nodes.length);
     this.#leaves = new Uint32Array(paths);
     this.#frames = new Array(nodes.length);
     this.#places = Array.from({ length: modules + 1 }, () => new Map());
@@ -40,6 +52,7 @@ export class Nodes {
       const bucket = bucketOf(node);
       if (bucket > 0 && bucket < paths) this.#leaves[bucket] = node;
       const parent = this.#parentOf(node);
+      this.#guessed[node] = (this.#high(node) & GUESS) !== 0 || (parent < node && this.#guessed[parent]) ? 1 : 0;
       if (parent < node) this.#ends[node] = parent < CONSTANTS.NODE_FIRST ? parent : this.#ends[parent] ?? 0;
     }
   }
@@ -47,7 +60,8 @@ export class Nodes {
   /** What stands at the outer end of a call path's stack. */
   end(path: number): StackEnd {
     const leaf = this.#leaves[path] ?? 0;
-    return leaf === 0 ? "none" : ENDS[this.#ends[leaf] ?? 0] ?? "lost";
+    const end = leaf === 0 ? "none" : ENDS[this.#ends[leaf] ?? 0] ?? "lost";
+    return end === "root" && this.#guessed[leaf] ? "guessed" : end;
   }
 
   /** A call path's frames from the innermost outwards. */
@@ -61,17 +75,23 @@ export class Nodes {
     return stack;
   }
 
+  #high(node: number): number {
+    return this.#words[node * 4 + 1] ?? 0;
+  }
+
   #frame(node: number): Frame {
     const known = this.#frames[node];
     if (known) return known;
     // A key has 64 bits, the module above the offset: taken apart before either passes 2^53.
-    const [low, high] = [this.#words[node * 4] ?? 0, this.#words[node * 4 + 1] ?? 0];
-    const number = high >>> 16;
+    const [low, high] = [this.#words[node * 4] ?? 0, this.#high(node)];
+    const number = high >>> 16 & MODULE_BITS;
     const offset = low + (high & 0xffff) * 4294967296;
+    const way = high & SIGNAL ? "signal" : high & GUESS ? "guess" : undefined;
     const module = number <= this.#modules ? number - 1 : -1;
     const places = this.#places[module + 1] as Map<number, Frame>;
-    let frame = places.get(offset);
-    if (!frame) places.set(offset, frame = { module, address: offset });
+    const place = placeNumber(offset, way);
+    let frame = places.get(place);
+    if (!frame) places.set(place, frame = way ? { module, address: offset, way } : { module, address: offset });
     return this.#frames[node] = frame;
   }
 }

@@ -105,10 +105,15 @@ export interface Frame {
   readonly module: number;
   /** Return address; the call is at least one byte before it. */
   readonly address: number;
+  /**
+   * How its caller was found, where not by an unwind table: `signal`, the kernel's frame of a signal handler, which
+   * names what it has interrupted; `guess`, by the frame pointer of code without a table.
+   */
+  readonly way?: "signal" | "guess" | undefined;
 }
 
 /** How the outer end of a stack came about. */
-export type StackEnd = "root" | "depth" | "lost" | "full" | "none";
+export type StackEnd = "root" | "guessed" | "depth" | "lost" | "full" | "none";
 
 /** How large requests were, and what the allocator gave beyond them. */
 export interface Sizes {
@@ -136,7 +141,7 @@ export interface ThreadShare extends PathCounters {
 export interface CallPath extends PathCounters {
   /** Number in the recording. */
   readonly id: number;
-  /** What stands at the outer end: `root` a complete stack, `depth` cut by the limit, `lost` no way on, `full` and `none` not kept because the table was full. */
+  /** What stands at the outer end: `root` a complete stack, `guessed` the same as far as can be told, beyond a frame whose way is a guess, `depth` cut by the limit, `lost` no way on, `full` and `none` not kept because the table was full. */
   readonly end: StackEnd;
   /** Frames from the innermost, which called the allocation function, outwards. */
   readonly stack: readonly Frame[];

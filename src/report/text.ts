@@ -4,7 +4,7 @@ import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
 import { asItIs } from "../profile/figures.ts";
 import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { CallPath, PathCounters, Profile, Sizes } from "../profile/profile.ts";
+import type { CallPath, PathCounters, Profile, Sizes, StackEnd } from "../profile/profile.ts";
 import { sizeClassName, totalSizes } from "../profile/sizes.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
@@ -14,7 +14,7 @@ import { isOwn } from "../symbols/kinds.ts";
 import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
-import type { Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { rowsOf } from "./rows.ts";
 import type { Row } from "./rows.ts";
 
@@ -87,11 +87,20 @@ export function shownPaths(profile: Profile, options: Shown | number): Set<CallP
 
 const END_NOTES = {
   root: "",
+  guessed: "", // said with the frame's name
   depth: "(deeper frames cut off, see --depth)",
   lost: "(callers unknown: no unwind table)",
   full: "(further callers not kept: the table was full, see --buckets)",
   none: "(not kept: the table was full, see --buckets)",
 } as const;
+
+/** Where a stack that is not certain begins to be so. */
+function guessNote(end: StackEnd, stack: readonly NamedFrame[]): string {
+  const guess = stack.find((frame) => frame.way === "guess");
+  return end === "guessed" && guess
+    ? `(what called ${printable(frameName(guess))} is a guess: it has no unwind table)`
+    : "";
+}
 
 class Writer {
   readonly #options: TextOptions;
@@ -230,8 +239,10 @@ function drawRow(out: Writer, options: TextOptions, view: Section, columns: Figu
   if (options.sizes && sizes && view.of === VIEWS.allocated.of) {
     out.line(indent + out.paint("dim", clip(sizesLine(sizes), options.width - indent.length)));
   }
-  const note = END_NOTES[end];
-  if (note && (options.verbosity >= 3 || end !== "depth")) out.line(indent + out.paint("dim", note));
+  const note = END_NOTES[end] || guessNote(end, stack);
+  if (note && (options.verbosity >= 3 || (end !== "depth" && end !== "guessed"))) {
+    out.line(indent + out.paint("dim", note));
+  }
 }
 
 /** The commonest sizes of a call path's requests, and its slack: `sizes: 17-32 B 80.0%, 33-64 B 20.0%; slack 1.20 KB`. */

@@ -27,6 +27,7 @@ import { Lookup } from "./lookup.ts";
 import { NameCache } from "./name_cache.ts";
 import { findPerfMap } from "./perfmap.ts";
 import { PrivateFolder } from "./private_folder.ts";
+import { pltNames } from "./plt.ts";
 import { debugPackages, remedy, whyNameless } from "./remedies.ts";
 import type { Means, ModuleState } from "./remedies.ts";
 import { hasInterpreter, interpreterRemedy, jitRemedy } from "./runtimes.ts";
@@ -59,10 +60,15 @@ export interface NamedFrame extends Name {
   readonly module: string;
   /** Return address, in the module or, without one, in memory. */
   readonly address: number;
+  /** How its caller was found: see {@linkcode Frame}. */
+  readonly way?: Frame["way"];
 }
 
 /** What is said of a place that no name is known of. */
 const NAMELESS: Name = { function: "", file: "", line: 0, inlined: false };
+
+/** The kernel's frame of a signal handler, as gdb calls it. Its address lies in a function that only returns. */
+const SIGNAL: Name = { function: "<signal handler called>", file: "", line: 0, inlined: false };
 
 /** Addresses that go to the symboliser between two progress calls. */
 const CHUNK = 1024;
@@ -142,9 +148,14 @@ export class Symbols {
     const wanted = new Map<number, Set<Frame>>();
     if (this.#carried === null) this.#carried = carriedNames(this.#profile);
     let total = 0;
+    const interrupted = new Set<Frame>();
     for (const path of paths) {
-      for (const frame of path.stack) {
+      for (const [i, frame] of path.stack.entries()) {
         if (this.#names.has(frame)) continue;
+        if (frame.way === "signal") {
+          this.#names.set(frame, [SIGNAL]);
+          continue;
+        }
         const carried = this.#carried?.(frame);
         if (carried) {
           this.#names.set(frame, carried);
@@ -154,6 +165,7 @@ export class Symbols {
         if (!frames) wanted.set(frame.module, frames = new Set());
         if (!frames.has(frame)) total++;
         frames.add(frame);
+        if (path.stack[i - 1]?.way === "signal") interrupted.add(frame);
       }
     }
     let done = 0;
@@ -161,7 +173,8 @@ export class Symbols {
     await this.#fetch(wanted.keys(), (doing) => progress?.(done, total, doing));
     for (const [module, frames] of wanted) {
       const step = (count: number) => progress?.(done += count, total);
-      if (this.#profile.modules[module]) await this.#resolveModule(module, [...frames], step);
+      const known = this.#profile.modules[module];
+      if (known) await this.#resolveModule(module, this.#resolvePlt(known, [...frames], interrupted, step), step);
       else this.#within(() => this.#resolveJit([...frames], step));
     }
   }
@@ -202,6 +215,19 @@ export class Symbols {
     if (this.#perfMap === null) this.#perfMap = findPerfMap(pid, since);
     for (const frame of frames) this.#put(frame, this.#perfMap?.lookup(frame.address - 1) ?? []);
     step(frames.length);
+  }
+
+  /** Names those frames that were interrupted in a PLT entry; returns the others. */
+  #resolvePlt(
+    module: Module,
+    frames: readonly Frame[],
+    interrupted: ReadonlySet<Frame>,
+    step: (count: number) => void,
+  ): readonly Frame[] {
+    const named = this.#within(() => pltNames(module, frames.filter((frame) => interrupted.has(frame))));
+    for (const [frame, names] of named) this.#put(frame, names);
+    if (named.size > 0) step(named.size);
+    return named.size > 0 ? frames.filter((frame) => !named.has(frame)) : frames;
   }
 
   /** Finds out where the names of modules are, and fetches debug files of those that have none here. */
@@ -381,7 +407,8 @@ export class Symbols {
       // Of a lambda that was inlined the compiler tells its operator alone; those that it was inlined into name it.
       const lambda = name.function === "operator()" ? lambdaIn(all.slice(i + 1)) : undefined;
       const { name: readable, key } = lambda ? { name: lambda, key: lambda } : readableName(name.function);
-      const frameOf = { ...name, function: readable, key, module, address: frame.address };
+      const way = frame.way && { way: frame.way };
+      const frameOf = { ...name, function: readable, key, module, address: frame.address, ...way };
       return { ...frameOf, kind: this.#kinds.of(frameOf, frame) };
     });
     // What has not been looked up yet may be later.

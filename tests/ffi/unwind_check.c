@@ -1,6 +1,10 @@
 /*
  * Stacks against libgcc's: unwind_check_here() compares the call path that the library finds with
- * _Unwind_Backtrace's, frame by frame. unwind_walk.cc calls it from everywhere.
+ * _Unwind_Backtrace's, frame by frame. unwind_walk.cc calls it from everywhere, unwind_odd.c from code with
+ * odd rules. unwind_check_malloc() does the same by an allocation, for unwind_steps.cc.
+ *
+ * Where libgcc has no table it ends, and the library may go on: what libgcc has must be there then too,
+ * and the stack must be one that was guessed, or left by the instructions behind the call.
  */
 #include "../../ffi/all.c"
 
@@ -8,8 +12,14 @@
 #include <stdlib.h>
 #include <unwind.h>
 
+struct dwarf_eh_bases {
+    void *tbase, *dbase, *func;
+};
+extern const void *_Unwind_Find_FDE(void *, struct dwarf_eh_bases *);
+
+enum { MOST = 40000 };
 struct trace {
-    uint64_t pc[4096];
+    uint64_t pc[MOST];
     int count;
 };
 
@@ -18,36 +28,38 @@ static _Unwind_Reason_Code collect(struct _Unwind_Context *context, void *out)
     struct trace *trace = out;
     int before = 0;
     uint64_t pc = _Unwind_GetIPInfo(context, &before);
-    if (pc && trace->count < 4096)
-        trace->pc[trace->count++] = pc + (before ? 1 : 0); /* as the library keeps interrupted code */
+    if (trace->count == MOST)
+        return _URC_NORMAL_STOP;
+    if (pc && trace->count++ >= 0)
+        trace->pc[trace->count - 1] = pc + (before ? 1 : 0); /* as the library keeps interrupted code */
     return _URC_NO_REASON;
 }
 
-long unwind_checks, unwind_frames;
+long unwind_checks, unwind_frames, unwind_beyond;
 
-static void differ(const struct trace *theirs, const struct trace *ours, int skip)
+static void differ(const struct trace *theirs, const struct trace *ours)
 {
     fprintf(stderr, "stacks differ (theirs, ours) at check %ld:\n", unwind_checks);
-    for (int i = 0; i < theirs->count - skip || i < ours->count; i++)
-        fprintf(stderr, "  %2d %16lx %16lx\n", i, i + skip < theirs->count ? (unsigned long)theirs->pc[i + skip] : 0ul,
+    for (int i = 0; i < theirs->count || i < ours->count; i++)
+        fprintf(stderr, "  %2d %16lx %16lx\n", i, i < theirs->count ? (unsigned long)theirs->pc[i] : 0ul,
                 i < ours->count ? (unsigned long)ours->pc[i] : 0ul);
     exit(1);
 }
 
-/* Its own frame is the first of libgcc's; the library's first is its caller's. */
-__attribute__((noinline)) void unwind_check_here(void)
+static struct ht_thread *thread_here(void)
 {
-    static __thread struct trace theirs, ours;
-    struct ht_regs at = HT_CALLER();
     if (ht_self->idle == HT_BUSY && !ht_enter_slow()) {
         fprintf(stderr, "the library did not start\n");
         exit(1);
     }
-    struct ht_thread *t = ht_self;
-    t->idle = HT_BUSY;
-    if (!ht_stack_is_kept(t, at))
-        ht_walk(t, at.pc, at.sp, at.fp);
-    t->idle = t->ready;
+    return ht_self;
+}
+
+static __thread struct trace theirs, ours;
+
+/* The kept stack against libgcc's of here, from its `skip`-th frame on, with the first `own` of ours left out. */
+__attribute__((always_inline)) static inline void compare(const struct ht_thread *t, int skip, int own)
+{
     if (!ht_thread_is_valid(t)) {
         fprintf(stderr, "the kept stack is not valid\n");
         exit(1);
@@ -55,18 +67,55 @@ __attribute__((noinline)) void unwind_check_here(void)
     ours.count = 0;
     for (uint32_t node = t->top->node; node >= HT_NODE_FIRST; node = ht_p.nodes[node].parent) {
         uint64_t key = ht_p.nodes[node].key;
-        ours.pc[ours.count++] = (key & ~(~0ull << HT_KEY_OFFSET_BITS)) + ht_module_base((uint32_t)(key >> HT_KEY_OFFSET_BITS));
+        if (own-- <= 0)
+            ours.pc[ours.count++] = (key & HT_KEY_OFFSET) + ht_module_base(ht_key_module(key));
     }
-    theirs.count = 0;
+    theirs.count = -skip;
     _Unwind_Backtrace(collect, &theirs);
-    int cut = t->root == HT_NODE_DEPTH;
-    int skip = 1, same = cut ? theirs.count - skip > ours.count : theirs.count - skip == ours.count;
-    for (int i = 0; same && i < ours.count; i++)
-        same = ours.pc[i] == theirs.pc[i + skip];
+    int cut = t->root == HT_NODE_DEPTH, beyond = !cut && theirs.count < ours.count && theirs.count > 0;
+    struct dwarf_eh_bases bases;
+    if (beyond && _Unwind_Find_FDE((void *)(theirs.pc[theirs.count - 1] - 1), &bases))
+        differ(&theirs, &ours);
+    int same = beyond || (cut ? theirs.count > ours.count : theirs.count == ours.count);
+    for (int i = 0; same && i < ours.count && i < theirs.count; i++)
+        same = ours.pc[i] == theirs.pc[i];
     if (!same)
-        differ(&theirs, &ours, skip);
+        differ(&theirs, &ours);
     unwind_checks++;
+    unwind_beyond += beyond;
     unwind_frames += ours.count;
+}
+
+/* Its own frame is the first of libgcc's; the library's first is its caller's. */
+__attribute__((noinline)) void unwind_check_here(void)
+{
+    struct ht_regs at = HT_CALLER();
+    struct ht_thread *t = thread_here();
+    t->idle = HT_BUSY;
+    if (!ht_stack_is_kept(t, at))
+        ht_walk(t, at.pc, at.sp, at.fp);
+    t->idle = t->ready;
+    compare(t, 1, 0);
+}
+
+/* Where a signal handler allocates: the C library's malloc may be what it has interrupted. */
+static void *own_malloc(size_t size)
+{
+    static _Alignas(64) char room[1 << 16];
+    static size_t used;
+    used = used + size < sizeof room ? used + 64 : 0;
+    return room + used;
+}
+static void own_free(void *block) { (void)block; }
+
+/* Its own frame is the first of both. */
+__attribute__((noinline)) void unwind_check_malloc(void)
+{
+    struct ht_thread *t = thread_here();
+    ht_real.malloc = own_malloc;
+    ht_real.free = own_free;
+    ht_hook_free(ht_hook_malloc(24));
+    compare(t, 1, 1);
 }
 
 /* The number of call paths, to see that the cut of deep recursion is stable. */
