@@ -95,11 +95,11 @@ const END_NOTES = {
 } as const;
 
 /** Where a stack that is not certain begins to be so. */
-function guessNote(end: StackEnd, stack: readonly NamedFrame[]): string {
+function guessNote(end: StackEnd, stack: readonly NamedFrame[], verbosity: number): string {
   const guess = stack.find((frame) => frame.way === "guess");
-  return end === "guessed" && guess
-    ? `(what called ${printable(frameName(guess))} is a guess: it has no unwind table)`
-    : "";
+  // Code that was compiled at run time has no tables as a rule: every path of a script would say so.
+  if (end !== "guessed" || !guess || (guess.module === "" && verbosity < 3)) return "";
+  return `(what called ${printable(frameName(guess))} is a guess: it has no unwind table)`;
 }
 
 class Writer {
@@ -239,10 +239,8 @@ function drawRow(out: Writer, options: TextOptions, view: Section, columns: Figu
   if (options.sizes && sizes && view.of === VIEWS.allocated.of) {
     out.line(indent + out.paint("dim", clip(sizesLine(sizes), options.width - indent.length)));
   }
-  const note = END_NOTES[end] || guessNote(end, stack);
-  if (note && (options.verbosity >= 3 || (end !== "depth" && end !== "guessed"))) {
-    out.line(indent + out.paint("dim", note));
-  }
+  const note = END_NOTES[end] || guessNote(end, stack, options.verbosity);
+  if (note && (options.verbosity >= 3 || end !== "depth")) out.line(indent + out.paint("dim", note));
 }
 
 /** The commonest sizes of a call path's requests, and its slack: `sizes: 17-32 B 80.0%, 33-64 B 20.0%; slack 1.20 KB`. */
