@@ -85,9 +85,9 @@ export async function render(
   const left = own.length === 0 ? 0 : recorded.totals.liveCount - selected.totals.liveCount;
   const named = left > 0 && options.suppressions === undefined
     ? [
-      `${count(left)} live ${plural(left, "block")} left out: the program names ${
-        left === 1 ? "it" : "them"
-      } in __lsan_default_suppressions`,
+      `${count(left)} live ${plural(left, "block")} ${
+        left === 1 ? "is" : "are"
+      } left out: named in the program's own __lsan_default_suppressions`,
     ]
     : [];
   const grouped = await groups(selected, symbols, options, limit, bar, to);
