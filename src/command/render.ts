@@ -100,7 +100,7 @@ export async function render(
       ? [`no call path has a function, module or file that matches --filter "${options.filter.source}"`]
       : isPart
       ? []
-      : [...answer(read, symbols, setAside(read)), ...named];
+      : [...answer(suppressLeaks(read, symbols, own), symbols, setAside(read)), ...named];
   if (format === "text") {
     const shown = { limit, view, sortBy, raw, sizes };
     await symbols.resolve(isPart ? shownPaths(selected, shown) : read.callPaths, bar.step);
