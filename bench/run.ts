@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { libraryPath, readProfileOf } from "./support.ts";
@@ -111,23 +111,25 @@ function allocators(): void {
   row("allocator", ...kinds.flatMap((kind) => [`${kind} plain ns`, "paths adds ns"]));
   row("---", ...kinds.flatMap(() => ["---:", "---:"]));
   const program = build("allocators.cc");
-  for (const name of ["", "libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"]) {
-    const path = name && `/usr/lib/x86_64-linux-gnu/${name}`;
-    if (path && !existsSync(path)) continue;
-    const cells = kinds.flatMap((kind) => {
-      const once = (...preload: string[]) => {
-        clean();
-        const env = {
-          ...process.env,
-          LD_PRELOAD: preload.filter(Boolean).join(":"),
-          HEAPTAP_OUT: join(work, "out.heaptap"),
-        };
-        return Number(spawnSync(program, [kind], { encoding: "utf8", env }).stdout);
-      };
-      const pairs = Array.from({ length: ROUNDS }, () => [once(path), once(library, path)] as const);
-      return [median(pairs.map(([plain]) => plain)), median(pairs.map(([plain, paths]) => paths - plain))];
-    });
-    row(name || "glibc", ...cells.map((ns) => ns.toFixed(1)));
+  const paths = ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"]
+    .map((name) => `/usr/lib/x86_64-linux-gnu/${name}`).filter((path) => existsSync(path));
+  const once = (kind: string, ...preload: string[]) => {
+    clean();
+    const LD_PRELOAD = preload.filter(Boolean).join(":");
+    const env = { ...process.env, LD_PRELOAD, HEAPTAP_OUT: join(work, "out.heaptap") };
+    return Number(spawnSync(program, [kind], { encoding: "utf8", env }).stdout);
+  };
+  // Each round has them all, so that rows can be set side by side.
+  const rounds = Array.from({ length: ROUNDS }, () =>
+    ["", ...paths].map((path) =>
+      kinds.map((kind) => {
+        const plain = once(kind, path);
+        return [plain, once(kind, library, path) - plain] as const;
+      })
+    ));
+  for (const [i, path] of ["", ...paths].entries()) {
+    const of = (k: number, n: 0 | 1) => median(rounds.map((round) => round[i]?.[k]?.[n] ?? NaN)).toFixed(1);
+    row(path ? basename(path) : "glibc", ...kinds.flatMap((_, k) => [of(k, 0), of(k, 1)]));
   }
 }
 

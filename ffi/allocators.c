@@ -148,7 +148,8 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
 {
     e->handed = 0;
     e->ends = 0;
-    if (!block)
+    /* Nothing, or what a call further out has counted. */
+    if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
         return;
     if (HT_UNLIKELY(!ht_end_hot(block, 1))) {
         uint32_t idle;

@@ -18,7 +18,9 @@
  * and when sizes are kept, which the general forms alone do. Not in
  * ht_p: in a fork's child that would be 0, and so is `idle`. */
 static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
-/* The same of the hot path for blocks that may lie close; below such an allocator the other one is NEVER. */
+/* The same of the hot path for blocks that may lie close; below such an allocator the others are NEVER: they read whole
+ * words, which a processor has to wait for when half of one was just stored. */
+static uint32_t ht_hot_end[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS }; /* of the hook of free */
 static uint32_t ht_hot_close[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
 static uint32_t ht_paused;
 /* Nobody wants a recording of this process: hooks return at once. For good, in its children too; so it is
@@ -28,11 +30,12 @@ static uint32_t ht_unwanted;
 static void ht_pause(int pause)
 {
     ht_own_set(&ht_paused, (uint32_t)pause);
-    for (int close = 0; close < 2; close++) {
-        uint32_t *hot = close ? ht_hot_close : ht_hot;
-        int never = pause || ht_p.sizes_kept || (!close && ht_heap.close);
-        ht_own_set(&hot[HT_MODE_COUNTERS], never ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
-        ht_own_set(&hot[HT_MODE_PATHS], never ? HT_IDLE_NEVER : HT_IDLE_PATHS);
+    int never = pause || ht_p.sizes_kept, close = ht_heap.close;
+    for (uint32_t mode = HT_MODE_COUNTERS; mode <= HT_MODE_PATHS; mode++) {
+        uint32_t idle = mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
+        ht_own_set(&ht_hot[mode], never || close ? HT_IDLE_NEVER : idle);
+        ht_own_set(&ht_hot_close[mode], never ? HT_IDLE_NEVER : idle);
+        ht_own_set(&ht_hot_end[mode], close ? HT_IDLE_NEVER : idle);
     }
 }
 
@@ -348,7 +351,7 @@ HT_NOINLINE void *ht_note_close(void *block, size_t size, uint64_t pc, uint64_t 
             if (t->idle == ht_peek(&ht_hot_close[HT_MODE_COUNTERS]))
                 return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, heap);
         }
-    } else if (HT_LIKELY(size <= HT_SHORT && ht_is_shared(ht_peek(word)) && t->tag < ht_tag_limit())) {
+    } else if (HT_LIKELY(size <= HT_SHORT && ht_is_shared_at(word) && t->tag < ht_tag_limit())) {
         uint32_t *half = ht_half_find(block);
         if (HT_LIKELY(half && !ht_half_get(half))) {
             if (t->idle == ht_peek(&ht_hot_close[HT_MODE_PATHS]))
@@ -374,11 +377,11 @@ HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
 {
     struct ht_thread *t = ht_self;
     uint64_t *word = ht_shadow_find(block);
-    if (HT_LIKELY(word && !ht_peek(word) && size < HT_SIZE_LARGE)) {
-        if (t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]))
+    uint32_t paths = t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]);
+    if (HT_LIKELY((paths || t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS])) && word && !ht_peek(word) && size < HT_SIZE_LARGE)) {
+        if (paths)
             return ht_note_allocation_as(HT_IDLE_PATHS, t, word, NULL, block, size, at, NULL);
-        if (t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS]))
-            return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, NULL);
+        return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, NULL);
     }
     return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
@@ -389,12 +392,15 @@ HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, 
 {
     t->idle = HT_BUSY;
     ht_signal_fence();
-    uint64_t value = ht_peek(word), size = ht_shadow_size(value);
-    uint32_t *half = close && ht_is_shared(value) ? ht_half_find(block) : NULL;
+    uint64_t value, size;
+    uint32_t *half = close && ht_is_shared_at(word) ? ht_half_find(block) : NULL;
     if (half) {
         uint32_t said = ht_half_get(half);
         size = ht_half_size(said);
         value = size == HT_LONG ? 0 : ht_shadow_value(ht_half_bucket(said), ht_half_tag(said), size);
+    } else {
+        value = ht_peek(word);
+        size = ht_shadow_size(value);
     }
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
@@ -431,27 +437,42 @@ slow:
 HT_INLINE int ht_end_hot(const void *block, int close)
 {
     struct ht_thread *t = ht_self;
-    uint64_t *word = ht_shadow_find(block);
-    if (HT_LIKELY(word)) {
-        if (t->idle == HT_IDLE_PATHS)
-            return ht_end_as(HT_IDLE_PATHS, t, word, block, close);
-        if (t->idle == HT_IDLE_COUNTERS)
-            return ht_end_as(HT_IDLE_COUNTERS, t, word, block, close);
+    if (t->idle == (close ? HT_IDLE_PATHS : ht_peek(&ht_hot_end[HT_MODE_PATHS]))) {
+        uint64_t *word = ht_shadow_find(block);
+        return HT_LIKELY(word) ? ht_end_as(HT_IDLE_PATHS, t, word, block, close) : 0;
+    }
+    if (t->idle == (close ? HT_IDLE_COUNTERS : ht_peek(&ht_hot_end[HT_MODE_COUNTERS]))) {
+        uint64_t *word = ht_shadow_find(block);
+        return HT_LIKELY(word) ? ht_end_as(HT_IDLE_COUNTERS, t, word, block, close) : 0;
     }
     return 0;
+}
+
+HT_NOINLINE void ht_free_general(void *block)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (t) {
+        ht_count_end(t, ht_take_block(t, block), block);
+        ht_end(t, idle);
+    }
+    ht_real.free(block);
+}
+
+HT_NOINLINE void ht_free_close(void *block)
+{
+    if (HT_LIKELY(ht_end_hot(block, 1)))
+        return ht_real.free(block);
+    ht_free_general(block);
 }
 
 HT_NOINLINE void ht_free_slow(void *block)
 {
     if (HT_LIKELY(ht_unwanted))
         return ht_real.free(block);
-    uint32_t idle;
-    struct ht_thread *t = ht_heap.close && ht_end_hot(block, 1) ? NULL : ht_begin(&idle);
-    if (t) {
-        ht_count_end(t, ht_take_block(t, block), block);
-        ht_end(t, idle);
-    }
-    ht_real.free(block);
+    if (ht_heap.close)
+        return ht_free_close(block);
+    ht_free_general(block);
 }
 
 /* Counts the end of a block, then frees it. */

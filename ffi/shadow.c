@@ -133,6 +133,7 @@ static uint64_t *ht_large_word(const void *block, uint32_t i)
 #define HT_BEYOND 0x7fffffffu /* in the next granule: the size stands in the one after it */
 
 HT_INLINE int ht_is_shared(uint64_t word) { return (int64_t)word < 0; }
+HT_INLINE int ht_is_shared_at(const uint64_t *word) { return (ht_peek((const uint32_t *)word + 1) & HT_HALF_SHARED) != 0; }
 HT_INLINE int ht_has_own_word(const void *block, size_t size, int close)
 {
     return !close || ((uint64_t)block % HT_GRANULE == 0 && size > HT_SHORT);
