@@ -144,7 +144,7 @@ for (const kind of ["mcjit", "orc"]) {
     test(
       `code that LLVM makes (${kind}), of which ${told} are told`,
       { skip: lacks && `${lacks} is not installed` },
-      async () => {
+      () => {
         const inside = join(folder, `${kind}-${told}`);
         mkdirSync(inside);
         const [source, bitcode, deaf] = ["jit.c", "jit.ll", "deaf.so"].map((name) => join(inside, name)) as [
