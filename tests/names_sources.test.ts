@@ -78,7 +78,9 @@ async function maker(out: string, bytes: number, options: SymbolOptions = {}): P
 
 /** A report's text by a process of its own, and the environment that it has. */
 function report(out: string, args: readonly string[] = [], env: Record<string, string> = {}): string {
-  const { status, stdout, stderr } = heaptap(["report", "--view", "allocated", ...args, out], { env });
+  const { status, stdout, stderr } = heaptap(["report", "--view", "allocated", ...args, out], {
+    env: { COLUMNS: "400", ...env }, // no sentence is broken
+  });
   assert.equal(status, 0, stderr);
   return stdout;
 }
@@ -171,7 +173,7 @@ test("a library that was found by a relative path is found from elsewhere", asyn
     cwd: place,
     env: { ...process.env, LD_LIBRARY_PATH: ".", LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out },
   });
-  assert.ok(Recording.open(out).profile().modules.some(({ path }) => path === "./libwork.so"));
+  assert.ok(Recording.open(out).profile().modules.some(({ path }) => path === join(place, "libwork.so")));
   assert.match(await maker(out, 700), /:4 hidden:5 work:6 main:2$/);
 });
 
@@ -242,7 +244,7 @@ while read line; do echo '{"Address":"0x1","Symbol":[{"FunctionName":"wrong","Fi
     await t.test(kind, () => {
       const bin = tools(`bin-${kind}`, { "llvm-symbolizer": script }, ["addr2line", "sh", "sleep"]);
       const text = report(out, ["--no-name-cache"], { PATH: bin });
-      assert.match(text, /main\.c:4\n +from hidden < main/, kind);
+      assert.match(text, /main\.c:4\n +\u2190 hidden [^\n]*\u2190 main/, kind);
       assert.ok(!text.includes("wrong"), text);
       assert.equal(text.match(/failed at/g)?.length ?? 0, kind === "nothing" ? 0 : 1, text);
     });
@@ -274,7 +276,7 @@ test("the cache keeps what each tool said of each debug file, and nothing poorer
   const binutils = { ...env, PATH: tools("bin-binutils", {}, ["addr2line"]) };
   report(out, ["--no-name-cache"], binutils);
   assert.ok(!existsSync(names));
-  assert.match(report(out, [], none), /hidden {2}prog\n/);
+  assert.match(report(out, [], none), /hidden prog\n/);
   // A tool that is installed later knows more.
   assert.match(report(out, [], binutils), /main\.c:4/);
   // One that goes away leaves its names; that it was asked for alone does not.
@@ -332,7 +334,7 @@ test("pieces of debug information that come later are seen", { skip: without("ad
       const before = report(out, [], env);
       assert.ok(!/inlined/.test(before), before);
       renameSync(join(folder, piece), join(place, piece));
-      assert.match(report(out, [], env), /inlined +main\.c:4\n +from hidden < main/);
+      assert.match(report(out, [], env), /inlined +main\.c:4\n +\u2190 hidden [^\n]*\u2190 main/);
     },
   );
 });
@@ -423,7 +425,7 @@ int main(int argc, char **argv) {
   };
   for (const out of [record("./gone"), record("./start", "kept")]) {
     const debugFolders = [join(place, "debug")];
-    assert.match(Recording.open(out).profile().process.executable, / \(deleted\)$/);
+    assert.match(Recording.open(out).profile().process.executable, /(gone|memfd:bundle)( \(deleted\))?$/);
     assert.match(await maker(out, 700, { debugFolders: [] }), NAMELESS);
     assert.match(await maker(out, 700, { debugFolders }), /:4 hidden:5 main:6$/);
   }

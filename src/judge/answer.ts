@@ -59,7 +59,6 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   const known = aside.bytes > 0
     ? `${bytes(aside.bytes)} ${aside.blocks === 1 ? "is" : "are"} ${aside.whose}'s own`
     : "";
-  const end = process.running ? "are live now" : "were never freed";
   const [first] = by(all.filter((culprit) => culprit !== leaking), (f) => f.liveBytes);
   if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
     const nothing = process.running
@@ -72,6 +71,8 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
     return [nothing, known].filter(Boolean).join(nothing.includes(":") ? ", " : ": ");
   }
   const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
+  const be = blocks === 1 ? (process.running ? "is" : "was") : process.running ? "are" : "were";
+  const end = process.running ? `${be} live now` : `${be} never freed`;
   const amount = `${leaking ? "another " : ""}${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
   const whose = first.figures.liveBytes >= AS_GOOD_AS_ALL * rest
     ? `made by ${named(first)}`

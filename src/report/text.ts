@@ -320,20 +320,18 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
       for (const row of largest) drawRow(out, options, view, columns, row);
     }
     if (live && aside.blocks > 0) {
-      out.line(
-        out.paint(
-          "dim",
-          `  set aside: ${out.bytes(aside.bytes)} in ${count(aside.blocks)} ${
-            plural(aside.blocks, "block")
-          } that ${aside.whose} keep${aside.whose.includes(" and ") ? "" : "s"} (--no-default-suppressions)`,
-        ),
-      );
+      const who = `${aside.whose} keep${aside.whose.includes(" and ") ? "" : "s"}`;
+      const blocks = `${count(aside.blocks)} ${plural(aside.blocks, "block")}`;
+      const text = `set aside: ${out.bytes(aside.bytes)} in ${blocks} that ${who} (--no-default-suppressions)`;
+      for (const line of wrapped(text, options.width - 2)) out.line(`  ${out.paint("dim", line)}`);
     }
   }
   const folded = raw ? "" : foldedWrappers(profile, symbols);
   const remarks = [folded, ...symbols.remarks(profile.callPaths, options.view)].filter(Boolean);
   if (remarks.length > 0) out.line();
-  for (const remark of remarks) out.line(out.paint("yellow", printable(remark)));
+  for (const line of remarks.flatMap((remark) => wrapped(printable(remark), options.width))) {
+    out.line(out.paint("yellow", line));
+  }
   return out.toString();
 }
 

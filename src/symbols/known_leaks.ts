@@ -45,7 +45,7 @@ export const KNOWN_LEAKS: readonly KnownLeak[] = [
   {
     whose: "the C library",
     function:
-      /^(_IO_file_doallocate|_IO_wfile_doallocate|__new_exitfn|__internal_atexit|__cxa_atexit|__add_to_environ|__setenv|setenv|putenv|setlocale|_nl_\w+|new_composite_name|__gconv_\w+|gconv_\w+|tzset\w*|__tzfile_\w+|tzfile_\w+|__tzset\w*|parse_tzname|__nss_\w+|nss_\w+|__res_\w+|bindtextdomain|set_binding_values|textdomain|__textdomain|__dcigettext|_nl_load_domain|__resolv_conf_\w+)$/,
+      /^(_IO_file_doallocate|_IO_wfile_doallocate|__new_exitfn|__internal_atexit|__cxa_atexit|__add_to_environ|__setenv|setenv|putenv|setlocale|_nl_\w+|new_composite_name|__gconv_\w+|gconv_\w+|tzset\w*|__tzfile_\w+|tzfile_\w+|__tzset\w*|parse_tzname|__nss_\w+|nss_\w+|__res_\w+|get(pw|gr|sp)(uid|gid|nam|ent)|get(host|serv|proto|net)(by\w+|ent)|bindtextdomain|set_binding_values|textdomain|__textdomain|__dcigettext|_nl_load_domain|__resolv_conf_\w+)$/,
     module: LIBC,
   },
   // What Rust's runtime keeps of the main thread, and of stdout.
