@@ -286,7 +286,17 @@ const program = new Command("heaptap")
   .version("0.1.0")
   .enablePositionalOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE))
-  .configureOutput({ outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))) });
+  .configureOutput({
+    writeOut: (text) => {
+      try {
+        process.stdout.write(text);
+      } catch (error) {
+        say(`Cannot write to stdout: ${(error as Error).message}`);
+        process.exit(USAGE);
+      }
+    },
+    outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))),
+  });
 
 reportOptions(program.command("run").passThroughOptions())
   .description("run a program and report what it allocated")
@@ -522,11 +532,11 @@ program.command("doctor")
   .argument("[args...]", "its arguments: those of ld.so name the program")
   .option("--json", "as JSON")
   .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
-  .action((command, args, options) => {
+  .action(async (command, args, options) => {
     const found = examine(command, args);
     if (found.problems.length > 0) process.exitCode = 1;
     if (options.json) {
-      process.stdout.write(JSON.stringify(found, null, 2) + "\n");
+      await put(JSON.stringify(found, null, 2) + "\n", "-", process.stdout);
       return;
     }
     const rows: [string, string][] = [
@@ -554,21 +564,21 @@ program.command("doctor")
       for (const note of found.program.notes) rows.push(["", note]);
       for (const line of namesText(found.program.names)) rows.push(["", line]);
     }
-    for (const [label, value] of rows) process.stdout.write(`${label.padEnd(14)} ${value}\n`);
+    await put(rows.map(([label, value]) => `${label.padEnd(14)} ${value}\n`).join(""), "-", process.stdout);
   });
 
 program.command("lib")
   .description("print the path of the library, for LD_PRELOAD")
   .addHelpText("after", "\nExample:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app")
-  .action(() => {
-    process.stdout.write(libraryPath() + "\n");
+  .action(async () => {
+    await put(libraryPath() + "\n", "-", process.stdout);
   });
 
 program.command("completions")
   .description("print a script that completes commands and options in a shell")
   .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"] as const))
   .addHelpText("after", "\nExample:\n  source <(heaptap completions bash)")
-  .action((shell) => {
+  .action(async (shell) => {
     const commands = program.commands.map((command) => ({
       name: command.name(),
       description: command.description(),
@@ -579,7 +589,7 @@ program.command("completions")
         takesValue: option.required || option.optional,
       })),
     }));
-    process.stdout.write(completions(shell, commands));
+    await put(completions(shell, commands), "-", process.stdout);
   });
 
 // A reader that closes our pipe has seen enough. What cannot be written cannot be told on stderr either, where it may be

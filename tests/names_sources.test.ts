@@ -457,7 +457,7 @@ test("what has no names is said by module, with the remedy", { skip: without("st
   const [first] = coverage();
   assert.deepEqual([first.module, first.without_names], [join(place, "prog"), 0.9859]);
   assert.match(first.remedy, /it is stripped: keep its symbols/);
-  assert.match(report(out), /prog has no names of functions, in 98\.6% of what is shown: it is stripped/);
+  assert.match(report(out), /prog has functions without names, on stacks of 98\.6% of what is shown: it is stripped/);
   const doctor = JSON.parse(heaptap(["doctor", "--json", join(place, "prog")]).stdout).program.names;
   assert.deepEqual([doctor[0].module, doctor[0].has], [join(place, "prog"), "exports"]);
   assert.ok(doctor.some(({ module }: { module: string }) => /libc\.so\.6$/.test(module)), JSON.stringify(doctor));

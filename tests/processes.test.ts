@@ -231,7 +231,7 @@ test("what a program is there to do is told by its file, its name and its script
   for (const [expected, executable, command] of roles) {
     assert.equal(role(executable, command.split(" ")), expected, command);
   }
-  assert.equal(programName("/usr/bin/python3.11", ["python3", "-X", "dev", "a.py", "x"]), "python3 dev");
+  assert.equal(programName("/usr/bin/python3.11", ["python3", "-X", "dev", "a.py", "x"]), "python3 a.py");
   assert.equal(programName("/usr/bin/node", ["node", "--inspect", "/usr/bin/npm", "run"]), "node /usr/bin/npm");
   assert.equal(programName("/x/app", ["./app", "run"]), "./app");
 });

@@ -177,7 +177,9 @@ test("a symboliser that dies mid-way is told, and names come from others, at las
       /failed .*symbol tables/,
     ]] as const
   ) {
-    const { status, stdout } = heaptap(["report", counts], { env: { PATH, XDG_CACHE_HOME: join(folder, "c1") } });
+    const { status, stdout } = heaptap(["report", counts], {
+      env: { PATH, XDG_CACHE_HOME: join(folder, "c1"), COLUMNS: "300" },
+    });
     assert.equal(status, 0);
     assert.match(stdout, PATH === bin || without("addr2line") ? /failed .*symbol tables/ : said);
     assert.match(stdout, /keep_then_free/);

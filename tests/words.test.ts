@@ -34,7 +34,7 @@ test("a file's ending names its format", () => {
   ];
   for (const [path, format] of named) assert.equal(formatOf(path, all), format, path);
   assert.equal(formatOf("a.md", ["text", "markdown"]), "markdown");
-  assert.equal(formatOf("a.csv", ["text", "markdown"]), undefined);
+  assert.throws(() => formatOf("a.csv", ["text", "markdown"]), /Cannot write "a.csv" as csv: it takes text, markdown/);
 });
 
 const beginnings: readonly (readonly [ending: string, begins: RegExp])[] = [

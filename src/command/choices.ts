@@ -1,5 +1,7 @@
 /** What options stand for: formats by the endings of files, short forms, and what a mistyped value was to be. */
 
+import { OutputError } from "../run/output.ts";
+
 /** Endings of files, the longer ones first, and the formats that they name, the first that a command has. */
 const ENDINGS: readonly (readonly [ending: RegExp, ...formats: string[]])[] = [
   [/\.speedscope(\.json)?$/, "speedscope"],
@@ -14,10 +16,20 @@ const ENDINGS: readonly (readonly [ending: RegExp, ...formats: string[]])[] = [
   [/\.(txt|text|log)$/, "text"],
 ];
 
-/** The format that a file's ending names, of those that there are; undefined when it names none. */
+/**
+ * The format that a file's ending names, of those that there are; undefined when it names none.
+ *
+ * @throws {OutputError} when it names one that there is not here.
+ */
 export function formatOf(path: string, formats: readonly string[]): string | undefined {
   const [, ...named] = ENDINGS.find(([ending]) => ending.test(path.toLowerCase())) ?? [/$/];
-  return named.find((format) => formats.includes(format));
+  const format = named.find((name) => formats.includes(name));
+  if (named.length > 0 && !format) {
+    throw new OutputError(
+      `Cannot write "${path}" as ${named[0]}: it takes ${formats.join(", ")}; say which with --format`,
+    );
+  }
+  return format;
 }
 
 /** In how many single letters two words differ: left out, put in, another, or two changed about. */

@@ -68,7 +68,10 @@ export async function render(
     );
   }
   // What a run comes to is told of a whole run.
-  const isPart = [options.filter, options.exclude, options.thread, minCount, thresholdBytes, options.suppressions]
+  const isPart = [
+    ...[options.filter, options.exclude, options.thread, options.since],
+    ...[minCount, thresholdBytes, options.suppressions],
+  ]
     .some((option) => option !== undefined);
   const limit = options.limit ?? (format === "text" ? 10 : 0);
   // Of all call paths: which functions are wrappers is seen by who calls them.
@@ -97,7 +100,13 @@ export async function render(
   /** The first lines, of a profile whose names are known. */
   const firstLines = () =>
     options.filter && selected.callPaths.length === 0
-      ? [`no call path has a function, module or file that matches --filter "${options.filter.source}"`]
+      ? [
+        `no call path${
+          view ? " of this view" : ""
+        } has a function, module or file that matches --filter "${options.filter.source}"`,
+      ]
+      : options.thread && selected.threads.length === 0
+      ? [`no thread has a name that matches --thread "${options.thread.source}"`]
       : isPart
       ? []
       : [...answer(suppressLeaks(read, symbols, own), symbols, setAside(read)), ...named];

@@ -28,7 +28,11 @@ function by(culprits: readonly Culprit[], figure: (figures: PathCounters) => num
   return culprits.filter(({ figures }) => figure(figures) > 0).sort((a, b) => figure(b.figures) - figure(a.figures));
 }
 
-function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leaking: Culprit | undefined } {
+function ofPeak(
+  profile: Profile,
+  all: readonly Culprit[],
+  suspects: readonly Culprit[],
+): { line: string; leaking: Culprit | undefined } {
   const { totals, process } = profile;
   const sorted = by(all, (f) => f.peakBytes);
   const [first, second] = sorted;
@@ -41,7 +45,10 @@ function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leak
       leaking: undefined,
     };
   }
-  const leaks = !process.running && first.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes;
+  const kept = suspects.find(({ frame }) => frame === first.frame);
+  const leaking = !process.running && kept && kept.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes
+    ? kept
+    : undefined;
   const made = first.figures.peakBytes === totals.peakBytes
     ? `all of the peak (${bytes(totals.peakBytes)}) was made by ${named(first)}`
     : `${share(first)} of the peak (${bytes(first.figures.peakBytes)} of ${bytes(totals.peakBytes)}) was made by ${
@@ -50,7 +57,7 @@ function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leak
   const also = second && second.figures.peakBytes >= WORTH_NAMING * totals.peakBytes
     ? `; ${share(second)} by ${named(second)}`
     : "";
-  return { line: `${made}${leaks ? ", and never freed" : ""}${also}`, leaking: leaks ? first : undefined };
+  return { line: `${made}${leaking ? ", and never freed" : ""}${also}`, leaking };
 }
 
 function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leaking: Culprit | undefined): string {
@@ -60,21 +67,20 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
     ? `${bytes(aside.bytes)} ${aside.blocks === 1 ? "is" : "are"} ${aside.whose}'s own`
     : "";
   const [first] = by(all.filter((culprit) => culprit !== leaking), (f) => f.liveBytes);
+  const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
   if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
+    const little = `${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
     const nothing = process.running
       ? rest > 0 ? "" : "nothing is live now"
-      : leaking
-      ? "nothing else leaks"
       : rest > 0
-      ? `next to nothing leaks: ${bytes(rest)}`
-      : "nothing leaks";
-    return [nothing, known].filter(Boolean).join(nothing.includes(":") ? ", " : ": ");
+      ? `next to nothing ${leaking ? "else " : ""}leaks (${little})`
+      : `nothing ${leaking ? "else " : ""}leaks`;
+    return [nothing, known].filter(Boolean).join(rest > 0 ? "; " : ": ");
   }
-  const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
   const be = blocks === 1 ? (process.running ? "is" : "was") : process.running ? "are" : "were";
   const end = process.running ? `${be} live now` : `${be} never freed`;
   const amount = `${leaking ? "another " : ""}${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
-  const whose = first.figures.liveBytes >= AS_GOOD_AS_ALL * rest
+  const whose = first.figures.liveBytes === rest
     ? `made by ${named(first)}`
     : `${bytes(first.figures.liveBytes)} of them made by ${named(first)}`;
   return `${amount} ${end}, ${whose}${known && `; ${known}`}`;
@@ -107,7 +113,10 @@ function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {
 export function answer(profile: Profile, symbols: Symbols, aside: SetAside): string[] {
   if (profile.limits.mode === "counters") return [];
   if (profile.totals.allocations === 0) return ["nothing was allocated through malloc"];
-  const suspects = culprits(profile.callPaths.filter((path) => !aside.paths.has(path)), symbols);
-  const { line, leaking } = ofPeak(profile, suspects);
-  return [line, ofLive(profile, suspects, aside, leaking), ofAllocations(profile, suspects)].filter(Boolean);
+  const all = culprits(profile.callPaths, symbols);
+  const suspects = aside.paths.size === 0
+    ? all
+    : culprits(profile.callPaths.filter((path) => !aside.paths.has(path)), symbols);
+  const { line, leaking } = ofPeak(profile, all, suspects);
+  return [line, ofLive(profile, suspects, aside, leaking), ofAllocations(profile, all)].filter(Boolean);
 }

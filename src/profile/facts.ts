@@ -100,5 +100,8 @@ const NOTABLE = 0.01;
 
 /** How exact the peak is, `exact to 8.19 KB`; "" when it is exact, or as good as that. */
 export function peakExactness({ limits, totals }: Profile): string {
+  if (limits.peakError >= totals.peakBytes && limits.peakError > 0) {
+    return `known to ${bytes(limits.peakError)} only: see --exact-peak`;
+  }
   return limits.peakError > NOTABLE * totals.peakBytes ? `exact to ${bytes(limits.peakError)}` : "";
 }

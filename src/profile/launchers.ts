@@ -71,24 +71,41 @@ function roleOf(name: string, args: readonly string[]): Role | undefined {
   return HELPERS.has(name) ? "helper" : undefined;
 }
 
+/** Options of interpreters whose value is the next argument, by what the interpreter's name begins with. */
+const VALUED: readonly (readonly [interpreter: RegExp, options: RegExp])[] = [
+  [/^(python|pypy)/, /^-[a-zA-Z]*[XWQ]$|^--check-hash-based-pycs$/],
+  [
+    /^(node|deno|bun)/,
+    /^(-r|-C|--require|--import|--preload|--loader|--experimental-loader|--conditions|--input-type|--config|--import-map|--cwd|--title)$/,
+  ],
+  [/^perl/, /^-[a-zA-Z]*I$/],
+  [/^ruby/, /^-[a-zA-Z]*[IrCE]$/],
+  [/^php/, /^-[dcz]$/],
+  [/^(sh|bash|dash|zsh|ksh|fish)/, /^([-+][a-zA-Z]*[oO]|--rcfile|--init-file|--init-command)$/],
+];
+
 /** Where an interpreter's arguments name the script, or the module with -m; -1 where they hold the script itself. */
-function scriptAt(command: readonly string[]): number {
-  const at = command.findIndex((arg, i) => i > 0 && (!arg.startsWith("-") || /^-[a-zA-Z]*[cem]$/.test(arg)));
+function scriptAt(interpreter: string, command: readonly string[]): number {
+  const [, valued] = VALUED.find(([name]) => name.test(interpreter)) ?? [];
+  const at = command.findIndex((arg, i) =>
+    i > 0 && !valued?.test(command[i - 1] ?? "") && (!arg.startsWith("-") || /^-[a-zA-Z]*[cem]$/.test(arg))
+  );
   return command[at] === "-m" ? at + 1 : command[at]?.startsWith("-") ? -1 : at;
 }
 
 /** What a person calls a program: of an interpreter with its script. */
 export function programName(executable: string, command: readonly string[]): string {
   const [called = ""] = command;
-  const at = INTERPRETERS.test(basename(executable)) ? scriptAt(command) : -1;
-  return at > 0 ? command.slice(0, at + 1).filter((word) => !word.startsWith("-")).join(" ") : called || executable;
+  const at = INTERPRETERS.test(basename(executable)) ? scriptAt(basename(executable), command) : -1;
+  // A subcommand such as Deno's `run` stands before the script, and is not told either.
+  return at > 0 ? `${called} ${command[at]}` : called || executable;
 }
 
 /** What a program is there to do, told by its file and its arguments. */
 export function role(executable: string, command: readonly string[]): Role {
   const file = basename(executable);
   if (INTERPRETERS.test(file)) {
-    const at = scriptAt(command);
+    const at = scriptAt(file, command);
     const script = basename(command[at] ?? "").replace(/\.(js|cjs|mjs|py|pl|rb)$/, "").replace(/-cli$/, "");
     const found = at > 0 ? roleOf(script, command.slice(at + 1)) : undefined;
     if (found && found !== "helper") return found;

@@ -21,12 +21,15 @@ export function breachText(verdict: Verdict): string {
 }
 
 function responsibleLines(verdict: Verdict): string[] {
-  return verdict.responsible.slice(0, SHOWN).map(({ culprit, names, figures }) => {
-    const n = figures[verdict.figure];
-    const name = printable(culprit.function || names[0] || "(unknown)");
+  // What several call paths of one place come to.
+  const places = new Map<string, number>();
+  for (const { culprit, names, figures } of verdict.responsible) {
     const place = sourcePlace(culprit);
-    return `    ${isBytes(verdict.figure) ? bytes(n) : count(n)}  ${name}${place && ` (${printable(place)})`}`;
-  });
+    const text = printable(`${culprit.function || names[0] || "(unknown)"}${place && ` (${place})`}`);
+    places.set(text, (places.get(text) ?? 0) + figures[verdict.figure]);
+  }
+  return [...places].sort(([, a], [, b]) => b - a).slice(0, SHOWN)
+    .map(([text, n]) => `    ${isBytes(verdict.figure) ? bytes(n) : count(n)}  ${text}`);
 }
 
 /**

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { isRecording } from "../file/reader.ts";
+import { missingPermission } from "../native/build.ts";
 
 /**
  * The recording cannot be made where it was asked for.
@@ -36,10 +37,10 @@ export function prepareOutput(out: string): () => void {
   try {
     accessSync(folder, constants.W_OK);
     if (statSync(folder).nlink === 0) throw new Error("removed");
-  } catch {
-    throw new OutputError(
-      `Cannot write "${out}": the folder "${folder}" is not there or cannot be written; choose another with -o`,
-    );
+  } catch (error) {
+    const why = missingPermission(error) ??
+      `the folder "${folder}" is not there or cannot be written; choose another with -o`;
+    throw new OutputError(`Cannot write "${out}": ${why}`);
   }
   let stat;
   try {

@@ -373,7 +373,7 @@ export class Symbols {
     const told = new Set([...this.#found.values()].filter(({ source }) => !source).map(({ state }) => state.path));
     const lines = [
       ...nameless.filter(({ module }) => !told.has(module)).slice(0, MOST_REMARKS).map((c) =>
-        `${shortPath(c.module, false)} has no names of functions, in ${
+        `${shortPath(c.module, false)} has functions without names, on stacks of ${
           share(c.withoutNames, 1)
         } of what is shown: ${c.remedy}`
       ),
@@ -405,7 +405,7 @@ export class Symbols {
     const all = names?.length ? names : [NAMELESS];
     const named = all.map((name, i): NamedFrame => {
       // Of a lambda that was inlined the compiler tells its operator alone; those that it was inlined into name it.
-      const lambda = name.function === "operator()" ? lambdaIn(all.slice(i + 1)) : undefined;
+      const lambda = /^operator\(\)(<.*>)?$/.test(name.function) ? lambdaIn(all.slice(i + 1)) : undefined;
       const { name: readable, key } = lambda ? { name: lambda, key: lambda } : readableName(name.function);
       const way = frame.way && { way: frame.way };
       const frameOf = { ...name, function: readable, key, module, address: frame.address, ...way };
