@@ -1,6 +1,7 @@
 /** What a run's figures come to, in plain words: the first lines of a report. */
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import type { PathCounters, Profile } from "../profile/profile.ts";
+import { withoutKept } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
@@ -28,11 +29,7 @@ function by(culprits: readonly Culprit[], figure: (figures: PathCounters) => num
   return culprits.filter(({ figures }) => figure(figures) > 0).sort((a, b) => figure(b.figures) - figure(a.figures));
 }
 
-function ofPeak(
-  profile: Profile,
-  all: readonly Culprit[],
-  suspects: readonly Culprit[],
-): { line: string; leaking: Culprit | undefined } {
+function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leaking: Culprit | undefined } {
   const { totals, process } = profile;
   const sorted = by(all, (f) => f.peakBytes);
   const [first, second] = sorted;
@@ -45,10 +42,8 @@ function ofPeak(
       leaking: undefined,
     };
   }
-  const kept = suspects.find(({ frame }) => frame === first.frame);
-  const leaking = !process.running && kept && kept.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes
-    ? kept
-    : undefined;
+  const leaks = !process.running && first.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes;
+  const leaking = leaks ? first : undefined;
   const made = first.figures.peakBytes === totals.peakBytes
     ? `all of the peak (${bytes(totals.peakBytes)}) was made by ${named(first)}`
     : `${share(first)} of the peak (${bytes(first.figures.peakBytes)} of ${bytes(totals.peakBytes)}) was made by ${
@@ -113,10 +108,7 @@ function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {
 export function answer(profile: Profile, symbols: Symbols, aside: SetAside): string[] {
   if (profile.limits.mode === "counters") return [];
   if (profile.totals.allocations === 0) return ["nothing was allocated through malloc"];
-  const all = culprits(profile.callPaths, symbols);
-  const suspects = aside.paths.size === 0
-    ? all
-    : culprits(profile.callPaths.filter((path) => !aside.paths.has(path)), symbols);
-  const { line, leaking } = ofPeak(profile, all, suspects);
-  return [line, ofLive(profile, suspects, aside, leaking), ofAllocations(profile, all)].filter(Boolean);
+  const all = culprits(withoutKept(profile.callPaths, aside), symbols);
+  const { line, leaking } = ofPeak(profile, all);
+  return [line, ofLive(profile, all, aside, leaking), ofAllocations(profile, all)].filter(Boolean);
 }

@@ -230,7 +230,7 @@ export function compareText(comparison: Comparison, options: CompareOptions): st
       const way = via ? `via ${fitName(printable(frameName(via)), Math.floor(width / 2))} ` : "";
       const words = { width: Math.max(LEAST_ROOM, room - mark.length), callersWidth: width - 6 - way.length };
       const { name, place, callers } = new Rows({ ...words, wholeFiles: false, raw: false, apart: false })
-        .say(stack.slice(leadIndex(stack)));
+        .say(leadOf(stack.slice(leadIndex(stack))));
       return [
         out.paint("yellow", mark) + out.paint("cyan", name) + out.paint("dim", place && ` ${place}`),
         ...way || callers ? [out.paint("dim", way + callers)] : [],

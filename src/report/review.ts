@@ -5,6 +5,7 @@ import { FIGURES } from "../judge/comparable.ts";
 import type { Verdict } from "../judge/budget.ts";
 import { count, plural, printable } from "../profile/format.ts";
 import { middleOut } from "../symbols/names.ts";
+import { leadOf } from "../symbols/lead.ts";
 import { sourcePlace } from "../symbols/symbols.ts";
 import {
   behind,
@@ -120,7 +121,7 @@ function changesTable(
 function wordsOf(path: ComparedPath): string[] {
   const widths = { width: 2 * LONGEST, callersWidth: LONGEST };
   const { name, place, via, callers } = new Rows({ ...widths, wholeFiles: false, raw: false, apart: false })
-    .say(shownFrames(path));
+    .say(leadOf(shownFrames(path)));
   const mark = path.state === "both" ? "" : `${path.state} `;
   return [`${mark}${code(name)}`, code(place), code(`${via.trim()} ${callers}`)];
 }

@@ -3,7 +3,8 @@ import { combineSizes } from "../profile/sizes.ts";
 import type { CallPath, PathCounters, Sizes, StackEnd } from "../profile/profile.ts";
 import { clip, printable } from "../profile/format.ts";
 import { PathTotals } from "../profile/figures.ts";
-import { leadOf } from "../symbols/lead.ts";
+import { leadOfPath } from "../symbols/lead.ts";
+import type { Lead } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
 import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -20,8 +21,8 @@ export interface Row {
   readonly callers: string;
   /** What stands at the outer end of the stack. */
   readonly end: StackEnd;
-  /** The frames themselves, of the first of the call paths. */
-  readonly stack: readonly NamedFrame[];
+  /** The first of the call paths. */
+  readonly path: CallPath;
   readonly figures: PathCounters;
   readonly sizes: Sizes | undefined;
 }
@@ -104,9 +105,8 @@ export class Rows {
   }
 
   /** What a row says of a stack, innermost frame first. */
-  say(stack: readonly NamedFrame[]): Pick<Row, "name" | "place" | "via" | "callers"> {
-    const { raw, width, wholeFiles } = this.#options;
-    const { lead, via, callers } = raw ? { lead: stack[0], via: undefined, callers: stack.slice(1) } : leadOf(stack);
+  say({ lead, via, callers }: Lead): Pick<Row, "name" | "place" | "via" | "callers"> {
+    const { width, wholeFiles } = this.#options;
     const { name, place } = this.#tell(lead);
     const where = place || (lead?.function && lead.module ? printable(shortPath(lead.module, wholeFiles)) : "");
     const through = via ? this.#tell(via).name : "";
@@ -124,18 +124,27 @@ export class Rows {
   }
 }
 
+/** What a row tells of a call path. */
+function leadIn(path: CallPath, symbols: Symbols, { raw, callersWidth }: RowOptions): Lead {
+  if (raw) {
+    const [lead, ...callers] = symbols.stack(path);
+    return { lead, via: undefined, callers };
+  }
+  // A caller takes four columns at least.
+  return leadOfPath(path, symbols, callersWidth / 4);
+}
+
 /** The rows of call paths, whose names must have been resolved, in the order of the first of each. */
 export function rowsOf(paths: Iterable<CallPath>, symbols: Symbols, options: RowOptions): Row[] {
   const rows = new Map<string, Row & { figures: PathTotals; sizes: Sizes | undefined }>();
   const sayer = new Rows(options);
   for (const path of paths) {
-    const stack = symbols.stack(path);
     const { end, sizes } = path;
-    const said = sayer.say(stack);
+    const said = sayer.say(leadIn(path, symbols, options));
     const key = options.apart ? String(path.id) : `${said.name}\0${said.place}\0${said.via}\0${said.callers}\0${end}`;
     let row = rows.get(key);
     if (row) row.sizes = combineSizes(row.sizes, sizes);
-    else rows.set(key, row = { ...said, end, stack, figures: new PathTotals(), sizes });
+    else rows.set(key, row = { ...said, end, path, figures: new PathTotals(), sizes });
     row.figures.add(path);
   }
   return [...rows.values()];

@@ -11,7 +11,7 @@ import type { SortBy } from "../profile/select.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { View, ViewName } from "../profile/views.ts";
 import { isOwn } from "../symbols/kinds.ts";
-import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
+import { NOTHING_ASIDE, withoutKept } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -223,12 +223,19 @@ class FigureColumns {
   }
 }
 
-function drawRow(out: Writer, options: TextOptions, view: Section, columns: FigureColumns, row: Row): void {
-  const { figures, name, place, via, callers, stack, end, sizes } = row;
+function drawRow(
+  out: Writer,
+  symbols: Symbols,
+  options: TextOptions,
+  view: Section,
+  columns: FigureColumns,
+  row: Row,
+): void {
+  const { figures, name, place, via, callers, path, end, sizes } = row;
   out.line(columns.row(figures) + out.paint("cyan", name) + out.paint("dim", (place && ` ${place}`) + via));
   const indent = "    ";
   if (options.verbosity >= 3) {
-    for (const frame of stack) {
+    for (const frame of symbols.stack(path)) {
       const where = printable(sourcePlace(frame, true) || (frame.function && frame.module));
       const whole = printable(frame.key || frameName(frame)) + (frame.inlined ? " (inlined)" : "");
       out.line(`${indent}  ${whole}  ${out.paint("dim", where)}`);
@@ -239,7 +246,7 @@ function drawRow(out: Writer, options: TextOptions, view: Section, columns: Figu
   if (options.sizes && sizes && view.of === VIEWS.allocated.of) {
     out.line(indent + out.paint("dim", clip(sizesLine(sizes), options.width - indent.length)));
   }
-  const note = END_NOTES[end] || guessNote(end, stack, options.verbosity);
+  const note = END_NOTES[end] || guessNote(end, symbols.stack(path), options.verbosity);
   if (note && (options.verbosity >= 3 || end !== "depth")) out.line(indent + out.paint("dim", note));
 }
 
@@ -299,9 +306,7 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
   const raw = options.raw === true;
   const wholeFiles = options.verbosity >= 2;
   // What is set aside is in no row of what is live.
-  const paths = aside.paths.size === 0
-    ? profile.callPaths
-    : profile.callPaths.map((path) => aside.paths.has(path) ? { ...path, liveBytes: 0, liveCount: 0 } : path);
+  const paths = withoutKept(profile.callPaths, aside);
   const shown = sections(profile, options.view).map((view) => ({ view, columns: new FigureColumns(out, view, paths) }));
   const rows = rowsOf(paths, symbols, {
     width: wholeFiles ? Infinity : Math.max(40, options.width - Math.max(...shown.map(({ columns }) => columns.width))),
@@ -317,7 +322,7 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
       out.line();
       out.line(out.paint(["bold", "underline"], `Top call paths by ${view.title}`));
       out.line(out.paint("dim", columns.heading()));
-      for (const row of largest) drawRow(out, options, view, columns, row);
+      for (const row of largest) drawRow(out, symbols, options, view, columns, row);
     }
     if (live && aside.blocks > 0) {
       const who = `${aside.whose} keep${aside.whose.includes(" and ") ? "" : "s"}`;

@@ -1,7 +1,7 @@
 /** What of a stack is shown: the user's frame that it is about, how that got to the allocator, and who called it. */
 import { isOwn } from "./kinds.ts";
 import type { FrameKind } from "./kinds.ts";
-import type { CallPath } from "../profile/profile.ts";
+import type { CallPath, Frame } from "../profile/profile.ts";
 import type { NamedFrame, Symbols } from "./symbols.ts";
 
 /** How a thread begins, whatever it does. */
@@ -64,6 +64,38 @@ export function leadOf(stack: readonly NamedFrame[]): Lead {
     // A recursion once.
     if (frame.function !== before?.function || frame.function === "") callers.push(frame);
     before = frame;
+  }
+  return { lead, via, callers };
+}
+
+/**
+ * The same of a call path, without a look at every frame of a deep stack: at most `most` callers, the innermost ones, and after
+ * them the outermost.
+ */
+export function leadOfPath(path: CallPath, symbols: Symbols, most: number): Lead {
+  const { stack } = path;
+  let lead: NamedFrame | undefined;
+  let via: NamedFrame | undefined;
+  let before: NamedFrame | undefined;
+  const callers: NamedFrame[] = [];
+  let at = 0;
+  for (; at < stack.length && callers.length < most; at++) {
+    for (const frame of symbols.frames(stack[at] as Frame)) {
+      if (!lead) {
+        if (isOwn(frame.kind)) before = lead = frame;
+        else if (!passesOn(frame.kind) && frame.kind !== "runtime" && frame.function !== "") via = frame;
+      } else if (isOwn(frame.kind)) {
+        if (frame.function !== before?.function || frame.function === "") callers.push(frame);
+        before = frame;
+      }
+    }
+  }
+  if (!lead) return leadOf(symbols.stack(path));
+  for (let outer = stack.length - 1; outer >= at; outer--) {
+    const last = symbols.frames(stack[outer] as Frame).findLast(({ kind }) => isOwn(kind));
+    if (!last) continue;
+    if (last.function !== before?.function) callers.push(last);
+    break;
   }
   return { lead, via, callers };
 }

@@ -116,12 +116,34 @@ export function keeper(
   if (isWhole && first && stack.every(({ kind }) => kind === "standard" || kind === "allocation")) {
     return STANDARD_LIBRARIES.find(([module]) => module.test(basename(first.module)))?.[1];
   }
+  const own = stack.findIndex(({ kind }) => isOwn(kind));
+  return firstKnown(own < 0 ? stack : stack.slice(0, own));
+}
+
+function firstKnown(stack: readonly Pick<NamedFrame, "function" | "module">[]): string | undefined {
   for (const frame of stack) {
-    if (isOwn(frame.kind)) return undefined;
     const known = knownLeak(frame);
     if (known !== undefined) return known;
   }
   return undefined;
+}
+
+/** The same of a call path, most of which have the user's code near the allocator; with the name of a program that runs scripts. */
+function keeperOf(path: CallPath, symbols: Symbols, runtime: string | undefined): string | undefined {
+  const inner: NamedFrame[] = [];
+  for (const place of path.stack) {
+    for (const frame of symbols.frames(place)) {
+      if (isOwn(frame.kind)) return firstKnown(inner);
+      inner.push(frame);
+    }
+  }
+  // Where a script's functions are seen, what none of them asked for is its interpreter's.
+  return runtime !== undefined && inner.some(({ kind }) => kind === "runtime") ? runtime : keeper(inner);
+}
+
+/** Call paths in which nothing that is set aside is live. */
+export function withoutKept(paths: readonly CallPath[], { paths: kept }: SetAside): readonly CallPath[] {
+  return kept.size === 0 ? paths : paths.map((path) => kept.has(path) ? { ...path, liveBytes: 0, liveCount: 0 } : path);
 }
 
 /**
@@ -149,11 +171,7 @@ export function knownLeaks(profile: Profile, symbols: Symbols): SetAside {
   const runtime = basename(profile.process.executable);
   for (const path of profile.callPaths) {
     if (path.liveCount <= 0) continue;
-    const stack = symbols.stack(path);
-    // Where a script's functions are seen, what none of them asked for is its interpreter's.
-    const isRuntimes = isScripted && stack.some(({ kind }) => kind === "runtime") &&
-      !stack.some(({ kind }) => isOwn(kind));
-    const who = isRuntimes ? runtime : keeper(stack);
+    const who = keeperOf(path, symbols, isScripted ? runtime : undefined);
     if (who === undefined) continue;
     paths.add(path);
     bytes += path.liveBytes;
