@@ -38,9 +38,9 @@ HT_INLINE int ht_forked_away(const struct ht_thread *t) { return t->tid == 0; }
  * counted afterwards. */
 static uint32_t ht_around(struct ht_thread **t)
 {
+    *t = ht_self;
     if (HT_UNLIKELY(ht_unwanted))
         return HT_BUSY;
-    *t = ht_self;
     if ((*t)->idle == HT_BUSY) {
         *t = ht_enter_slow();
         if (!*t)

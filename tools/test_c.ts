@@ -119,7 +119,7 @@ function stackProgram(
 ): string | undefined {
   const object = join(work, "check.o");
   const program = join(work, "stacks");
-  const c = run(cc, [...TEST, ...WARNINGS, ...flags, "-c", source("unwind_check.c"), "-o", object]);
+  const c = run(cc, [...WARNINGS, ...TEST, ...flags, "-c", source("unwind_check.c"), "-o", object]);
   const [compiler, standard] = text.endsWith("cc") ? [cxx, "-std=c++17"] : [cc, "-std=gnu11"];
   const rest = [...WARNINGS, ...flags, source(text), object, "-lpthread", "-o", program];
   const all = c.ok ? run(compiler, [standard, "-g", ...rest]) : c;
@@ -132,7 +132,7 @@ function tables(of: Compiler): void {
   for (const [kind, flags] of [["", ["-O2"]], ...SANITIZERS.slice(1)] as [string, string[]][]) {
     if (kind && !sanitizerWorks(of, flags)) continue;
     const program = join(work, "tables");
-    const built = run(of.c, [...TEST, ...WARNINGS, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
+    const built = run(of.c, [...WARNINGS, ...TEST, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
     report(`unwind tables of every form (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
   }
 }
