@@ -18,6 +18,7 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 static void ht_discover(void);
 static const char *ht_allocator_name(void);
 static void ht_discover_opened(int opens);
+static void ht_discover_forked(void);
 
 #include "fault.c"
 #include "seccomp.c"

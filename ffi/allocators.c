@@ -70,16 +70,22 @@ struct ht_before {
     uint64_t allocations, failed;
 };
 
-HT_INLINE struct ht_before ht_before(void)
+HT_INLINE const struct ht_file_threads *ht_counters(void)
 {
     const struct ht_file_threads *c = ht_self->counters;
+    return HT_LIKELY(c) ? c : &ht_no_counters;
+}
+
+HT_INLINE struct ht_before ht_before(void)
+{
+    const struct ht_file_threads *c = ht_counters();
     return (struct ht_before){ c->allocations, c->failed };
 }
 
 /* Whether hooks inside have counted allocations since, or refusals. */
 HT_INLINE int ht_has_counted(const struct ht_before *before)
 {
-    const struct ht_file_threads *c = ht_self->counters;
+    const struct ht_file_threads *c = ht_counters();
     return ((c->allocations ^ before->allocations) | (c->failed ^ before->failed)) != 0;
 }
 
@@ -97,7 +103,7 @@ static int ht_counted_inside(const struct ht_thread *t, const void *block)
 
 HT_NOINLINE void *ht_note_outer(const struct ht_before *before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
 {
-    if (block ? ht_counted_inside(ht_self, block) : ht_self->counters->failed != before->failed)
+    if (block ? ht_counted_inside(ht_self, block) : ht_counters()->failed != before->failed)
         return block;
     return ht_note_close(block, size, at.pc, at.sp, at.fp, heap);
 }
@@ -116,7 +122,7 @@ struct ht_ending {
     uint64_t ends;           /* when the block is not known: how many ends there were, and one */
 };
 
-static uint64_t ht_ends_now(void) { return ht_self->counters->frees + ht_self->counters->unknown_frees + 1; }
+static uint64_t ht_ends_now(void) { return ht_counters()->frees + ht_counters()->unknown_frees + 1; }
 
 /* A library ends a block by itself. Those that it made so were never to be seen, and what a call further out has handed is
  * that one's to count. */
@@ -223,7 +229,7 @@ HT_NOINLINE void *ht_moving_end(const struct ht_moving *m, const struct ht_heap 
         return block;
     struct ht_resize r = { t, m->known, ht_is_counted(idle) };
     int taken = m->known.kind != HT_BLOCK_UNKNOWN && old && t->handed.block != old;
-    int inside = ht_has_counted(&m->before) && (block ? ht_counted_inside(t, block) : t->counters->failed != m->before.failed);
+    int inside = ht_has_counted(&m->before) && (block ? ht_counted_inside(t, block) : ht_counters()->failed != m->before.failed);
     t->handed = m->handed;
     if (taken)
         r.known.kind = HT_BLOCK_UNCOUNTED;

@@ -33,7 +33,7 @@ static struct {
     uint32_t count;
     struct ht_object objects[1024];
     unsigned long long added; /* how many objects had come when it was looked last */
-    uint32_t opened;          /* whether any can have come since */
+    uint32_t opened;          /* the thread that has opened one since, 0 for none */
 } ht_loaded;
 
 static int ht_loaded_visit(struct dl_phdr_info *info, size_t size, void *context)
@@ -68,6 +68,16 @@ static const char *ht_allocator_name(void)
     return ht_real_object.name;
 }
 
+/* Whether a library's names lead to hooks already. Another one may have been loaded in its place. */
+static int ht_is_wrapped(const struct ht_object *object)
+{
+    for (uint32_t k = 1; k <= HT_ALLOCATORS; k++)
+        for (uint32_t i = 0; ht_wrappings[k].low == object->low && i < ht_wrappings[k].count; i++)
+            if (ht_lies_in((uint64_t)ht_object_symbol(object, ht_wrappings[k].wraps[i].name), ht_own_low, ht_own_high))
+                return 1;
+    return 0;
+}
+
 /* Whether an object's functions are to be wrapped that are not yet. */
 static int ht_is_allocator(const struct ht_object *object)
 {
@@ -80,7 +90,7 @@ static int ht_is_allocator(const struct ht_object *object)
     for (uint32_t i = 0; marker && i < HT_COUNT(not); i++)
         if (ht_object_symbol(object, not[i]))
             return 0;
-    return marker && !ht_lies_in(marker, ht_own_low, ht_own_high);
+    return marker && !ht_lies_in(marker, ht_own_low, ht_own_high) && !ht_is_wrapped(object);
 }
 
 static void ht_wrap_add(struct ht_wrapping *w, const char *name, void *real, void *hook, int ends)
@@ -141,6 +151,8 @@ static struct ht_wrapping *ht_wrap_object(const struct ht_object *object)
     for (uint32_t i = 0; i < HT_WRAPPED_COUNT; i++) {
         const struct ht_wrapped_function *f = &ht_wrapped_functions[i];
         a->real[i] = ht_object_symbol(object, f->name);
+        if (ht_lies_in((uint64_t)a->real[i], ht_own_low, ht_own_high))
+            a->real[i] = NULL; /* never a hook of a hook */
         ht_wrap_add(w, f->name, a->real[i], f->hooks[k - 1], f->ends);
     }
     return w;
@@ -307,6 +319,9 @@ static void ht_discover(void)
     ht_unlock(&ht_loaded.lock);
 }
 
+/* In a fork's child: whoever was looking is not here. */
+static void ht_discover_forked(void) { ht_shared_set(&ht_loaded.lock.held, 0u); }
+
 static int ht_added_visit(struct dl_phdr_info *info, size_t size, void *context)
 {
     if (size >= offsetof(struct dl_phdr_info, dlpi_subs))
@@ -314,15 +329,21 @@ static int ht_added_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-/* The same when a library may have come since: before what is in it can be looked up, but for its constructors. */
+/*
+ * The same when a library may have come since: before what is in it can be looked up, but for its constructors. Only the
+ * thread that opened it looks, once: that takes a lock of the dynamic linker's, which it had to have for the opening, and
+ * which dlsym in other threads does not take by itself.
+ */
 static void ht_discover_opened(int opens)
 {
-    if (ht_peek(&ht_loaded.opened)) {
+    uint32_t opener = ht_peek(&ht_loaded.opened), me = opener || opens ? ht_sys_tid() : 0;
+    if (opener && opener == me) {
+        ht_own_set(&ht_loaded.opened, 0u);
         unsigned long long added = 0;
         ht_iterate(ht_added_visit, &added);
         if (added != ht_peek(&ht_loaded.added))
             ht_discover();
     }
     if (opens)
-        ht_own_set(&ht_loaded.opened, 1u);
+        ht_own_set(&ht_loaded.opened, me);
 }

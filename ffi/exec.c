@@ -182,7 +182,9 @@ static struct ht_written ht_command(char *to, const struct ht_addition *a, char 
 #define HT_SHELL(command, call)                                                              \
     HT_ENVIRONMENT(HT_OWN_ENVIRONMENT(), 0)                                                           \
     const char *line = command;                                                                    \
-    size_t size = addition.size && line ? ht_command(NULL, &addition, environment, line).length : 0; \
+    /* A command like an option is one to the shell that the C library starts, and would not be behind ours. */ \
+    int is_option = line && (*line == '-' || *line == '+');                                         \
+    size_t size = addition.size && line && !is_option ? ht_command(NULL, &addition, environment, line).length : 0; \
     if (size > HT_COMMAND_MAX || !ht_stack_has(size))                                              \
         size = 0;                                                                                  \
     char longer[size + 1];                                                                         \

@@ -152,7 +152,8 @@ static struct ht_note ht_note_unfollowed(const char *path, uint32_t why)
     struct ht_note note = { 0, 0 };
     uint32_t idle, offset = 0, length = (uint32_t)ht_min(ht_length(path), 4095);
     /* A fork's child begins its recording for it. A vfork's child is in its parent's, in a thread that may be none of that's. */
-    struct ht_thread *t = ht_shared_get(&ht_p.state) == HT_STATE_NEW ? ht_begin(&idle) : NULL;
+    int begins = ht_shared_get(&ht_p.state) == HT_STATE_NEW && ht_sys_pid() == ht_own_pid;
+    struct ht_thread *t = begins ? ht_begin(&idle) : NULL;
     if (t)
         ht_end(t, idle);
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON)

@@ -164,6 +164,8 @@ static void ht_config_read(void)
     }
 }
 
+static uint32_t ht_own_pid; /* of the process that this memory is of: a vfork's child has another */
+
 /* A program may start others before it allocates, and by vfork, when nothing may be found out any more. */
 __attribute__((constructor)) static void ht_start_early(void)
 {
@@ -171,6 +173,7 @@ __attribute__((constructor)) static void ht_start_early(void)
     struct ht_start start = ht_start_of_program();
     if (!ht_preloaded_as(start.environment))
         return;
+    ht_own_pid = ht_sys_pid();
     ht_config_read();
     ht_discover(); /* others' constructors may allocate before they call malloc */
 }
@@ -311,6 +314,7 @@ static void ht_fork_end(int inside, long child)
             ht_shared_add(&ht_p.header->lost_children, 1u);
         return;
     }
+    ht_own_pid = ht_sys_pid();
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON)
         return;
     /* It is the parent's file still. */
@@ -421,12 +425,17 @@ static int ht_process_start(void)
     if (!ht_shared_swap(&ht_p.state, &state, HT_STATE_STARTING))
         return HT_UNWANTED;
     ht_real_find();
+    /* A fork's child has what its parent found, and must not ask the dynamic linker: another thread may have held its lock
+     * at the fork, for good. */
+    int is_child = ht_config.used;
+    if (is_child)
+        ht_discover_forked();
     int problem = HT_ENOSYS; /* a kernel without MADV_WIPEONFORK */
     if (ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves))
         problem = ht_process_open();
     ht_unwanted = problem == HT_UNWANTED;
     ht_pause(0); /* a fork's child begins by itself */
-    if (!problem && !ht_config.installed) {
+    if (!problem && !ht_config.installed && !is_child) {
         ht_names_redirect();
         ht_discover();
     }

@@ -125,7 +125,8 @@ static uint64_t ht_search_eh_frame(const struct ht_object *object)
 {
     for (uint32_t i = 0; i < object->header_count; i++) {
         const ElfW(Phdr) *h = &object->headers[i];
-        if (h->p_type != PT_LOAD || !(h->p_flags & PF_R))
+        /* What is written to holds no tables, and may have pages that nobody can read. */
+        if (h->p_type != PT_LOAD || !(h->p_flags & PF_R) || h->p_flags & PF_W)
             continue;
         uint64_t end = object->base + h->p_vaddr + h->p_filesz;
         for (uint64_t at = (object->base + h->p_vaddr + 3) & ~3ull; at + 24 <= end; at += 4) {

@@ -270,6 +270,17 @@ static enum ht_reached ht_step(struct ht_thread *t, struct ht_step *s, struct ht
     return reached;
 }
 
+/* What a step has read elsewhere than on the stack that the thread stands on may be gone by the next walk, which then has to
+ * ask the kernel again. */
+static void ht_step_settle(const struct ht_thread *t, struct ht_step *s)
+{
+    for (uint32_t i = 0; i < s->word_count; i++)
+        if (s->words[i].at != &ht_disagree && (uint64_t)s->words[i].at - t->stack_low >= t->stack_high - t->stack_low) {
+            ht_step_disagrees(s);
+            return;
+        }
+}
+
 /* Compares kept words from `end` outwards; returns the first that differs: t->words, the sentinel,
  * when none does. */
 HT_INLINE HT_RAW const struct ht_word *ht_words_differ(const struct ht_thread *t, uint32_t end)
@@ -400,6 +411,7 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
         if (guess == depth)
             known = t->stack_high;
         enum ht_reached reached = ht_step(t, s, &at, root);
+        ht_step_settle(t, s);
         if (s->guessed && guess == depth)
             guess = steps - 1;
         if (reached != HT_REACHED_OUT) {

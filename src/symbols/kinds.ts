@@ -124,6 +124,8 @@ export class Kinds {
     if (name && allocationFunctions && matches(allocationFunctions, name)) return "wrapper";
     if (!module) return this.#jit(name, file);
     if (isAllocationFunction(name)) return "allocation";
+    // Hooks that an allocator's own calls pass through.
+    if (basename(module).startsWith("libheaptap")) return "allocation";
     const ofModule = this.#module(module);
     // The shape of a wrapper tells in a program's code; a runtime's functions are not shown anyhow.
     const callers = ofModule === "own" || ofModule === "system" ? this.#callersOf(place) : 0;
