@@ -54,7 +54,7 @@ interface Judged {
 
 /** Programs that run programs in languages of their own. */
 const RUNTIME =
-  /^(?:python[\d.]*|pypy[\d.]*|node(?:js)?|deno|bunx?|perl[\d.]*|ruby[\d.]*|j?irb|php(?:-fpm|-cgi)?[\d.]*|java|lua(?:jit)?[\d.-]*|julia|guile[\d.-]*|tclsh[\d.]*|beam\.smp|mono(?:-sgen)?|dotnet|ocamlrun|Rscript|R)(?:-linux-gnu)?$/;
+  /^(?:python[\d.]*|pypy[\d.]*|node(?:js)?|deno|bunx?|perl[\d.]*|ruby[\d.]*|j?irb|php(?:-fpm|-cgi)?[\d.]*|java|lua(?:jit)?[\d.-]*|julia|guile[\d.-]*|tclsh[\d.]*|beam\.smp|mono(?:-sgen)?|dotnet|ocamlrun|Rscript|R)(?:-linux-gnu|\.exe)?$/;
 const RUNTIME_LIBRARY =
   /^lib(?:python|jvm|node|ruby|perl|v8|luajit|lua|php|mozjs|javascriptcore|coreclr|clrjit|mono|julia|tcl|guile|R\b)[\w.+-]*\.so/;
 const STANDARD_LIBRARY =
