@@ -11,7 +11,7 @@ import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import { findInPath } from "../src/native/build.ts";
-import { heaptap, ROOT, scratch, without } from "./helpers.ts";
+import { heaptap, ROOT, scratch, without, withoutWorking } from "./helpers.ts";
 
 const folder = scratch();
 const noBrowser = without("chromium");
@@ -111,7 +111,7 @@ const questions: Question[] = [
       build("rustc", "-g", "-O", source("ledger.rs"), "-o", join(folder, "ledger"));
       return [join(folder, "ledger")];
     },
-    skip: without("rustc"),
+    skip: withoutWorking("rustc"),
     peak: /^<.*Journal as .*Book>::record ledger\.rs:\d+/,
     first: /made by <ledger::Journal as ledger::Book>::record ledger\.rs:\d+/,
   },

@@ -17,7 +17,7 @@ import {
 } from "../mod.ts";
 import type { Comparable, ComparableFrame, FrameKind, RunFigures } from "../mod.ts";
 import { collect } from "../src/judge/comparable.ts";
-import { heaptap, random, scratch, target, without } from "./helpers.ts";
+import { heaptap, random, scratch, target, without, withoutWorking } from "./helpers.ts";
 
 const folder = scratch();
 
@@ -162,7 +162,7 @@ test("C++ that really grew is one row with what it grew by", async () => {
   assert.equal(grown.reduce((n, path) => n + path.after.bytes - path.before.bytes, 0), 10_000);
 });
 
-test("two builds of a Rust program with other hashes are the same", { skip: without("rustc") }, async () => {
+test("two builds of a Rust program with other hashes are the same", { skip: withoutWorking("rustc") }, async () => {
   const source = join(folder, "orders.rs");
   writeFileSync(
     source,

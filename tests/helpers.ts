@@ -75,6 +75,11 @@ export function without(tool: string): string | false {
   return findInPath(tool) ? false : `${tool} is not installed`;
 }
 
+/** The same of a tool that may be there and not run, as rustup's are without a toolchain. */
+export function withoutWorking(tool: string): string | false {
+  return without(tool) || (spawnSync(tool, ["--version"]).status === 0 ? false : `${tool} does not run here`);
+}
+
 /** A small generator of repeatable random numbers below n. */
 export function random(seed: number): (n: number) => number {
   let state = seed >>> 0;
