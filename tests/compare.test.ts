@@ -17,7 +17,7 @@ import {
 } from "../mod.ts";
 import type { Comparable, ComparableFrame, FrameKind, RunFigures } from "../mod.ts";
 import { collect } from "../src/judge/comparable.ts";
-import { heaptap, random, scratch, target, without, withoutWorking } from "./helpers.ts";
+import { heaptap, random, scratch, target, withoutWorking } from "./helpers.ts";
 
 const folder = scratch();
 
