@@ -219,8 +219,9 @@ test("damaged data are refused in one line", async () => {
   await refuses("short.gz", gz.subarray(0, gz.length / 2), /it is truncated: its compressed data end too early/);
   await refuses("short.zst", zstdCompressSync(whole).subarray(0, -1000), /it is (truncated|damaged)/);
   const damaged = Buffer.from(gz);
+  // What the damage turns into may well be codes that ask for more than there is.
   damaged.fill(0xff, 4500, 4600);
-  await refuses("damaged.gz", damaged, /it is damaged/);
+  await refuses("damaged.gz", damaged, /it is (truncated|damaged)/);
   await refuses("other.gz", gzipSync("hello"), /it is not a heaptap recording/);
   await refuses("two-bytes", Buffer.from([0x1f, 0x8b]), /it is not a heaptap recording/);
 });
