@@ -7,6 +7,7 @@ import { combine } from "../profile/figures.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { Module, Profile, Sample } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
+import { frameName } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 
 /** Figures that are compared. */
@@ -73,19 +74,6 @@ export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
 /** Version of the JSON report's shape; counts up when a key changes its meaning or goes away. */
 export const JSON_VERSION = 2;
 
-/** What stands for the module of code that is in none. */
-const JIT = "JIT code";
-
-/** The last part of a frame's module's path. */
-export function moduleName({ module }: Pick<NamedFrame, "module">): string {
-  return module ? basename(module) : JIT;
-}
-
-/** A frame's name to read; where it is when it has none. */
-export function nameOf(frame: ComparableFrame): string {
-  return frame.function || `${moduleName(frame)}+0x${frame.address.toString(16)}`;
-}
-
 /** Build ids by the last parts of paths; none where two modules share that and not the build. */
 export function buildsOf(modules: readonly Pick<Module, "path" | "buildId">[]): Map<string, string> {
   const builds = new Map<string, string>();
@@ -110,8 +98,13 @@ export function collect(
   for (const [frames, figures] of stacks) {
     const { function: name, file, line, module } = frames[leadIndex(frames)] ??
       { function: "", file: "", line: 0, module: "" };
-    const key = frames.map((frame) => frame.function ? frame.key : nameOf(frame)).join("\0");
-    keep(paths, key, { names: frames.map(nameOf), frames, culprit: { function: name, file, line, module }, figures });
+    const key = frames.map((frame) => frame.function ? frame.key : frameName(frame)).join("\0");
+    keep(paths, key, {
+      names: frames.map(frameName),
+      frames,
+      culprit: { function: name, file, line, module },
+      figures,
+    });
   }
   return paths;
 }

@@ -1,6 +1,7 @@
 /** Two runs side by side: what grew, what shrank, what is new, what is gone. */
 import { basename } from "node:path";
-import { addFigures, FIGURES, moduleName, nameOf, NO_FIGURES } from "./comparable.ts";
+import { frameName, moduleName } from "../symbols/symbols.ts";
+import { addFigures, FIGURES, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparableFrame, ComparablePath, RunFigures } from "./comparable.ts";
 import { settleMoved } from "./moved.ts";
 
@@ -61,7 +62,7 @@ export function commonNames(before: Comparable, after: Comparable): (frame: Comp
   return (frame) => {
     if (frame.function) return names.get(frame.key) ?? frame.function;
     const module = moduleName(frame);
-    return isSameBuild(module) ? nameOf(frame) : `${module}+?`;
+    return isSameBuild(module) ? frameName(frame) : `${module}+?`;
   };
 }
 

@@ -1,7 +1,7 @@
 /** Two runs side by side by function, module, file or line. */
 import { cleanFrames, leadIndex } from "../symbols/lead.ts";
-import { shortPath } from "../symbols/symbols.ts";
-import { addFigures, moduleName, NO_FIGURES } from "./comparable.ts";
+import { moduleName, shortPath } from "../symbols/symbols.ts";
+import { addFigures, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparableFrame, RunFigures } from "./comparable.ts";
 import { commonNames, isSame } from "./compare.ts";
 import type { CompareBy } from "./compare.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { realPath } from "../file/paths.ts";
-import { contentsOf, readElf } from "../symbols/elf.ts";
+import { contentsOf, readElf, zeroTerminated } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 
 const DT_NEEDED = 1;
@@ -15,13 +15,6 @@ export interface LoadedLibrary {
   readonly elf: Elf;
 }
 
-function textAt(strings: DataView | undefined, at: number): string {
-  if (!strings || at >= strings.byteLength) return "";
-  const bytes = new Uint8Array(strings.buffer, strings.byteOffset + at, strings.byteLength - at);
-  const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
-}
-
 /** The texts of the dynamic section's entries of a kind. */
 function dynamicTexts(elf: Elf): (tag: number) => string[] {
   const [dynamic] = contentsOf(elf, ".dynamic");
@@ -30,7 +23,7 @@ function dynamicTexts(elf: Elf): (tag: number) => string[] {
   for (let at = 0; dynamic && at + 16 <= dynamic.byteLength; at += 16) {
     entries.push([dynamic.getUint32(at, true), dynamic.getUint32(at + 8, true)]);
   }
-  return (tag) => entries.filter(([t]) => t === tag).map(([, value]) => textAt(strings, value));
+  return (tag) => entries.filter(([t]) => t === tag).map(([, value]) => strings ? zeroTerminated(strings, value) : "");
 }
 
 const CACHE_MAGIC = "glibc-ld.so.cache1.1";
@@ -52,8 +45,8 @@ function readCache(): ReadonlyMap<string, string> {
   const count = view.byteLength >= 48 ? view.getUint32(20, true) : 0;
   for (let i = 0, at = 48; i < count && at + 24 <= view.byteLength; i++, at += 24) {
     if ((view.getUint32(at, true) & 0xffff) !== X86_64_LIBC6) continue;
-    const name = textAt(view, view.getUint32(at + 4, true));
-    if (!found.has(name)) found.set(name, textAt(view, view.getUint32(at + 8, true)));
+    const name = zeroTerminated(view, view.getUint32(at + 4, true));
+    if (!found.has(name)) found.set(name, zeroTerminated(view, view.getUint32(at + 8, true)));
   }
   return found;
 }

@@ -52,26 +52,34 @@ export interface Elf {
   readonly debugLink: { readonly name: string; readonly crc: number } | undefined;
   /** Contents of a section, decompressed; undefined when it has none, or they cannot be had. Reads the file again. */
   content(section: Section | undefined): DataView | undefined;
-  /** Function symbols that are defined in it, sorted by address. Reads the file again. */
-  symbols(): ElfSymbol[];
-}
-
-/** A function symbol. */
-export interface ElfSymbol {
-  readonly name: string;
-  readonly address: number;
-  readonly size: number;
+  /**
+   * At most `length` bytes of what is loaded at an address and never written to; none when there is no such place. Reads
+   * the file again.
+   */
+  loaded(address: number, length: number): DataView;
 }
 
 export const SYMTAB = 2;
 export const DYNSYM = 11;
+export const RELA = 4;
 const NOBITS = 8;
 const SHF_COMPRESSED = 0x800;
 const PT_LOAD = 1;
 const PT_DYNAMIC = 2;
 const PT_INTERP = 3;
 const PT_NOTE = 4;
+const PF_X = 1;
+const PF_W = 2;
 const MAX_READ = 2 ** 30;
+
+/** What is mapped of the file when it is loaded. */
+interface Segment {
+  readonly offset: number;
+  readonly address: number;
+  /** Bytes in the file. */
+  readonly size: number;
+  readonly writable: boolean;
+}
 
 class File {
   readonly #fd: number;
@@ -200,23 +208,12 @@ function readContent(path: string, section: Section | undefined): DataView | und
   }
 }
 
-function readSymbols(path: string, sections: readonly Section[]): ElfSymbol[] {
-  const byAddress = new Map<number, ElfSymbol>();
-  // The full table last, so that its names win over the dynamic one's.
-  for (const type of [DYNSYM, SYMTAB]) {
-    const table = sections.find((s) => s.type === type);
-    const view = readContent(path, table);
-    const names = table && readContent(path, sections[table.link]);
-    if (!view || !names) continue;
-    for (let at = 0; at + 24 <= view.byteLength; at += 24) {
-      const kind = view.getUint8(at + 4) & 15;
-      if ((kind !== 2 && kind !== 10) || view.getUint16(at + 6, true) === 0) continue;
-      const name = zeroTerminated(names, view.getUint32(at, true));
-      const address = u64(view, at + 8);
-      if (name) byAddress.set(address, { name, address, size: u64(view, at + 16) });
-    }
-  }
-  return [...byAddress.values()].sort((a, b) => a.address - b.address);
+function readLoaded(path: string, segments: readonly Segment[], address: number, length: number): DataView {
+  const segment = segments.find((s) => !s.writable && address >= s.address && address < s.address + s.size);
+  if (!segment) return new DataView(new ArrayBuffer(0));
+  using file = new File(path);
+  const skipped = address - segment.address;
+  return file.view(segment.offset + skipped, Math.min(length, segment.size - skipped));
 }
 
 /** Reads an ELF file; undefined when it is not one. Throws what the file system throws. */
@@ -227,6 +224,7 @@ export function readElf(path: string): Elf | undefined {
   const bits = header.getUint8(4) === 2 ? 64 : 32;
   const machine = header.getUint16(18, header.getUint8(5) === 1);
   const layout: Section[] = [];
+  const segments: Segment[] = [];
   let interpreter: string | undefined;
   let dynamic = false;
   let buildId = "";
@@ -241,9 +239,11 @@ export function readElf(path: string): Elf | undefined {
       if (type === PT_INTERP) interpreter = zeroTerminated(content(), 0);
       if (type === PT_DYNAMIC) dynamic = true;
       if (type === PT_NOTE) buildId ||= buildIdIn(content());
-      if (type === PT_LOAD && (table.getUint32(at + 4, true) & 1) !== 0) {
-        text ??= { start: u64(table, at + 16), size: u64(table, at + 40), offset: u64(table, at + 8) };
-      }
+      if (type !== PT_LOAD) continue;
+      const flags = table.getUint32(at + 4, true);
+      const [offset, address] = [u64(table, at + 8), u64(table, at + 16)];
+      segments.push({ offset, address, size: u64(table, at + 32), writable: (flags & PF_W) !== 0 });
+      if ((flags & PF_X) !== 0) text ??= { start: address, size: u64(table, at + 40), offset };
     }
     layout.push(...readSections(file, header));
     debugLink = readDebugLink(file, layout);
@@ -260,7 +260,7 @@ export function readElf(path: string): Elf | undefined {
     text,
     debugLink,
     content: (section) => readContent(path, section),
-    symbols: () => readSymbols(path, layout),
+    loaded: (address, length) => readLoaded(path, segments, address, length),
   };
 }
 

@@ -4,28 +4,29 @@
  */
 import { Buffer } from "node:buffer";
 import type { Profile } from "../profile/profile.ts";
-import { ElfFile, number, SECTION, text } from "./sections.ts";
+import { DYNSYM, readElf, SYMTAB, u64, zeroTerminated } from "./elf.ts";
+import type { Elf } from "./elf.ts";
 import { parseSuppressions } from "./suppressions.ts";
 import type { Suppression } from "./suppressions.ts";
-import { readElf } from "./elf.ts";
 
 const NAME = "__lsan_default_suppressions";
 /** The longest text that is read. */
 const MOST_TEXT = 1 << 16;
 
 /** Where the function lies; undefined when the file defines none. */
-function functionAddress(file: ElfFile): number | undefined {
-  for (const section of file.sections) {
-    const strings = file.sections[section.link];
-    if ((section.type !== SECTION.symbols && section.type !== SECTION.dynamicSymbols) || !strings) continue;
-    const words = file.contents(strings);
+function functionAddress(elf: Elf): number | undefined {
+  for (const section of elf.layout) {
+    const words = section.type === SYMTAB || section.type === DYNSYM
+      ? elf.content(elf.layout[section.link])
+      : undefined;
+    if (!words) continue;
     // Most programs have no such name, and some have a million others.
     const at = Buffer.from(words.buffer, words.byteOffset, words.byteLength).indexOf(`\0${NAME}\0`, 0, "latin1") + 1;
     if (at === 0) continue;
-    const symbols = file.contents(section);
-    for (let i = 0; i + 24 <= symbols.byteLength; i += 24) {
+    const symbols = elf.content(section);
+    for (let i = 0; symbols && i + 24 <= symbols.byteLength; i += 24) {
       const isFunction = (symbols.getUint8(i + 4) & 15) === 2 && symbols.getUint16(i + 6, true) !== 0;
-      if (symbols.getUint32(i, true) === at && isFunction) return number(symbols, i + 8);
+      if (symbols.getUint32(i, true) === at && isFunction) return u64(symbols, i + 8);
     }
   }
   return undefined;
@@ -56,19 +57,11 @@ function returnedConstant(code: DataView, address: number): number | undefined {
 }
 
 /** The text that the program's function returns; undefined when it has none, or one that cannot be read. */
-export function suppressionsOfFile(path: string): string | undefined {
-  using file = ElfFile.open(path);
-  if (!file) return undefined;
-  try {
-    const address = functionAddress(file);
-    const returned = address === undefined ? undefined : returnedConstant(file.loaded(address, 32), address);
-    const bytes = returned === undefined ? undefined : file.loaded(returned, MOST_TEXT);
-    if (!bytes || !new Uint8Array(bytes.buffer).includes(0)) return undefined;
-    return text(bytes, 0);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined; // a file that is cut short
-    throw error;
-  }
+export function suppressionsOf(elf: Elf): string | undefined {
+  const address = functionAddress(elf);
+  const returned = address === undefined ? undefined : returnedConstant(elf.loaded(address, 32), address);
+  const bytes = returned === undefined ? undefined : elf.loaded(returned, MOST_TEXT);
+  return bytes && new Uint8Array(bytes.buffer).includes(0) ? zeroTerminated(bytes, 0) : undefined;
 }
 
 /**
@@ -87,8 +80,8 @@ export function programSuppressions({ process, modules }: Profile): Suppression[
   const path = process.executable;
   const recorded = modules.find((module) => module.path === path);
   try {
-    if (!path.startsWith("/") || !recorded?.buildId || readElf(path)?.buildId !== recorded.buildId) return [];
-    return parseSuppressions(suppressionsOfFile(path) ?? "");
+    const elf = path.startsWith("/") && recorded?.buildId ? readElf(path) : undefined;
+    return elf && elf.buildId === recorded?.buildId ? parseSuppressions(suppressionsOf(elf) ?? "") : [];
   } catch {
     return []; // the file is gone, or its text is none of suppressions
   }

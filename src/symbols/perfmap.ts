@@ -3,16 +3,19 @@
  * and JVM agents write them to /tmp/perf-PID.map. A line is `start size name`, numbers hexadecimal.
  */
 import { readFileSync, statSync } from "node:fs";
-import type { ElfSymbol } from "./elf.ts";
+import type { CodeSymbol } from "./symbol_table.ts";
+
+/** A function that was compiled at run time: it is in no file. */
+type JitSymbol = Omit<CodeSymbol, "file">;
 import type { Name } from "./backend.ts";
 
 /** Functions of a perf map, by address. */
 export class PerfMap {
-  readonly #symbols: readonly ElfSymbol[];
+  readonly #symbols: readonly JitSymbol[];
 
   constructor(text: string) {
     // Later lines win: the same place may hold another function by then.
-    const byAddress = new Map<number, ElfSymbol>();
+    const byAddress = new Map<number, JitSymbol>();
     for (const line of text.split("\n")) {
       const parts = /^(?:0x)?([0-9a-f]+) (?:0x)?([0-9a-f]+) (.+)$/i.exec(line);
       if (!parts) continue;
@@ -59,7 +62,7 @@ export function findPerfMap(pid: number, startTime: number, folder = "/tmp"): Pe
 }
 
 /** The last entry at or before an address, when the address is in it. */
-function symbolAt(symbols: readonly ElfSymbol[], address: number): ElfSymbol | undefined {
+function symbolAt(symbols: readonly JitSymbol[], address: number): JitSymbol | undefined {
   let low = 0;
   let high = symbols.length;
   while (low < high) {

@@ -5,9 +5,8 @@
  */
 import type { Frame, Module } from "../profile/profile.ts";
 import type { Name } from "./backend.ts";
-import { readElf } from "./elf.ts";
-import { ElfFile, number, SECTION, text } from "./sections.ts";
-import type { ElfSection } from "./sections.ts";
+import { DYNSYM, readElf, RELA, u64, zeroTerminated } from "./elf.ts";
+import type { Elf, Section } from "./elf.ts";
 
 const ENDBR64 = 0xf30f1efa;
 const [GLOB_DAT, JUMP_SLOT] = [6, 7];
@@ -17,20 +16,20 @@ class Called {
   readonly #bySlot = new Map<number, string>();
   readonly #byNumber: string[] = [];
 
-  constructor(file: ElfFile) {
-    for (const section of file.sections) this.#read(file, section);
+  constructor(elf: Elf) {
+    for (const section of elf.layout) this.#read(elf, section);
   }
 
-  #read(file: ElfFile, section: ElfSection): void {
-    const symbols = file.sections[section.link];
-    const strings = symbols && file.sections[symbols.link];
-    if (section.type !== SECTION.relocations || symbols?.type !== SECTION.dynamicSymbols || !strings) return;
-    const [relocations, entries, words] = [file.contents(section), file.contents(symbols), file.contents(strings)];
+  #read(elf: Elf, section: Section): void {
+    const symbols = elf.layout[section.link];
+    if (section.type !== RELA || symbols?.type !== DYNSYM) return;
+    const [relocations, entries, words] = [section, symbols, elf.layout[symbols.link]].map((s) => elf.content(s));
+    if (!relocations || !entries || !words) return;
     for (let at = 0; at + 24 <= relocations.byteLength; at += 24) {
       const [type, symbol] = [relocations.getUint32(at + 8, true), relocations.getUint32(at + 12, true)];
       const isCall = (type === GLOB_DAT || type === JUMP_SLOT) && symbol > 0 && (symbol + 1) * 24 <= entries.byteLength;
-      const name = isCall ? text(words, entries.getUint32(symbol * 24, true)) : "";
-      if (name) this.#bySlot.set(number(relocations, at), name);
+      const name = isCall ? zeroTerminated(words, entries.getUint32(symbol * 24, true)) : "";
+      if (name) this.#bySlot.set(u64(relocations, at), name);
       if (section.name === ".rela.plt") this.#byNumber.push(name);
     }
   }
@@ -55,17 +54,15 @@ export function pltNames(module: Module, frames: readonly Frame[]): Map<Frame, N
   const names = new Map<Frame, Name[]>();
   if (frames.length === 0 || !module.buildId || !module.path.startsWith("/")) return names;
   try {
-    if (readElf(module.path)?.buildId !== module.buildId) return names;
-    using file = ElfFile.open(module.path);
-    if (!file) return names;
-    const called = new Called(file);
+    const elf = readElf(module.path);
+    if (elf?.buildId !== module.buildId) return names;
+    const called = new Called(elf);
+    const tables = elf.layout.filter(({ name }) => /^\.plt(\.sec|\.got)?$/.test(name))
+      .map((section) => ({ section, code: elf.content(section) }));
     for (const frame of frames) {
       const at = frame.address - 1;
-      const section = file.sections.find((s) =>
-        /^\.plt(\.sec|\.got)?$/.test(s.name) && at >= s.address && at < s.address + s.size
-      );
-      if (!section) continue;
-      const code = file.contents(section);
+      const { section, code } = tables.find(({ section: s }) => at >= s.address && at < s.address + s.size) ?? {};
+      if (!section || !code) continue;
       const step = section.name === ".plt.got" && code.getUint32(0) !== ENDBR64 ? 8 : 16;
       const start = Math.floor((at - section.address) / step) * step;
       const name = called.nameOf(code, start, section.address + start);

@@ -472,10 +472,14 @@ export function frameMatches(frame: Omit<NamedFrame, "inlined">, pattern: RegExp
     (frame.file !== "" && matches(pattern, frame.file));
 }
 
+/** The last part of a frame's module's path; what stands for it where code is of none. */
+export function moduleName({ module }: Pick<NamedFrame, "module">): string {
+  return shortPath(module, false) || "JIT code";
+}
+
 /** A function's name, or where it is when it has none: `libz.so.1+0x2f40`. */
 export function frameName(frame: Pick<NamedFrame, "function" | "module" | "address"> | undefined): string {
   if (!frame) return "(unknown)";
   if (frame.function) return frame.function;
-  const module = frame.module ? frame.module.replace(/^.*\//, "") : "JIT code";
-  return `${module}+0x${frame.address.toString(16)}`;
+  return `${moduleName(frame)}+0x${frame.address.toString(16)}`;
 }
