@@ -3,11 +3,11 @@
  * and JVM agents write them to /tmp/perf-PID.map. A line is `start size name`, numbers hexadecimal.
  */
 import { readFileSync, statSync } from "node:fs";
+import type { Name } from "./backend.ts";
 import type { CodeSymbol } from "./symbol_table.ts";
 
 /** A function that was compiled at run time: it is in no file. */
 type JitSymbol = Omit<CodeSymbol, "file">;
-import type { Name } from "./backend.ts";
 
 /** Functions of a perf map, by address. */
 export class PerfMap {
