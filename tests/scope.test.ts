@@ -7,6 +7,7 @@
  * in rounds, of which the one with the least must be exact and none may be below.
  */
 import assert from "node:assert/strict";
+import { basename } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import {
@@ -615,4 +616,36 @@ test("expectAllocations names the limit, the figure and the call paths", async (
     assert.ok(failed.figures.allocations >= 500);
   }
   await assert.rejects(expectAllocations(() => Promise.reject(new Error("its own")), {}), /its own/);
+});
+
+test("call paths of a limit that was passed read as those of reports do, in the locale's signs", async () => {
+  const message = async (run: () => unknown) => {
+    const failed = await expectAllocations(run, { maxBytes: 500 }).then(() => undefined, (e) => e);
+    after.blocks.release();
+    assert.ok(failed instanceof AllocationLimitError);
+    return failed.message;
+  };
+  const session = new Session();
+  session.operation("nothing").measureThread().end();
+  const { LC_ALL } = process.env;
+  try {
+    for (const [locale, calledBy, mean] of [["C.UTF-8", "\u2190", "Mean \u00b1"], ["C", "<-", "Mean +-"]] as const) {
+      process.env.LC_ALL = locale;
+      const text = await message(() => after.blocks.keep_one());
+      assert.match(text, new RegExp(`1\\.00 KB in use: keep \\(blocks\\.c:\\d+\\) ${calledBy} keep_one`));
+      const table = String(session.toReport());
+      assert.ok(table.includes(`| ${mean} 95 % |`), table);
+      assert.equal(new Set(table.split("\n").slice(0, 3).map((line) => line.length)).size, 1, table);
+      const all = text + table + String(await backtraceReport({ filter: of(after.path), limit: 3 }));
+      if (locale === "C") assert.doesNotMatch(all, /[\u2190\u2192\u2026\u00b7\u00b1]/);
+    }
+  } finally {
+    if (LC_ALL === undefined) delete process.env.LC_ALL;
+    else process.env.LC_ALL = LC_ALL;
+  }
+  // Code without a name has its address.
+  if (onDeno) {
+    const text = await message(() => new Uint8Array(1_000_000));
+    assert.doesNotMatch(text, new RegExp(`in use: (${basename(process.execPath)}|JIT code)( |$)`, "m"));
+  }
 });

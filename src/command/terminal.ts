@@ -7,6 +7,7 @@ import { isRecording } from "../file/reader.ts";
 import { writeReport } from "../file/whole_file.ts";
 import type { Report } from "../file/whole_file.ts";
 import { printable } from "../profile/format.ts";
+import { inLocale, isAsciiLocale } from "../report/signs.ts";
 import { OutputError } from "../run/output.ts";
 import type { Progress } from "../symbols/symbols.ts";
 
@@ -26,9 +27,9 @@ const SIGNS = 6;
 
 /** How a report is to look where it goes. */
 export function looks(to: Target): Looks {
-  const { NO_COLOR, TERM, COLUMNS, LC_ALL, LC_CTYPE, LANG } = process.env;
+  const { NO_COLOR, TERM, COLUMNS } = process.env;
   const color = to.isTTY === true && !NO_COLOR && TERM !== "dumb";
-  const ascii = /^(C|POSIX)$/.test(LC_ALL || LC_CTYPE || LANG || "");
+  const ascii = isAsciiLocale();
   // Into a pipe it is as wide as whoever reads it says.
   const width = Math.max(60, to.columns ?? (Number(COLUMNS) || 80));
   return { width: ascii ? width - SIGNS : width, color, ascii };
@@ -36,9 +37,7 @@ export function looks(to: Target): Looks {
 
 /** A text as its target can show it. */
 export function shownAt({ ascii }: Looks, text: string): string {
-  return ascii
-    ? text.replace(/\u2190/g, "<-").replace(/\u2192/g, "->").replace(/\u2026/g, "...").replace(/\u00b7/g, "-")
-    : text;
+  return inLocale(text, ascii);
 }
 
 /** Draws a bar on a terminal once a look-up has taken a second. */

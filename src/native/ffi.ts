@@ -1,5 +1,6 @@
 /** The foreign function interfaces of Deno and Bun behind one shape: open, call, look at memory. */
 import { createRequire } from "node:module";
+import process from "node:process";
 
 /** What a C parameter or result is. `buffer` is a typed array whose memory the function sees; `pointer` only a result. */
 export type NativeType = "u32" | "i32" | "buffer" | "pointer" | "void";
@@ -21,7 +22,11 @@ export interface NativeLibrary<Names extends string> {
 interface DenoNamespace {
   readonly version: { readonly deno: string };
   dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
-  readonly permissions: { querySync(wanted: { readonly name: "ffi" }): { readonly state: string } };
+  readonly permissions: {
+    querySync(wanted: { readonly name: "ffi" } | { readonly name: "env"; readonly variable: string }): {
+      readonly state: string;
+    };
+  };
   readonly UnsafePointerView: { getArrayBuffer(pointer: unknown, size: number): ArrayBuffer };
 }
 interface BunFfi {
@@ -66,6 +71,12 @@ export function runtimeName(): string {
 /** Whether libraries can be opened here without a question: Deno asks on a terminal for what it was not allowed. */
 export function mayOpenLibraries(): boolean {
   return deno ? deno.permissions.querySync({ name: "ffi" }).state === "granted" : bun !== undefined;
+}
+
+/** An environment variable; nothing where Deno may not tell, which would ask on a terminal. */
+export function variable(name: string): string | undefined {
+  const known = !deno || deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
+  return known ? process.env[name] : undefined;
 }
 
 /** Opens a library. Throws what the runtime throws when it may not or cannot. */

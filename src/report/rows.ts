@@ -8,6 +8,7 @@ import type { Lead } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
 import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import { CALLED_BY } from "./signs.ts";
 
 /** A row: what it says, and what the call paths that say so have together. */
 export interface Row {
@@ -68,7 +69,7 @@ export class Rows {
     if (!told) {
       const name = printable(frameName(frame));
       const place = printable(sourcePlace(frame, this.#options.wholeFiles));
-      this.#told.set(frame, told = { name, place, caller: `\u2190 ${name}${place && ` ${place}`}` });
+      this.#told.set(frame, told = { name, place, caller: `${CALLED_BY} ${name}${place && ` ${place}`}` });
     }
     return told;
   }
@@ -90,15 +91,15 @@ export class Rows {
       const { name, place, caller } = this.#tell(frame);
       if (caller.length <= width) return caller;
       const where = place && ` ${place}`;
-      return `\u2190 ${this.#fit(name, Math.max(LEAST, width - 2 - where.length))}${where}`;
+      return `${CALLED_BY} ${this.#fit(name, Math.max(LEAST, width - 2 - where.length))}${where}`;
     };
     const end = one(last, callers.length > 1 ? Math.floor(room / 2) : room);
     let text = "";
     for (let i = 0; i < callers.length - 1; i++) {
-      const rest = i < callers.length - 2 ? " \u2190 \u2026 ".length : 1;
+      const rest = i < callers.length - 2 ? ` ${CALLED_BY} \u2026 `.length : 1;
       const left = room - text.length - end.length - rest;
       const next = one(callers[i] as NamedFrame, Math.max(2 * LEAST, left));
-      if (next.length > left) return clip(`${text}\u2190 \u2026 ${end}`, room);
+      if (next.length > left) return clip(`${text}${CALLED_BY} \u2026 ${end}`, room);
       text += `${next} `;
     }
     return clip(text + end, room);

@@ -2,6 +2,7 @@
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { checkLimit, selectPaths } from "../profile/select.ts";
 import { bytes, count, plural, printable } from "../profile/format.ts";
+import { inLocale } from "../report/signs.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
@@ -105,7 +106,7 @@ export class BacktraceReport {
       const hidden = this.matching - this.rows.length;
       if (hidden > 0) lines.push(`and ${count(hidden)} more ${plural(hidden, "call path")}`);
       if (this.problem) lines.push(printable(this.problem));
-      return lines.join("\n") + "\n";
+      return inLocale(lines.join("\n") + "\n");
     });
   }
 }

@@ -2,8 +2,9 @@
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { selectPaths } from "../profile/select.ts";
 import { profileSince } from "../profile/since.ts";
-import { bytes, count, plural } from "../profile/format.ts";
-import { sourcePlace } from "../symbols/symbols.ts";
+import { bytes, count, plural, printable } from "../profile/format.ts";
+import { CALLED_BY, inLocale } from "../report/signs.ts";
+import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import { attach, own, ownMoment, ownProfile } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";
@@ -85,16 +86,15 @@ async function topPaths(profile: Profile, limit: LimitName, figures: Figures): P
   // What runs through code of the test's before what the runtime does by itself.
   const isRuntime = ({ short }: NamedPath) => short.every((frame) => frame.module === profile.process.executable);
   const top = [...named.filter((path) => !isRuntime(path)), ...named.filter(isRuntime)].slice(0, SHOWN);
-  const note = problem && top.some(({ short }) => !short[0]?.function) ? `\n  (${problem})` : "";
-  return top.map(({ path, short: [frame, ...callers] }) => {
-    const name = (f: typeof frame) => f?.function.replace(/\(.*$/, "") || f?.module.replace(/^.*\//, "") || "JIT code";
+  const note = problem && top.some(({ short }) => !short[0]?.function) ? `\n  (${printable(problem)})` : "";
+  const lines = top.map(({ path, short: [frame, ...callers] }) => {
     const place = frame && sourcePlace(frame);
-    const from = callers.slice(0, 4).map(name).join(" < ");
+    const from = callers.slice(0, 4).map((caller) => ` ${CALLED_BY} ${frameName(caller)}`).join("");
     const blocks = `${count(path.allocations)} ${plural(path.allocations, "allocation")}`;
-    return `\n  ${blocks}, ${bytes(path.bytes)}, ${bytes(path.liveBytes)} in use: ${name(frame)}${
-      place && ` (${place})`
-    }${from && ` < ${from}`}`;
-  }).join("") + note;
+    const calls = `${frameName(frame)}${place && ` (${place})`}${from}`;
+    return `\n  ${blocks}, ${bytes(path.bytes)}, ${bytes(path.liveBytes)} in use: ${printable(calls)}`;
+  });
+  return inLocale(lines.join("") + note);
 }
 
 /**

@@ -1,7 +1,6 @@
 /** The library in this process: put in once, and joined by everything else in this folder. */
-import process from "node:process";
 import { LibraryError } from "../native/build.ts";
-import { runtimeName } from "../native/ffi.ts";
+import { runtimeName, variable } from "../native/ffi.ts";
 import { openOwnLibrary, UNSET } from "../native/library.ts";
 import type { Library } from "../native/library.ts";
 import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
@@ -97,15 +96,6 @@ function checked(
     options.exactPeak === undefined ? UNSET : Number(options.exactPeak),
     options.sizes === undefined ? UNSET : Number(options.sizes),
   ];
-}
-
-/** An environment variable, for a message; nothing when Deno may not tell. */
-function variable(name: string): string | undefined {
-  try {
-    return process.env[name];
-  } catch {
-    return undefined;
-  }
 }
 
 type Started = Omit<Installation, "notes" | "recording">;

@@ -1,6 +1,7 @@
 /** What a session's operations allocated: figures, and the table of them. */
 import { writeSync } from "node:fs";
 import { count, plural, printable } from "../profile/format.ts";
+import { inLocale } from "../report/signs.ts";
 import { markdownTable } from "../report/table.ts";
 import type { Column } from "../report/table.ts";
 import { attach, own } from "./install.ts";
@@ -208,7 +209,9 @@ export class SessionReport {
           ...memory,
         ];
       });
-      const table = markdownTable(runtime ? [...COLUMNS, ...RUNTIME_COLUMNS] : COLUMNS, rows);
+      const columns = (runtime ? [...COLUMNS, ...RUNTIME_COLUMNS] : COLUMNS)
+        .map(({ title, figures }) => ({ title: inLocale(title), figures }));
+      const table = markdownTable(columns, rows);
       return table + this.#notes().map((note) => `\n${note}\n`).join("");
     });
   }

@@ -97,7 +97,7 @@ interface Found {
  * if (largest) {
  *   using symbols = new Symbols(profile);
  *   await symbols.resolve([largest]);
- *   console.log(symbols.stack(largest).map((frame) => frame.function).join(" < "), symbols.problem);
+ *   console.log(symbols.stack(largest).map((frame) => frame.function).join(" ← "), symbols.problem);
  * }
  * ```
  */
