@@ -316,11 +316,13 @@ reportOptions(program.command("run").passThroughOptions())
       .choices(["all", "exec", "none"] as const),
   )
   .option("--only <regex>", "record only programs whose path matches, and spare the rest", pathPattern)
+  .option("--python", "have Python ask malloc for every block, and name its functions (3.12 and later)")
+  .option("--php", "have PHP ask malloc for every block")
   .option("--no-command-line", "leave the program's arguments out of the recording")
   .option("--exact-peak", "an exact peak with several threads too; slower")
   .addHelpText(
     "after",
-    "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080",
+    "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080\n  heaptap run --python -- python3 app.py",
   )
   .action(async (command, args, options) => {
     if (options.mode === "counters" && (options.sizes || options.budget.length > 0)) {

@@ -86,6 +86,7 @@ export { pprofProfile } from "./src/export/pprof.ts";
 export { speedscopeReport } from "./src/export/speedscope.ts";
 export type { Viewed, ViewName, Weighed } from "./src/profile/views.ts";
 export { notInherited } from "./src/run/inherited.ts";
+export type { InterpreterOptions } from "./src/run/interpreters.ts";
 export { meantCommand } from "./src/run/meant.ts";
 export { inspectProgram } from "./src/run/program.ts";
 export { ProgramError } from "./src/run/recordable.ts";

@@ -6,12 +6,11 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import { findInPath } from "../src/native/build.ts";
-import { heaptap, ROOT, scratch, without, withoutWorking } from "./helpers.ts";
+import { heaptap, perfPython, ROOT, scratch, without, withoutWorking } from "./helpers.ts";
 
 const folder = scratch();
 const noBrowser = without("chromium");
@@ -46,18 +45,7 @@ function line(name: string, text: string): number {
   return at + 1;
 }
 
-/** A Python that writes perf maps, 3.12 or later. */
-const python = ["python3", "python3.12", "python3.13", "/usr/bin/python3", ...pyenv()].map((name) =>
-  name.includes("/") ? name : findInPath(name)
-).find((path) =>
-  path && spawnSync(path, ["-X", "perf", "-c", "import sys; sys.exit(sys.version_info < (3, 12))"]).status === 0
-);
-
-function pyenv(): string[] {
-  const root = join(process.env.HOME ?? "", ".pyenv/versions");
-  return ["3.12.1", "3.13.0"].map((version) => join(root, version, "bin/python3")).filter((path) => existsSync(path));
-}
-
+const python = perfPython();
 const hasNumpy = python !== undefined && spawnSync(python, ["-c", "import numpy"]).status === 0;
 
 interface Question {

@@ -80,6 +80,17 @@ export function withoutWorking(tool: string): string | false {
   return without(tool) || (spawnSync(tool, ["--version"]).status === 0 ? false : `${tool} does not run here`);
 }
 
+/** A Python that writes perf maps, 3.12 or later; undefined when there is none. */
+export function perfPython(): string | undefined {
+  const versions = join(process.env.HOME ?? "", ".pyenv/versions");
+  const pyenv = ["3.12.1", "3.13.0"].map((version) => join(versions, version, "bin/python3")).filter(existsSync);
+  return ["python3", "python3.12", "python3.13", "/usr/bin/python3", ...pyenv].map((name) =>
+    name.includes("/") ? name : findInPath(name)
+  ).find((path) =>
+    path && spawnSync(path, ["-X", "perf", "-c", "import sys; sys.exit(sys.version_info < (3, 12))"]).status === 0
+  );
+}
+
 /** A small generator of repeatable random numbers below n. */
 export function random(seed: number): (n: number) => number {
   let state = seed >>> 0;

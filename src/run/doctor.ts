@@ -10,6 +10,7 @@ import { debuginfodUrls } from "../symbols/debuginfod.ts";
 import { foreseeNames } from "../symbols/foresee.ts";
 import type { ForeseenNames } from "../symbols/foresee.ts";
 import { namesFolder, namesSize } from "../symbols/name_cache.ts";
+import { poolNotes } from "./interpreters.ts";
 import { inspectProgram } from "./program.ts";
 import { checkVariables } from "../native/variables.ts";
 
@@ -119,7 +120,9 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
   let program: Diagnosis["program"] = null;
   if (command !== undefined) {
     try {
-      const { path, notes, interpreter } = inspectProgram(command, process.env, workingFolder(), args);
+      const found = inspectProgram(command, process.env, workingFolder(), args);
+      const { path, files: [file = ""], interpreter } = found;
+      const notes = [...found.notes, ...poolNotes(command, file, process.env)];
       const names = foreseeNames(interpreter === undefined ? path : inspectProgram(interpreter).path);
       program = { path, recordable: true, notes, names };
     } catch (error) {

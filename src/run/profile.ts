@@ -14,13 +14,15 @@ import { programName } from "../profile/launchers.ts";
 import type { OutlinedProcess } from "../profile/processes.ts";
 import { byAllocations, newRun, outlined, processesOfRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
+import { poolNotes, withoutPools } from "./interpreters.ts";
+import type { InterpreterOptions } from "./interpreters.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram, missed } from "./program.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
 
 /** Options of {@linkcode profile}. */
-export interface ProfileOptions extends RecordOptions {
+export interface ProfileOptions extends RecordOptions, InterpreterOptions {
   /** File for the recording; `%p` becomes the process's number. `heaptap.PROGRAM.%p.heaptap` when left out. */
   readonly out?: string | undefined;
   /** Environment of the program; this process's when left out. */
@@ -93,9 +95,15 @@ function findRecordings(
 }
 
 /** What a process's recording does not show, by what it had loaded; `known` was looked at before it started. */
-function missedBy({ pid, process, modules }: OutlinedProcess, watch: Watch, known: ReadonlySet<string>): string[] {
+function missedBy(
+  { pid, process, modules }: OutlinedProcess,
+  watch: Watch,
+  known: ReadonlySet<string>,
+  env: NodeJS.ProcessEnv,
+): string[] {
   const loaded = [process.executable, ...modules, ...watch.loaded(pid)].filter((file) => !known.has(file));
-  return missed(programName(process.executable, process.command), process.executable, loaded);
+  const name = programName(process.executable, process.command);
+  return [...missed(name, process.executable, loaded), ...poolNotes(name, process.executable, env)];
 }
 
 function environment(
@@ -192,6 +200,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   checkOnly(options);
   const cwd = options.cwd ?? workingFolder();
   const { path, started: byLoader, files, notes } = inspectProgram(program, options.env, cwd, args);
+  const { env, notes: kept } = withoutPools(options.env ?? process.env, options, files[0]);
   const library = libraryPath();
   const out = ownPath(options.out ?? `heaptap.${basename(byLoader ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
@@ -207,7 +216,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const child = spawn(started, args, {
     stdio: options.stdio ?? "inherit",
     cwd: options.cwd,
-    env: environment(options, library, sharedPath(out), run),
+    env: environment({ ...options, env }, library, sharedPath(out), run),
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
   // Told to follow nothing, the library is not to be found in what is started.
@@ -231,7 +240,7 @@ export async function profile(command: readonly string[], options: ProfileOption
     exitCode,
     signal,
     seconds,
-    notes: [...notes, ...chosen ? missedBy(chosen, watch, new Set([library, ...files])) : []],
+    notes: [...notes, ...kept, ...chosen ? missedBy(chosen, watch, new Set([library, ...files]), env) : []],
     escaped: watch.escaped,
   };
 }

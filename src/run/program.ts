@@ -23,7 +23,7 @@ export interface Program {
   readonly interpreter: string | undefined;
   /** What the file starts in its place, when it is the dynamic linker. */
   readonly started: string | undefined;
-  /** Its file and the libraries that it is loaded with, as far as they were looked at. */
+  /** Its file, or that of a script's interpreter, then the libraries that it is loaded with, as far as they were looked at. */
   readonly files: readonly string[];
   /** What will be missing from the recording, a line each. */
   readonly notes: readonly string[];
@@ -197,11 +197,7 @@ export function inspectProgram(
           cwd,
           searched,
         });
-        const real = basename(realPath(started ?? path));
-        const python = /^python\d/.test(real) && !env.PYTHONMALLOC
-          ? [`"${command}" serves small requests by an allocator of its own: set PYTHONMALLOC=malloc to see them`]
-          : [];
-        return { path: first, interpreter, started, files, notes: [...notes, ...python] };
+        return { path: first, interpreter, started, files, notes };
       }
     } catch (error) {
       if (error instanceof ProgramError) throw error;

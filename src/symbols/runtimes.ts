@@ -87,8 +87,8 @@ function pythonVersion(program: string, libraries: readonly string[]): number | 
 
 function python(minor: number): string {
   return minor >= 12
-    ? "Python functions are not shown: start Python with -X perf to see them"
-    : `Python functions are not shown: Python 3.${minor} cannot tell them, 3.12 and later do when started with -X perf`;
+    ? "Python functions are not shown: record with heaptap run --python, or start Python with -X perf, to see them"
+    : `Python functions are not shown: Python 3.${minor} cannot tell them, 3.12 and later do with heaptap run --python`;
 }
 
 /** What gives names to code of no file; what such code is in any case. */
