@@ -16,6 +16,7 @@ static void ht_pause(int pause);
 static void ht_names_redirect(void);
 static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, long f);
 static void ht_discover(void);
+static void ht_linked_say(void);
 static const char *ht_allocator_name(void);
 static void ht_discover_opened(int opens);
 static void ht_discover_forked(void);
@@ -47,8 +48,11 @@ static void ht_discover_forked(void);
 #include "addition.c"
 #include "exec.c"
 #include "got.c"
+#include "code.c"
+#include "symtab.c"
 #include "allocators.c"
 #include "discover.c"
+#include "linked.c"
 #include "api.c"
 #ifdef HT_TEST
 #include "check.c"

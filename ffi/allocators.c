@@ -25,7 +25,8 @@
  */
 #include "heaptap.h"
 
-#define HT_ALLOCATORS 4u
+#define HT_ALLOCATORS 6u
+_Static_assert(HT_ALLOCATORS <= HT_LINKS, "each may be of an object of its own");
 
 enum ht_wrapped {
 #define HT_NEW(name, ...) HT_WRAPPED_##name,
@@ -39,10 +40,15 @@ enum ht_wrapped {
     HT_WRAPPED_COUNT
 };
 
-/* A library's functions. Written while its hooks are called by nobody: before its symbols lead to them. */
+/* An allocator's functions. Written while its hooks are called by nobody: before its symbols or its code lead to them. */
 static struct ht_allocator {
     struct ht_heap heap;
-    uint64_t low, high; /* where it lies; 0 when the set is nobody's */
+    uint64_t object;    /* where the object begins that it is in; 0 when the set is nobody's */
+    uint64_t low, high; /* where it lies, when nothing else is in that object */
+    /* An allocator among other code (linked.c): which bytes of code are its own, from code_low on, a bit each. */
+    int linked;
+    uint64_t code_low, code_size;
+    const uint64_t *code;
     void *real[HT_WRAPPED_COUNT];
     _Bool (*visit)(const void *heap, _Bool all, _Bool (*visitor)(const void *, const void *, void *, size_t, void *), void *argument);
     void *(*backing)(void);
@@ -108,7 +114,7 @@ HT_NOINLINE void *ht_note_outer(const struct ht_before *before, void *block, siz
     return ht_note_close(block, size, at.pc, at.sp, at.fp, heap);
 }
 
-HT_INLINE void *ht_note(const struct ht_before before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
+HT_NOINLINE void *ht_note(struct ht_before before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
 {
     if (HT_UNLIKELY(ht_has_counted(&before)))
         return ht_note_outer(&before, block, size, at, heap);
@@ -147,6 +153,14 @@ static int ht_is_inside(const struct ht_allocator *a, const void *by)
 #else
     return ((uint64_t)by >= a->low && (uint64_t)by < a->high) || ht_is_own((uint64_t)by);
 #endif
+}
+
+/* Whether one function of a linked allocator calls another, or a hook does: past the hooks then. The call itself is looked up,
+ * not what it returns to. */
+HT_NOINLINE int ht_is_linked_inside(const struct ht_allocator *a, const void *by)
+{
+    uint64_t at = (uint64_t)by - 1 - a->code_low;
+    return (at < a->code_size && (a->code[at / 64] >> at % 64 & 1)) || ht_is_own((uint64_t)by);
 }
 
 /* `by` is where the call came from. */
@@ -189,7 +203,7 @@ HT_NOINLINE void ht_ending_unknown(const struct ht_ending *e)
     ht_end(t, idle);
 }
 
-HT_INLINE void ht_ending_end(const struct ht_ending *e)
+HT_NOINLINE void ht_ending_end(const struct ht_ending *e)
 {
     if (HT_LIKELY(e->handed))
         ht_self->handed = e->before;
@@ -276,12 +290,17 @@ static size_t ht_wide_size(const uint16_t *text)
 
 #define HT_SET(k, name) ht_set_##k##_##name
 #define HT_REAL_OF(k, result, name, parameters) ((result(*) parameters)ht_allocators[k].real[HT_WRAPPED_##name])
-#define HT_EACH_SET(M, ...) M(0, __VA_ARGS__) M(1, __VA_ARGS__) M(2, __VA_ARGS__) M(3, __VA_ARGS__)
+#define HT_EACH_SET(M, ...)                                                                        \
+    M(0, __VA_ARGS__) M(1, __VA_ARGS__) M(2, __VA_ARGS__) M(3, __VA_ARGS__) M(4, __VA_ARGS__) M(5, __VA_ARGS__)
+#define HT_PASS(k, result, name, parameters, arguments)                                            \
+    if (ht_allocators[k].linked && HT_UNLIKELY(ht_is_linked_inside(&ht_allocators[k], __builtin_return_address(0)))) \
+        return HT_REAL_OF(k, result, name, parameters) arguments;
 
 #define HT_NEW(...) HT_EACH_SET(HT_NEW_OF, __VA_ARGS__)
 #define HT_NEW_OF(k, name, parameters, arguments, size)                                            \
     static void *HT_SET(k, name) parameters                                                        \
     {                                                                                              \
+        HT_PASS(k, void *, name, parameters, arguments)                                            \
         HT_MAY_THROW();                                                                            \
         struct ht_before before = ht_before();                                                      \
         void *block = HT_REAL_OF(k, void *, name, parameters) arguments;                           \
@@ -291,6 +310,7 @@ static size_t ht_wide_size(const uint16_t *text)
 #define HT_TEXT_OF(k, name, parameters, arguments, when)                                           \
     static void *HT_SET(k, name) parameters                                                        \
     {                                                                                              \
+        HT_PASS(k, void *, name, parameters, arguments)                                            \
         struct ht_before before = ht_before();                                                      \
         void *text = HT_REAL_OF(k, void *, name, parameters) arguments;                            \
         if (!text || !(when))                                                                      \
@@ -301,6 +321,7 @@ static size_t ht_wide_size(const uint16_t *text)
 #define HT_STORE_OF(k, name, parameters, arguments, place, size)                                   \
     static int HT_SET(k, name) parameters                                                          \
     {                                                                                              \
+        HT_PASS(k, int, name, parameters, arguments)                                               \
         struct ht_before before = ht_before();                                                      \
         int result = HT_REAL_OF(k, int, name, parameters) arguments;                               \
         if (result != 0)                                                                           \
@@ -313,6 +334,7 @@ static size_t ht_wide_size(const uint16_t *text)
 #define HT_RESIZE_OF(k, name, parameters, arguments, old, size, gone)                              \
     static void *HT_SET(k, name) parameters                                                        \
     {                                                                                              \
+        HT_PASS(k, void *, name, parameters, arguments)                                            \
         struct ht_moving m;                                                                        \
         ht_moving_begin(&m, old);                                                                  \
         void *block = HT_REAL_OF(k, void *, name, parameters) arguments;                           \
@@ -322,6 +344,7 @@ static size_t ht_wide_size(const uint16_t *text)
 #define HT_EXPAND_OF(k, type, name, parameters, arguments, old, size, done)                        \
     static type HT_SET(k, name) parameters                                                         \
     {                                                                                              \
+        HT_PASS(k, type, name, parameters, arguments)                                              \
         struct ht_moving m;                                                                        \
         void *block = old;                                                                         \
         ht_moving_begin(&m, block);                                                                \
@@ -333,6 +356,7 @@ static size_t ht_wide_size(const uint16_t *text)
 #define HT_END_OF(k, name, parameters, arguments, block)                                           \
     static void HT_SET(k, name) parameters                                                         \
     {                                                                                              \
+        HT_PASS(k, void, name, parameters, arguments)                                              \
         struct ht_ending e;                                                                        \
         ht_ending_begin(&e, &ht_allocators[k], block, __builtin_return_address(0));                 \
         HT_REAL_OF(k, void, name, parameters) arguments;                                           \
@@ -342,6 +366,7 @@ static size_t ht_wide_size(const uint16_t *text)
 #define HT_END_ALL_OF(k, name)                                                                     \
     static void HT_SET(k, name)(void *heap)                                                        \
     {                                                                                              \
+        HT_PASS(k, void, name, (void *), (heap))                                                   \
         const struct ht_allocator *a = &ht_allocators[k];                                          \
         if (heap && a->visit && (!a->backing || heap != a->backing()))                             \
             a->visit(heap, 1, ht_end_visited, NULL);                                               \
@@ -353,16 +378,17 @@ static size_t ht_wide_size(const uint16_t *text)
 static const struct ht_wrapped_function {
     const char *name;
     void *hooks[HT_ALLOCATORS];
-    int ends; /* it is called with blocks that others may have made */
+    int makes, text; /* it returns a block that is new; one that holds a copy of a text */
+    int ends;        /* it is called with blocks that others may have made */
 } ht_wrapped_functions[HT_WRAPPED_COUNT] = {
 #define HT_HOOKS_OF(k, name) (void *)HT_SET(k, name),
-#define HT_WRAPPED(name, ends) [HT_WRAPPED_##name] = { #name, { HT_EACH_SET(HT_HOOKS_OF, name) }, ends },
-#define HT_NEW(name, ...) HT_WRAPPED(name, 0)
-#define HT_TEXT(name, ...) HT_WRAPPED(name, 0)
-#define HT_STORE(name, ...) HT_WRAPPED(name, 0)
-#define HT_RESIZE(name, ...) HT_WRAPPED(name, 0)
-#define HT_EXPAND(type, name, ...) HT_WRAPPED(name, 0)
-#define HT_END(name, ...) HT_WRAPPED(name, 1)
-#define HT_END_ALL(name) HT_WRAPPED(name, 0)
+#define HT_WRAPPED(name, makes, text, ends) [HT_WRAPPED_##name] = { #name, { HT_EACH_SET(HT_HOOKS_OF, name) }, makes, text, ends },
+#define HT_NEW(name, ...) HT_WRAPPED(name, 1, 0, 0)
+#define HT_TEXT(name, ...) HT_WRAPPED(name, 1, 1, 0)
+#define HT_STORE(name, ...) HT_WRAPPED(name, 1, 0, 0)
+#define HT_RESIZE(name, ...) HT_WRAPPED(name, 0, 0, 0)
+#define HT_EXPAND(type, name, ...) HT_WRAPPED(name, 0, 0, 0)
+#define HT_END(name, ...) HT_WRAPPED(name, 0, 0, 1)
+#define HT_END_ALL(name) HT_WRAPPED(name, 0, 0, 0)
 #include "allocators.def"
 };

@@ -9,6 +9,8 @@
  * is a part of the same allocation. Only functions that end blocks have hooks there: they may be given blocks that were
  * counted. One that is not known is no unknown one then.
  *
+ * An allocator that is linked in beside other code has no such symbols: linked.c.
+ *
  * Everything here happens under the dynamic linker's lock of its list, by one thread: another one that comes meanwhile goes
  * on without.
  */
@@ -36,6 +38,9 @@ static struct {
     uint32_t opened;          /* the thread that has opened one since, 0 for none */
 } ht_loaded;
 
+static int ht_is_own_object(const struct ht_object *object) { return object->low == ht_own_low; }
+static int ht_lies_in(uint64_t at, uint64_t low, uint64_t high) { return at >= low && at < high; }
+
 static int ht_loaded_visit(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)context;
@@ -46,8 +51,28 @@ static int ht_loaded_visit(struct dl_phdr_info *info, size_t size, void *context
     return 0;
 }
 
-static int ht_is_own_object(const struct ht_object *object) { return object->low == ht_own_low; }
-static int ht_lies_in(uint64_t at, uint64_t low, uint64_t high) { return at >= low && at < high; }
+static int ht_is_loaded(uint64_t low)
+{
+    for (uint32_t i = 0; i < ht_loaded.count; i++)
+        if (ht_loaded.objects[i].low == low)
+            return 1;
+    return 0;
+}
+
+/* Which objects there are now. Sets of hooks that belong to one that is gone are nobody's. */
+static void ht_loaded_look(void)
+{
+    ht_loaded.count = 0;
+    ht_iterate(ht_loaded_visit, NULL);
+    for (uint32_t k = 0; k < HT_ALLOCATORS; k++)
+        if (ht_allocators[k].object && !ht_is_loaded(ht_allocators[k].object)) {
+            ht_allocators[k].object = 0;
+            ht_wrappings[k + 1].low = ht_wrappings[k + 1].high = 0;
+        }
+    for (uint32_t k = 0; k < HT_LINKS; k++)
+        if (ht_links[k].object && !ht_is_loaded(ht_links[k].object))
+            ht_link_free(&ht_links[k]);
+}
 
 /* A function by which an allocator is known; 0 when the object has none. */
 static uint64_t ht_known_allocator(const struct ht_object *object)
@@ -78,19 +103,32 @@ static int ht_is_wrapped(const struct ht_object *object)
     return 0;
 }
 
-/* Whether an object's functions are to be wrapped that are not yet. */
+/* The C library, the dynamic linker, this library, and sanitizers' runtimes, which are in programs too. */
+static int ht_is_runtime(const struct ht_object *object)
+{
+    static const char *const names[] = { "__tls_get_addr", "gnu_get_libc_version", "__sanitizer_get_heap_size", "heaptap_install" };
+    for (uint32_t i = 0; i < HT_COUNT(names); i++)
+        if (ht_object_symbol(object, names[i]))
+            return 1;
+    return 0;
+}
+
+/* A function of an object that says that it is an allocator, or has one; 0 when it exports none. */
+static uint64_t ht_allocator_of(const struct ht_object *object)
+{
+    uint64_t marker = ht_known_allocator(object);
+    return marker || !ht_object_symbol(object, "free") ? marker : (uint64_t)ht_object_symbol(object, "malloc");
+}
+
+static int ht_is_linked(const struct ht_object *object);
+static void ht_link_arrivals(int untouched);
+static void ht_loader_watch(void);
+
+/* Whether an object's symbols are to lead to hooks that do not yet. */
 static int ht_is_allocator(const struct ht_object *object)
 {
-    static const char *const not[] = { "__tls_get_addr", "gnu_get_libc_version", "__sanitizer_get_heap_size", "heaptap_install" };
-    if (!object->name[0])
-        return 0;
-    uint64_t marker = ht_known_allocator(object);
-    if (!marker && ht_object_symbol(object, "free"))
-        marker = (uint64_t)ht_object_symbol(object, "malloc");
-    for (uint32_t i = 0; marker && i < HT_COUNT(not); i++)
-        if (ht_object_symbol(object, not[i]))
-            return 0;
-    return marker && !ht_lies_in(marker, ht_own_low, ht_own_high) && !ht_is_wrapped(object);
+    uint64_t marker = object->name[0] ? ht_allocator_of(object) : 0;
+    return marker && !ht_is_runtime(object) && !ht_lies_in(marker, ht_own_low, ht_own_high) && !ht_is_linked(object) && !ht_is_wrapped(object);
 }
 
 static void ht_wrap_add(struct ht_wrapping *w, const char *name, void *real, void *hook, int ends)
@@ -129,17 +167,17 @@ static struct ht_wrapping *ht_wrap_object(const struct ht_object *object)
 {
     uint32_t k = 0;
     for (uint32_t i = HT_ALLOCATORS; i-- > 0;)
-        if (ht_allocators[i].low == 0)
+        if (ht_allocators[i].object == 0)
             k = i + 1;
     for (uint32_t i = 0; i < HT_ALLOCATORS; i++)
-        if (ht_allocators[i].low == object->low)
+        if (ht_allocators[i].object == object->low)
             k = i + 1; /* loaded anew where it was */
     if (k == 0)
         return NULL;
     struct ht_allocator *a = &ht_allocators[k - 1];
     struct ht_wrapping *w = &ht_wrappings[k];
     *w = (struct ht_wrapping){ .low = object->low, .high = object->high };
-    *a = (struct ht_allocator){ .heap = { .close = 1 }, .low = object->low, .high = object->high };
+    *a = (struct ht_allocator){ .heap = { .close = 1 }, .object = object->low, .low = object->low, .high = object->high };
     *(void **)&a->heap.usable = ht_object_symbol(object, "malloc_usable_size");
     if (!a->heap.usable)
         *(void **)&a->heap.usable = ht_object_symbol(object, "mi_usable_size");
@@ -281,18 +319,8 @@ static void ht_wrap_c_library(void)
 static int ht_discover_visit(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)info, (void)size, (void)context;
-    ht_loaded.count = 0;
-    ht_iterate(ht_loaded_visit, NULL);
-    for (uint32_t k = 0; k < HT_ALLOCATORS; k++) {
-        struct ht_allocator *a = &ht_allocators[k];
-        int there = 0;
-        for (uint32_t i = 0; a->low && i < ht_loaded.count; i++)
-            there = there || ht_loaded.objects[i].low == a->low;
-        if (!there) {
-            a->low = 0;
-            ht_wrappings[k + 1].low = ht_wrappings[k + 1].high = 0;
-        }
-    }
+    ht_loaded_look();
+    ht_link_arrivals(!ht_started && !ht_config.installed);
     ht_wrap_c_library();
     for (uint32_t i = 0; i < ht_loaded.count; i++) {
         const struct ht_object *object = &ht_loaded.objects[i];
@@ -344,6 +372,8 @@ static void ht_discover_opened(int opens)
         if (added != ht_peek(&ht_loaded.added))
             ht_discover();
     }
-    if (opens)
+    if (opens) {
+        ht_loader_watch();
         ht_own_set(&ht_loaded.opened, me);
+    }
 }

@@ -75,6 +75,7 @@ static uint32_t ht_object_build_id(const struct ht_object *object, uint8_t id[32
 struct ht_symbols {
     const ElfW(Sym) *symbols;
     const char *strings;
+    uint64_t string_size;
     const uint16_t *versions;
     const uint32_t *gnu_hash;
     const uint32_t *sysv_hash;
@@ -98,6 +99,7 @@ static struct ht_symbols ht_object_symbols(const struct ht_object *object)
         switch (d->d_tag) {
         case DT_SYMTAB: s.symbols = (const ElfW(Sym) *)at; break;
         case DT_STRTAB: s.strings = (const char *)at; break;
+        case DT_STRSZ: s.string_size = d->d_un.d_val; break;
         case DT_VERSYM: s.versions = (const uint16_t *)at; break;
         case DT_GNU_HASH: s.gnu_hash = (const uint32_t *)at; break;
         case DT_HASH: s.sysv_hash = (const uint32_t *)at; break;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "arch/x86_64.h"
+#include "arch/x86_64_code.h"
 #include "atomic.h"
 #include "layout.h"
 
@@ -104,6 +105,10 @@ HT_INLINE int64_t ht_rule_offset(uint64_t rule) { return (int64_t)(rule << 16) >
 HT_INLINE uint64_t ht_rule_fp_slot(uint64_t rule) { return rule >> 4 & 0xffff; }
 #define HT_KEY_OFFSET (~(~0ull << HT_KEY_OFFSET_BITS))
 HT_INLINE uint32_t ht_key_module(uint64_t key) { return (uint32_t)(key >> HT_KEY_OFFSET_BITS) & ((1u << HT_KEY_MODULE_BITS) - 1); }
+
+/* code.c */
+#define HT_LINKS 6u
+static uint64_t ht_code_origin(uint64_t pc);
 
 /* module.c: loaded objects, numbered as their code appears on stacks; 0 is code of no object. */
 struct ht_place;

@@ -117,7 +117,9 @@ struct ht_file_header {
     uint64_t run;
     uint64_t unfollowed;
     uint32_t unfollowed_count;
-    uint8_t pad3[12];
+    uint32_t linked;
+    uint32_t linked_length;
+    uint8_t pad3[4];
 };
 _Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
 

@@ -164,6 +164,7 @@ static void ht_config_read(void)
     }
 }
 
+static int ht_started; /* the program's own code may have run: code that leads to hooks is not changed any more (linked.c) */
 static uint32_t ht_own_pid; /* of the process that this memory is of: a vfork's child has another */
 
 /* A program may start others before it allocates, and by vfork, when nothing may be found out any more. */
@@ -176,6 +177,7 @@ __attribute__((constructor)) static void ht_start_early(void)
     ht_own_pid = ht_sys_pid();
     ht_config_read();
     ht_discover(); /* others' constructors may allocate before they call malloc */
+    ht_started = 1;
 }
 
 #define HT_UNWANTED (-1) /* nobody wants a recording of this process */
@@ -249,6 +251,7 @@ static int ht_process_open(void)
         h->command_length = ht_string_add(c->command, c->command_length - 1, &h->command);
     const char *allocator = ht_allocator_name();
     h->allocator_length = ht_string_add(allocator, ht_length(allocator), &h->allocator);
+    ht_linked_say();
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);

@@ -294,6 +294,7 @@ static int ht_registers_out(struct ht_thread *t, struct ht_registers *r)
                 if (!ht_read(&reading, caller.from[reg], &caller.value[reg]))
                     return 0;
             }
+            caller.value[HT_DWARF_PC] = ht_code_origin(caller.value[HT_DWARF_PC]);
             caller.known = (1u << HT_DWARF_COUNT) - 1;
             caller.interrupted = 1;
         } else if (row.is_signal) {

@@ -202,7 +202,7 @@ static enum ht_reached ht_step_from_signal(struct ht_thread *t, struct ht_step *
     if (!ht_step_read(t, s, s->sp + HT_SIGNAL_PC, &caller->pc) || !ht_step_read(t, s, s->sp + HT_SIGNAL_SP, &caller->sp)
         || !ht_step_read(t, s, s->sp + HT_SIGNAL_FP, &caller->fp))
         return HT_REACHED_NONE;
-    caller->pc++;
+    caller->pc = ht_code_origin(caller->pc) + 1;
     if (!ht_sys_readable(caller->sp))
         return HT_REACHED_NONE;
     return caller->sp > s->sp ? HT_REACHED_OUT : HT_REACHED_ACROSS;

@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { checkVariables, inspectProgram, libraryPath, profile, Recording, Symbols } from "../mod.ts";
+import { checkVariables, libraryPath, profile, Recording, Symbols } from "../mod.ts";
 import { CLI, heaptap, plugin, recordings, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -565,17 +565,6 @@ test("a Go program is refused or noted", { skip: without("go") }, () => {
   });
   assert.equal(built.status, 0, String(built.stderr));
   assert.match(heaptap(["run", program]).stderr, /Go program.*runtime\/pprof/);
-});
-
-test("an allocator of the program's own is told", () => {
-  const program = join(folder, "own");
-  const source = join(folder, "own.c");
-  writeFileSync(
-    source,
-    "#include <stddef.h>\nstatic char room[1 << 20]; static size_t at;\nvoid *malloc(size_t n) { void *p = room + at; at += (n + 15) & ~15ul; return p; }\nvoid free(void *p) { (void)p; }\nint main(void) { return 0; }\n",
-  );
-  assert.equal(spawnSync("cc", ["-fno-builtin", "-rdynamic", "-o", program, source]).status, 0);
-  assert.match(inspectProgram(program).notes.join(), /an allocator linked in/);
 });
 
 test("-o never goes over a file that is not a recording, nor through a link", () => {

@@ -100,6 +100,8 @@ export interface JsonReport {
   readonly version: number;
   /** What was recorded. */
   readonly process: JsonRecord;
+  /** Allocators that are linked into the program or a library. */
+  readonly linked_allocators: readonly JsonRecord[];
   /** The processes that were put together, where there are several. */
   readonly processes?: readonly JsonRecord[];
   /** Limits that were in force. */
@@ -164,6 +166,13 @@ function headJson(
       exit_signal: process.exit?.signal ?? null,
       seconds: process.exit?.seconds ?? null,
     },
+    linked_allocators: process.linked.map(({ name, prefix, functions, path, why }) => ({
+      name,
+      prefix,
+      functions,
+      object: path,
+      not_seen: why || null,
+    })),
     ...profile.merged &&
       { processes: profile.merged.map(({ pid, command, executable }) => ({ pid, command, executable })) },
     ...limits.sizes && { sizes: sizesJson(totalSizes(profile.callPaths)) },

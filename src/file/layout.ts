@@ -258,6 +258,13 @@ export const RECORDS = {
         "The last program that this process started, or became, that the library does not get into; 0 for none. Bits 0..31: its path, where in the strings section; 32..55: the path's bytes; 56..62: why (1 statically linked, 2 for another machine, 3 setuid or setgid, 4 file capabilities, 5 no room for what its environment lacked, 6 runs on musl); 63: this process became it",
     },
     unfollowed_count: { type: "u32", writer: "any thread", doc: "How many such there were" },
+    linked: {
+      type: "u32",
+      writer: "any thread",
+      doc:
+        "Allocators that are linked into the program or a library, where in the strings section: a line for each, of fields separated by tabs: its name, what its functions' names begin with, how many of them lead to hooks, why none do (0 they do, 1 a function's first instructions, 2 no memory near the object, 3 its pages may not be written, 4 too many at once), that function, the object's path",
+    },
+    linked_length: { type: "u32", writer: "any thread", doc: "Bytes of that; 0 while it changes" },
   },
   strings: {
     byte: {

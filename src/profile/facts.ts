@@ -1,6 +1,6 @@
 /** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
 import { bytes, count, plural, printable, seconds } from "./format.ts";
-import type { Process, Profile, Unfollowed } from "./profile.ts";
+import type { LinkedAllocator, Process, Profile, Unfollowed } from "./profile.ts";
 
 const SIGNALS: Readonly<Record<number, string>> = {
   ...{ 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 5: "TRAP", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 10: "USR1" },
@@ -66,6 +66,11 @@ function notRecorded({ path, why, became, count: n }: Unfollowed): string {
   return `${program}, which this process ${became ? "became" : "started"}, is not recorded: it ${why}${others}`;
 }
 
+function notCounted({ name, path, why }: LinkedAllocator): string {
+  const allocator = name === "malloc" || name === "operator new" ? `its own ${name}` : `${name} linked in`;
+  return `"${printable(path.replace(/^.*\//, ""))}" has ${allocator}, and what that hands out is not seen: ${why}`;
+}
+
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
 export function unseen({ process, totals, limits, merged }: Profile): (readonly [figure: string, words: string])[] {
   const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
@@ -88,6 +93,8 @@ export function unseen({ process, totals, limits, merged }: Profile): (readonly 
     ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
     ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
     ...(merged ?? [process]).flatMap(({ unfollowed }) => unfollowed ? [["", notRecorded(unfollowed)] as const] : []),
+    ...(merged ?? [process]).flatMap(({ linked }) => linked.filter(({ why }) => why))
+      .map((allocator) => ["", notCounted(allocator)] as const),
     ...limits.noSpace
       ? [["", "The file system had no room for the whole recording: call paths are incomplete"] as const]
       : [],

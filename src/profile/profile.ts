@@ -186,6 +186,20 @@ export interface Unfollowed {
   readonly count: number;
 }
 
+/** An allocator that is linked into the program or a library: its functions are called past the C library's. */
+export interface LinkedAllocator {
+  /** What it is: `jemalloc`, `mimalloc`, `tcmalloc`, `rpmalloc`, `snmalloc`; `malloc` or `operator new` when it is another. */
+  readonly name: string;
+  /** What its functions' names begin with, `_rjem_`; "" for none. */
+  readonly prefix: string;
+  /** How many of its functions are counted; 0 when none is. */
+  readonly functions: number;
+  /** Path of the program or library. */
+  readonly path: string;
+  /** Why what it hands out is not seen; "" when it is counted. */
+  readonly why: string;
+}
+
 /** What is known of the process. */
 export interface Process {
   /** Process number. */
@@ -198,6 +212,8 @@ export interface Process {
   readonly executable: string;
   /** Object that the malloc underneath is from. */
   readonly allocator: string;
+  /** Allocators that are linked into the program or a library, those that came later too. */
+  readonly linked: readonly LinkedAllocator[];
   /** Milliseconds since 1970. */
   readonly startTime: number;
   /** Whether it still runs, on this machine. */

@@ -9,6 +9,7 @@ import { PathSums, threadShares } from "./path_sums.ts";
 import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
+import { readLinked } from "./linked.ts";
 import { readUnfollowed } from "./unfollowed.ts";
 
 const decoder = new TextDecoder();
@@ -118,6 +119,7 @@ function processOf(snapshot: Snapshot): Process {
     command: string("command").split("\0"),
     executable: string("executable"),
     allocator: string("allocator"),
+    linked: readLinked(snapshot),
     startTime: h("start_time") / 1e6,
     running: snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6),
     exit: h("ended") === 1

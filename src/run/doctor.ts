@@ -11,6 +11,7 @@ import { foreseeNames } from "../symbols/foresee.ts";
 import type { ForeseenNames } from "../symbols/foresee.ts";
 import { namesFolder, namesSize } from "../symbols/name_cache.ts";
 import { poolNotes } from "./interpreters.ts";
+import { linkedNotes } from "./linked.ts";
 import { inspectProgram } from "./program.ts";
 import { checkVariables } from "../native/variables.ts";
 
@@ -122,7 +123,7 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
     try {
       const found = inspectProgram(command, process.env, workingFolder(), args);
       const { path, files: [file = ""], interpreter } = found;
-      const notes = [...found.notes, ...poolNotes(command, file, process.env)];
+      const notes = [...found.notes, ...linkedNotes(command, found.files), ...poolNotes(command, file, process.env)];
       const names = foreseeNames(interpreter === undefined ? path : inspectProgram(interpreter).path);
       program = { path, recordable: true, notes, names };
     } catch (error) {

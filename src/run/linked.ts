@@ -1,24 +1,26 @@
 /**
- * Allocators that are linked into a program or a library: what they hand out never passes the C library's malloc, so it
- * is not seen. Told by their functions' names, and where those are stripped by texts of theirs among the constants.
+ * Allocators that are linked into a program or a library and will not be seen, for who asks before the program runs. The
+ * library counts those whose functions it finds by name (ffi/linked.c), and notes the others in the recording by itself.
  */
 import { Buffer } from "node:buffer";
-import { contentsOf } from "../symbols/elf.ts";
+import { basename } from "node:path";
+import { contentsOf, readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
+import { isGoProgram } from "./recordable.ts";
 
 /** Functions that an allocator has under these names alone, and texts that it prints itself. */
 const FAMILIES: readonly [family: string, functions: RegExp, texts: RegExp][] = [
-  ["jemalloc", /^(\w*je_|_rjem_)?mallocx$|^\w*je_malloc$|^_rjem_malloc$/, /<jemalloc>: /],
-  ["mimalloc", /^_?mi_(heap_)?malloc$/, /mimalloc: (?:error|warning): \0/],
+  ["jemalloc", /^\w*d?allocx$/, /<jemalloc>: /],
+  ["mimalloc", /^mi_free$/, /mimalloc: (?:error|warning): \0/],
   [
     "tcmalloc",
-    /^(tc_malloc|TCMallocInternalMalloc)$/,
+    /^(tc_free|TCMallocInternalMalloc)$/,
     /tcmalloc: (?:allocation failed|large alloc )|N8tcmalloc17tcmalloc_internal/,
   ],
 ];
 
 /** The ends of all those names, to look at few of a large program's. */
-const MARKS = /mallocx?\0|(?:PyMem|TCMallocInternal)_?Malloc\0/g;
+const MARKS = /allocx\0|malloc\0|free\0|(?:PyMem|TCMallocInternal)_?Malloc\0/g;
 
 /** One expression for all: constants of large programs are gone through once. */
 const TEXTS = new RegExp(FAMILIES.map(([, , text]) => text.source).join("|"));
@@ -55,24 +57,23 @@ function defined(elf: Elf, table: string, strings: string): string[] {
   return found;
 }
 
-/** What a file has of an allocator. */
-export interface Linked {
-  /** The allocator that it has linked in, "an allocator" when its name is not known; undefined when there is no sign of one. */
-  readonly family: string | undefined;
-  /** Whether it gives others its malloc. Hooks stand before that of a library, and see all; not before a program's. */
-  readonly provides: boolean;
+/** The allocator that a file has linked in and no names of: the library leads to its hooks what it knows by name. */
+function namelessAllocator(elf: Elf): string | undefined {
+  const all = [...defined(elf, ".dynsym", ".dynstr"), ...defined(elf, ".symtab", ".strtab")];
+  // CPython has mimalloc since 3.13, and uses it when it is told to.
+  if (all.includes("PyMem_Malloc") || all.includes("malloc")) return undefined;
+  return FAMILIES.some(([, functions]) => all.some((name) => functions.test(name))) ? undefined : printed(elf);
 }
 
-/** Looks for an allocator in a file. */
-export function linkedAllocator(elf: Elf): Linked {
-  const exported = defined(elf, ".dynsym", ".dynstr");
-  const all = [...exported, ...defined(elf, ".symtab", ".strtab")];
-  const provides = exported.includes("malloc");
-  // CPython has mimalloc since 3.13, and uses it when it is told to.
-  if (all.includes("PyMem_Malloc")) return { family: undefined, provides };
-  const named = FAMILIES.find(([, functions]) => all.some((name) => functions.test(name)));
-  const own = all.includes("malloc") ? "an allocator" : undefined;
-  return { family: named?.[0] ?? printed(elf) ?? own, provides };
+/** What will not be seen of a program, as far as can be told before it runs: by its file, which comes first, and its libraries'. */
+export function linkedNotes(command: string, files: readonly string[]): string[] {
+  return files.flatMap((path, i) => {
+    const elf = readElf(path);
+    const family = elf && !isGoProgram(elf) && namelessAllocator(elf);
+    if (!family) return [];
+    const who = i === 0 ? `"${command}"` : `"${basename(path)}", which "${command}" loads,`;
+    return [`${who} has ${family} linked in, and its names were stripped: what it hands out is not seen`];
+  });
 }
 
 /** The allocator whose texts a file has among its constants. */

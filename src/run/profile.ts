@@ -17,7 +17,7 @@ import { noteExit, Recording } from "../profile/recording.ts";
 import { poolNotes, withoutPools } from "./interpreters.ts";
 import type { InterpreterOptions } from "./interpreters.ts";
 import { prepareOutput } from "./output.ts";
-import { inspectProgram, missed } from "./program.ts";
+import { inspectProgram } from "./program.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
 
@@ -94,16 +94,9 @@ function findRecordings(
   };
 }
 
-/** What a process's recording does not show, by what it had loaded; `known` was looked at before it started. */
-function missedBy(
-  { pid, process, modules }: OutlinedProcess,
-  watch: Watch,
-  known: ReadonlySet<string>,
-  env: NodeJS.ProcessEnv,
-): string[] {
-  const loaded = [process.executable, ...modules, ...watch.loaded(pid)].filter((file) => !known.has(file));
-  const name = programName(process.executable, process.command);
-  return [...missed(name, process.executable, loaded), ...poolNotes(name, process.executable, env)];
+/** What a process's recording does not show for want of a variable. */
+function missedBy({ process }: OutlinedProcess, env: NodeJS.ProcessEnv): string[] {
+  return poolNotes(programName(process.executable, process.command), process.executable, env);
 }
 
 function environment(
@@ -240,7 +233,7 @@ export async function profile(command: readonly string[], options: ProfileOption
     exitCode,
     signal,
     seconds,
-    notes: [...notes, ...kept, ...chosen ? missedBy(chosen, watch, new Set([library, ...files]), env) : []],
+    notes: [...notes, ...kept, ...chosen ? missedBy(chosen, env) : []],
     escaped: watch.escaped,
   };
 }

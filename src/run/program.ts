@@ -11,7 +11,6 @@ import { isLoader } from "../profile/launchers.ts";
 import { readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 import { loadedLibraries } from "./libraries.ts";
-import { linkedAllocator } from "./linked.ts";
 import { readLoaderCall } from "./loader.ts";
 import { checkElf, checkRights, isGoProgram, MUSL, ProgramError, refuse } from "./recordable.ts";
 
@@ -64,17 +63,7 @@ function shebang(file: string): string | undefined {
   }
 }
 
-function programNote(command: string, family: string): string {
-  return `"${command}" has ${family} linked in: only what its shared libraries allocate through malloc is seen`;
-}
-
-function libraryNote(path: string, command: string, family: string): string {
-  return `"${
-    basename(path)
-  }", which "${command}" loads, has ${family} linked in: what it allocates by that is not seen`;
-}
-
-/** What will be missing of a program and of the libraries that it is loaded with. */
+/** What will be missing of a program, and the files that it begins with. */
 function missing(
   command: string,
   file: string,
@@ -87,33 +76,7 @@ function missing(
       files: [file],
     };
   }
-  const own = linkedAllocator(elf).family;
-  const libraries = loadedLibraries(file, elf, searched);
-  const notes = own ? [programNote(command, own)] : [];
-  for (const { path, elf: library } of libraries) {
-    const { family, provides } = linkedAllocator(library);
-    if (family && !provides) notes.push(libraryNote(path, command, family));
-  }
-  return { notes, files: [realPath(file), ...libraries.map(({ path }) => path)] };
-}
-
-/** What was missing of a program that ran, by the files that it had loaded then: what it started by another, addons. */
-export function missed(command: string, executable: string, loaded: Iterable<string>): string[] {
-  const notes: string[] = [];
-  for (const path of new Set(loaded)) {
-    let elf: Elf | undefined;
-    try {
-      elf = readElf(path);
-    } catch {
-      continue; // it is gone, or never was a file
-    }
-    if (!elf || isGoProgram(elf)) continue;
-    const { family, provides } = linkedAllocator(elf);
-    if (!family) continue;
-    if (path === executable) notes.push(programNote(command, family));
-    else if (!provides) notes.push(libraryNote(path, command, family));
-  }
-  return notes;
+  return { notes: [], files: [realPath(file), ...loadedLibraries(file, elf, searched).map(({ path }) => path)] };
 }
 
 /** What the dynamic linker starts, when a file is that; undefined when it is a program. */

@@ -69,7 +69,6 @@ export class Watch {
   readonly #library: string;
   readonly #escaped = new Map<string, Escaped>();
   readonly #suspects = new Map<number, string>();
-  readonly #loaded = new Map<number, Set<string>>();
   /** How the recorded ones ended. */
   readonly endings = new Endings();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -104,11 +103,6 @@ export class Watch {
     return [...this.#escaped.values()];
   }
 
-  /** Files that a process has mapped code of. */
-  loaded(pid: number): ReadonlySet<string> {
-    return this.#loaded.get(pid) ?? new Set();
-  }
-
   #look(pid: number): void {
     const file = executable(pid);
     const maps = read(`/proc/${pid}/maps`);
@@ -120,8 +114,6 @@ export class Watch {
     }
     if (maps.includes(this.#library)) {
       this.endings.watch(pid);
-      const files = [...maps.matchAll(/ r-xp .{8,} (\/.*)$/gm)].map((match) => match[1] ?? "");
-      this.#loaded.set(pid, (this.#loaded.get(pid) ?? new Set()).union(new Set(files)));
       return;
     }
     const never = whyNotRecordable(file);

@@ -6,7 +6,8 @@
 
 /** Of allocators, C libraries and languages. */
 const ALLOCATION: readonly RegExp[] = [
-  /^(?:__libc_|_rjem_|je_|mi_|tc_|duckdb_je_|rp|sn_rust_)?(?:malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|zalloc|mallocx|rallocx)(?:_usable_size)?$/,
+  /^(?:__libc_|_rjem_|je_|mi_|tc_|duckdb_je_|moz_arena_|rp|sn_rust_|\w*je_)?(?:malloc|calloc|realloc|reallocarray|memalign|aligned_alloc|posix_memalign|valloc|pvalloc|zalloc|mallocx|rallocx)(?:_usable_size)?$/,
+  /^sn_rust_alloc(?:_zeroed)?$/,
   /^(?:__)?(?:strdup|strndup|wcsdup|strdupa)$|^__strn?dup$|^_IO_(?:vasprintf|mem_finish)$/,
   // C++
   /^operator new(?:\[\])?$/,
@@ -15,7 +16,7 @@ const ALLOCATION: readonly RegExp[] = [
   /^std::__libcpp_(?:operator_new|allocate)\b/,
   /^std::.*::_M_(?:allocate(?:_node|_buckets|_map)?|get_node|create_storage|create_node|create)$/,
   // Rust
-  /^(?:__rust_(?:alloc|realloc|alloc_zeroed)|__rdl_\w+|__rg_\w+|alloc::alloc::\w+|alloc::alloc::Global::.*|<alloc::alloc::Global\b.*|<std::alloc::System\b.*|std::sys::(?:\w+::)*alloc::.*|std::alloc::.*|alloc::raw_vec::.*|<alloc::raw_vec::.*|alloc::boxed::Box<.*>::(?:new|try_new|new_uninit)\w*)$/,
+  /^(?:(?:__rustc(?:\[\w+\])?::)?(?:__rust_(?:alloc|realloc|alloc_zeroed)|__rdl_\w+|__rg_\w+)|alloc::alloc::\w+|alloc::alloc::Global::.*|<alloc::alloc::Global\b.*|<std::alloc::System\b.*|std::sys::(?:\w+::)*alloc::.*|std::alloc::.*|alloc::raw_vec::.*|<alloc::raw_vec::.*|alloc::boxed::Box<.*>::(?:new|try_new|new_uninit)\w*)$/,
   // CPython
   /^_?Py(?:Mem|Object)_(?:Raw)?(?:Malloc|Calloc|Realloc)$|^_PyMem_(?:Debug|Raw|Default)\w*$|^pymalloc_(?:alloc|realloc)$/,
 ];
