@@ -51,6 +51,7 @@ export type {
   Thread,
   ThreadShare,
   Totals,
+  LinkedAllocator,
   Unfollowed,
 } from "./src/profile/profile.ts";
 export { Recording } from "./src/profile/recording.ts";

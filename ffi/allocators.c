@@ -25,13 +25,16 @@
  */
 #include "heaptap.h"
 
-#define HT_ALLOCATORS 6u
+#define HT_ALLOCATORS 6
 _Static_assert(HT_ALLOCATORS <= HT_LINKS, "each may be of an object of its own");
 
 enum ht_wrapped {
 #define HT_NEW(name, ...) HT_WRAPPED_##name,
+#define HT_WRITTEN_NEW(name, ...) HT_WRAPPED_##name,
+#define HT_WRITTEN_RESIZE(name, ...) HT_WRAPPED_##name,
+#define HT_WRITTEN_STORE(name, ...) HT_WRAPPED_##name,
 #define HT_TEXT(name, ...) HT_WRAPPED_##name,
-#define HT_STORE(name, ...) HT_WRAPPED_##name,
+#define HT_STORE(name) HT_WRAPPED_##name,
 #define HT_RESIZE(name, ...) HT_WRAPPED_##name,
 #define HT_EXPAND(result, name, ...) HT_WRAPPED_##name,
 #define HT_END(name, ...) HT_WRAPPED_##name,
@@ -49,10 +52,34 @@ static struct ht_allocator {
     int linked;
     uint64_t code_low, code_size;
     const uint64_t *code;
-    void *real[HT_WRAPPED_COUNT];
     _Bool (*visit)(const void *heap, _Bool all, _Bool (*visitor)(const void *, const void *, void *, size_t, void *), void *argument);
     void *(*backing)(void);
 } ht_allocators[HT_ALLOCATORS];
+
+/*
+ * One function of one of them. Most hooks are alike but for what they call and which parameters matter: those are in here, and
+ * a hook is two instructions that say which route it is and jump to the way that it goes (arch/). The program calls with
+ * what the real function takes, five registers at most; the sixth says the route.
+ */
+struct ht_route {
+    void *real;
+    void *way; /* HT_ROUTE_WAY */
+    const struct ht_allocator *of;
+    uint8_t block;   /* which parameter ends, or HT_NOTHING */
+    uint8_t size[2]; /* which parameters are the size: one, or two whose product it is */
+    uint8_t gone;    /* what becomes of the old block when there is no new one */
+};
+_Static_assert(offsetof(struct ht_route, way) == HT_ROUTE_WAY && sizeof(struct ht_route) == HT_ROUTE_SIZE, "as the hooks expect");
+
+#define HT_NOTHING 0xff
+#define HT_IS(n) n, HT_NOTHING
+#define HT_TIMES(n, m) n, m
+enum { HT_STAYS, HT_GOES, HT_GOES_AT_ZERO };
+
+/* By set and function. Written as the sets are. */
+__attribute__((used)) static struct ht_route ht_routes[HT_ALLOCATORS * HT_WRAPPED_COUNT];
+
+static struct ht_route *ht_route(uint32_t set, uint32_t wrapped) { return &ht_routes[set * HT_WRAPPED_COUNT + wrapped]; }
 
 /* An exception passes through a hook: that is how operator new refuses. The unwinder asks this when it looks for who
  * catches it; there is nothing to clean up. */
@@ -114,7 +141,7 @@ HT_NOINLINE void *ht_note_outer(const struct ht_before *before, void *block, siz
     return ht_note_close(block, size, at.pc, at.sp, at.fp, heap);
 }
 
-HT_NOINLINE void *ht_note(struct ht_before before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
+HT_INLINE void *ht_note(const struct ht_before before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
 {
     if (HT_UNLIKELY(ht_has_counted(&before)))
         return ht_note_outer(&before, block, size, at, heap);
@@ -203,7 +230,7 @@ HT_NOINLINE void ht_ending_unknown(const struct ht_ending *e)
     ht_end(t, idle);
 }
 
-HT_NOINLINE void ht_ending_end(const struct ht_ending *e)
+HT_INLINE void ht_ending_end(const struct ht_ending *e)
 {
     if (HT_LIKELY(e->handed))
         ht_self->handed = e->before;
@@ -288,37 +315,102 @@ static size_t ht_wide_size(const uint16_t *text)
     return (n + 1) * sizeof *text;
 }
 
+/* The ways of hooks whose parameters a route describes. */
+#define HT_PARAMETERS uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e
+#define HT_CALL(route) ((void *(*)(HT_PARAMETERS))(route)->real)(a, b, c, d, e)
+#define HT_PASSES(of) ((of)->linked && HT_UNLIKELY(ht_is_linked_inside(of, __builtin_return_address(0))))
+
+HT_INLINE size_t ht_size_of(const struct ht_route *route, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    size_t size = route->size[0] == 0 ? a : route->size[0] == 1 ? b : route->size[0] == 2 ? c : d;
+    if (HT_UNLIKELY(route->size[1] != HT_NOTHING))
+        size *= route->size[1] == 1 ? b : route->size[1] == 2 ? c : d;
+    return size;
+}
+
+static void *ht_way_new(HT_PARAMETERS, const struct ht_route *route)
+{
+    HT_MAY_THROW();
+    if (HT_PASSES(route->of))
+        return HT_CALL(route);
+    size_t size = ht_size_of(route, a, b, c, d);
+    struct ht_before before = ht_before();
+    void *block = HT_CALL(route);
+    return ht_note(before, block, size, HT_CALLER(), &route->of->heap);
+}
+
+static void *ht_way_resize(HT_PARAMETERS, const struct ht_route *route)
+{
+    if (HT_PASSES(route->of))
+        return HT_CALL(route);
+    struct ht_moving m;
+    size_t size = ht_size_of(route, a, b, c, d);
+    void *old = (void *)(route->block == 0 ? a : b);
+    ht_moving_begin(&m, old);
+    void *block = HT_CALL(route);
+    int gone = route->gone == HT_GOES_AT_ZERO ? size == 0 : route->gone;
+    return ht_moving_end(&m, &route->of->heap, old, block, size, gone, 0, HT_CALLER());
+}
+
+static void ht_way_end(HT_PARAMETERS, const struct ht_route *route)
+{
+    if (HT_PASSES(route->of)) {
+        HT_CALL(route);
+        return;
+    }
+    struct ht_ending ending;
+    ht_ending_begin(&ending, route->of, (void *)(route->block == 0 ? a : route->block == 1 ? b : 0), __builtin_return_address(0));
+    HT_CALL(route);
+    ht_ending_end(&ending);
+}
+
+static const char *ht_way_text(HT_PARAMETERS, const struct ht_route *route)
+{
+    struct ht_before before = ht_before();
+    const char *text = HT_CALL(route);
+    if (!text || HT_PASSES(route->of) || (route->block != HT_NOTHING && (route->block == 1 ? b : c) != 0))
+        return text;
+    return ht_note(before, (void *)(uint64_t)text, ht_length(text) + 1, HT_CALLER(), &route->of->heap);
+}
+
+static int ht_way_store(HT_PARAMETERS, const struct ht_route *route)
+{
+    if (HT_PASSES(route->of))
+        return (int)(uint64_t)HT_CALL(route);
+    struct ht_before before = ht_before();
+    int result = (int)(uint64_t)HT_CALL(route);
+    if (result != 0)
+        ht_note(before, NULL, 0, HT_CALLER(), &route->of->heap);
+    else if (*(void **)a)
+        ht_note(before, *(void **)a, c, HT_CALLER(), &route->of->heap);
+    return result;
+}
+
 #define HT_SET(k, name) ht_set_##k##_##name
-#define HT_REAL_OF(k, result, name, parameters) ((result(*) parameters)ht_allocators[k].real[HT_WRAPPED_##name])
+#define HT_REAL_OF(k, result, name, parameters) ((result(*) parameters)ht_route(k, HT_WRAPPED_##name)->real)
 #define HT_EACH_SET(M, ...)                                                                        \
     M(0, __VA_ARGS__) M(1, __VA_ARGS__) M(2, __VA_ARGS__) M(3, __VA_ARGS__) M(4, __VA_ARGS__) M(5, __VA_ARGS__)
 #define HT_PASS(k, result, name, parameters, arguments)                                            \
-    if (ht_allocators[k].linked && HT_UNLIKELY(ht_is_linked_inside(&ht_allocators[k], __builtin_return_address(0)))) \
+    if (HT_PASSES(&ht_allocators[k]))                                                              \
         return HT_REAL_OF(k, result, name, parameters) arguments;
 
-#define HT_NEW(...) HT_EACH_SET(HT_NEW_OF, __VA_ARGS__)
-#define HT_NEW_OF(k, name, parameters, arguments, size)                                            \
+/* Those that are written out. */
+#define HT_NEW(...)
+#define HT_RESIZE(...)
+#define HT_END(...)
+#define HT_WRITTEN_NEW(...) HT_EACH_SET(HT_WRITTEN_NEW_OF, __VA_ARGS__)
+#define HT_WRITTEN_NEW_OF(k, name, parameters, arguments, size)                                    \
     static void *HT_SET(k, name) parameters                                                        \
     {                                                                                              \
         HT_PASS(k, void *, name, parameters, arguments)                                            \
-        HT_MAY_THROW();                                                                            \
         struct ht_before before = ht_before();                                                      \
         void *block = HT_REAL_OF(k, void *, name, parameters) arguments;                           \
         return ht_note(before, block, size, HT_CALLER(), &ht_allocators[k].heap);                  \
     }
-#define HT_TEXT(...) HT_EACH_SET(HT_TEXT_OF, __VA_ARGS__)
-#define HT_TEXT_OF(k, name, parameters, arguments, when)                                           \
-    static void *HT_SET(k, name) parameters                                                        \
-    {                                                                                              \
-        HT_PASS(k, void *, name, parameters, arguments)                                            \
-        struct ht_before before = ht_before();                                                      \
-        void *text = HT_REAL_OF(k, void *, name, parameters) arguments;                            \
-        if (!text || !(when))                                                                      \
-            return text;                                                                           \
-        return ht_note(before, text, ht_length(text) + 1, HT_CALLER(), &ht_allocators[k].heap);    \
-    }
-#define HT_STORE(...) HT_EACH_SET(HT_STORE_OF, __VA_ARGS__)
-#define HT_STORE_OF(k, name, parameters, arguments, place, size)                                   \
+#define HT_TEXT(...)
+#define HT_STORE(...)
+#define HT_WRITTEN_STORE(...) HT_EACH_SET(HT_WRITTEN_STORE_OF, __VA_ARGS__)
+#define HT_WRITTEN_STORE_OF(k, name, parameters, arguments, place, size)                                   \
     static int HT_SET(k, name) parameters                                                          \
     {                                                                                              \
         HT_PASS(k, int, name, parameters, arguments)                                               \
@@ -330,15 +422,15 @@ static size_t ht_wide_size(const uint16_t *text)
             ht_note(before, place, size, HT_CALLER(), &ht_allocators[k].heap);                     \
         return result;                                                                             \
     }
-#define HT_RESIZE(...) HT_EACH_SET(HT_RESIZE_OF, __VA_ARGS__)
-#define HT_RESIZE_OF(k, name, parameters, arguments, old, size, gone)                              \
+#define HT_WRITTEN_RESIZE(...) HT_EACH_SET(HT_WRITTEN_RESIZE_OF, __VA_ARGS__)
+#define HT_WRITTEN_RESIZE_OF(k, name, parameters, arguments, old, size)                            \
     static void *HT_SET(k, name) parameters                                                        \
     {                                                                                              \
         HT_PASS(k, void *, name, parameters, arguments)                                            \
         struct ht_moving m;                                                                        \
         ht_moving_begin(&m, old);                                                                  \
         void *block = HT_REAL_OF(k, void *, name, parameters) arguments;                           \
-        return ht_moving_end(&m, &ht_allocators[k].heap, old, block, size, gone, 0, HT_CALLER());  \
+        return ht_moving_end(&m, &ht_allocators[k].heap, old, block, size, 0, 0, HT_CALLER());     \
     }
 #define HT_EXPAND(...) HT_EACH_SET(HT_EXPAND_OF, __VA_ARGS__)
 #define HT_EXPAND_OF(k, type, name, parameters, arguments, old, size, done)                        \
@@ -351,16 +443,6 @@ static size_t ht_wide_size(const uint16_t *text)
         type result = HT_REAL_OF(k, type, name, parameters) arguments;                             \
         ht_moving_end(&m, &ht_allocators[k].heap, block, old, size, 0, !(done), HT_CALLER());      \
         return result;                                                                             \
-    }
-#define HT_END(...) HT_EACH_SET(HT_END_OF, __VA_ARGS__)
-#define HT_END_OF(k, name, parameters, arguments, block)                                           \
-    static void HT_SET(k, name) parameters                                                         \
-    {                                                                                              \
-        HT_PASS(k, void, name, parameters, arguments)                                              \
-        struct ht_ending e;                                                                        \
-        ht_ending_begin(&e, &ht_allocators[k], block, __builtin_return_address(0));                 \
-        HT_REAL_OF(k, void, name, parameters) arguments;                                           \
-        ht_ending_end(&e);                                                                         \
     }
 #define HT_END_ALL(...) HT_EACH_SET(HT_END_ALL_OF, __VA_ARGS__)
 #define HT_END_ALL_OF(k, name)                                                                     \
@@ -375,20 +457,56 @@ static size_t ht_wide_size(const uint16_t *text)
     }
 #include "allocators.def"
 
+/* The others, one route after the other. */
+__asm__(HT_STUBS_BEGIN(HT_ALLOCATORS)
+#define HT_STUB(...) HT_STUB_NEXT
+#define HT_NEW HT_STUB
+#define HT_WRITTEN_NEW HT_STUB
+#define HT_WRITTEN_RESIZE HT_STUB
+#define HT_WRITTEN_STORE HT_STUB
+#define HT_TEXT HT_STUB
+#define HT_STORE HT_STUB
+#define HT_RESIZE HT_STUB
+#define HT_EXPAND HT_STUB
+#define HT_END HT_STUB
+#define HT_END_ALL HT_STUB
+#include "allocators.def"
+            HT_STUBS_END);
+extern const uint8_t ht_stubs[][HT_STUB_ALIGNMENT] __attribute__((visibility("hidden")));
+
 static const struct ht_wrapped_function {
     const char *name;
-    void *hooks[HT_ALLOCATORS];
-    int makes, text; /* it returns a block that is new; one that holds a copy of a text */
-    int ends;        /* it is called with blocks that others may have made */
+    void *way;                     /* NULL when the hooks are written out: */
+    void *written[HT_ALLOCATORS];
+    uint8_t block, size[2], gone;  /* as in a route */
+    uint8_t makes, text, ends;     /* it returns a block that is new; that holds a copy of a text; it is called with blocks that others may have made */
 } ht_wrapped_functions[HT_WRAPPED_COUNT] = {
 #define HT_HOOKS_OF(k, name) (void *)HT_SET(k, name),
-#define HT_WRAPPED(name, makes, text, ends) [HT_WRAPPED_##name] = { #name, { HT_EACH_SET(HT_HOOKS_OF, name) }, makes, text, ends },
-#define HT_NEW(name, ...) HT_WRAPPED(name, 1, 0, 0)
-#define HT_TEXT(name, ...) HT_WRAPPED(name, 1, 1, 0)
-#define HT_STORE(name, ...) HT_WRAPPED(name, 1, 0, 0)
-#define HT_RESIZE(name, ...) HT_WRAPPED(name, 0, 0, 0)
-#define HT_EXPAND(type, name, ...) HT_WRAPPED(name, 0, 0, 0)
-#define HT_END(name, ...) HT_WRAPPED(name, 0, 0, 1)
-#define HT_END_ALL(name) HT_WRAPPED(name, 0, 0, 0)
+#define HT_WRITTEN(name, ...) [HT_WRAPPED_##name] = { #name, NULL, { HT_EACH_SET(HT_HOOKS_OF, name) }, .size = { HT_IS(0) }, __VA_ARGS__ },
+#define HT_NEW(name, ...) [HT_WRAPPED_##name] = { #name, (void *)ht_way_new, { NULL }, HT_NOTHING, { __VA_ARGS__ }, .makes = 1 },
+#define HT_RESIZE(name, old, ...) [HT_WRAPPED_##name] = { #name, (void *)ht_way_resize, { NULL }, .block = old, HT_RESIZE_SIZE(__VA_ARGS__) },
+#define HT_RESIZE_SIZE(n, m, goes) .size = { n, m }, .gone = goes
+#define HT_END(name, block) [HT_WRAPPED_##name] = { #name, (void *)ht_way_end, { NULL }, block, { HT_IS(0) }, .ends = 1 },
+#define HT_WRITTEN_NEW(name, ...) HT_WRITTEN(name, .makes = 1)
+#define HT_WRITTEN_RESIZE(name, ...) HT_WRITTEN(name, .makes = 0)
+#define HT_WRITTEN_STORE(name, ...) HT_WRITTEN(name, .makes = 1)
+#define HT_TEXT(name, into) [HT_WRAPPED_##name] = { #name, (void *)ht_way_text, { NULL }, into, { HT_IS(0) }, .makes = 1, .text = 1 },
+#define HT_STORE(name) [HT_WRAPPED_##name] = { #name, (void *)ht_way_store, { NULL }, HT_NOTHING, { HT_IS(2) }, .makes = 1 },
+#define HT_EXPAND(type, name, ...) HT_WRITTEN(name, .makes = 0)
+#define HT_END_ALL(name) HT_WRITTEN(name, .makes = 0)
 #include "allocators.def"
 };
+
+/* The hook of a set for a function. */
+static void *ht_hook_of(uint32_t set, uint32_t wrapped)
+{
+    const struct ht_wrapped_function *f = &ht_wrapped_functions[wrapped];
+    return f->way ? (void *)(uint64_t)ht_stubs[set * HT_WRAPPED_COUNT + wrapped] : f->written[set];
+}
+
+/* What a hook is to call, before anybody calls it. */
+static void ht_route_set(uint32_t set, uint32_t wrapped, void *real)
+{
+    const struct ht_wrapped_function *f = &ht_wrapped_functions[wrapped];
+    *ht_route(set, wrapped) = (struct ht_route){ real, f->way, &ht_allocators[set], f->block, { f->size[0], f->size[1] }, f->gone };
+}

@@ -188,10 +188,11 @@ static struct ht_wrapping *ht_wrap_object(const struct ht_object *object)
         ht_wrap_family(w);
     for (uint32_t i = 0; i < HT_WRAPPED_COUNT; i++) {
         const struct ht_wrapped_function *f = &ht_wrapped_functions[i];
-        a->real[i] = ht_object_symbol(object, f->name);
-        if (ht_lies_in((uint64_t)a->real[i], ht_own_low, ht_own_high))
-            a->real[i] = NULL; /* never a hook of a hook */
-        ht_wrap_add(w, f->name, a->real[i], f->hooks[k - 1], f->ends);
+        void *real = ht_object_symbol(object, f->name);
+        if (ht_lies_in((uint64_t)real, ht_own_low, ht_own_high))
+            real = NULL; /* never a hook of a hook */
+        ht_route_set(k - 1, i, real);
+        ht_wrap_add(w, f->name, real, ht_hook_of(k - 1, i), f->ends);
     }
     return w;
 }

@@ -465,7 +465,7 @@ static enum ht_refusal ht_plan_set(const struct ht_findings *f, uint32_t familie
         enum ht_family family = ht_family_of(i);
         if (!at || !(families >> family & 1) || (ht_wrapped_functions[i].text && !(families >> HT_FAMILY_MIMALLOC & 1)))
             continue;
-        struct ht_detour d = { .at = at, .size = f->found[i].size, .hook = (uint64_t)ht_wrapped_functions[i].hooks[set] };
+        struct ht_detour d = { .at = at, .size = f->found[i].size, .hook = (uint64_t)ht_hook_of(set, i) };
         int known = 0;
         for (uint32_t k = 0; k < ht_look.detours; k++)
             known |= ht_look.detour[k].at == at;
@@ -588,7 +588,7 @@ static void ht_set_fill(uint32_t set, const struct ht_object *object, const stru
     *(uint64_t *)&a->backing = ht_found(f, HT_WANTED_BACKING);
     for (uint32_t i = 0; i < ht_look.detours; i++)
         if (ht_look.set[i] == set)
-            a->real[ht_look.function[i]] = ht_look.detour[i].before;
+            ht_route_set(set, ht_look.function[i], ht_look.detour[i].before);
 }
 
 /* Leads what was found in an object to hooks. */

@@ -173,4 +173,20 @@ static inline struct ht_epilogue ht_arch_epilogue(const uint8_t *code)
     return (struct ht_epilogue){ 0, 0, 0 };
 }
 
+/*
+ * Hooks that are alike (allocators.c): each says in the sixth parameter's register which route is its own, and jumps to the
+ * way that the route names. The stack is its caller's all the while.
+ */
+#define HT_ROUTE_SIZE 32
+#define HT_ROUTE_WAY 8
+#define HT_STUB_ALIGNMENT 16
+#define HT_STUBS_BEGIN(sets)                                                                       \
+    ".pushsection .text\n.p2align 4\n.hidden ht_stubs\n.globl ht_stubs\n.type ht_stubs,@function\nht_stubs:\n.cfi_startproc\n"        \
+    ".set ht_route_number, 0\n.rept " HT_NUMBER_TEXT(sets) "\n"
+#define HT_STUB_NEXT                                                                               \
+    ".p2align 4\nleaq ht_routes+32*ht_route_number(%rip), %r9\njmp *8(%r9)\n.set ht_route_number, ht_route_number+1\n"
+#define HT_STUBS_END ".endr\n.cfi_endproc\n.size ht_stubs, .-ht_stubs\n.popsection\n"
+#define HT_NUMBER_TEXT(x) HT_NUMBER_TEXT_OF(x)
+#define HT_NUMBER_TEXT_OF(x) #x
+
 #endif

@@ -50,7 +50,7 @@ export function missingPermission(error: unknown): string | undefined {
  * - initfirst: other libraries' constructors may allocate, and are to be seen
  */
 export const FLAGS: readonly string[] = [
-  ..."-std=gnu11 -O2 -g -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden".split(" "),
+  ..."-std=gnu11 -O2 -g1 -fPIC -shared -nostdlib -ffreestanding -fno-stack-protector -fvisibility=hidden".split(" "),
   ..."-mgeneral-regs-only -fno-strict-aliasing -fasynchronous-unwind-tables -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,nodelete -Wl,-z,initfirst"
     .split(" "),
   "-Wl,--build-id",

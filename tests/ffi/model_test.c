@@ -54,6 +54,12 @@ struct block {
 #define ALIGNED ht_hook_aligned_alloc
 #endif
 
+/* A hook for another allocator's function. */
+#define HOOK(k, name, ...) HOOK_(k, name, __VA_ARGS__, 0, 0, 0, 0)
+#define HOOK_(k, name, a, b, c, d, e, ...)                                                         \
+    ((void *(*)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t))ht_hook_of(k, HT_WRAPPED_##name))(                \
+        (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c), (uintptr_t)(d), (uintptr_t)(e))
+
 /* A call path each: the site's number keeps the calls apart. */
 #define SITE(n)                                                                                    \
     __attribute__((noinline)) static void *allocate_##n(int kind, size_t size)                     \
@@ -64,10 +70,10 @@ struct block {
         case 1: block = ALIGNED(64, size); break;                                    \
         case 2: (void)!ht_hook_posix_memalign(&block, 32, size); break;                            \
         case 3: block = ht_hook_valloc(size); break;                                               \
-        case 9: block = ht_set_0__Znwm(size); break;                                               \
-        case 10: block = ht_set_0__ZnamSt11align_val_tRKSt9nothrow_t(size, 32, NULL); break;       \
-        case 11: block = ht_set_1__Znwm(size); break;                                              \
-        case 12: block = ht_set_1_mallocx(size, 0); break;                                         \
+        case 9: block = HOOK(0, _Znwm, size); break;                                               \
+        case 10: block = HOOK(0, _ZnamSt11align_val_tRKSt9nothrow_t, size, 32, NULL); break;       \
+        case 11: block = HOOK(1, _Znwm, size); break;                                              \
+        case 12: block = HOOK(1, mallocx, size, 0); break;                                         \
         default: block = ht_hook_malloc(size); break;                                              \
         }                                                                                          \
         __asm__ volatile("" ::: "memory");                                                         \
@@ -121,7 +127,7 @@ static void use_libraries(void)
 {
     ht_real_find();
     ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ 1, ht_heap.usable };
-#define REAL(k, name, function) ht_allocators[k].real[HT_WRAPPED_##name] = (void *)(function)
+#define REAL(k, name, function) ht_route_set(k, HT_WRAPPED_##name, (void *)(function))
     REAL(0, _Znwm, ht_real.malloc);
     REAL(0, _ZnamSt11align_val_tRKSt9nothrow_t, aligned_new);
     REAL(0, rallocx, ht_real.realloc);
@@ -137,8 +143,8 @@ static void use_libraries(void)
 static void release(void *block)
 {
     switch (pick(4)) {
-    case 0: ht_set_0__ZdlPvm(block, 0); break;
-    case 1: ht_set_1__ZdlPvm(block, 0); break;
+    case 0: HOOK(0, _ZdlPvm, block, 0); break;
+    case 1: HOOK(1, _ZdlPvm, block, 0); break;
     default: ht_hook_free(block); break;
     }
 }
@@ -237,8 +243,8 @@ static void one_thread(long steps)
             grow(b->site, -(int64_t)old);
             switch (pick(5)) {
             case 0: b->at = ht_hook_reallocarray(b->at, 1, size); break;
-            case 1: b->at = ht_set_0_rallocx(b->at, size, 0); break;
-            case 2: b->at = ht_set_1_rallocx(b->at, size, 0); break;
+            case 1: b->at = HOOK(0, rallocx, b->at, size, 0); break;
+            case 2: b->at = HOOK(1, rallocx, b->at, size, 0); break;
             default: b->at = ht_hook_realloc(b->at, size); break;
             }
             model.allocations++;
@@ -629,20 +635,20 @@ static void nested(void)
 {
     uint64_t failed = ht_self->counters->failed, unknown = ht_self->counters->unknown_frees;
     struct ht_sums s = ht_thread_sums();
-    char *inner = ht_set_1__Znam(50); /* a header and the block are one allocation */
+    char *inner = HOOK(1, _Znam, 50); /* a header and the block are one allocation */
     CHECK(ht_thread_sums().allocations == s.allocations + 1 && ht_thread_sums().bytes == s.bytes + 66, "a block behind a header");
     ht_hook_free(inner - 16);
     CHECK(ht_thread_sums().frees == s.frees + 1 && ht_thread_sums().live_bytes == s.live_bytes, "a block behind a header ends");
-    void *moved = ht_set_1_mi_realloc(ht_hook_malloc(20), 30); /* by malloc and free */
+    void *moved = HOOK(1, mi_realloc, ht_hook_malloc(20), 30); /* by malloc and free */
     CHECK(ht_thread_sums().allocations == s.allocations + 3 && ht_thread_sums().live_bytes == s.live_bytes + 30, "a block that is moved by hand");
-    ht_set_1__ZdlPvm(moved, 30);
+    HOOK(1, _ZdlPvm, moved, 30);
     CHECK(ht_thread_sums().frees == s.frees + 3 && ht_thread_sums().live_bytes == s.live_bytes && ht_sums_are_valid(), "and its end");
-    CHECK(!ht_set_1_mallocx(SIZE_MAX / 2, 0) && !ht_set_0__Znwm(SIZE_MAX / 2), "impossible sizes");
+    CHECK(!HOOK(1, mallocx, SIZE_MAX / 2, 0) && !HOOK(0, _Znwm, SIZE_MAX / 2), "impossible sizes");
     CHECK(ht_self->counters->failed == failed + 2, "refused, once each");
     void *unseen = ht_real.malloc(10);
-    ht_set_1__ZdlPvm(unseen, 10);
+    HOOK(1, _ZdlPvm, unseen, 10);
     CHECK(ht_self->counters->unknown_frees == unknown + 1, "an unknown block's end, once");
-    ht_set_0__ZdlPvm(ht_real.malloc(10), 10);
+    HOOK(0, _ZdlPvm, ht_real.malloc(10), 10);
     CHECK(ht_self->counters->unknown_frees == unknown + 2 && !ht_self->handed.block, "and again");
 }
 
