@@ -15,6 +15,7 @@ import {
   count,
   examine,
   FORMAT_NAMES,
+  headerFolder,
   isPathPattern,
   LibraryError,
   libraryPath,
@@ -37,6 +38,7 @@ import type { Budget } from "./mod.ts";
 import { formatOf, nearest } from "./src/command/choices.ts";
 import { compared, judged } from "./src/command/judged.ts";
 import type { Judgement } from "./src/command/judged.ts";
+import { setPaused } from "./src/command/pausing.ts";
 import { packed } from "./src/command/packed.ts";
 import {
   budgetsOf,
@@ -320,6 +322,7 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--php", "have PHP ask malloc for every block")
   .option("--no-command-line", "leave the program's arguments out of the recording")
   .option("--exact-peak", "an exact peak with several threads too; slower")
+  .option("--paused", "count nothing until heaptap resume, or HEAPTAP_RESUME() in the program")
   .addHelpText(
     "after",
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080\n  heaptap run --python -- python3 app.py",
@@ -499,6 +502,25 @@ program.command("mark")
     say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${recording.path}`);
   });
 
+for (const what of ["pause", "resume"] as const) {
+  program.command(what)
+    .description(
+      what === "pause"
+        ? "have a program that is recorded count nothing that it allocates from here on"
+        : "have it count again",
+    )
+    .argument("<recording>", "the file")
+    .option("-p, --process <pid>", "one process of the run; all that run when left out", wholeNumber(1, 2 ** 31))
+    .addHelpText(
+      "after",
+      "\nExample:\n  heaptap run --paused -o app.heaptap -- ./app      then, when it is warm: heaptap resume app.heaptap",
+    )
+    .action((path, options) => {
+      const opened = Recording.open(path);
+      for (const { pid, program } of setPaused(opened, what, options.process)) say(`${what}d: ${program} (pid ${pid})`);
+    });
+}
+
 program.command("pack")
   .description("write a recording without its holes, compressed; what reads recordings reads it as it is")
   .argument("<recording>", "the file, of a program that runs too")
@@ -571,9 +593,13 @@ program.command("doctor")
 
 program.command("lib")
   .description("print the path of the library, for LD_PRELOAD")
-  .addHelpText("after", "\nExample:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app")
-  .action(async () => {
-    await put(libraryPath() + "\n", "-", process.stdout);
+  .option("--include", "print the folder of heaptap.h, for the compiler's -I")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app\n  cc -I$(heaptap lib --include) -c pool.c",
+  )
+  .action(async (options) => {
+    await put(`${options.include ? headerFolder() : libraryPath()}\n`, "-", process.stdout);
   });
 
 program.command("completions")

@@ -27,7 +27,7 @@
  *
  * @module
  */
-export { LibraryError, libraryPath } from "./src/native/build.ts";
+export { headerFolder, LibraryError, libraryPath } from "./src/native/build.ts";
 export { isRecording, RecordingError } from "./src/file/reader.ts";
 export { unpackRecording } from "./src/file/packed.ts";
 export { packRecording } from "./src/file/copy.ts";
@@ -40,6 +40,7 @@ export type {
   Counters,
   Frame,
   Limits,
+  LinkedAllocator,
   MergedProcess,
   Module,
   PathCounters,
@@ -51,7 +52,6 @@ export type {
   Thread,
   ThreadShare,
   Totals,
-  LinkedAllocator,
   Unfollowed,
 } from "./src/profile/profile.ts";
 export { Recording } from "./src/profile/recording.ts";

@@ -17,6 +17,9 @@ static void ht_names_redirect(void);
 static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, long f);
 static void ht_discover(void);
 static void ht_linked_say(void);
+static void ht_pause_look(void);
+struct ht_object;
+static void ht_requests_find(const struct ht_object *object);
 static const char *ht_allocator_name(void);
 static void ht_discover_opened(int opens);
 static void ht_discover_forked(void);
@@ -53,6 +56,7 @@ static void ht_discover_forked(void);
 #include "allocators.c"
 #include "discover.c"
 #include "linked.c"
+#include "requests.c"
 #include "api.c"
 #ifdef HT_TEST
 #include "check.c"

@@ -29,6 +29,10 @@ static uint32_t ht_unwanted;
 
 static void ht_pause(int pause)
 {
+    if (ht_p.header) {
+        ht_shared_add(&ht_p.header->pauses, (uint32_t)(pause && !ht_peek(&ht_paused)));
+        ht_shared_set(&ht_p.header->paused, (uint32_t)pause);
+    }
     ht_own_set(&ht_paused, (uint32_t)pause);
     int never = pause || ht_p.sizes_kept, close = ht_heap.close;
     for (uint32_t mode = HT_MODE_COUNTERS; mode <= HT_MODE_PATHS; mode++) {
@@ -39,7 +43,20 @@ static void ht_pause(int pause)
     }
 }
 
-static int ht_is_counted(uint32_t idle) { return idle != HT_IDLE_OWN && !ht_peek(&ht_paused); }
+/* What the header says may have been written from outside: looked at now and then, and while paused by each call. */
+static void ht_pause_look(void)
+{
+    uint32_t wanted = ht_peek(&ht_p.header->paused);
+    if (HT_UNLIKELY(wanted != ht_peek(&ht_paused)))
+        ht_pause(wanted != 0);
+}
+
+static int ht_is_counted(uint32_t idle)
+{
+    if (HT_UNLIKELY(ht_peek(&ht_paused)))
+        ht_pause_look();
+    return idle != HT_IDLE_OWN && !ht_peek(&ht_paused);
+}
 
 HT_INLINE uint32_t ht_busy(struct ht_thread *t)
 {
@@ -55,11 +72,20 @@ HT_INLINE void ht_idle(struct ht_thread *t, uint32_t idle)
     ht_shared_set(&t->idle, idle);
 }
 
+/* The same path with what the thread names the block by (requests.c) for its innermost frame; the path when there is no room. */
+HT_NOINLINE uint32_t ht_bucket_labelled(struct ht_thread *t, uint32_t bucket)
+{
+    uint32_t node = ht_kept(t) && t->top->node ? ht_node_intern(t, t->top->node, (uint64_t)t->label << HT_KEY_OFFSET_BITS, HT_USE_ONE) : 0;
+    uint32_t labelled = node ? ht_node_bucket(t, node, HT_USE_ONE) : 0;
+    return labelled ? labelled : bucket;
+}
+
 static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
 {
     if (ht_p.mode != HT_MODE_PATHS)
         return HT_PATH_NONE;
-    return ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp);
+    uint32_t bucket = ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp);
+    return HT_UNLIKELY(t->label) ? ht_bucket_labelled(t, bucket) : bucket;
 }
 
 /* The thread frees or takes over a block of another's. */

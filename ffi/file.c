@@ -99,6 +99,74 @@ static void ht_file_name(char path[4096], const char *pattern, const char *progr
     *at = 0;
 }
 
+/* The name of a mark's file: that of the recording, then the mark's, of which what a name may not have becomes `_`. */
+static void ht_mark_name(char path[4096], const char *name)
+{
+    const char *end = path + 4095;
+    size_t length = ht_length(ht_p.path), stem = length;
+    if (length >= 8 && ht_same_text(ht_p.path + length - 8, ".heaptap"))
+        stem = length - 8;
+    char *at = ht_path_text(path, end, ht_p.path, stem);
+    at = ht_path_text(at, end, ".", 1);
+    for (const char *c = name; *c; c++) {
+        int fits = (*c >= '0' && *c <= '9') || ((*c | 32) >= 'a' && (*c | 32) <= 'z') || *c == '-' || *c == '_' || *c == '.';
+        at = ht_path_text(at, end, fits ? c : "_", 1);
+    }
+    at = ht_path_text(at, end, ".mark", 5);
+    *at = 0;
+}
+
+static int ht_write_at(long fd, uint64_t offset, const void *from, uint64_t size)
+{
+    while (size > 0) {
+        long n = ht_syscall(HT_SYS_PWRITE64, fd, (long)from, (long)size, (long)offset, 0, 0);
+        if (HT_FAILED(n) || n == 0)
+            return 0;
+        offset += (uint64_t)n;
+        size -= (uint64_t)n;
+        from = (const char *)from + n;
+    }
+    return 1;
+}
+
+/*
+ * Keeps this moment under a name: a copy of what is in use of the recording, beside it, as `heaptap mark` makes one. The header
+ * first: it says how much of each section there is, and what comes later is not in the copy. One that has the name already gives way.
+ */
+static void ht_file_mark(const char *name)
+{
+    static struct ht_lock marking;
+    static char path[4096];
+    if (!ht_p.path[0] || !name[0])
+        return;
+    ht_lock(&marking);
+    ht_mark_name(path, name);
+    ht_sys_unlink(path);
+    long fd = ht_sys_create(path);
+    if (!HT_FAILED(fd)) {
+        const struct ht_file_header h = *ht_p.header;
+        const uint64_t used[HT_SECTION_COUNT] = {
+            [HT_SECTION_STRINGS] = h.strings_used,
+            [HT_SECTION_MODULES] = h.modules_used,
+            [HT_SECTION_THREADS] = h.threads_used,
+            [HT_SECTION_NODES] = h.nodes_used,
+            [HT_SECTION_OWNERS] = h.pages_used,
+            [HT_SECTION_PATHS] = h.pages_used * (uint64_t)HT_PAGE_RECORDS,
+            [HT_SECTION_TIMELINE] = h.timeline_used,
+            [HT_SECTION_SIZES] = ht_p.sizes_kept ? h.pages_used * (uint64_t)HT_PAGE_RECORDS : 0,
+        };
+        const struct ht_file_section *table = (const struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE);
+        int done = ht_sys_truncate(fd, ht_p.file_size) == 0 && ht_write_at(fd, 0, &h, sizeof h)
+            && ht_write_at(fd, HT_SECTION_TABLE, table, HT_SECTION_COUNT * sizeof *table);
+        for (uint32_t i = 0; i < HT_SECTION_COUNT && done; i++)
+            done = ht_write_at(fd, table[i].offset, ht_p.file + table[i].offset, ht_min(used[i], table[i].capacity) * table[i].record_size);
+        ht_sys_close(fd);
+        if (!done)
+            ht_sys_unlink(path);
+    }
+    ht_unlock(&marking);
+}
+
 /* Creates and maps a file of `size` bytes at ht_p.path: a new one, never through a symbolic link.
  * Returns 0 or an errno. */
 static int ht_file_create(const char *pattern, const char *program, uint64_t size)
@@ -114,6 +182,9 @@ static int ht_file_create(const char *pattern, const char *program, uint64_t siz
         ht_p.path[0] = 0;
         return (int)-fd;
     }
+    /* The program may change its folder. */
+    static char absolute[4096];
+    ht_copy(ht_p.path, sizeof ht_p.path, (ht_absolute(absolute, ht_p.path), absolute));
     ht_p.file = ht_sys_truncate(fd, size) == 0 ? ht_sys_map_file(fd, size) : NULL;
     ht_sys_close(fd);
     return ht_p.file ? 0 : HT_ENOMEM;

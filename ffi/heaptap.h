@@ -223,6 +223,8 @@ struct ht_thread {
     uint32_t crossed; /* whether the present walk has gone on at a lower address */
     uint32_t holds_window, window_slot; /* of the process's windows */
     struct ht_handed handed;
+    uint32_t pool, label; /* the module that stands for the pool that it has named, and while it counts a block of that */
+    const char *pool_name;
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */

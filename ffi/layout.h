@@ -55,6 +55,7 @@ struct ht_double {
 #define HT_REJECTED_FOLLOW 32u
 #define HT_REJECTED_COMMAND 64u
 #define HT_REJECTED_ONLY 128u
+#define HT_REJECTED_PAUSED 256u
 
 struct ht_file_section {
     uint64_t offset;
@@ -111,7 +112,7 @@ struct ht_file_header {
     uint32_t ended;
     uint32_t exit_code;
     uint32_t exit_signal;
-    uint32_t reserved;
+    uint32_t paused;
     uint64_t wall_time;
     uint64_t image;
     uint64_t run;
@@ -119,7 +120,7 @@ struct ht_file_header {
     uint32_t unfollowed_count;
     uint32_t linked;
     uint32_t linked_length;
-    uint8_t pad3[4];
+    uint32_t pauses;
 };
 _Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
 

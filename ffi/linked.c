@@ -714,6 +714,8 @@ static void ht_link_arrivals(int untouched)
         ht_link_object(object);
         ht_look_end();
     }
+    for (uint32_t i = 0; i < ht_loaded.count; i++)
+        ht_requests_find(&ht_loaded.objects[i]);
     ht_seen_count = ht_loaded.count;
     for (uint32_t i = 0; i < ht_loaded.count; i++)
         ht_seen[i] = ht_loaded.objects[i].low;

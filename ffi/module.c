@@ -12,6 +12,8 @@
  */
 #include "heaptap.h"
 
+#define HT_POOL_PATH "pool "
+
 /* Adds text to the strings section; *offset is where. Returns the length kept: 0 when it is full. */
 static uint32_t ht_string_add(const char *text, uint64_t length, uint32_t *offset)
 {
@@ -34,11 +36,9 @@ static int ht_module_is(const struct ht_file_modules *m, const char *path, uint6
         && ht_same_bytes(ht_p.strings + m->path, path, length) && ht_same_bytes(m->build_id, id, id_length);
 }
 
-static uint32_t ht_module_number(const struct ht_object *object)
+/* Under module_lock. */
+static uint32_t ht_module_number(const struct ht_object *object, const char *path, uint64_t length)
 {
-    static char own[4096]; /* not on the program's stack, which may be small; under module_lock */
-    uint64_t length;
-    const char *path = ht_object_path(object, own, &length);
     uint8_t id[32];
     uint32_t id_length = ht_object_build_id(object, id);
     uint32_t used = ht_p.header->modules_used;
@@ -68,6 +68,19 @@ static uint32_t ht_module_number(const struct ht_object *object)
     return used;
 }
 
+/* A module without code, which stands for a pool of the program's: its path is `pool NAME`. 0 when there is no room. */
+static uint32_t ht_module_named(const char *name)
+{
+    static char path[256]; /* under module_lock */
+    static const struct ht_object nothing;
+    ht_lock(&ht_p.module_lock);
+    uint32_t length = ht_copy(path, sizeof path, HT_POOL_PATH);
+    length += ht_copy(path + length, sizeof path - length, name);
+    uint32_t module = ht_module_number(&nothing, path, length);
+    ht_unlock(&ht_p.module_lock);
+    return module;
+}
+
 /* What was found out about the object at pc since the last unload; NULL when it is new. Under
  * module_lock. */
 static struct ht_known *ht_known_at(uint64_t pc)
@@ -93,7 +106,10 @@ static struct ht_known *ht_known_add(const struct ht_object *object, uint32_t ge
     if (!object->eh_frame_hdr)
         known->eh_frame = ht_search_eh_frame(object);
     ht_jit_note(object, generation);
-    known->module = ht_module_number(object);
+    static char own[4096]; /* not on the program's stack, which may be small */
+    uint64_t length;
+    const char *path = ht_object_path(object, own, &length);
+    known->module = ht_module_number(object, path, length);
     return known;
 }
 

@@ -21,7 +21,7 @@ extern char **environ __attribute__((weak));
 static struct ht_config {
     int read;
     uint32_t buckets; /* 0 when nothing was said */
-    uint32_t depth, mode, exact_peak, sizes, follow, rejected;
+    uint32_t depth, mode, exact_peak, sizes, follow, paused, rejected;
     uint64_t run;
     int off;
     int installed; /* by a script, for this process and none of its children */
@@ -141,6 +141,7 @@ static void ht_config_read(void)
     c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), (const char *[3]){ "counters", "paths" }, HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
     c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), (const char *[3]){ "batched", "exact" }, 0, &c->rejected, HT_REJECTED_PEAK);
     c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_SIZES);
+    c->paused = ht_word_choice(ht_variable(&start, "HEAPTAP_PAUSED"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_PAUSED);
     c->follow = ht_word_choice(ht_variable(&start, "HEAPTAP_FOLLOW"), (const char *[3]){ "all", "exec", "none" }, HT_FOLLOW_ALL, &c->rejected, HT_REJECTED_FOLLOW);
     const char *run = ht_variable(&start, "HEAPTAP_RUN");
     for (; run && *run >= '0' && *run <= '9'; run++)
@@ -437,7 +438,8 @@ static int ht_process_start(void)
     if (ht_sys_wiped(&ht_p, sizeof ht_p) && ht_sys_wiped(ht_leaves, sizeof ht_leaves))
         problem = ht_process_open();
     ht_unwanted = problem == HT_UNWANTED;
-    ht_pause(0); /* a fork's child begins by itself */
+    /* A fork's child begins as its parent was. That of a script, which paused itself, is not recorded. */
+    ht_pause(is_child ? (int)ht_paused : (int)ht_config.paused);
     if (!problem && !ht_config.installed && !is_child) {
         ht_names_redirect();
         ht_discover();

@@ -430,6 +430,7 @@ static void ht_tick_if_due(struct ht_thread *t)
         return;
     if (t->tick_mask < HT_TICK_MASK)
         t->tick_mask = t->tick_mask << 1 | 1;
+    ht_pause_look();
     if (ht_sample(t) && t->ready != HT_IDLE_SHARED) {
         char name[16] = { 0 };
         ht_sys_thread_name(name);

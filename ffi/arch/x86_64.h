@@ -113,6 +113,7 @@ enum ht_syscall_number {
     HT_SYS_MUNMAP = 11,
     HT_SYS_RT_SIGPROCMASK = 14,
     HT_SYS_PREAD64 = 17,
+    HT_SYS_PWRITE64 = 18,
     HT_SYS_ACCESS = 21,
     HT_SYS_SCHED_YIELD = 24,
     HT_SYS_MADVISE = 28,

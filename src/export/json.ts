@@ -161,6 +161,7 @@ function headJson(
       executable: process.executable,
       pid: process.pid,
       allocator: process.allocator,
+      pauses: process.pauses,
       start_time: new Date(process.startTime).toISOString(),
       exit_code: process.exit?.code ?? null,
       exit_signal: process.exit?.signal ?? null,

@@ -116,6 +116,7 @@ export const VARIABLES = [
   "HEAPTAP_FOLLOW",
   "HEAPTAP_COMMAND",
   "HEAPTAP_ONLY",
+  "HEAPTAP_PAUSED",
 ] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */
@@ -239,7 +240,12 @@ export const RECORDS = {
     ended: { type: "u32", line: true, writer: "driver", doc: "1 when the driver saw the program end" },
     exit_code: { type: "u32", writer: "driver", doc: "Its exit status" },
     exit_signal: { type: "u32", writer: "driver", doc: "The signal that ended it, 0 for none" },
-    reserved: { type: "u32", writer: "driver", doc: "Zero" },
+    paused: {
+      type: "u32",
+      writer: "any thread",
+      doc:
+        "1 while what is allocated is not counted. Who sets it from outside is heard at the next look, which a thread takes every 1,024 allocations",
+    },
     wall_time: { type: "u64", writer: "driver", doc: "Nanoseconds from start to end" },
     image: {
       type: "u64",
@@ -265,6 +271,7 @@ export const RECORDS = {
         "Allocators that are linked into the program or a library, where in the strings section: a line for each, of fields separated by tabs: its name, what its functions' names begin with, how many of them lead to hooks, why none do (0 they do, 1 a function's first instructions, 2 no memory near the object, 3 its pages may not be written, 4 too many at once), that function, the object's path",
     },
     linked_length: { type: "u32", writer: "any thread", doc: "Bytes of that; 0 while it changes" },
+    pauses: { type: "u32", writer: "any thread", doc: "How often counting was paused" },
   },
   strings: {
     byte: {

@@ -107,7 +107,9 @@ function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {
  */
 export function answer(profile: Profile, symbols: Symbols, aside: SetAside): string[] {
   if (profile.limits.mode === "counters") return [];
-  if (profile.totals.allocations === 0) return ["nothing was allocated through malloc"];
+  if (profile.totals.allocations === 0) {
+    return [profile.process.paused ? "nothing is counted yet: it is paused" : "nothing was allocated through malloc"];
+  }
   const all = culprits(withoutKept(profile.callPaths, aside), symbols);
   const { line, leaking } = ofPeak(profile, all);
   return [line, ofLive(profile, all, aside, leaking), ofAllocations(profile, all)].filter(Boolean);

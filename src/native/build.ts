@@ -177,6 +177,20 @@ export function compiledLibrary(): string {
 }
 
 /**
+ * The folder of `heaptap.h`, by which a C or C++ program tells of its own pools, marks moments and pauses: for the compiler's `-I`.
+ *
+ * @example
+ * ```ts
+ * import { headerFolder } from "./mod.ts";
+ *
+ * console.log(`cc -I${headerFolder()} -c pool.c`);
+ * ```
+ */
+export function headerFolder(): string {
+  return join(SOURCES, "include");
+}
+
+/**
  * Path of the compiled library, to preload it; compiles it when the cache does not have it yet.
  *
  * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache

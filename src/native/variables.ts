@@ -34,6 +34,7 @@ const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => bo
   HEAPTAP_MODE: ["counters or paths; paths is used", (v) => v === "counters" || v === "paths"],
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],
   HEAPTAP_SIZES: ["off or on; off is used", (v) => v === "off" || v === "on"],
+  HEAPTAP_PAUSED: ["off or on; off is used", (v) => v === "off" || v === "on"],
   HEAPTAP_COMMAND: ["whole or name; whole is used", (v) => v === "whole" || v === "name"],
   HEAPTAP_ONLY: [
     "a regular expression without look-around, {counts} and names; all programs are recorded",

@@ -66,6 +66,12 @@ function notRecorded({ path, why, became, count: n }: Unfollowed): string {
   return `${program}, which this process ${became ? "became" : "started"}, is not recorded: it ${why}${others}`;
 }
 
+function pausedText({ paused, pauses, running }: Process): string {
+  const times = pauses > 1 ? `, ${count(pauses)} times` : "";
+  const now = paused ? (running ? "; it is now: heaptap resume goes on" : "; it was at the end") : "";
+  return `Recording was paused${times}${now}. What was allocated meanwhile is not counted`;
+}
+
 function notCounted({ name, path, why }: LinkedAllocator): string {
   const allocator = name === "malloc" || name === "operator new" ? `its own ${name}` : `${name} linked in`;
   return `"${printable(path.replace(/^.*\//, ""))}" has ${allocator}, and what that hands out is not seen: ${why}`;
@@ -93,6 +99,7 @@ export function unseen({ process, totals, limits, merged }: Profile): (readonly 
     ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
     ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
     ...(merged ?? [process]).flatMap(({ unfollowed }) => unfollowed ? [["", notRecorded(unfollowed)] as const] : []),
+    ...(merged ?? [process]).filter(({ pauses }) => pauses > 0).map((paused) => ["", pausedText(paused)] as const),
     ...(merged ?? [process]).flatMap(({ linked }) => linked.filter(({ why }) => why))
       .map((allocator) => ["", notCounted(allocator)] as const),
     ...limits.noSpace

@@ -121,6 +121,8 @@ function processOf(snapshot: Snapshot): Process {
     allocator: string("allocator"),
     linked: readLinked(snapshot),
     startTime: h("start_time") / 1e6,
+    paused: h("paused") === 1,
+    pauses: h("pauses"),
     running: snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6),
     exit: h("ended") === 1
       ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }

@@ -37,6 +37,8 @@ export interface ProfileOptions extends RecordOptions, InterpreterOptions {
   readonly follow?: "all" | "exec" | "none" | undefined;
   /** Record only programs whose file's path matches: literals, classes, groups, alternatives, repetitions and anchors. */
   readonly only?: string | RegExp | undefined;
+  /** Whether nothing is counted until the program says `HEAPTAP_RESUME()`, or somebody `heaptap resume`. */
+  readonly paused?: boolean | undefined;
   /** Whether signals that this process gets are passed on; for command lines. */
   readonly forwardSignals?: boolean | undefined;
 }
@@ -116,6 +118,7 @@ function environment(
   if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
   if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
   if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
+  if (options.paused) env.HEAPTAP_PAUSED = "on";
   if (options.sizes) env.HEAPTAP_SIZES = "on";
   if (options.commandLine === false) env.HEAPTAP_COMMAND = "name";
   if (options.follow !== undefined) env.HEAPTAP_FOLLOW = options.follow;

@@ -16,6 +16,11 @@ export type FrameKind = "allocation" | "wrapper" | "standard" | "runtime" | "sys
 
 const KINDS: readonly FrameKind[] = ["allocation", "wrapper", "standard", "runtime", "system", "own", "script"];
 
+/** Whether a module stands for a pool that the program has named (`HEAPTAP_POOL`): its path is what it is called, `pool strings`. */
+export function isPool(module: string): boolean {
+  return module.startsWith("pool ");
+}
+
 /** Whether a value names a kind. */
 export function isFrameKind(value: unknown): value is FrameKind {
   return (KINDS as readonly unknown[]).includes(value);
@@ -123,6 +128,7 @@ export class Kinds {
     const { allocationFunctions } = this.#options;
     if (name && allocationFunctions && matches(allocationFunctions, name)) return "wrapper";
     if (!module) return this.#jit(name, file);
+    if (isPool(module)) return "system";
     if (isAllocationFunction(name)) return "allocation";
     // Hooks that an allocator's own calls pass through.
     if (basename(module).startsWith("libheaptap")) return "allocation";

@@ -20,7 +20,7 @@ import type { NameSource, NoSource } from "./debug_files.ts";
 import { Debuginfod, debuginfodUrls } from "./debuginfod.ts";
 import { debugCompression } from "./elf.ts";
 import { readyToDemangle } from "./demangler.ts";
-import { Kinds } from "./kinds.ts";
+import { isPool, Kinds } from "./kinds.ts";
 import type { FrameKind, KindOptions } from "./kinds.ts";
 import { readableName } from "./names.ts";
 import { Lookup } from "./lookup.ts";
@@ -154,6 +154,11 @@ export class Symbols {
         if (this.#names.has(frame)) continue;
         if (frame.way === "signal") {
           this.#names.set(frame, [SIGNAL]);
+          continue;
+        }
+        const module = this.#profile.modules[frame.module]?.path ?? "";
+        if (isPool(module)) {
+          this.#names.set(frame, [{ ...NAMELESS, function: module }]);
           continue;
         }
         const carried = this.#carried?.(frame);
