@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { libraryPath, readProfileOf } from "./support.ts";
@@ -104,16 +104,25 @@ function loops(): void {
   }
 }
 
-/** What a pair costs more below each allocator, by malloc, by malloc of 8 bytes and by operator new. */
+/** What a pair costs more below each allocator, shared and linked in, by malloc, by malloc of 8 bytes and by operator new. */
 function allocators(): void {
   console.log("\n## Other allocators, call paths of 18 frames\n");
   const kinds = ["malloc", "small", "new"];
   row("allocator", ...kinds.flatMap((kind) => [`${kind} plain ns`, "paths adds ns"]));
   row("---", ...kinds.flatMap(() => ["---:", "---:"]));
+  const shared = ["", "libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"];
+  const there = (name: string) => existsSync(`/usr/lib/x86_64-linux-gnu/${name}`);
   const program = build("allocators.cc");
-  const paths = ["libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0"]
-    .map((name) => `/usr/lib/x86_64-linux-gnu/${name}`).filter((path) => existsSync(path));
-  const once = (kind: string, ...preload: string[]) => {
+  const cases = shared.filter((name) => !name || there(name))
+    .map((name) => ({ name: name || "glibc", program, preload: name && `/usr/lib/x86_64-linux-gnu/${name}` }));
+  for (const name of ["libjemalloc.a", "libtcmalloc_minimal.a"].filter(there)) {
+    const own = join(work, `allocators-${name}`);
+    const whole = ["-Wl,--whole-archive", `/usr/lib/x86_64-linux-gnu/${name}`, "-Wl,--no-whole-archive"];
+    const source = join(import.meta.dirname ?? "", "targets/allocators.cc");
+    const { status } = spawnSync("g++", ["-O2", "-fno-builtin", "-o", own, source, ...whole, "-lpthread", "-ldl"]);
+    if (status === 0) cases.push({ name: `${name}, linked in`, program: own, preload: "" });
+  }
+  const once = (kind: string, program: string, ...preload: string[]) => {
     clean();
     const LD_PRELOAD = preload.filter(Boolean).join(":");
     const env = { ...process.env, LD_PRELOAD, HEAPTAP_OUT: join(work, "out.heaptap") };
@@ -121,15 +130,15 @@ function allocators(): void {
   };
   // Each round has them all, so that rows can be set side by side.
   const rounds = Array.from({ length: ROUNDS }, () =>
-    ["", ...paths].map((path) =>
+    cases.map(({ program, preload }) =>
       kinds.map((kind) => {
-        const plain = once(kind, path);
-        return [plain, once(kind, library, path) - plain] as const;
+        const plain = once(kind, program, preload);
+        return [plain, once(kind, program, library, preload) - plain] as const;
       })
     ));
-  for (const [i, path] of ["", ...paths].entries()) {
+  for (const [i, { name }] of cases.entries()) {
     const of = (k: number, n: 0 | 1) => median(rounds.map((round) => round[i]?.[k]?.[n] ?? NaN)).toFixed(1);
-    row(path ? basename(path) : "glibc", ...kinds.flatMap((_, k) => [of(k, 0), of(k, 1)]));
+    row(name, ...kinds.flatMap((_, k) => [of(k, 0), of(k, 1)]));
   }
 }
 

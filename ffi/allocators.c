@@ -29,16 +29,15 @@
 _Static_assert(HT_ALLOCATORS <= HT_LINKS, "each may be of an object of its own");
 
 enum ht_wrapped {
-#define HT_NEW(name, ...) HT_WRAPPED_##name,
-#define HT_WRITTEN_NEW(name, ...) HT_WRAPPED_##name,
-#define HT_WRITTEN_RESIZE(name, ...) HT_WRAPPED_##name,
-#define HT_WRITTEN_STORE(name, ...) HT_WRAPPED_##name,
-#define HT_TEXT(name, ...) HT_WRAPPED_##name,
-#define HT_STORE(name) HT_WRAPPED_##name,
-#define HT_RESIZE(name, ...) HT_WRAPPED_##name,
-#define HT_EXPAND(result, name, ...) HT_WRAPPED_##name,
-#define HT_END(name, ...) HT_WRAPPED_##name,
-#define HT_END_ALL(name) HT_WRAPPED_##name,
+#define HT_NAMED(name, ...) HT_WRAPPED_##name,
+#define HT_NEW HT_NAMED
+#define HT_TEXT HT_NAMED
+#define HT_STORE HT_NAMED
+#define HT_RESIZE HT_NAMED
+#define HT_RESIZE_SIX HT_NAMED
+#define HT_OTHER HT_NAMED
+#define HT_END HT_NAMED
+#define HT_END_ALL HT_NAMED
 #include "allocators.def"
     HT_WRAPPED_COUNT
 };
@@ -56,15 +55,21 @@ static struct ht_allocator {
     void *(*backing)(void);
 } ht_allocators[HT_ALLOCATORS];
 
+struct ht_route;
+/* What a hook does: with the parameters that it was called with, and where. Returns what the real function did. */
+typedef uint64_t ht_go(const struct ht_route *route, const uint64_t arguments[6], struct ht_regs at);
+
 /*
- * One function of one of them. Most hooks are alike but for what they call and which parameters matter: those are in here, and
- * a hook is two instructions that say which route it is and jump to the way that it goes (arch/). The program calls with
- * what the real function takes, five registers at most; the sixth says the route.
+ * One function of one of them. Hooks are alike but for what they call and which parameters matter, which is in here. A hook is
+ * two instructions (arch/): either it says which route it is in the sixth parameter's register and jumps to the `way`, for
+ * functions of five parameters at most, or it says so on the stack and goes through ht_keeping_hook, which leaves all registers
+ * but the result as they were.
  */
 struct ht_route {
     void *real;
     void *way; /* HT_ROUTE_WAY */
     const struct ht_allocator *of;
+    ht_go *go;
     uint8_t block;   /* which parameter ends, or HT_NOTHING */
     uint8_t size[2]; /* which parameters are the size: one, or two whose product it is */
     uint8_t gone;    /* what becomes of the old block when there is no new one */
@@ -123,7 +128,7 @@ HT_INLINE int ht_has_counted(const struct ht_before *before)
 }
 
 /* Whether a hook inside has counted this block, or the one that it is a part of. */
-static int ht_counted_inside(const struct ht_thread *t, const void *block)
+static int ht_counted_at(const struct ht_thread *t, const void *block)
 {
     struct ht_block b = ht_shadow_block(block, 0);
     if (b.kind == HT_BLOCK_COUNTED && (b.slot == t->slot || b.slot == HT_THREAD_SHARED))
@@ -134,16 +139,25 @@ static int ht_counted_inside(const struct ht_thread *t, const void *block)
     return b.kind == HT_BLOCK_COUNTED && (uint64_t)block - (uint64_t)t->last < b.size;
 }
 
+static int ht_counted_inside(const struct ht_thread *t, const struct ht_heap *heap, const void *block)
+{
+    return ht_counted_at(t, block) || (heap->turned && ht_counted_at(t, ht_turned(heap, block)));
+}
+
 HT_NOINLINE void *ht_note_outer(const struct ht_before *before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
 {
-    if (block ? ht_counted_inside(ht_self, block) : ht_counters()->failed != before->failed)
+    if (ht_has_counted(before) && (block ? ht_counted_inside(ht_self, heap, block) : ht_counters()->failed != before->failed))
         return block;
+    if (heap->turned && block) {
+        ht_note_close(ht_turned(heap, block), size, at.pc, at.sp, at.fp, heap);
+        return block;
+    }
     return ht_note_close(block, size, at.pc, at.sp, at.fp, heap);
 }
 
 HT_INLINE void *ht_note(const struct ht_before before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
 {
-    if (HT_UNLIKELY(ht_has_counted(&before)))
+    if (HT_UNLIKELY(ht_has_counted(&before) || heap->turned))
         return ht_note_outer(&before, block, size, at, heap);
     return ht_note_close(block, size, at.pc, at.sp, at.fp, heap);
 }
@@ -190,11 +204,31 @@ HT_NOINLINE int ht_is_linked_inside(const struct ht_allocator *a, const void *by
     return (at < a->code_size && (a->code[at / 64] >> at % 64 & 1)) || ht_is_own((uint64_t)by);
 }
 
+static void ht_ending_turned(struct ht_ending *e, const void *block)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return;
+    struct ht_block b = ht_take_block(t, block);
+    if (b.kind == HT_BLOCK_UNKNOWN)
+        e->ends = ht_ends_now();
+    else
+        ht_count_end(t, b, block);
+    ht_end(t, idle);
+}
+
 /* `by` is where the call came from. */
 HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator *a, const void *block, const void *by)
 {
     e->handed = 0;
     e->ends = 0;
+    /* Blocks that are told apart from others' at their place: nothing inside ends them. */
+    if (HT_UNLIKELY(a->heap.turned)) {
+        if (block && !ht_end_hot(ht_turned(&a->heap, block), 1))
+            ht_ending_turned(e, ht_turned(&a->heap, block));
+        return;
+    }
     /* Nothing, or what a call further out has counted. */
     if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
         return;
@@ -246,8 +280,10 @@ struct ht_moving {
     int begun;
 };
 
-HT_NOINLINE void ht_moving_begin(struct ht_moving *m, void *old)
+HT_NOINLINE void ht_moving_begin(struct ht_moving *m, const struct ht_heap *heap, void *old)
 {
+    if (heap->turned)
+        old = old ? ht_turned(heap, old) : NULL;
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     m->begun = t != NULL;
@@ -269,8 +305,13 @@ HT_NOINLINE void *ht_moving_end(const struct ht_moving *m, const struct ht_heap 
     if (!t)
         return block;
     struct ht_resize r = { t, m->known, ht_is_counted(idle) };
+    void *result = block;
+    if (heap->turned && old)
+        old = ht_turned(heap, old);
     int taken = m->known.kind != HT_BLOCK_UNKNOWN && old && t->handed.block != old;
-    int inside = ht_has_counted(&m->before) && (block ? ht_counted_inside(t, block) : ht_counters()->failed != m->before.failed);
+    int inside = ht_has_counted(&m->before) && (block ? ht_counted_inside(t, heap, block) : ht_counters()->failed != m->before.failed);
+    if (heap->turned && block)
+        block = ht_turned(heap, block);
     t->handed = m->handed;
     if (taken)
         r.known.kind = HT_BLOCK_UNCOUNTED;
@@ -285,7 +326,7 @@ HT_NOINLINE void *ht_moving_end(const struct ht_moving *m, const struct ht_heap 
         ht_count_end(t, r.known, old);
     }
     ht_end(t, idle);
-    return block;
+    return result;
 }
 
 /* Ends what is known of the blocks of a heap. An aligned block may begin inside what the allocator calls one. */
@@ -315,198 +356,202 @@ static size_t ht_wide_size(const uint16_t *text)
     return (n + 1) * sizeof *text;
 }
 
-/* The ways of hooks whose parameters a route describes. */
-#define HT_PARAMETERS uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e
-#define HT_CALL(route) ((void *(*)(HT_PARAMETERS))(route)->real)(a, b, c, d, e)
-#define HT_PASSES(of) ((of)->linked && HT_UNLIKELY(ht_is_linked_inside(of, __builtin_return_address(0))))
+#define HT_CALL(route, with) ((uint64_t (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t))(route)->real)(with[0], with[1], with[2], with[3], with[4], with[5])
+#define HT_PASSES(route, at) ((route)->of->linked && HT_UNLIKELY(ht_is_linked_inside((route)->of, (const void *)(at).pc)))
 
-HT_INLINE size_t ht_size_of(const struct ht_route *route, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+HT_INLINE size_t ht_size_of(const struct ht_route *route, const uint64_t with[6])
 {
-    size_t size = route->size[0] == 0 ? a : route->size[0] == 1 ? b : route->size[0] == 2 ? c : d;
+    size_t size = route->size[0] == 0 ? with[0] : route->size[0] == 1 ? with[1] : route->size[0] == 2 ? with[2] : with[3];
     if (HT_UNLIKELY(route->size[1] != HT_NOTHING))
-        size *= route->size[1] == 1 ? b : route->size[1] == 2 ? c : d;
+        size *= route->size[1] == 1 ? with[1] : route->size[1] == 2 ? with[2] : with[3];
     return size;
 }
 
-static void *ht_way_new(HT_PARAMETERS, const struct ht_route *route)
+HT_INLINE void *ht_block_of(const struct ht_route *route, const uint64_t with[6])
 {
-    HT_MAY_THROW();
-    if (HT_PASSES(route->of))
-        return HT_CALL(route);
-    size_t size = ht_size_of(route, a, b, c, d);
-    struct ht_before before = ht_before();
-    void *block = HT_CALL(route);
-    return ht_note(before, block, size, HT_CALLER(), &route->of->heap);
+    return (void *)(route->block == 0 ? with[0] : route->block == 1 ? with[1] : 0);
 }
 
-static void *ht_way_resize(HT_PARAMETERS, const struct ht_route *route)
+HT_INLINE uint64_t ht_new(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
 {
-    if (HT_PASSES(route->of))
-        return HT_CALL(route);
+    if (HT_PASSES(route, at))
+        return HT_CALL(route, with);
+    size_t size = ht_size_of(route, with);
+    struct ht_before before = ht_before();
+    void *block = (void *)HT_CALL(route, with);
+    return (uint64_t)ht_note(before, block, size, at, &route->of->heap);
+}
+
+HT_INLINE uint64_t ht_resize(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    if (HT_PASSES(route, at))
+        return HT_CALL(route, with);
     struct ht_moving m;
-    size_t size = ht_size_of(route, a, b, c, d);
-    void *old = (void *)(route->block == 0 ? a : b);
-    ht_moving_begin(&m, old);
-    void *block = HT_CALL(route);
+    size_t size = ht_size_of(route, with);
+    void *old = ht_block_of(route, with);
+    ht_moving_begin(&m, &route->of->heap, old);
+    void *block = (void *)HT_CALL(route, with);
     int gone = route->gone == HT_GOES_AT_ZERO ? size == 0 : route->gone;
-    return ht_moving_end(&m, &route->of->heap, old, block, size, gone, 0, HT_CALLER());
+    return (uint64_t)ht_moving_end(&m, &route->of->heap, old, block, size, gone, 0, at);
 }
 
-static void ht_way_end(HT_PARAMETERS, const struct ht_route *route)
+HT_INLINE uint64_t ht_ends(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
 {
-    if (HT_PASSES(route->of)) {
-        HT_CALL(route);
-        return;
-    }
+    if (HT_PASSES(route, at))
+        return HT_CALL(route, with);
     struct ht_ending ending;
-    ht_ending_begin(&ending, route->of, (void *)(route->block == 0 ? a : route->block == 1 ? b : 0), __builtin_return_address(0));
-    HT_CALL(route);
+    ht_ending_begin(&ending, route->of, ht_block_of(route, with), (const void *)at.pc);
+    uint64_t result = HT_CALL(route, with);
     ht_ending_end(&ending);
-}
-
-static const char *ht_way_text(HT_PARAMETERS, const struct ht_route *route)
-{
-    struct ht_before before = ht_before();
-    const char *text = HT_CALL(route);
-    if (!text || HT_PASSES(route->of) || (route->block != HT_NOTHING && (route->block == 1 ? b : c) != 0))
-        return text;
-    return ht_note(before, (void *)(uint64_t)text, ht_length(text) + 1, HT_CALLER(), &route->of->heap);
-}
-
-static int ht_way_store(HT_PARAMETERS, const struct ht_route *route)
-{
-    if (HT_PASSES(route->of))
-        return (int)(uint64_t)HT_CALL(route);
-    struct ht_before before = ht_before();
-    int result = (int)(uint64_t)HT_CALL(route);
-    if (result != 0)
-        ht_note(before, NULL, 0, HT_CALLER(), &route->of->heap);
-    else if (*(void **)a)
-        ht_note(before, *(void **)a, c, HT_CALLER(), &route->of->heap);
     return result;
 }
 
-#define HT_SET(k, name) ht_set_##k##_##name
-#define HT_REAL_OF(k, result, name, parameters) ((result(*) parameters)ht_route(k, HT_WRAPPED_##name)->real)
-#define HT_EACH_SET(M, ...)                                                                        \
-    M(0, __VA_ARGS__) M(1, __VA_ARGS__) M(2, __VA_ARGS__) M(3, __VA_ARGS__) M(4, __VA_ARGS__) M(5, __VA_ARGS__)
-#define HT_PASS(k, result, name, parameters, arguments)                                            \
-    if (HT_PASSES(&ht_allocators[k]))                                                              \
-        return HT_REAL_OF(k, result, name, parameters) arguments;
+static uint64_t ht_go_new(const struct ht_route *route, const uint64_t with[6], struct ht_regs at) { return ht_new(route, with, at); }
+static uint64_t ht_go_resize(const struct ht_route *route, const uint64_t with[6], struct ht_regs at) { return ht_resize(route, with, at); }
+static uint64_t ht_go_end(const struct ht_route *route, const uint64_t with[6], struct ht_regs at) { return ht_ends(route, with, at); }
 
-/* Those that are written out. */
-#define HT_NEW(...)
-#define HT_RESIZE(...)
-#define HT_END(...)
-#define HT_WRITTEN_NEW(...) HT_EACH_SET(HT_WRITTEN_NEW_OF, __VA_ARGS__)
-#define HT_WRITTEN_NEW_OF(k, name, parameters, arguments, size)                                    \
-    static void *HT_SET(k, name) parameters                                                        \
-    {                                                                                              \
-        HT_PASS(k, void *, name, parameters, arguments)                                            \
-        struct ht_before before = ht_before();                                                      \
-        void *block = HT_REAL_OF(k, void *, name, parameters) arguments;                           \
-        return ht_note(before, block, size, HT_CALLER(), &ht_allocators[k].heap);                  \
-    }
-#define HT_TEXT(...)
-#define HT_STORE(...)
-#define HT_WRITTEN_STORE(...) HT_EACH_SET(HT_WRITTEN_STORE_OF, __VA_ARGS__)
-#define HT_WRITTEN_STORE_OF(k, name, parameters, arguments, place, size)                                   \
-    static int HT_SET(k, name) parameters                                                          \
-    {                                                                                              \
-        HT_PASS(k, int, name, parameters, arguments)                                               \
-        struct ht_before before = ht_before();                                                      \
-        int result = HT_REAL_OF(k, int, name, parameters) arguments;                               \
-        if (result != 0)                                                                           \
-            ht_note(before, NULL, 0, HT_CALLER(), &ht_allocators[k].heap);                         \
-        else if (place)                                                                            \
-            ht_note(before, place, size, HT_CALLER(), &ht_allocators[k].heap);                     \
-        return result;                                                                             \
-    }
-#define HT_WRITTEN_RESIZE(...) HT_EACH_SET(HT_WRITTEN_RESIZE_OF, __VA_ARGS__)
-#define HT_WRITTEN_RESIZE_OF(k, name, parameters, arguments, old, size)                            \
-    static void *HT_SET(k, name) parameters                                                        \
-    {                                                                                              \
-        HT_PASS(k, void *, name, parameters, arguments)                                            \
-        struct ht_moving m;                                                                        \
-        ht_moving_begin(&m, old);                                                                  \
-        void *block = HT_REAL_OF(k, void *, name, parameters) arguments;                           \
-        return ht_moving_end(&m, &ht_allocators[k].heap, old, block, size, 0, 0, HT_CALLER());     \
-    }
-#define HT_EXPAND(...) HT_EACH_SET(HT_EXPAND_OF, __VA_ARGS__)
-#define HT_EXPAND_OF(k, type, name, parameters, arguments, old, size, done)                        \
-    static type HT_SET(k, name) parameters                                                         \
-    {                                                                                              \
-        HT_PASS(k, type, name, parameters, arguments)                                              \
-        struct ht_moving m;                                                                        \
-        void *block = old;                                                                         \
-        ht_moving_begin(&m, block);                                                                \
-        type result = HT_REAL_OF(k, type, name, parameters) arguments;                             \
-        ht_moving_end(&m, &ht_allocators[k].heap, block, old, size, 0, !(done), HT_CALLER());      \
-        return result;                                                                             \
-    }
-#define HT_END_ALL(...) HT_EACH_SET(HT_END_ALL_OF, __VA_ARGS__)
-#define HT_END_ALL_OF(k, name)                                                                     \
-    static void HT_SET(k, name)(void *heap)                                                        \
-    {                                                                                              \
-        HT_PASS(k, void, name, (void *), (heap))                                                   \
-        const struct ht_allocator *a = &ht_allocators[k];                                          \
-        if (heap && a->visit && (!a->backing || heap != a->backing()))                             \
-            a->visit(heap, 1, ht_end_visited, NULL);                                               \
-        HT_REAL_OF(k, void, name, (void *))(heap);                                                 \
-        __asm__ volatile("" ::: "memory"); /* not a jump: who calls is to be seen inside */        \
-    }
-#include "allocators.def"
+/* The same for calls that may change registers as functions do. */
+#define HT_PARAMETERS uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, const struct ht_route *route
+#define HT_WITH ((const uint64_t[6]){ a, b, c, d, e, 0 })
+static uint64_t ht_way_new(HT_PARAMETERS)
+{
+    HT_MAY_THROW();
+    return ht_new(route, HT_WITH, HT_CALLER());
+}
+static uint64_t ht_way_resize(HT_PARAMETERS)
+{
+    HT_MAY_THROW();
+    return ht_resize(route, HT_WITH, HT_CALLER());
+}
+static uint64_t ht_way_end(HT_PARAMETERS) { return ht_ends(route, HT_WITH, HT_CALLER()); }
 
-/* The others, one route after the other. */
-__asm__(HT_STUBS_BEGIN(HT_ALLOCATORS)
+/* Ways that are rare. */
+static uint64_t ht_go_text(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    struct ht_before before = ht_before();
+    const char *text = (const char *)HT_CALL(route, with);
+    if (text && !HT_PASSES(route, at) && (route->block == HT_NOTHING || !with[route->block]))
+        ht_note(before, (void *)(uint64_t)text, ht_length(text) + 1, at, &route->of->heap);
+    return (uint64_t)text;
+}
+
+static uint64_t ht_go_wide_text(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    struct ht_before before = ht_before();
+    const uint16_t *text = (const uint16_t *)HT_CALL(route, with);
+    if (text && !HT_PASSES(route, at))
+        ht_note(before, (void *)(uint64_t)text, ht_wide_size(text), at, &route->of->heap);
+    return (uint64_t)text;
+}
+
+/* The block is stored where the first parameter says; 0 is success. */
+static uint64_t ht_stored(const struct ht_route *route, const uint64_t with[6], struct ht_regs at, int is_text)
+{
+    struct ht_before before = ht_before();
+    uint64_t result = HT_CALL(route, with);
+    void *block = (int)result == 0 && with[0] ? *(void **)with[0] : NULL;
+    if (!HT_PASSES(route, at) && (block || (int)result != 0))
+        ht_note(before, block, !block ? 0 : is_text ? ht_length(block) + 1 : with[2], at, &route->of->heap);
+    return result;
+}
+static uint64_t ht_go_store(const struct ht_route *route, const uint64_t with[6], struct ht_regs at) { return ht_stored(route, with, at, 0); }
+static uint64_t ht_go_environment(const struct ht_route *route, const uint64_t with[6], struct ht_regs at) { return ht_stored(route, with, at, 1); }
+
+/* A block changes where it lies, or stays as it was; `place` when not NULL says where the block is then. */
+static uint64_t ht_changed(const struct ht_route *route, const uint64_t with[6], struct ht_regs at, void *old, void **place, size_t size, int (*done)(uint64_t, size_t))
+{
+    if (HT_PASSES(route, at))
+        return HT_CALL(route, with);
+    struct ht_moving m;
+    ht_moving_begin(&m, &route->of->heap, old);
+    uint64_t result = HT_CALL(route, with);
+    ht_moving_end(&m, &route->of->heap, old, place ? *place : old, size, 0, !done(result, size), at);
+    return result;
+}
+static int ht_is_large(uint64_t result, size_t size) { return result >= size; }
+static int ht_is_there(uint64_t result, size_t size) { return (void)size, result != 0; }
+static int ht_is_zero(uint64_t result, size_t size) { return (void)size, (int)result == 0; }
+static uint64_t ht_go_in_place(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    return ht_changed(route, with, at, (void *)with[0], NULL, with[1], ht_is_large);
+}
+static uint64_t ht_go_expand(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    return ht_changed(route, with, at, (void *)with[0], NULL, with[1], ht_is_there);
+}
+static uint64_t ht_go_array(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    void **place = (void **)with[0];
+    return place ? ht_changed(route, with, at, *place, place, with[1] * with[2], ht_is_zero) : HT_CALL(route, with);
+}
+
+static uint64_t ht_go_end_all(const struct ht_route *route, const uint64_t with[6], struct ht_regs at)
+{
+    const struct ht_allocator *a = route->of;
+    void *heap = (void *)with[0];
+    if (heap && !HT_PASSES(route, at) && a->visit && (!a->backing || heap != a->backing()))
+        a->visit(heap, 1, ht_end_visited, NULL);
+    return HT_CALL(route, with);
+}
+
+/* Called by ht_keeping_hook, with the registers of the caller as they were: what is stored in them is what they will be. `frame`: its saved
+ * fp, the route's number, its return address. */
+__attribute__((used)) static void ht_keep_go(struct ht_kept_registers *kept, const uint64_t frame[3])
+{
+    HT_MAY_THROW();
+    const struct ht_route *route = &ht_routes[frame[1]];
+    const uint64_t with[6] = { kept->parameters[0], kept->parameters[1], kept->parameters[2], kept->parameters[3], kept->parameters[4], kept->parameters[5] };
+    uint64_t result = route->go(route, with, (struct ht_regs){ frame[2], (uint64_t)(frame + 3), frame[0] });
+    if (route->go != ht_go_end && route->go != ht_go_end_all) /* which return nothing */
+        kept->result = result;
+}
+__asm__(HT_KEEP);
+
+/* The hooks, by route: both forms. */
 #define HT_STUB(...) HT_STUB_NEXT
 #define HT_NEW HT_STUB
-#define HT_WRITTEN_NEW HT_STUB
-#define HT_WRITTEN_RESIZE HT_STUB
-#define HT_WRITTEN_STORE HT_STUB
 #define HT_TEXT HT_STUB
 #define HT_STORE HT_STUB
 #define HT_RESIZE HT_STUB
-#define HT_EXPAND HT_STUB
+#define HT_RESIZE_SIX HT_STUB
+#define HT_OTHER HT_STUB
 #define HT_END HT_STUB
 #define HT_END_ALL HT_STUB
+__asm__(HT_STUBS_BEGIN(HT_ALLOCATORS)
 #include "allocators.def"
             HT_STUBS_END);
-extern const uint8_t ht_stubs[][HT_STUB_ALIGNMENT] __attribute__((visibility("hidden")));
+extern const uint8_t ht_stubs[][2 * HT_STUB_ALIGNMENT] __attribute__((visibility("hidden")));
 
 static const struct ht_wrapped_function {
     const char *name;
-    void *way;                     /* NULL when the hooks are written out: */
-    void *written[HT_ALLOCATORS];
-    uint8_t block, size[2], gone;  /* as in a route */
-    uint8_t makes, text, ends;     /* it returns a block that is new; that holds a copy of a text; it is called with blocks that others may have made */
+    void *way;                    /* NULL: by ht_keeping_hook alone */
+    ht_go *go;
+    uint8_t block, size[2], gone; /* as in a route */
+    uint8_t makes, text, ends;    /* it returns a block that is new; that holds a copy of a text; it is called with blocks that others may have made */
 } ht_wrapped_functions[HT_WRAPPED_COUNT] = {
-#define HT_HOOKS_OF(k, name) (void *)HT_SET(k, name),
-#define HT_WRITTEN(name, ...) [HT_WRAPPED_##name] = { #name, NULL, { HT_EACH_SET(HT_HOOKS_OF, name) }, .size = { HT_IS(0) }, __VA_ARGS__ },
-#define HT_NEW(name, ...) [HT_WRAPPED_##name] = { #name, (void *)ht_way_new, { NULL }, HT_NOTHING, { __VA_ARGS__ }, .makes = 1 },
-#define HT_RESIZE(name, old, ...) [HT_WRAPPED_##name] = { #name, (void *)ht_way_resize, { NULL }, .block = old, HT_RESIZE_SIZE(__VA_ARGS__) },
-#define HT_RESIZE_SIZE(n, m, goes) .size = { n, m }, .gone = goes
-#define HT_END(name, block) [HT_WRAPPED_##name] = { #name, (void *)ht_way_end, { NULL }, block, { HT_IS(0) }, .ends = 1 },
-#define HT_WRITTEN_NEW(name, ...) HT_WRITTEN(name, .makes = 1)
-#define HT_WRITTEN_RESIZE(name, ...) HT_WRITTEN(name, .makes = 0)
-#define HT_WRITTEN_STORE(name, ...) HT_WRITTEN(name, .makes = 1)
-#define HT_TEXT(name, into) [HT_WRAPPED_##name] = { #name, (void *)ht_way_text, { NULL }, into, { HT_IS(0) }, .makes = 1, .text = 1 },
-#define HT_STORE(name) [HT_WRAPPED_##name] = { #name, (void *)ht_way_store, { NULL }, HT_NOTHING, { HT_IS(2) }, .makes = 1 },
-#define HT_EXPAND(type, name, ...) HT_WRITTEN(name, .makes = 0)
-#define HT_END_ALL(name) HT_WRITTEN(name, .makes = 0)
+#define HT_NEW(name, ...) [HT_WRAPPED_##name] = { #name, (void *)ht_way_new, ht_go_new, HT_NOTHING, { __VA_ARGS__ }, .makes = 1 },
+#define HT_RESIZED(name, does, old, n, m, goes) [HT_WRAPPED_##name] = { #name, does, ht_go_resize, .block = old, .size = { n, m }, .gone = goes },
+#define HT_RESIZE(name, old, ...) HT_RESIZED_BY(name, (void *)ht_way_resize, old, __VA_ARGS__)
+#define HT_RESIZE_SIX(name, old, ...) HT_RESIZED_BY(name, NULL, old, __VA_ARGS__)
+#define HT_RESIZED_BY(...) HT_RESIZED(__VA_ARGS__)
+#define HT_OTHER(name, does) [HT_WRAPPED_##name] = { #name, NULL, does, HT_NOTHING, { HT_IS(0) }, .makes = 0 },
+#define HT_TEXT(name, into) [HT_WRAPPED_##name] = { #name, NULL, ht_go_text, into, { HT_IS(0) }, .makes = 1, .text = 1 },
+#define HT_STORE(name) [HT_WRAPPED_##name] = { #name, NULL, ht_go_store, HT_NOTHING, { HT_IS(2) }, .makes = 1 },
+#define HT_END(name, block) [HT_WRAPPED_##name] = { #name, (void *)ht_way_end, ht_go_end, block, { HT_IS(0) }, .ends = 1 },
+#define HT_END_ALL(name) [HT_WRAPPED_##name] = { #name, NULL, ht_go_end_all, HT_NOTHING, { HT_IS(0) }, .makes = 0 },
 #include "allocators.def"
 };
 
-/* The hook of a set for a function. */
-static void *ht_hook_of(uint32_t set, uint32_t wrapped)
+/* The hook of a set for a function; `keeps`: one that leaves all registers as they were. */
+static void *ht_hook_of(uint32_t set, uint32_t wrapped, int keeps)
 {
-    const struct ht_wrapped_function *f = &ht_wrapped_functions[wrapped];
-    return f->way ? (void *)(uint64_t)ht_stubs[set * HT_WRAPPED_COUNT + wrapped] : f->written[set];
+    const uint8_t *both = ht_stubs[set * HT_WRAPPED_COUNT + wrapped];
+    return (void *)(uint64_t)(both + (keeps || !ht_wrapped_functions[wrapped].way ? HT_STUB_ALIGNMENT : 0));
 }
 
 /* What a hook is to call, before anybody calls it. */
 static void ht_route_set(uint32_t set, uint32_t wrapped, void *real)
 {
     const struct ht_wrapped_function *f = &ht_wrapped_functions[wrapped];
-    *ht_route(set, wrapped) = (struct ht_route){ real, f->way, &ht_allocators[set], f->block, { f->size[0], f->size[1] }, f->gone };
+    *ht_route(set, wrapped) = (struct ht_route){ real, f->way, &ht_allocators[set], f->go, f->block, { f->size[0], f->size[1] }, f->gone };
 }

@@ -30,6 +30,7 @@ enum ht_refusal {
     HT_REFUSAL_PROTECTED = 3, /* its pages cannot be written */
     HT_REFUSAL_SETS = 4,      /* too many allocators at once */
     HT_REFUSAL_NAMES = 5,     /* its names were stripped */
+    HT_REFUSAL_COPIES = 6,    /* the compiler has made copies of a function */
 };
 
 /* Whether nothing in the function jumps to between the instructions that move. */
@@ -52,7 +53,8 @@ static int ht_detour_plan(struct ht_detour *d)
     d->from = d->at + (ht_arch_is_landing((const uint8_t *)d->at) ? 4 : 0);
     uint64_t end = d->from + HT_JUMP_SIZE, at = d->from;
     for (c.ends = 0; at < end && !c.ends; at += c.length)
-        if (!ht_arch_code((const uint8_t *)at, &c) || c.kind == HT_CODE_BOUND || at >= d->at + d->size)
+        if (!ht_arch_code((const uint8_t *)at, &c) || c.kind == HT_CODE_BOUND || at >= d->at + d->size
+            || (c.kind == HT_CODE_CALL && ht_sys_shadow_stack()))
             return 0;
     d->moved = (uint32_t)(at - d->from);
     for (uint32_t filling; at < end; at += filling)
@@ -200,31 +202,28 @@ static enum ht_refusal ht_detours_prepare(const struct ht_object *object, struct
     return HT_REFUSAL_NONE;
 }
 
-/* The pages of code are writable from here on, until they are `ht_code_protect`ed again. */
-static int ht_code_write(const struct ht_object *object, uint64_t low, uint64_t high)
+/* The pages of a few bytes of code are writable from here on, until they are `ht_code_protect`ed again. */
+static int ht_code_write(const struct ht_object *object, uint64_t at, uint64_t size)
 {
-    return ht_sys_protect(low, high, ht_protection(object, low) | HT_PROT_WRITE);
+    return ht_sys_protect(at, at + size, ht_protection(object, at) | HT_PROT_WRITE);
 }
 
-static void ht_code_protect(const struct ht_object *object, uint64_t low, uint64_t high)
+static void ht_code_protect(const struct ht_object *object, uint64_t at, uint64_t size)
 {
-    ht_sys_protect(low, high, ht_protection(object, low));
+    ht_sys_protect(at, at + size, ht_protection(object, at));
 }
 
-/* From here on the functions lead to their hooks. */
+/* From here on the functions lead to their hooks: all, or none. What lies between them is not touched. */
 static enum ht_refusal ht_detours_make(const struct ht_object *object, const struct ht_detour *detours, uint32_t count)
 {
-    uint64_t low = ~0ull, high = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        low = ht_min(low, detours[i].from);
-        high = ht_max(high, detours[i].from + HT_JUMP_SIZE);
-    }
-    if (!ht_code_write(object, low, high))
-        return HT_REFUSAL_PROTECTED;
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t open = 0;
+    while (open < count && ht_code_write(object, detours[open].from, HT_JUMP_SIZE))
+        open++;
+    for (uint32_t i = 0; i < count && open == count; i++)
         ht_arch_jump((uint8_t *)detours[i].from, detours[i].from, (uint64_t)detours[i].before - HT_STUB_SIZE);
-    ht_code_protect(object, low, high);
-    return HT_REFUSAL_NONE;
+    for (uint32_t i = 0; i < open; i++)
+        ht_code_protect(object, detours[i].from, HT_JUMP_SIZE);
+    return open == count ? HT_REFUSAL_NONE : HT_REFUSAL_PROTECTED;
 }
 
 /*
@@ -241,7 +240,7 @@ static int ht_code_call(const struct ht_object *object, uint64_t function, void 
     if (!memory)
         return 0;
     ht_arch_stub(memory, (uint64_t)hook);
-    if (!ht_detour_memory_done(memory, HT_PAGE) || !ht_code_write(object, function, function + 2 * HT_WORD_OF_CODE))
+    if (!ht_detour_memory_done(memory, HT_PAGE) || !ht_code_write(object, function, 2 * HT_WORD_OF_CODE))
         return 0;
     uint64_t *words = (uint64_t *)function;
     for (uint32_t i = fits; i-- > 0;) {
@@ -251,6 +250,6 @@ static int ht_code_call(const struct ht_object *object, uint64_t function, void 
         memcpy(&word, jump, sizeof word);
         ht_shared_set(&words[i], word);
     }
-    ht_code_protect(object, function, function + 2 * HT_WORD_OF_CODE);
+    ht_code_protect(object, function, 2 * HT_WORD_OF_CODE);
     return 1;
 }

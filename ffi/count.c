@@ -133,6 +133,23 @@ static uint32_t ht_size_class(size_t size)
     return bits < HT_SIZE_CLASSES ? bits : HT_SIZE_CLASSES - 1;
 }
 
+HT_NOINLINE size_t ht_usable_keeping(const struct ht_heap *heap, void *block)
+{
+    struct ht_vectors vectors;
+    int xsave = ht_peek(&ht_keeps) == 2;
+    ht_arch_vectors_save(&vectors, xsave);
+    size_t usable = heap->usable(block);
+    ht_arch_vectors_load(&vectors, xsave);
+    return usable;
+}
+
+/* How many bytes a block has; `block` is where the shadow has it. */
+static size_t ht_usable(const struct ht_heap *heap, const void *block)
+{
+    void *at = ht_turned(heap, block);
+    return HT_UNLIKELY(ht_peek(&ht_keeps)) ? ht_usable_keeping(heap, at) : heap->usable(at);
+}
+
 /* Keeps a request's size and slack beside the path record that counts it, whose writer it has. */
 static void ht_sizes_keep(const struct ht_file_paths *record, const struct ht_heap *heap, void *block, size_t size)
 {
@@ -140,7 +157,7 @@ static void ht_sizes_keep(const struct ht_file_paths *record, const struct ht_he
         return;
     struct ht_file_sizes *s = &ht_p.sizes[record - ht_p.paths];
     ht_own_add(&s->requests[ht_size_class(size)], 1);
-    size_t usable = heap->usable ? heap->usable(block) : 0;
+    size_t usable = heap->usable ? ht_usable(heap, block) : 0;
     /* One that the allocator does not know: some leave a function out, and the C library's gives its own. */
     if (usable > size)
         ht_own_add(&s->slack, usable - size);

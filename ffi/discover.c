@@ -80,7 +80,7 @@ static uint64_t ht_known_allocator(const struct ht_object *object)
     static const char *const known[] = { "mallocx", "tc_malloc", "mi_malloc" };
     uint64_t marker = 0;
     for (uint32_t i = 0; !marker && i < HT_COUNT(known); i++)
-        marker = (uint64_t)ht_object_symbol(object, known[i]);
+        marker = ht_object_place(object, known[i]);
     return marker;
 }
 
@@ -108,7 +108,7 @@ static int ht_is_runtime(const struct ht_object *object)
 {
     static const char *const names[] = { "__tls_get_addr", "gnu_get_libc_version", "__sanitizer_get_heap_size", "heaptap_install" };
     for (uint32_t i = 0; i < HT_COUNT(names); i++)
-        if (ht_object_symbol(object, names[i]))
+        if (ht_object_place(object, names[i]))
             return 1;
     return 0;
 }
@@ -117,7 +117,7 @@ static int ht_is_runtime(const struct ht_object *object)
 static uint64_t ht_allocator_of(const struct ht_object *object)
 {
     uint64_t marker = ht_known_allocator(object);
-    return marker || !ht_object_symbol(object, "free") ? marker : (uint64_t)ht_object_symbol(object, "malloc");
+    return marker || !ht_object_place(object, "free") ? marker : ht_object_place(object, "malloc");
 }
 
 static int ht_is_linked(const struct ht_object *object);
@@ -192,7 +192,7 @@ static struct ht_wrapping *ht_wrap_object(const struct ht_object *object)
         if (ht_lies_in((uint64_t)real, ht_own_low, ht_own_high))
             real = NULL; /* never a hook of a hook */
         ht_route_set(k - 1, i, real);
-        ht_wrap_add(w, f->name, real, ht_hook_of(k - 1, i), f->ends);
+        ht_wrap_add(w, f->name, real, ht_hook_of(k - 1, i, 0), f->ends);
     }
     return w;
 }

@@ -82,6 +82,7 @@ struct ht_symbols {
     uint64_t base;
     const ElfW(Rela) *relocations[2]; /* the general ones, and those of calls */
     uint64_t relocation_bytes[2];
+    int text_relocations;
     uint64_t relative_count; /* how many at the head of the general ones name no symbol */
     int data; /* not functions are looked for, but what they work on */
 };
@@ -107,6 +108,8 @@ static struct ht_symbols ht_object_symbols(const struct ht_object *object)
         case DT_RELASZ: s.relocation_bytes[0] = d->d_un.d_val; break;
         case DT_RELACOUNT: s.relative_count = d->d_un.d_val; break;
         case DT_JMPREL: s.relocations[1] = (const ElfW(Rela) *)at; break;
+        case DT_TEXTREL: s.text_relocations = 1; break;
+        case DT_FLAGS: s.text_relocations |= (d->d_un.d_val & DF_TEXTREL) != 0; break;
         case DT_PLTRELSZ: s.relocation_bytes[1] = d->d_un.d_val; break;
         }
     }
@@ -180,6 +183,16 @@ static uint32_t ht_symbol_count(const struct ht_symbols *s)
     while (!(chain[last - first] & 1))
         last++;
     return last + 1;
+}
+
+/* The same without its address, which for an IFUNC its resolver knows, and that may not be called before the object is relocated. */
+static uint64_t ht_object_place(const struct ht_object *object, const char *name)
+{
+    struct ht_symbols s = ht_object_symbols(object);
+    for (uint32_t i = 0; (i = ht_symbol_next(&s, name, i)) != 0;)
+        if (!ht_symbol_is_hidden(&s, i))
+            return s.base + s.symbols[i].st_value;
+    return 0;
 }
 
 /* The default version of a function that the object defines. */

@@ -309,7 +309,12 @@ struct ht_process {
 struct ht_heap {
     int close;                /* its blocks may lie closer than glibc's (shadow.c) */
     size_t (*usable)(void *); /* its malloc_usable_size, NULL when it has none */
+    uint64_t turned; /* its blocks may lie in others' blocks and begin where those do: the shadow has them with this changed */
 };
+
+/* Where neither programs nor the kernel put anything. Nothing reads what lies there. */
+#define HT_TURNED (1ull << 45)
+static inline void *ht_turned(const struct ht_heap *heap, const void *block) { return (void *)((uint64_t)block ^ heap->turned); }
 
 /* real.c: the functions underneath. */
 struct ht_real {

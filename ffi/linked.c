@@ -30,13 +30,20 @@ enum ht_wanted {
     HT_WANTED_VISIT,
     HT_WANTED_BACKING,
     HT_WANTED_NEW_HANDLER,
+    /* Names that a family has beside those of its functions, which alone may be others'. */
+    HT_WANTED_MI_PAGE_FREE,
+    HT_WANTED_MI_VERSION,
+    HT_WANTED_TC_VERSION,
+    HT_WANTED_RP_INITIALIZE,
+    HT_WANTED_RP_THREAD,
     HT_WANTED_COUNT
 };
 
 static const char *ht_wanted_name(uint32_t i)
 {
     static const char *const more[] = { "malloc_usable_size", "mi_usable_size", "rpmalloc_usable_size", "sn_rust_usable_size", "mi_heap_visit_blocks",
-                                        "mi_heap_get_backing", "_ZSt15get_new_handlerv" };
+                                        "mi_heap_get_backing", "_ZSt15get_new_handlerv", "_mi_page_free", "mi_version", "tc_version",
+                                        "rpmalloc_initialize", "rpmalloc_thread_initialize" };
     _Static_assert(HT_COUNT(more) == HT_WANTED_COUNT - HT_WRAPPED_COUNT, "a name for each");
     return i < HT_WRAPPED_COUNT ? ht_wrapped_functions[i].name : more[i - HT_WRAPPED_COUNT];
 }
@@ -245,6 +252,20 @@ static void ht_prefix_keep(const char *name, uint32_t length)
     ht_look.prefixes++;
 }
 
+#define HT_FUNCTION_LARGEST (1u << 20)
+
+/* Whether a function lies in an object's code as a whole. What a file says may be anything. */
+static int ht_is_code(const struct ht_object *object, uint64_t at, uint64_t size)
+{
+    for (uint32_t i = 0; size <= HT_FUNCTION_LARGEST && i < object->header_count; i++) {
+        const ElfW(Phdr) *h = &object->headers[i];
+        uint64_t start = object->base + h->p_vaddr;
+        if (h->p_type == PT_LOAD && (h->p_flags & PF_X) && at >= start && at - start < h->p_filesz && size <= h->p_filesz - (at - start))
+            return 1;
+    }
+    return 0;
+}
+
 static void ht_finding_keep(struct ht_findings *f, uint32_t wanted, const ElfW(Sym) *s, uint64_t at)
 {
     int global = s->st_info >> 4 != STB_LOCAL;
@@ -259,7 +280,7 @@ static void ht_finding_keep(struct ht_findings *f, uint32_t wanted, const ElfW(S
 }
 
 /* Looks for functions whose names begin as findings number `p` says; without a prefix (0), for prefixes too. */
-static void ht_look_for_functions(const struct ht_table *table, uint32_t p, uint64_t base)
+static void ht_look_for_functions(const struct ht_object *object, const struct ht_table *table, uint32_t p)
 {
     struct ht_findings *f = &ht_look.findings[p];
     uint32_t before = (uint32_t)ht_length(f->prefix);
@@ -269,8 +290,9 @@ static void ht_look_for_functions(const struct ht_table *table, uint32_t p, uint
         if (length <= before || !ht_same_bytes(name, f->prefix, before))
             continue;
         uint32_t wanted = ht_wanted(name + before, length - before);
-        if (wanted != HT_WANTED_COUNT)
-            ht_finding_keep(f, wanted, &table->symbols[i], base + table->symbols[i].st_value);
+        const ElfW(Sym) *s = &table->symbols[i];
+        if (wanted != HT_WANTED_COUNT && s->st_shndx < SHN_LORESERVE && ht_is_code(object, object->base + s->st_value, s->st_size))
+            ht_finding_keep(f, wanted, s, object->base + s->st_value);
         else if (p == 0)
             ht_prefix_keep(name, length);
     }
@@ -293,7 +315,7 @@ static void ht_look_at(const struct ht_object *object)
             ht_table_mark(&ht_look.tables[i]);
     for (uint32_t p = 0; p <= ht_look.prefixes; p++)
         for (uint32_t i = 0; i < 2; i++)
-            ht_look_for_functions(&ht_look.tables[i], p, object->base);
+            ht_look_for_functions(object, &ht_look.tables[i], p);
 }
 
 static void ht_look_end(void)
@@ -355,6 +377,12 @@ static uint32_t ht_families_of(const struct ht_findings *f, const struct ht_obje
     for (uint32_t family = 0; family < HT_FAMILIES; family++)
         families |= (uint32_t)ht_has_family(f, family) << family;
     const uint32_t c = 1u << HT_FAMILY_C, operators = 1u << HT_FAMILY_OPERATORS, mozilla = 1u << HT_FAMILY_MOZILLA;
+    if (!ht_found(f, HT_WANTED_MI_USABLE) && !ht_found(f, HT_WANTED_MI_PAGE_FREE) && !ht_found(f, HT_WANTED_MI_VERSION))
+        families &= ~(1u << HT_FAMILY_MIMALLOC);
+    if (!ht_found(f, HT_WANTED_TC_VERSION))
+        families &= ~(1u << HT_FAMILY_TCMALLOC);
+    if (!ht_found(f, HT_WANTED_RP_INITIALIZE) && !ht_found(f, HT_WANTED_RP_THREAD))
+        families &= ~(1u << HT_FAMILY_RPMALLOC);
     uint32_t known = families & ~(c | operators | mozilla);
     int jemalloc = (ht_found(f, HT_WRAPPED_mallocx) || ht_found(f, HT_WRAPPED_malloc))
         && (ht_found(f, HT_WRAPPED_dallocx) || ht_found(f, HT_WRAPPED_sdallocx) || ht_found(f, HT_WRAPPED_rallocx));
@@ -368,7 +396,7 @@ static uint32_t ht_families_of(const struct ht_findings *f, const struct ht_obje
         families |= c;
     /* Operators of the C++ library call malloc, in a library of their own and linked in. */
     if (!known && !ht_look.prefixes
-        && ((object->name[0] && ht_object_symbol(object, "__cxa_allocate_exception"))
+        && ((object->name[0] && ht_object_place(object, "__cxa_allocate_exception"))
             || ht_calls(ht_found(f, HT_WRAPPED__Znwm), f->found[HT_WRAPPED__Znwm].size, ht_found(f, HT_WANTED_NEW_HANDLER))))
         families &= ~operators;
     return known | (families & (c | operators | mozilla));
@@ -458,14 +486,18 @@ static int ht_is_idle_function(const struct ht_detour *d)
 }
 
 /* Plans the functions of some families for a set; names the one that cannot be. */
-static enum ht_refusal ht_plan_set(const struct ht_findings *f, uint32_t families, uint32_t set, const char **about)
+static enum ht_refusal ht_plan_set(const struct ht_findings *f, uint32_t families, uint32_t set, int keeps, const char **about)
 {
     for (uint32_t i = 0; i < HT_WRAPPED_COUNT; i++) {
-        uint64_t at = ht_found(f, i);
+        uint64_t at = f->found[i].at;
         enum ht_family family = ht_family_of(i);
+        if (f->found[i].several && (families >> family & 1)) {
+            *about = ht_wrapped_functions[i].name;
+            return HT_REFUSAL_CODE;
+        }
         if (!at || !(families >> family & 1) || (ht_wrapped_functions[i].text && !(families >> HT_FAMILY_MIMALLOC & 1)))
             continue;
-        struct ht_detour d = { .at = at, .size = f->found[i].size, .hook = (uint64_t)ht_hook_of(set, i) };
+        struct ht_detour d = { .at = at, .size = f->found[i].size, .hook = (uint64_t)ht_hook_of(set, i, keeps) };
         int known = 0;
         for (uint32_t k = 0; k < ht_look.detours; k++)
             known |= ht_look.detour[k].at == at;
@@ -546,7 +578,7 @@ static void ht_ranges_close(const struct ht_object *object, uint32_t families)
                     || !ht_is_inner_name(ht_look.tables[k].strings + s->st_name, families))
                     continue;
                 for (uint32_t t = before; t < ht_look.targets; t++)
-                    if (ht_look.target[t] >= at && ht_look.target[t] < at + s->st_size)
+                    if (ht_look.target[t] >= at && ht_look.target[t] < at + s->st_size && ht_is_code(object, at, s->st_size))
                         ht_range_add(at, s->st_size);
             }
     }
@@ -591,6 +623,40 @@ static void ht_set_fill(uint32_t set, const struct ht_object *object, const stru
             ht_route_set(set, ht_look.function[i], ht_look.detour[i].before);
 }
 
+/*
+ * Looks through all functions once more, for what stands against the plan: one that begins in bytes that a jump takes, and
+ * copies that the compiler has made of a function for some of its callers, which do not come by the function itself.
+ */
+static enum ht_refusal ht_plan_holds(const struct ht_object *object, const char **about)
+{
+    static const char *const copies[] = { ".constprop", ".isra", ".lto_priv" };
+    uint64_t low = ~0ull, high = 0;
+    for (uint32_t d = 0; d < ht_look.detours; d++) {
+        low = ht_min(low, ht_look.detour[d].from);
+        high = ht_max(high, ht_look.detour[d].from + HT_JUMP_SIZE);
+    }
+    for (uint32_t k = 0; k < 2; k++)
+        for (uint64_t i = 1; i < ht_look.tables[k].count; i++) {
+            const ElfW(Sym) *s = &ht_look.tables[k].symbols[i];
+            uint64_t at = object->base + s->st_value;
+            if ((s->st_info & 15u) != STT_FUNC || s->st_shndx == 0 || at <= low || at >= high || s->st_name >= ht_look.tables[k].string_size)
+                continue;
+            for (uint32_t d = 0; d < ht_look.detours; d++) {
+                *about = ht_wrapped_functions[ht_look.function[d]].name;
+                if (at > ht_look.detour[d].from && at < ht_look.detour[d].from + HT_JUMP_SIZE)
+                    return HT_REFUSAL_CODE;
+                const char *name = ht_look.tables[k].strings + s->st_name;
+                if (!ht_begins(name, *about))
+                    continue;
+                for (uint32_t c = 0; c < HT_COUNT(copies); c++)
+                    if (ht_begins(name + ht_length(*about), copies[c]))
+                        return HT_REFUSAL_COPIES;
+            }
+        }
+    *about = "";
+    return HT_REFUSAL_NONE;
+}
+
 /* Leads what was found in an object to hooks. */
 static void ht_link_object(const struct ht_object *object)
 {
@@ -611,11 +677,15 @@ static void ht_link_object(const struct ht_object *object)
         sets[count++].set = set;
         all |= families;
         taken |= 1u << set;
-        refusal = set == HT_ALLOCATORS ? HT_REFUSAL_SETS : ht_plan_set(&ht_look.findings[p], families, set, &about);
     }
+    /* A program's own may be so small that its compiler saw all of it (arch/), and may lie in malloc's blocks. */
+    const uint32_t own = 1u << HT_FAMILY_C | 1u << HT_FAMILY_OPERATORS | 1u << HT_FAMILY_MOZILLA;
+    int is_own = !(all & ~own);
+    for (uint32_t i = 0; i < count && !refusal; i++)
+        refusal = sets[i].set == HT_ALLOCATORS ? HT_REFUSAL_SETS : ht_plan_set(sets[i].f, sets[i].families, sets[i].set, is_own, &about);
     if (count == 0) {
         /* What allocators say when something is wrong. CPython has mimalloc in it, and uses it when it is told to. */
-        const char *printed = ht_look.locals || ht_object_symbol(object, "PyMem_Malloc") ? NULL
+        const char *printed = ht_look.locals || ht_object_place(object, "PyMem_Malloc") ? NULL
             : ht_has_text(object, "mimalloc: ")                                                    ? "mimalloc"
             : ht_has_text(object, "<jemalloc>: ")                                                  ? "jemalloc"
                                                                                                      : NULL;
@@ -628,19 +698,25 @@ static void ht_link_object(const struct ht_object *object)
     /* Rust calls its allocator by names that are the allocator's own; without those a part would be seen, and the wrong one. */
     if (!refusal && !ht_look.locals && ht_has_text(object, "/rustc/"))
         refusal = HT_REFUSAL_NAMES;
+    if (!refusal && ht_object_symbols(object).text_relocations)
+        refusal = HT_REFUSAL_CODE;
+    if (!refusal)
+        refusal = ht_plan_holds(object, &about);
     if (!refusal)
         refusal = ht_detours_prepare(object, ht_look.detour, ht_look.detours, &link);
     if (!refusal) {
-        const uint32_t own = 1u << HT_FAMILY_C | 1u << HT_FAMILY_OPERATORS | 1u << HT_FAMILY_MOZILLA;
+        if (is_own)
+            ht_keeps_start();
         for (uint32_t i = 0; i < ht_look.detours; i++)
             /* The program's own operators are not the allocator's inner part, unless it is one that brings them. */
-            if ((all & ~own) || ht_family_of(ht_look.function[i]) != HT_FAMILY_OPERATORS)
+            if (!is_own || ht_family_of(ht_look.function[i]) != HT_FAMILY_OPERATORS)
                 ht_range_add(ht_look.detour[i].at, ht_look.detour[i].size);
         ht_ranges_close(object, all);
         uint64_t size, low = ht_code_map(link, &size);
         for (uint32_t i = 0; i < count; i++) {
             ht_set_fill(sets[i].set, object, sets[i].f, sets[i].families);
             struct ht_allocator *a = &ht_allocators[sets[i].set];
+            a->heap.turned = is_own ? HT_TURNED : 0;
             a->code = link->map;
             a->code_low = low;
             a->code_size = size;
@@ -703,6 +779,10 @@ static int ht_is_linked(const struct ht_object *object)
 /* Looks at what has come since the last look; `untouched` says that nobody has called anything in it yet. */
 static void ht_link_arrivals(int untouched)
 {
+    /* Of more objects than there is room for it is not known which are new. */
+    static int lost;
+    lost |= ht_loaded.count == HT_COUNT(ht_loaded.objects);
+    untouched = untouched && !lost && !ht_config.off && !ht_unwanted;
     for (uint32_t i = 0; untouched && i < ht_loaded.count; i++) {
         const struct ht_object *object = &ht_loaded.objects[i];
         int seen = ht_is_own_object(object) || ht_is_runtime(object);
@@ -747,6 +827,11 @@ static int ht_watch_visit(struct dl_phdr_info *info, size_t size, void *context)
     uint64_t says = (uint64_t)ht_object_symbol(&object, "_dl_debug_state");
     if (!says || !ht_object_symbol(&object, "__tls_get_addr"))
         return 0;
+    /* What came without dlopen may have run. */
+    unsigned long long added = ht_loaded.added;
+    ht_loaded_look();
+    ht_loaded.added = added;
+    ht_link_arrivals(0);
     ht_code_call(&object, says, (void *)ht_arrived);
     return 1;
 }

@@ -21,7 +21,40 @@ extern const char *gnu_get_libc_version(void) __attribute__((weak));
 
 /* Goes through the list: by the C library's own function once ht_iterate_find has run. Others may wrap it, and
  * ThreadSanitizer's wrapper must not be called as early as the first hook is. */
-static int (*ht_iterate)(int (*)(struct dl_phdr_info *, size_t, void *), void *) = dl_iterate_phdr;
+static int (*ht_iterate_by)(int (*)(struct dl_phdr_info *, size_t, void *), void *) = dl_iterate_phdr;
+
+HT_NOINLINE int ht_iterate_keeping(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context)
+{
+    struct ht_vectors vectors;
+    int xsave = ht_peek(&ht_keeps) == 2;
+    ht_arch_vectors_save(&vectors, xsave);
+    int result = ht_iterate_by(visit, context);
+    ht_arch_vectors_load(&vectors, xsave);
+    return result;
+}
+
+static int ht_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context)
+{
+    if (!ht_iterate_by)
+        return 0;
+    return HT_UNLIKELY(ht_peek(&ht_keeps)) ? ht_iterate_keeping(visit, context) : ht_iterate_by(visit, context);
+}
+
+HT_NOINLINE int ht_find_object_keeping(uint64_t pc, struct ht_dl_find_object *found)
+{
+    struct ht_vectors vectors;
+    int xsave = ht_peek(&ht_keeps) == 2;
+    ht_arch_vectors_save(&vectors, xsave);
+    int result = ht_dl_find_object((void *)pc, found);
+    ht_arch_vectors_load(&vectors, xsave);
+    return result;
+}
+
+/* Finds the object at pc; 1 when there is one. Only where ht_dl_find_object is there. */
+static int ht_find_object(uint64_t pc, struct ht_dl_find_object *found)
+{
+    return (HT_UNLIKELY(ht_peek(&ht_keeps)) ? ht_find_object_keeping(pc, found) : ht_dl_find_object((void *)pc, found)) == 0;
+}
 
 /* The program's own headers, from the kernel (process.c): what the dynamic linker calls the start of
  * the program may be the start of its code, where there are none. */
@@ -51,7 +84,7 @@ static int ht_object_in_list(uint64_t pc, struct ht_object *object)
 {
     struct ht_find find = { .pc = pc };
     uint64_t signals = ht_sys_block_signals();
-    int found = ht_iterate && ht_iterate(ht_find_visit, &find);
+    int found = ht_iterate(ht_find_visit, &find);
     ht_sys_restore_signals(signals);
     *object = find.object;
     return found;
@@ -88,12 +121,12 @@ static void ht_iterate_find(void)
     struct ht_object object;
     struct ht_dl_find_object found;
     uint64_t inside = (uint64_t)(void *)gnu_get_libc_version;
-    if (!inside || !ht_dl_find_object || ht_dl_find_object((void *)inside, &found) != 0)
+    if (!inside || !ht_dl_find_object || !ht_find_object(inside, &found))
         return;
     ht_object_describe(inside, &found, &object);
     void *own = ht_object_symbol(&object, "dl_iterate_phdr");
     if (own)
-        *(void **)&ht_iterate = own;
+        *(void **)&ht_iterate_by = own;
 }
 
 struct ht_unloads {
@@ -111,7 +144,6 @@ static int ht_unloads_visit(struct dl_phdr_info *info, size_t size, void *contex
 static unsigned long long ht_unload_count(void)
 {
     struct ht_unloads unloads = { 0 };
-    if (ht_iterate)
-        ht_iterate(ht_unloads_visit, &unloads);
+    ht_iterate(ht_unloads_visit, &unloads);
     return unloads.count;
 }

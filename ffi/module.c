@@ -74,7 +74,8 @@ static uint32_t ht_module_named(const char *name)
     static char path[256]; /* under module_lock */
     static const struct ht_object nothing;
     ht_lock(&ht_p.module_lock);
-    uint32_t length = ht_copy(path, sizeof path, HT_POOL_PATH);
+    uint32_t length = sizeof HT_POOL_PATH - 1;
+    memcpy(path, HT_POOL_PATH, length);
     length += ht_copy(path + length, sizeof path - length, name);
     uint32_t module = ht_module_number(&nothing, path, length);
     ht_unlock(&ht_p.module_lock);
@@ -119,7 +120,7 @@ static uint32_t ht_module_at(uint64_t pc, struct ht_place *place)
     struct ht_object object = { .base = 0 };
     struct ht_dl_find_object found = { .eh_frame = NULL };
     *place = (struct ht_place){ 0 };
-    if (ht_dl_find_object ? ht_dl_find_object((void *)pc, &found) != 0 : !ht_object_in_list(pc, &object))
+    if (ht_dl_find_object ? !ht_find_object(pc, &found) : !ht_object_in_list(pc, &object))
         return 0;
     uint32_t generation = ht_peek(&ht_p.generation);
     ht_lock(&ht_p.module_lock);
@@ -153,7 +154,7 @@ static struct ht_place ht_place_at(uint64_t pc)
     }
     if (!ht_dl_find_object)
         ht_object_in_list(pc, &object);
-    else if (ht_dl_find_object((void *)pc, &found) == 0)
+    else if (ht_find_object(pc, &found))
         ht_object_describe(pc, &found, &object);
     return (struct ht_place){ object.low, object.high, (uint64_t)object.eh_frame_hdr, 0 };
 }

@@ -26,10 +26,8 @@ struct ht_requests {
     void (*pause)(int);
 };
 
-static const struct ht_heap ht_told = { .close = 1 };
-
-#define HT_TOLD_BIT (1ull << 45)
-static void *ht_told_at(const void *block) { return (void *)((uint64_t)block ^ HT_TOLD_BIT); }
+static const struct ht_heap ht_told = { .close = 1, .turned = HT_TURNED };
+static void *ht_told_at(const void *block) { return ht_turned(&ht_told, block); }
 
 /* Counts a block for the pool that the thread has named. */
 HT_NOINLINE void ht_told_allocation(const void *block, size_t size, struct ht_regs at)

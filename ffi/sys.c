@@ -183,6 +183,14 @@ static int ht_sys_writable(uint64_t *at)
     return ht_syscall(HT_SYS_FUTEX, (long)&nobody, HT_FUTEX_WAKE_OP_PRIVATE, 0, 0, (long)at, HT_FUTEX_OP_ADD_0) >= 0;
 }
 
+/* Whether the kernel keeps return addresses elsewhere too, and compares. */
+static int ht_sys_shadow_stack(void)
+{
+    uint64_t features = 0;
+    ht_syscall(HT_SYS_ARCH_PRCTL, 0x5005 /* ARCH_SHSTK_STATUS */, (long)&features, 0, 0, 0, 0);
+    return features & 1;
+}
+
 /* Sets the protection of the pages of [low, high). */
 static int ht_sys_protect(uint64_t low, uint64_t high, long protection)
 {
@@ -193,9 +201,30 @@ static int ht_sys_protect(uint64_t low, uint64_t high, long protection)
 /* Gives pages of private memory back; they read as zeros. */
 static void ht_sys_discard(void *at, size_t size) { ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_DONTNEED, 0, 0, 0); }
 
+/* Hooks that leave all registers as they were are in use: what they call of others is called with the vector registers put by. For
+ * good. 2 when the processor stores them by itself. */
+static uint32_t ht_keeps;
+
+static void ht_keeps_start(void)
+{
+    if (!ht_peek(&ht_keeps))
+        ht_own_set(&ht_keeps, ht_arch_has_xsave() ? 2u : 1u);
+}
+
 /* The clock without a system call, when the kernel offers one (real.c finds it). A call into the
  * kernel costs a hot loop far more than its own time: predictors start anew. */
 static int (*ht_vdso_clock)(int, int64_t[2]);
+
+/* Not inlined: it has a large frame. */
+HT_NOINLINE int ht_clock_keeping(int clock, int64_t now[2])
+{
+    struct ht_vectors vectors;
+    int xsave = ht_peek(&ht_keeps) == 2;
+    ht_arch_vectors_save(&vectors, xsave);
+    int result = ht_vdso_clock(clock, now);
+    ht_arch_vectors_load(&vectors, xsave);
+    return result;
+}
 
 /* 0 when the program has forbidden itself to ask. The kernel's own code may ask too, or read a counter of
  * the processor that a program under strict seccomp is ended for. */
@@ -204,7 +233,7 @@ static uint64_t ht_sys_now(int clock)
     int64_t now[2] = { 0, 0 };
     if (HT_UNLIKELY(ht_is_filtered()) && !ht_filter_allows(HT_SYS_CLOCK_GETTIME, (const long[6]){ clock, (long)now, 0, 0, 0, 0 }))
         return 0;
-    if (!ht_vdso_clock || ht_vdso_clock(clock, now) != 0)
+    if (!ht_vdso_clock || (HT_UNLIKELY(ht_peek(&ht_keeps)) ? ht_clock_keeping(clock, now) : ht_vdso_clock(clock, now)) != 0)
         ht_syscall(HT_SYS_CLOCK_GETTIME, clock, (long)now, 0, 0, 0, 0);
     return (uint64_t)now[0] * 1000000000u + (uint64_t)now[1];
 }

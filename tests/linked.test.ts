@@ -95,6 +95,40 @@ test("operators of the program's own, over memory of their own", () => {
   assert.deepEqual(ownFigures(record(program), program), { allocations: 160, bytes: 21600, frees: 120 });
 });
 
+test("an allocator that its compiler sees all of: registers and the stack are as without us", () => {
+  for (const flags of [["-O2"], ["-O2", "-mavx2"], ["-O3", "-no-pie"], ["-O2", "-fno-ipa-ra"]]) {
+    const program = built("leaf.c", ...flags);
+    if (flags.includes("-mavx2") && spawnSync(program).signal) continue; // not a processor for it
+    assert.deepEqual(
+      ownFigures(record(program), program),
+      { allocations: 100, bytes: 800, frees: 100 },
+      flags.join(" "),
+    );
+  }
+});
+
+test("a malloc that hands out the inside of another's blocks counts once", () => {
+  for (const flags of [[], ["-O2"], ["-no-pie"]]) {
+    const { totals } = record(built("header16.c", "-ldl", ...flags));
+    const { allocations, bytes, frees, reallocations } = totals;
+    assert.deepEqual([allocations, bytes, frees, reallocations], [1500, 166000, 900, 500], flags.join(" "));
+  }
+});
+
+test("names alone make no allocator", () => {
+  const program = built("namesakes.c");
+  const profile = record(program);
+  assert.deepEqual(ownFigures(profile, program), { allocations: 100, bytes: 4000, frees: 100 });
+  assert.deepEqual(told(profile), []);
+});
+
+test("libraries that the dynamic linker is not done with when they arrive", () => {
+  const opens = built("opens.c", "-ldl");
+  record(opens, library("resolved.c"));
+  const text = library("resolved.c", "-DTEXT", "-Wl,-z,notext", "-fno-pic", "-mcmodel=large");
+  if (spawnSync(opens, [text]).status === 0) assert.match(told(record(opens, text))[0]?.[2] ?? "", /cannot be moved/);
+});
+
 test("a library that is opened: what its constructors allocate too, and again when it comes back", () => {
   const opens = built("opens.c", "-ldl");
   const libraries = [library("linked.c"), library("linked.c"), library("linked.c", "-O2")];

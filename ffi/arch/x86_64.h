@@ -131,6 +131,7 @@ enum ht_syscall_number {
     HT_SYS_GETPPID = 110,
     HT_SYS_SIGALTSTACK = 131,
     HT_SYS_PRCTL = 157,
+    HT_SYS_ARCH_PRCTL = 158,
     HT_SYS_GETTID = 186,
     HT_SYS_FGETXATTR = 193,
     HT_SYS_FUTEX = 202,
@@ -175,18 +176,66 @@ static inline struct ht_epilogue ht_arch_epilogue(const uint8_t *code)
 }
 
 /*
- * Hooks that are alike (allocators.c): each says in the sixth parameter's register which route is its own, and jumps to the
- * way that the route names. The stack is its caller's all the while.
+ * Hooks that are alike (allocators.c), in two forms, one behind the other. The first says in the sixth parameter's register which
+ * route is its own and jumps to the way that the route names; the stack is its caller's all the while. The second says so on the stack.
  */
-#define HT_ROUTE_SIZE 32
+#define HT_ROUTE_SIZE 40
 #define HT_ROUTE_WAY 8
 #define HT_STUB_ALIGNMENT 16
 #define HT_STUBS_BEGIN(sets)                                                                       \
     ".pushsection .text\n.p2align 4\n.hidden ht_stubs\n.globl ht_stubs\n.type ht_stubs,@function\nht_stubs:\n.cfi_startproc\n"        \
     ".set ht_route_number, 0\n.rept " HT_NUMBER_TEXT(sets) "\n"
 #define HT_STUB_NEXT                                                                               \
-    ".p2align 4\nleaq ht_routes+32*ht_route_number(%rip), %r9\njmp *8(%r9)\n.set ht_route_number, ht_route_number+1\n"
+    ".p2align 4\nleaq ht_routes+40*ht_route_number(%rip), %r9\njmp *8(%r9)\n"                       \
+    ".p2align 4\npushq $ht_route_number\n.cfi_adjust_cfa_offset 8\njmp ht_keeping_hook\n.cfi_adjust_cfa_offset -8\n"                      \
+    ".set ht_route_number, ht_route_number+1\n"
 #define HT_STUBS_END ".endr\n.cfi_endproc\n.size ht_stubs, .-ht_stubs\n.popsection\n"
+
+/*
+ * Compilers know what a function that they have seen leaves alone, and that it wants no aligned stack, where all that it calls is in
+ * sight too. So this keeps every general register, and gives the stack 16 bytes' alignment. (Vector registers are
+ * used by nothing here, but by what is called of others: ht_vectors.)
+ */
+struct ht_kept_registers {
+    uint64_t parameters[6]; /* rdi, rsi, rdx, rcx, r8, r9 */
+    uint64_t r10, r11, result;
+};
+#define HT_KEEP                                                                                    \
+    ".pushsection .text\n.p2align 4\n.type ht_keeping_hook,@function\nht_keeping_hook:\n.cfi_startproc\n.cfi_def_cfa_offset 16\n"                   \
+    "pushq %rbp\n.cfi_def_cfa_offset 24\n.cfi_offset %rbp, -24\nmovq %rsp, %rbp\n.cfi_def_cfa_register %rbp\nandq $-16, %rsp\n"    \
+    "subq $80, %rsp\nmovq %rdi, (%rsp)\nmovq %rsi, 8(%rsp)\nmovq %rdx, 16(%rsp)\nmovq %rcx, 24(%rsp)\nmovq %r8, 32(%rsp)\n"       \
+    "movq %r9, 40(%rsp)\nmovq %r10, 48(%rsp)\nmovq %r11, 56(%rsp)\nmovq %rax, 64(%rsp)\nmovq %rsp, %rdi\nmovq %rbp, %rsi\ncall ht_keep_go\n"           \
+    "movq (%rsp), %rdi\nmovq 8(%rsp), %rsi\nmovq 16(%rsp), %rdx\nmovq 24(%rsp), %rcx\nmovq 32(%rsp), %r8\nmovq 40(%rsp), %r9\n"   \
+    "movq 48(%rsp), %r10\nmovq 56(%rsp), %r11\nmovq 64(%rsp), %rax\nmovq %rbp, %rsp\npopq %rbp\n.cfi_def_cfa %rsp, 16\n.cfi_restore %rbp\n" \
+    "leaq 8(%rsp), %rsp\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n.size ht_keeping_hook, .-ht_keeping_hook\n.popsection\n"
+/* The vector registers, as the processor stores what of them is in use. */
+struct ht_vectors {
+    uint8_t area[2816] __attribute__((aligned(64)));
+};
+enum { HT_VECTOR_PARTS = 0xe6 }; /* of 16, 32 and 64 bytes, and masks */
+static inline int ht_arch_has_xsave(void)
+{
+    uint32_t a = 1, b, c = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return c >> 27 & 1;
+}
+static inline void ht_arch_vectors_save(struct ht_vectors *v, int xsave)
+{
+    for (uint32_t i = 512; i < 576; i += 8)
+        *(uint64_t *)(v->area + i) = 0;
+    if (xsave)
+        __asm__ volatile("xsave64 %0" : "=m"(*v) : "a"(HT_VECTOR_PARTS), "d"(0) : "memory");
+    else
+        __asm__ volatile("fxsave64 %0" : "=m"(*v) : : "memory");
+}
+static inline void ht_arch_vectors_load(const struct ht_vectors *v, int xsave)
+{
+    if (xsave)
+        __asm__ volatile("xrstor64 %0" : : "m"(*v), "a"(HT_VECTOR_PARTS), "d"(0) : "memory");
+    else
+        __asm__ volatile("fxrstor64 %0" : : "m"(*v) : "memory");
+}
+
 #define HT_NUMBER_TEXT(x) HT_NUMBER_TEXT_OF(x)
 #define HT_NUMBER_TEXT_OF(x) #x
 

@@ -77,8 +77,25 @@ function notCounted({ name, path, why }: LinkedAllocator): string {
   return `"${printable(path.replace(/^.*\//, ""))}" has ${allocator}, and what that hands out is not seen: ${why}`;
 }
 
+/**
+ * Allocators whose functions lead to the hooks and whom nobody called by them, where calls come from the object itself: a compiler
+ * that has both before it may put them into their callers.
+ */
+function uncalled({ process, callPaths, modules, limits }: Profile): string[] {
+  if (limits.mode !== "paths") return [];
+  const callers = new Set(callPaths.map(({ stack }) => modules[stack[0]?.module ?? -1]?.path));
+  return process.linked
+    .filter(({ name, why, path }) => !why && name !== "malloc" && name !== "operator new" && !callers.has(path))
+    .map(({ name, path }) =>
+      `Nobody called ${name}, which "${
+        printable(path.replace(/^.*\//, ""))
+      }" has linked in, by its functions: a compiler may put them into their callers, and what these take is not seen`
+    );
+}
+
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
-export function unseen({ process, totals, limits, merged }: Profile): (readonly [figure: string, words: string])[] {
+export function unseen(profile: Profile): (readonly [figure: string, words: string])[] {
+  const { process, totals, limits, merged } = profile;
   const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
   const figures: [number, noun: string, words: string][] = [
     [totals.fallbackAllocations, "allocation", "with the innermost frames only: the table was full, raise --buckets"],
@@ -102,6 +119,7 @@ export function unseen({ process, totals, limits, merged }: Profile): (readonly 
     ...(merged ?? [process]).filter(({ pauses }) => pauses > 0).map((paused) => ["", pausedText(paused)] as const),
     ...(merged ?? [process]).flatMap(({ linked }) => linked.filter(({ why }) => why))
       .map((allocator) => ["", notCounted(allocator)] as const),
+    ...uncalled(profile).map((words) => ["", words] as const),
     ...limits.noSpace
       ? [["", "The file system had no room for the whole recording: call paths are incomplete"] as const]
       : [],

@@ -11,6 +11,7 @@ const REASONS: readonly ((about: string) => string)[] = [
   () => "the system forbids to change its code",
   () => "there are too many allocators at once",
   () => "its names were stripped (a build with symbols, or its debug file, shows it)",
+  (about) => `the compiler has made copies of its ${about} for some of its callers`,
 ];
 
 /** Those that a recording's process has. */

@@ -176,7 +176,10 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   const notes = unseen(profile);
   if (notes.length > 0) out.line();
   for (const [figure, words] of notes) {
-    out.line(figure ? `  ${out.paint("yellow", figure)} ${words}` : `  ${out.paint("yellow", words)}`);
+    const [first = "", ...more] = wrapped(figure ? `${figure} ${words}` : words, options.width - 2);
+    const rest = first.slice(figure.length);
+    out.line(figure ? `  ${out.paint("yellow", figure)}${rest}` : `  ${out.paint("yellow", first)}`);
+    for (const line of more) out.line(`  ${figure ? line : out.paint("yellow", line)}`);
   }
 }
 

@@ -57,7 +57,7 @@ struct block {
 /* A hook for another allocator's function. */
 #define HOOK(k, name, ...) HOOK_(k, name, __VA_ARGS__, 0, 0, 0, 0)
 #define HOOK_(k, name, a, b, c, d, e, ...)                                                         \
-    ((void *(*)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t))ht_hook_of(k, HT_WRAPPED_##name))(                \
+    ((void *(*)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t))ht_hook_of(k, HT_WRAPPED_##name, 0))(                \
         (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c), (uintptr_t)(d), (uintptr_t)(e))
 
 /* A call path each: the site's number keeps the calls apart. */
@@ -126,7 +126,7 @@ static void *aligned_new(size_t size, size_t alignment) { return ht_real.memalig
 static void use_libraries(void)
 {
     ht_real_find();
-    ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ 1, ht_heap.usable };
+    ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ .close = 1, .usable = ht_heap.usable };
 #define REAL(k, name, function) ht_route_set(k, HT_WRAPPED_##name, (void *)(function))
     REAL(0, _Znwm, ht_real.malloc);
     REAL(0, _ZnamSt11align_val_tRKSt9nothrow_t, aligned_new);
@@ -662,7 +662,7 @@ static void use_close_heap(void)
     ht_real.posix_memalign = close_posix_memalign;
     ht_real.aligned_alloc = ht_real.memalign = close_memalign;
     ht_real.valloc = close_valloc;
-    ht_heap = (struct ht_heap){ 1, close_usable };
+    ht_heap = (struct ht_heap){ .close = 1, .usable = close_usable };
     ht_real_object.low = 0; /* all functions are this allocator's */
     ht_real_object.high = UINT64_MAX;
 }

@@ -43,6 +43,8 @@ void *mi_malloc(size_t), *mi_zalloc(size_t), *mi_calloc(size_t, size_t), *mi_mal
     *mi_heap_malloc(void *, size_t), *mi_expand(void *, size_t);
 void mi_free(void *);
 
+__attribute__((used)) int mi_version(void) { return 1; }
+
 static int bad, freed;
 static void check(void *block, size_t size)
 {

@@ -24,6 +24,7 @@ HIDDEN void *_mi_take(size_t size, size_t alignment)
     return block;
 }
 
+HIDDEN __attribute__((used)) int mi_version(void) { return 1; }
 HIDDEN void *mi_malloc(size_t size) { return _mi_take(size, 8); }
 HIDDEN void mi_free(void *block)
 {
