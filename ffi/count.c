@@ -84,8 +84,9 @@ static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
 {
     if (ht_p.mode != HT_MODE_PATHS)
         return HT_PATH_NONE;
-    uint32_t bucket = ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp);
-    return HT_UNLIKELY(t->label) ? ht_bucket_labelled(t, bucket) : bucket;
+    if (HT_UNLIKELY(t->label))
+        return t->latest = ht_bucket_labelled(t, ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp));
+    return t->latest = ht_stack_is_kept(t, at) ? ht_kept_path(t, at) : ht_path_of(t, at.pc, at.sp, at.fp);
 }
 
 /* The thread frees or takes over a block of another's. */
@@ -337,6 +338,34 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
 
 HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp);
 
+/* The rest of an allocation below glibc whose stack is not the kept one: finds its path, and counts as the hot form does. The thread
+ * is marked, and nothing has changed yet. */
+HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    uint32_t bucket = ht_path_of(t, pc, sp, fp);
+    struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
+    struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
+    if (HT_UNLIKELY(!page || !ht_peak_kept(r))) {
+        ht_idle(t, HT_IDLE_PATHS);
+        return ht_note_allocation_slow(block, size, pc, sp, fp);
+    }
+    ht_own_add(&r->allocations, 1);
+    ht_own_add(&r->bytes, size);
+    ht_own_add(&r->live_bytes, (int64_t)size);
+    struct ht_file_threads *c = t->counters;
+    ht_own_set(ht_shadow_find(block), ht_shadow_value(bucket, t->tag, size));
+    t->last = block;
+    uint64_t allocations = c->allocations + 1;
+    ht_own_set(&c->allocations, allocations);
+    ht_own_add(&c->bytes, size);
+    int64_t current = c->current + (int64_t)size;
+    ht_own_set(&c->current, current);
+    if (HT_UNLIKELY((allocations & t->tick_mask) == 0 || current > t->high))
+        return ht_note_rise(t, block, HT_IDLE_PATHS);
+    ht_idle(t, HT_IDLE_PATHS);
+    return block;
+}
+
 /* The rest of ht_note_allocation in one mode, so that `mode` is a constant: storing what was loaded
  * from t->idle would chain each hook to the one before. The block goes into its word or, where there is one, into its
  * half word. `heap` is NULL for the hook of malloc itself, which has its own way to the general form. */
@@ -347,9 +376,12 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, ui
     t->idle = HT_BUSY;
     ht_signal_fence();
     if (mode == HT_IDLE_PATHS) {
-        if (HT_UNLIKELY(!ht_stack_is_kept(t, at)))
-            goto slow;
-        bucket = t->bucket;
+        if (HT_UNLIKELY(!ht_stack_is_kept(t, at))) {
+            if (heap)
+                goto slow;
+            return ht_note_allocation_walk(t, block, size, at.pc, at.sp, at.fp);
+        }
+        bucket = ht_kept_path(t, at);
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
         struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
         HT_OPAQUE(r);

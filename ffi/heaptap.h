@@ -132,15 +132,29 @@ struct ht_word {
 /* A frame of the kept stack; see unwind.c. */
 struct ht_frame {
     uint64_t pc, sp, fp;
-    uint64_t fp_matters; /* all ones when the way to the caller depends on fp, else 0 */
+    uint64_t fp_matters; /* all ones when the way from here out depends on fp, else 0 */
+    uint64_t fp_at;      /* where the caller's fp stands; 0 when it is this frame's own, or not known */
     uint32_t node;       /* in the recording, 0 when the table had no room */
     uint32_t words;      /* end of this frame's words; they begin where its caller's end */
+    uint32_t fp_passes;  /* the caller has the same fp: it matters when it matters there */
+};
+
+/* The inner end of a stack that was walked: from its innermost frame to a kept one that it stood on. See unwind.c. */
+#define HT_TAILS 256u
+#define HT_TAIL_WORDS 12u
+struct ht_tail {
+    uint64_t pc, sp, fp, fp_matters; /* of its innermost frame; pc 0 when there is none */
+    uint64_t base_pc, base_sp, base_fp;
+    uint64_t reach; /* end of the highest word */
+    uint32_t base, base_node, bucket, generation, word_count;
+    struct ht_word words[HT_TAIL_WORDS];
 };
 
 /* A frame while it is being walked: what the kept stack will hold of it, and its key. */
 #define HT_STEP_WORDS 6u
 struct ht_step {
-    uint64_t pc, sp, fp, fp_matters, key;
+    uint64_t pc, sp, fp, fp_matters, fp_at, key; /* fp_matters: for the way to the caller alone */
+    uint32_t fp_passes;
     uint32_t word_count;
     uint32_t guessed; /* the way out was a guess (HT_RULE_GUESS) */
     struct ht_word words[HT_STEP_WORDS];
@@ -201,12 +215,14 @@ struct ht_thread {
     uint64_t tick_mask; /* the next look at clock and name is due when these bits of its allocations are 0 */
     uint64_t tag;       /* its number as it stands in shadow words */
     uint32_t bucket;    /* call path of the kept stack */
+    uint32_t latest;    /* the call path that was found last */
     uint32_t generation; /* of loaded code, under which the stack was kept */
     uint32_t locked;    /* holds the lock of the shared records */
     struct ht_frame *top; /* innermost kept frame */
     struct ht_frame *frames; /* [0] is a sentinel no stack can match, then outermost first */
     struct ht_word *words;   /* [0] is a sentinel that never agrees, then outermost first */
     struct ht_step *steps;
+    struct ht_tail *tails;
     struct ht_node_memo *memo; /* nodes that this thread looked up, see path.c */
     uint64_t stack_low, stack_high; /* pages known to be readable, of the stack that it stands on */
     uint64_t far_low, far_high;     /* the same of another one, during a walk */

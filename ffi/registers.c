@@ -43,6 +43,8 @@ static void ht_step_disagrees(struct ht_step *s)
 {
     s->words[0] = (struct ht_word){ &ht_disagree, 0 };
     s->word_count = 1;
+    s->fp_at = 0;
+    s->fp_passes = 0;
 }
 
 /* Of what a step reads: for whom, and where it is kept (NULL: nowhere). */

@@ -110,7 +110,8 @@ static struct ht_thread *ht_thread_map(void)
     size_t words = frames + ht_round_up((depth + 2) * sizeof(struct ht_frame), 16);
     size_t steps = words + (HT_STEP_WORDS * (depth + 1) + 1) * sizeof(struct ht_word);
     size_t memo = ht_round_up(steps + depth * sizeof(struct ht_step), 64);
-    size_t size = ht_round_up(memo + HT_MEMO_ENTRIES * sizeof(struct ht_node_memo), HT_PAGE);
+    size_t tails = ht_round_up(memo + HT_MEMO_ENTRIES * sizeof(struct ht_node_memo), 64);
+    size_t size = ht_round_up(tails + HT_TAILS * sizeof(struct ht_tail), HT_PAGE);
     char *at = ht_sys_map(size);
     if (!at)
         return NULL;
@@ -125,6 +126,7 @@ static struct ht_thread *ht_thread_map(void)
     t->words = (struct ht_word *)(at + words);
     t->steps = (struct ht_step *)(at + steps);
     t->memo = (struct ht_node_memo *)(at + memo);
+    t->tails = (struct ht_tail *)(at + tails);
     return t;
 }
 
@@ -190,11 +192,12 @@ static void ht_thread_mend(struct ht_thread *t)
 {
     struct ht_file_threads *c = t->counters;
     ht_shared_add(&ht_p.header->abandoned, 1ull);
-    uint32_t bucket = t->bucket;
+    uint32_t bucket = t->latest;
     t->top = t->frames;
     t->bucket = HT_PATH_NONE;
     t->spare_node = t->spare_bucket = 0;
     memset(t->memo, 0, HT_MEMO_ENTRIES * sizeof *t->memo);
+    memset(t->tails, 0, HT_TAILS * sizeof *t->tails);
     if (t->ready != HT_IDLE_PATHS)
         return;
     uint64_t moved;
@@ -239,7 +242,7 @@ static void ht_thread_retire(uint32_t i)
         t->flushed = net;
     }
     /* Its successor, if it gets one, starts to remember anew. */
-    uint64_t from = ht_round_up((uint64_t)t->memo, HT_PAGE), to = (uint64_t)(t->memo + HT_MEMO_ENTRIES) / HT_PAGE * HT_PAGE;
+    uint64_t from = ht_round_up((uint64_t)t->memo, HT_PAGE), to = (uint64_t)(t->tails + HT_TAILS) / HT_PAGE * HT_PAGE;
     ht_sys_discard((void *)from, to - from);
 }
 
@@ -394,7 +397,7 @@ static struct ht_thread *ht_thread_start(void)
         return NULL;
     t->last = NULL;
     t->top = t->frames;
-    t->frames[0] = (struct ht_frame){ .sp = ~0ull, .words = 1 };
+    t->frames[0] = (struct ht_frame){ .sp = ~0ull, .fp_matters = ~0ull, .words = 1 };
     /* The sentinel of the compares: it holds its own address, which is not 0. */
     t->words[0] = (struct ht_word){ (const uint64_t *)&t->words[0].at, 0 };
     t->stack_low = t->stack_high = 0;

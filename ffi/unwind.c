@@ -14,6 +14,16 @@
  * same: not likely, certain. In a loop that allocates that is the whole stack, and a walk is a run
  * of compares. Where a word differs the walk goes on from its frame with rules.
  *
+ * Compilers keep anything in fp. So it is compared only where the way out depends on it: by a frame that finds its CFA by it, with
+ * all frames further in that pass it on unchanged. A saved fp that the caller has no use for is no word that the walk
+ * depends on, and may change.
+ *
+ * Tails. A program that allocates at several places in no order comes back to stacks whose inner end differs from the kept one, and
+ * that it had before. So a walk that ended at a kept frame leaves what lies between as a tail: the innermost frame, its words,
+ * the frame that it stood on, the call path. When a stack begins as a tail does, all its words hold, and the frame is
+ * kept still, with the same way out, all of whose words hold too, then it is the same stack. The kept one stays. Tails are
+ * only of words between the innermost frame and the end of the stack that is known to be readable.
+ *
  * A step that no rule word can say may depend on frames further in (registers.c): then t->relied keeps a walk from taking
  * over further out than those.
  *
@@ -171,13 +181,19 @@ HT_INLINE enum ht_reached ht_step_from_cfa(struct ht_thread *t, struct ht_step *
     caller->fp = s->fp;
     if (fp_slot == HT_RULE_FP_AT_FP)
         through_fp = 1;
-    if (fp_slot && !ht_step_read(t, s, fp_slot == HT_RULE_FP_AT_FP ? s->fp : cfa - 8 * fp_slot, &caller->fp)) {
-        /* Interrupted where fp is restored already, which the table does not say: not needed, most often. */
-        caller->fp = HT_FP_NONE;
-        ht_step_disagrees(s);
+    if (fp_slot) {
+        uint64_t fp_at = fp_slot == HT_RULE_FP_AT_FP ? s->fp : cfa - 8 * fp_slot;
+        if (!through_fp)
+            s->fp_matters = 0;
+        s->fp_at = fp_at;
+        if (!ht_step_read(t, s, fp_at, &caller->fp)) {
+            /* Interrupted where fp is restored already, which the table does not say: not needed, most often. */
+            caller->fp = HT_FP_NONE;
+            ht_step_disagrees(s);
+        }
+    } else {
+        s->fp_passes = !through_fp;
     }
-    if (fp_slot && !through_fp)
-        s->fp_matters = 0;
     return cfa > s->sp ? HT_REACHED_OUT : HT_REACHED_ACROSS;
 }
 
@@ -202,6 +218,7 @@ static enum ht_reached ht_step_from_signal(struct ht_thread *t, struct ht_step *
     if (!ht_step_read(t, s, s->sp + HT_SIGNAL_PC, &caller->pc) || !ht_step_read(t, s, s->sp + HT_SIGNAL_SP, &caller->sp)
         || !ht_step_read(t, s, s->sp + HT_SIGNAL_FP, &caller->fp))
         return HT_REACHED_NONE;
+    s->fp_at = s->sp + HT_SIGNAL_FP;
     caller->pc = ht_code_origin(caller->pc) + 1;
     if (!ht_sys_readable(caller->sp))
         return HT_REACHED_NONE;
@@ -219,6 +236,8 @@ static enum ht_reached ht_step(struct ht_thread *t, struct ht_step *s, struct ht
 
     s->key = ht_key(s->pc, rule);
     s->fp_matters = ~0ull;
+    s->fp_at = 0;
+    s->fp_passes = 0;
     s->word_count = 0;
     s->guessed = ht_rule_kind(rule) == HT_RULE_GUESS;
     *root = HT_NODE_LOST;
@@ -339,15 +358,34 @@ static uint64_t ht_frame_key(const struct ht_frame *f)
     return f->node ? ht_p.nodes[f->node].key : ht_key(f->pc, ht_rule_at(f->pc));
 }
 
-/* Copies a kept frame to the fresh steps. */
-static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct ht_step *s)
+/* Which of a step's words is at an address; their count when none is. */
+static uint32_t ht_step_word(const struct ht_step *s, uint64_t at)
+{
+    uint32_t i = 0;
+    while (i < s->word_count && (uint64_t)s->words[i].at != at)
+        i++;
+    return i;
+}
+
+/* Copies a kept frame to the fresh steps. *fp is that of the frame, which the kept one need not have, and becomes its caller's: a
+ * saved one that nobody depended on is a word again, compared last in its frame. */
+HT_RAW static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct ht_step *s, uint64_t *fp)
 {
     const struct ht_frame *f = &t->frames[frame];
-    uint32_t first = f[-1].words;
-    *s = (struct ht_step){ .pc = f->pc, .sp = f->sp, .fp = f->fp, .fp_matters = f->fp_matters, .key = ht_frame_key(f) };
-    s->word_count = f->words - first;
-    for (uint32_t i = 0; i < s->word_count; i++)
+    uint32_t first = f[-1].words, own = f->words - first, added = 0;
+    *s = (struct ht_step){ .pc = f->pc, .sp = f->sp, .fp = *fp, .fp_matters = f->fp_matters, .fp_at = f->fp_at, .key = ht_frame_key(f),
+                           .fp_passes = f->fp_passes, .word_count = own };
+    for (uint32_t i = 0; i < own; i++)
         s->words[i] = t->words[first + i];
+    if (!f->fp_at)
+        return;
+    *fp = ht_load(f->fp_at);
+    if (ht_step_word(s, f->fp_at) < own)
+        return;
+    for (added = own; added > 0; added--)
+        s->words[added] = s->words[added - 1];
+    s->words[0] = (struct ht_word){ (const uint64_t *)f->fp_at, *fp };
+    s->word_count++;
 }
 
 /* Where to go on among the kept frames when the stack goes on at a lower address, for the n-th time in this walk:
@@ -398,10 +436,10 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
                 continue;
             }
             /* Frames inside the one that read the word are as they were; that one steps anew. */
-            uint32_t word = (uint32_t)(differs - t->words), met = k;
+            uint32_t word = (uint32_t)(differs - t->words);
             for (; t->frames[k - 1].words > word && steps + 1 < depth; k--)
-                ht_step_from_kept(t, k, &t->steps[steps++]);
-            at = (struct ht_regs){ t->frames[k].pc, t->frames[k].sp, k == met ? at.fp : t->frames[k].fp };
+                ht_step_from_kept(t, k, &t->steps[steps++], &at.fp);
+            at = (struct ht_regs){ t->frames[k].pc, t->frames[k].sp, at.fp };
             k--;
         }
         struct ht_step *s = &t->steps[steps++];
@@ -448,9 +486,12 @@ static void ht_keep(struct ht_thread *t, const struct ht_step *s, uint32_t node)
 {
     struct ht_frame *f = ++t->top;
     uint32_t words = f[-1].words;
+    uint64_t there = f[-1].fp_matters; /* to the caller */
+    uint32_t idle = s->fp_at && !there ? ht_step_word(s, s->fp_at) : s->word_count;
     for (uint32_t i = 0; i < s->word_count; i++)
-        t->words[words++] = s->words[i];
-    *f = (struct ht_frame){ s->pc, s->sp, s->fp, s->fp_matters, node, words };
+        if (i != idle)
+            t->words[words++] = s->words[i];
+    *f = (struct ht_frame){ s->pc, s->sp, s->fp, s->fp_passes ? there : s->fp_matters, s->fp_at, node, words, s->fp_passes };
 }
 
 /* The call path of the kept stack, or what is left of it when the table is full (path.c). */
@@ -466,6 +507,64 @@ static uint32_t ht_kept_bucket(struct ht_thread *t)
         bucket = node ? ht_node_bucket(t, node, use) : 0;
     }
     return bucket ? bucket : HT_PATH_NONE;
+}
+
+static struct ht_tail *ht_tail_at(const struct ht_thread *t, uint64_t pc, uint64_t sp)
+{
+    return &t->tails[((pc ^ sp << 20 ^ sp >> 3) * 0x9e3779b97f4a7c15ull) >> 56];
+}
+_Static_assert(HT_TAILS == 256, "a tail for each hash");
+
+/* The call path of a stack that ends as one did that was walked before; HT_PATH_NONE when it is not known. */
+HT_RAW static uint32_t ht_tail_find(const struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    const struct ht_tail *tail = ht_tail_at(t, pc, sp);
+    if (tail->pc != pc || tail->sp != sp || ((tail->fp ^ fp) & tail->fp_matters) || tail->generation != t->generation
+        || t->generation != ht_peek(&ht_p.generation) || sp < t->stack_low || tail->reach > t->stack_high || tail->base > ht_kept(t)
+        || t->relied != ~0ull)
+        return HT_PATH_NONE;
+    const struct ht_frame *base = &t->frames[tail->base];
+    if (base->sp != tail->base_sp || base->pc != tail->base_pc || base->node != tail->base_node || ((base->fp ^ tail->base_fp) & base->fp_matters))
+        return HT_PATH_NONE;
+    for (uint32_t i = 0; i < tail->word_count; i++)
+        if (ht_load((uint64_t)tail->words[i].at) != tail->words[i].value)
+            return HT_PATH_NONE;
+    return ht_words_differ(t, base->words) == t->words ? tail->bucket : HT_PATH_NONE;
+}
+
+/* Keeps the frames above number `base` as a tail, when they can be one. A stack that is cut has another path at each depth. */
+static void ht_tail_keep(struct ht_thread *t, uint32_t base)
+{
+    const struct ht_frame *f = &t->frames[base], *top = t->top;
+    uint32_t count = top->words - f->words;
+    if (base == 0 || top == f || f->node == 0 || top->node == 0 || t->bucket == HT_PATH_NONE || count > HT_TAIL_WORDS
+        || t->root == HT_NODE_DEPTH || t->relied != ~0ull)
+        return;
+    struct ht_tail *tail = ht_tail_at(t, top->pc, top->sp);
+    ht_own_set(&tail->pc, 0ull);
+    ht_signal_fence();
+    tail->reach = top->sp;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ht_word word = t->words[top->words - 1 - i];
+        uint64_t at = (uint64_t)word.at;
+        if (at < top->sp || at + 8 > t->stack_high)
+            return;
+        tail->words[i] = word;
+        tail->reach = ht_max(tail->reach, at + 8);
+    }
+    tail->sp = top->sp;
+    tail->fp = top->fp;
+    tail->fp_matters = top->fp_matters;
+    tail->base_pc = f->pc;
+    tail->base_sp = f->sp;
+    tail->base_fp = f->fp;
+    tail->base = base;
+    tail->base_node = f->node;
+    tail->bucket = t->bucket;
+    tail->generation = t->generation;
+    tail->word_count = count;
+    ht_signal_fence();
+    ht_own_set(&tail->pc, top->pc);
 }
 
 HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
@@ -496,7 +595,34 @@ HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint
         ht_keep(t, &t->steps[i], node);
     }
     t->bucket = ht_kept_bucket(t);
+    ht_tail_keep(t, kept);
     return t->bucket;
+}
+
+/* The call path of the kept stack, which the present one is. */
+HT_INLINE uint32_t ht_kept_path(struct ht_thread *t, struct ht_regs at)
+{
+    (void)at;
+#ifdef HT_COMPARE
+    uint32_t bucket = t->bucket;
+    t->top = t->frames;
+    if (ht_walk(t, at.pc, at.sp, at.fp) != bucket)
+        __builtin_trap();
+#endif
+    return t->bucket;
+}
+
+/* The call path of a stack that is not the kept one. */
+static uint32_t ht_path_of(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    uint32_t bucket = ht_tail_find(t, pc, sp, fp);
+#ifdef HT_COMPARE
+    /* A build that walks from the innermost frame to the last beside each tail, and ends the program when that is another path. */
+    t->top = bucket != HT_PATH_NONE ? t->frames : t->top;
+    if (bucket != HT_PATH_NONE && ht_walk(t, pc, sp, fp) != bucket)
+        __builtin_trap();
+#endif
+    return bucket != HT_PATH_NONE ? bucket : ht_walk(t, pc, sp, fp);
 }
 
 /* Whether the present stack is the kept one, whose call path is t->bucket. */

@@ -146,7 +146,7 @@ test("completions: bash completes commands, options and values", () => {
     }; _heaptap; echo "\${COMPREPLY[@]}"`;
     return spawnSync("bash", ["-c", `${script}\n${set}`], { encoding: "utf8" }).stdout.trim().split(" ");
   };
-  assert.deepEqual(complete("heaptap", "re"), ["report", "resolve"]);
+  assert.deepEqual(complete("heaptap", "re"), ["report", "resume", "resolve"]);
   assert.ok(complete("heaptap", "").includes("compare"));
   assert.deepEqual(complete("heaptap", "report", "--thr"), ["--thread", "--threshold-bytes"]);
   assert.deepEqual(complete("heaptap", "report", "--view", "p"), ["peak"]);

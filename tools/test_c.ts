@@ -147,6 +147,7 @@ function unwinding(of: Compiler): void {
       "-O0 -fno-omit-frame-pointer",
       "-O2 -fno-omit-frame-pointer",
       "-O1 -fomit-frame-pointer",
+      "-O2 -DHT_COMPARE", // each shortcut beside a walk of the whole stack
     ].slice(0, compiler === "gcc" ? undefined : 2)
   ) {
     const name = `stacks equal libgcc's ${shape} (${compiler})`;
@@ -164,7 +165,14 @@ function unwinding(of: Compiler): void {
       if (program) report(name, run(program, [], environment));
     }
   }
-  for (const [kind, flags] of [["-O0", ["-O0"]], ["-O2", ["-O2"]], ...SANITIZERS] as [string, string[]][]) {
+  for (
+    const [kind, flags] of [
+      ["-O0", ["-O0"]],
+      ["-O2", ["-O2"]],
+      ["-O2 -DHT_COMPARE", ["-O2", "-DHT_COMPARE"]],
+      ...SANITIZERS,
+    ] as [string, string[]][]
+  ) {
     const name = `odd stacks equal libgcc's ${kind} (${compiler})`;
     if (kind.includes("sanitizer") && !sanitizerWorks(of, flags)) {
       console.log(`skip ${name}: not installed`);

@@ -218,8 +218,9 @@ export interface Process {
   readonly startTime: number;
   /** Whether it still runs, on this machine. */
   readonly running: boolean;
-  /** Whether nothing that it allocates is counted now, and how often that was so. */
+  /** Whether nothing that it allocates is counted now. */
   readonly paused: boolean;
+  /** How often that was so. */
   readonly pauses: number;
   /** How it ended, and after how many seconds where heaptap started it; undefined when that was not seen. */
   readonly exit:
