@@ -72,7 +72,7 @@ function interleave(
 function build(source: string): string {
   const out = join(work, source.replace(/\.\w+$/, ""));
   const compiler = source.endsWith(".cc") ? "c++" : "cc";
-  const built = spawnSync(compiler, ["-O2", "-o", out, join(HERE, "targets", source), "-lpthread"], {
+  const built = spawnSync(compiler, ["-O2", "-fno-builtin", "-o", out, join(HERE, "targets", source), "-lpthread"], {
     encoding: "utf8",
   });
   if (built.status !== 0) throw new Error(built.stderr);
@@ -101,6 +101,26 @@ function loops(): void {
     const plain = pairs("plain");
     const added = (way: Way) => median(pairs(way).map((ns, i) => ns - (plain[i] ?? NaN)));
     row(threads, median(plain).toFixed(1), ...others.map((way) => added(way).toFixed(1)));
+  }
+}
+
+/** The same of allocations as mixed as programs' are (targets/mixed.c). */
+function mixed(): void {
+  console.log("\n## malloc and free as mixed as programs' are\n");
+  row("what", "plain ns", ...ways.slice(1).map((way) => `${way} adds ns`));
+  row("---", "---:", ...ways.slice(1).map(() => "---:"));
+  const program = build("mixed.c");
+  const cases = [["w1"], ["w1one"], ["w2", "500000"], ["w1", "1000000", "2"], ["w4", "500000"], ["w5", "500000"]];
+  for (const [what = "", pairs = "1000000", threads = "1"] of cases) {
+    // heaptrack's pipe breaks where threads end while it writes.
+    const these = threads === "1" && what !== "w5" ? ways : ways.filter((way) => way !== "heaptrack");
+    const runs = interleave(these, [program, what, pairs, threads]);
+    const took = (way: Way) => (runs.get(way) ?? []).map((r) => Number(/^[\d.]+$/m.exec(r.stdout)?.[0]));
+    const plain = took("plain");
+    const added = (way: Way) => median(took(way).map((ns, i) => ns - (plain[i] ?? NaN)));
+    const name = threads === "1" ? what : `${what}, ${threads} threads`;
+    const cells = ways.slice(1).map((way) => these.includes(way) ? added(way).toFixed(1) : "");
+    row(name, median(plain).toFixed(1), ...cells);
   }
 }
 
@@ -230,6 +250,7 @@ console.log(
 );
 if (!existsSync(library)) throw new Error("no library");
 if ("loop".includes(options.only)) loops();
+if ("mixed".includes(options.only)) mixed();
 if ("allocators".includes(options.only)) allocators();
 programs();
 if ("rest".includes(options.only)) rest();
