@@ -20,8 +20,8 @@
  * exception or longjmp passes through a hook. Blocks that end are `handed` (ht_thread) to the calls inside.
  *
  * A library is looked for at the start, before any constructor but this library's, and after dlopen, before the next
- * dlsym, dlopen or dlclose: what its constructors have allocated by then is not seen. Not looked at are the program itself and
- * sanitizers' runtimes.
+ * dlsym, dlopen or dlclose: what its constructors have allocated by then is not seen. Not looked at are sanitizers' runtimes.
+ * An allocator among other code, the program's or a library's, leads to these hooks by its code: linked.c.
  */
 #include "heaptap.h"
 

@@ -338,6 +338,29 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
 
 HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp);
 
+HT_INLINE void ht_path_add(struct ht_file_paths *r, size_t size)
+{
+    ht_own_add(&r->allocations, 1);
+    ht_own_add(&r->bytes, size);
+    ht_own_add(&r->live_bytes, (int64_t)size);
+}
+
+/* The thread's part of an allocation whose path and block have it. */
+HT_INLINE void *ht_note_counted(enum ht_idle mode, struct ht_thread *t, void *block, size_t size)
+{
+    struct ht_file_threads *c = t->counters;
+    t->last = block;
+    uint64_t allocations = c->allocations + 1;
+    ht_own_set(&c->allocations, allocations);
+    ht_own_add(&c->bytes, size);
+    int64_t current = c->current + (int64_t)size;
+    ht_own_set(&c->current, current);
+    if (HT_UNLIKELY((allocations & t->tick_mask) == 0 || current > t->high))
+        return ht_note_rise(t, block, mode);
+    ht_idle(t, mode);
+    return block;
+}
+
 /* The rest of an allocation below glibc whose stack is not the kept one: finds its path, and counts as the hot form does. The thread
  * is marked, and nothing has changed yet. */
 HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
@@ -349,21 +372,9 @@ HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size
         ht_idle(t, HT_IDLE_PATHS);
         return ht_note_allocation_slow(block, size, pc, sp, fp);
     }
-    ht_own_add(&r->allocations, 1);
-    ht_own_add(&r->bytes, size);
-    ht_own_add(&r->live_bytes, (int64_t)size);
-    struct ht_file_threads *c = t->counters;
+    ht_path_add(r, size);
     ht_own_set(ht_shadow_find(block), ht_shadow_value(bucket, t->tag, size));
-    t->last = block;
-    uint64_t allocations = c->allocations + 1;
-    ht_own_set(&c->allocations, allocations);
-    ht_own_add(&c->bytes, size);
-    int64_t current = c->current + (int64_t)size;
-    ht_own_set(&c->current, current);
-    if (HT_UNLIKELY((allocations & t->tick_mask) == 0 || current > t->high))
-        return ht_note_rise(t, block, HT_IDLE_PATHS);
-    ht_idle(t, HT_IDLE_PATHS);
-    return block;
+    return ht_note_counted(HT_IDLE_PATHS, t, block, size);
 }
 
 /* The rest of ht_note_allocation in one mode, so that `mode` is a constant: storing what was loaded
@@ -387,25 +398,13 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, ui
         HT_OPAQUE(r);
         if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
             goto slow;
-        ht_own_add(&r->allocations, 1);
-        ht_own_add(&r->bytes, size);
-        ht_own_add(&r->live_bytes, (int64_t)size);
+        ht_path_add(r, size);
     }
-    struct ht_file_threads *c = t->counters;
     if (half)
         ht_half_set(half, block, ht_half_value(bucket, t->tag, size));
     else
         ht_own_set(word, ht_shadow_value(bucket, t->tag, size));
-    t->last = block;
-    uint64_t allocations = c->allocations + 1;
-    ht_own_set(&c->allocations, allocations);
-    ht_own_add(&c->bytes, size);
-    int64_t current = c->current + (int64_t)size;
-    ht_own_set(&c->current, current);
-    if (HT_UNLIKELY((allocations & t->tick_mask) == 0 || current > t->high))
-        return ht_note_rise(t, block, mode);
-    ht_idle(t, mode);
-    return block;
+    return ht_note_counted(mode, t, block, size);
 slow:
     ht_idle(t, mode);
     return heap ? ht_note_general(block, size, at.pc, at.sp, at.fp, heap) : ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);

@@ -3,8 +3,8 @@
  * symbol and slot, and begin with a jump to the hooks of allocators.c (code.c).
  *
  * They are found by name, in the object's own tables and its file's (symtab.c). What is looked for are families whose names
- * leave no doubt: a function that makes blocks and the one that ends them. Prefixes of jemalloc are what stands before
- * `mallocx`. All of a family's functions lead to hooks, or none: a block that is seen to begin and not to end would be a leak.
+ * leave no doubt: a function that makes blocks, one that ends them, and another that only the allocator has. Prefixes of
+ * jemalloc are what stands before `mallocx` and its like. All of a family's functions lead to hooks, or none: a block that is seen to begin and not to end would be a leak.
  *
  * One allocation counts once: what the allocator's own functions call of each other goes past the hooks. Who calls is told by
  * the return address, from a map of the functions' code that all sets of one object share.
