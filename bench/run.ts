@@ -69,12 +69,11 @@ function interleave(
   return runs;
 }
 
-function build(source: string): string {
-  const out = join(work, source.replace(/\.\w+$/, ""));
+function build(source: string, ...flags: string[]): string {
+  const out = join(mkdtempSync(join(work, "built-")), source.replace(/\.\w+$/, ""));
   const compiler = source.endsWith(".cc") ? "c++" : "cc";
-  const built = spawnSync(compiler, ["-O2", "-fno-builtin", "-o", out, join(HERE, "targets", source), "-lpthread"], {
-    encoding: "utf8",
-  });
+  const args = ["-O2", "-fno-builtin", "-o", out, join(HERE, "targets", source), ...flags, "-lpthread"];
+  const built = spawnSync(compiler, args, { encoding: "utf8" });
   if (built.status !== 0) throw new Error(built.stderr);
   return out;
 }
@@ -136,11 +135,8 @@ function allocators(): void {
   const cases = shared.filter((name) => !name || there(name))
     .map((name) => ({ name: name || "glibc", program, preload: name && `/usr/lib/x86_64-linux-gnu/${name}` }));
   for (const name of ["libjemalloc.a", "libtcmalloc_minimal.a"].filter(there)) {
-    const own = join(work, `allocators-${name}`);
-    const whole = ["-Wl,--whole-archive", `/usr/lib/x86_64-linux-gnu/${name}`, "-Wl,--no-whole-archive"];
-    const source = join(import.meta.dirname ?? "", "targets/allocators.cc");
-    const { status } = spawnSync("g++", ["-O2", "-fno-builtin", "-o", own, source, ...whole, "-lpthread", "-ldl"]);
-    if (status === 0) cases.push({ name: `${name}, linked in`, program: own, preload: "" });
+    const whole = ["-Wl,--whole-archive", `/usr/lib/x86_64-linux-gnu/${name}`, "-Wl,--no-whole-archive", "-ldl", "-lm"];
+    cases.push({ name: `${name}, linked in`, program: build("allocators.cc", ...whole), preload: "" });
   }
   const once = (kind: string, program: string, ...preload: string[]) => {
     clean();

@@ -148,11 +148,8 @@ HT_NOINLINE void *ht_note_outer(const struct ht_before *before, void *block, siz
 {
     if (ht_has_counted(before) && (block ? ht_counted_inside(ht_self, heap, block) : ht_counters()->failed != before->failed))
         return block;
-    if (heap->turned && block) {
-        ht_note_close(ht_turned(heap, block), size, at.pc, at.sp, at.fp, heap);
-        return block;
-    }
-    return ht_note_close(block, size, at.pc, at.sp, at.fp, heap);
+    ht_note_close(ht_turned(heap, block), size, at.pc, at.sp, at.fp, heap);
+    return block;
 }
 
 HT_INLINE void *ht_note(const struct ht_before before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
@@ -171,18 +168,25 @@ struct ht_ending {
 
 static uint64_t ht_ends_now(void) { return ht_counters()->frees + ht_counters()->unknown_frees + 1; }
 
-/* A library ends a block by itself. Those that it made so were never to be seen, and what a call further out has handed is
- * that one's to count. */
-static void ht_ending_inside(const void *block)
+/* Counts the end of a block, if that was counted. */
+static void ht_end_counted(const void *block)
 {
     uint32_t idle;
-    struct ht_thread *t = ht_self->idle == HT_BUSY ? NULL : ht_begin(&idle);
+    struct ht_thread *t = ht_begin(&idle);
     if (!t)
         return;
     struct ht_block b = ht_shadow_block(block, 1);
     if (b.kind == HT_BLOCK_COUNTED)
         ht_count_end(t, b, block);
     ht_end(t, idle);
+}
+
+/* A library ends a block by itself. Those that it made so were never to be seen, and what a call further out has handed is
+ * that one's to count. */
+static void ht_ending_inside(const void *block)
+{
+    if (ht_self->idle != HT_BUSY)
+        ht_end_counted(block);
 }
 
 /* Whether a call came from the library itself, or by a jump from what one of our hooks called. (In a test the hooks and
@@ -204,18 +208,20 @@ HT_NOINLINE int ht_is_linked_inside(const struct ht_allocator *a, const void *by
     return (at < a->code_size && (a->code[at / 64] >> at % 64 & 1)) || ht_is_own((uint64_t)by);
 }
 
-static void ht_ending_turned(struct ht_ending *e, const void *block)
+/* Counts the end of a block; 0 when it is not known, or not to be counted. */
+static int ht_ending_take(struct ht_ending *e, const void *block)
 {
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     if (!t)
-        return;
+        return 0;
     struct ht_block b = ht_take_block(t, block);
     if (b.kind == HT_BLOCK_UNKNOWN)
         e->ends = ht_ends_now();
     else
         ht_count_end(t, b, block);
     ht_end(t, idle);
+    return b.kind != HT_BLOCK_UNKNOWN;
 }
 
 /* `by` is where the call came from. */
@@ -226,26 +232,16 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
     /* Blocks that are told apart from others' at their place: nothing inside ends them. */
     if (HT_UNLIKELY(a->heap.turned)) {
         if (block && !ht_end_hot(ht_turned(&a->heap, block), 1))
-            ht_ending_turned(e, ht_turned(&a->heap, block));
+            ht_ending_take(e, ht_turned(&a->heap, block));
         return;
     }
     /* Nothing, or what a call further out has counted. */
     if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
         return;
     if (HT_UNLIKELY(!ht_end_hot(block, 1))) {
-        uint32_t idle;
         if (ht_is_inside(a, by))
             return ht_ending_inside(block);
-        struct ht_thread *t = ht_begin(&idle);
-        if (!t)
-            return;
-        struct ht_block b = ht_take_block(t, block);
-        if (b.kind == HT_BLOCK_UNKNOWN)
-            e->ends = ht_ends_now();
-        else
-            ht_count_end(t, b, block);
-        ht_end(t, idle);
-        if (b.kind == HT_BLOCK_UNKNOWN)
+        if (!ht_ending_take(e, block))
             return;
     }
     e->handed = 1;
@@ -282,8 +278,7 @@ struct ht_moving {
 
 HT_NOINLINE void ht_moving_begin(struct ht_moving *m, const struct ht_heap *heap, void *old)
 {
-    if (heap->turned)
-        old = old ? ht_turned(heap, old) : NULL;
+    old = ht_turned(heap, old);
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     m->begun = t != NULL;
@@ -306,12 +301,10 @@ HT_NOINLINE void *ht_moving_end(const struct ht_moving *m, const struct ht_heap 
         return block;
     struct ht_resize r = { t, m->known, ht_is_counted(idle) };
     void *result = block;
-    if (heap->turned && old)
-        old = ht_turned(heap, old);
+    old = ht_turned(heap, old);
     int taken = m->known.kind != HT_BLOCK_UNKNOWN && old && t->handed.block != old;
     int inside = ht_has_counted(&m->before) && (block ? ht_counted_inside(t, heap, block) : ht_counters()->failed != m->before.failed);
-    if (heap->turned && block)
-        block = ht_turned(heap, block);
+    block = ht_turned(heap, block);
     t->handed = m->handed;
     if (taken)
         r.known.kind = HT_BLOCK_UNCOUNTED;

@@ -134,15 +134,7 @@ static uint32_t ht_size_class(size_t size)
     return bits < HT_SIZE_CLASSES ? bits : HT_SIZE_CLASSES - 1;
 }
 
-HT_NOINLINE size_t ht_usable_keeping(const struct ht_heap *heap, void *block)
-{
-    struct ht_vectors vectors;
-    int xsave = ht_peek(&ht_keeps) == 2;
-    ht_arch_vectors_save(&vectors, xsave);
-    size_t usable = heap->usable(block);
-    ht_arch_vectors_load(&vectors, xsave);
-    return usable;
-}
+HT_KEEPING(size_t, ht_usable_keeping, (const struct ht_heap *heap, void *block), heap->usable(block))
 
 /* How many bytes a block has; `block` is where the shadow has it. */
 static size_t ht_usable(const struct ht_heap *heap, const void *block)

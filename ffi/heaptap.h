@@ -330,7 +330,7 @@ struct ht_heap {
 
 /* Where neither programs nor the kernel put anything. Nothing reads what lies there. */
 #define HT_TURNED (1ull << 45)
-static inline void *ht_turned(const struct ht_heap *heap, const void *block) { return (void *)((uint64_t)block ^ heap->turned); }
+static inline void *ht_turned(const struct ht_heap *heap, const void *block) { return block ? (void *)((uint64_t)block ^ heap->turned) : NULL; }
 
 /* real.c: the functions underneath. */
 struct ht_real {

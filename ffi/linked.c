@@ -217,11 +217,17 @@ HT_RAW static uint32_t ht_looked_for_length(const char *name)
     return 0;
 }
 
+/* Whether a table's symbol is a function that it defines, with a name. */
+static int ht_is_function(const struct ht_table *table, const ElfW(Sym) *s)
+{
+    return (s->st_info & 15u) == STT_FUNC && s->st_shndx != 0 && s->st_value != 0 && s->st_name < table->string_size;
+}
+
 /* A function that a table defines: its name's length, 0 when it is none that is looked for. */
 static uint32_t ht_table_function(const struct ht_table *table, uint64_t i, const char **name)
 {
     const ElfW(Sym) *s = &table->symbols[i];
-    if ((s->st_info & 15u) != STT_FUNC || s->st_shndx == 0 || s->st_value == 0 || s->st_name >= table->string_size)
+    if (!ht_is_function(table, s))
         return 0;
     ht_look.locals += s->st_info >> 4 == STB_LOCAL;
     if (table->marks && !(table->marks[s->st_name / 512] >> s->st_name / 8 % 64 & 1))
@@ -444,26 +450,18 @@ static void ht_linked_add(const char *line, uint32_t length)
 
 static void ht_linked_note(const struct ht_object *object, const char *family, const char *prefix, uint32_t functions, enum ht_refusal refusal, const char *about)
 {
-    char number[2][12] = { "", "" };
-    uint32_t values[2] = { functions, (uint32_t)refusal };
-    for (uint32_t k = 0; k < 2; k++) {
-        uint32_t digits = 1;
-        for (uint32_t rest = values[k]; rest >= 10; rest /= 10)
-            digits++;
-        for (uint32_t i = digits; i-- > 0; values[k] /= 10)
-            number[k][i] = (char)('0' + values[k] % 10);
-    }
-    static char path[4096]; /* not on the program's stack, which may be small */
+    static char path[4096], line[2 * sizeof path]; /* not on the program's stack, which may be small */
+    const char *end = line + sizeof line - 1;
     uint64_t length;
-    const char *parts[] = { family, prefix, number[0], number[1], about, ht_object_path(object, path, &length) };
-    static char line[2 * sizeof path];
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < HT_COUNT(parts); i++) {
-        at += ht_copy(line + at, sizeof line - 1 - at, parts[i]);
-        line[at++] = i + 1 < HT_COUNT(parts) ? '\t' : '\n';
+    const char *texts[] = { family, prefix, NULL, NULL, about, ht_object_path(object, path, &length) };
+    const uint64_t numbers[] = { 0, 0, functions, refusal };
+    char *at = line;
+    for (uint32_t i = 0; i < HT_COUNT(texts); i++) {
+        at = texts[i] ? ht_path_text(at, end, texts[i], ht_length(texts[i])) : ht_path_number(at, end, numbers[i]);
+        at = ht_path_text(at, end, i + 1 < HT_COUNT(texts) ? "\t" : "\n", 1);
     }
-    line[at] = 0;
-    ht_linked_add(line, at);
+    *at = 0;
+    ht_linked_add(line, (uint32_t)(at - line));
 }
 
 /* A set of hooks that is nobody's; HT_ALLOCATORS when there is none. */
@@ -574,8 +572,7 @@ static void ht_ranges_close(const struct ht_object *object, uint32_t families)
             for (uint64_t i = 1; i < ht_look.tables[k].count; i++) {
                 const ElfW(Sym) *s = &ht_look.tables[k].symbols[i];
                 uint64_t at = object->base + s->st_value;
-                if ((s->st_info & 15u) != STT_FUNC || s->st_shndx == 0 || s->st_name >= ht_look.tables[k].string_size
-                    || !ht_is_inner_name(ht_look.tables[k].strings + s->st_name, families))
+                if (!ht_is_function(&ht_look.tables[k], s) || !ht_is_inner_name(ht_look.tables[k].strings + s->st_name, families))
                     continue;
                 for (uint32_t t = before; t < ht_look.targets; t++)
                     if (ht_look.target[t] >= at && ht_look.target[t] < at + s->st_size && ht_is_code(object, at, s->st_size))
@@ -639,7 +636,7 @@ static enum ht_refusal ht_plan_holds(const struct ht_object *object, const char 
         for (uint64_t i = 1; i < ht_look.tables[k].count; i++) {
             const ElfW(Sym) *s = &ht_look.tables[k].symbols[i];
             uint64_t at = object->base + s->st_value;
-            if ((s->st_info & 15u) != STT_FUNC || s->st_shndx == 0 || at <= low || at >= high || s->st_name >= ht_look.tables[k].string_size)
+            if (!ht_is_function(&ht_look.tables[k], s) || at <= low || at >= high)
                 continue;
             for (uint32_t d = 0; d < ht_look.detours; d++) {
                 *about = ht_wrapped_functions[ht_look.function[d]].name;
@@ -801,13 +798,19 @@ static void ht_link_arrivals(int untouched)
         ht_seen[i] = ht_loaded.objects[i].low;
 }
 
+/* The same of what there is now. What is done at the next dlsym is not done yet. */
+static void ht_link_loaded(int untouched)
+{
+    unsigned long long added = ht_loaded.added;
+    ht_loaded_look();
+    ht_loaded.added = added;
+    ht_link_arrivals(untouched);
+}
+
 static int ht_arrived_visit(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)info, (void)size, (void)context;
-    unsigned long long added = ht_loaded.added; /* what is done at the next dlsym is not done yet */
-    ht_loaded_look();
-    ht_loaded.added = added;
-    ht_link_arrivals(1);
+    ht_link_loaded(1);
     return 1;
 }
 
@@ -827,11 +830,7 @@ static int ht_watch_visit(struct dl_phdr_info *info, size_t size, void *context)
     uint64_t says = (uint64_t)ht_object_symbol(&object, "_dl_debug_state");
     if (!says || !ht_object_symbol(&object, "__tls_get_addr"))
         return 0;
-    /* What came without dlopen may have run. */
-    unsigned long long added = ht_loaded.added;
-    ht_loaded_look();
-    ht_loaded.added = added;
-    ht_link_arrivals(0);
+    ht_link_loaded(0); /* what came without dlopen may have run */
     ht_code_call(&object, says, (void *)ht_arrived);
     return 1;
 }

@@ -23,15 +23,7 @@ extern const char *gnu_get_libc_version(void) __attribute__((weak));
  * ThreadSanitizer's wrapper must not be called as early as the first hook is. */
 static int (*ht_iterate_by)(int (*)(struct dl_phdr_info *, size_t, void *), void *) = dl_iterate_phdr;
 
-HT_NOINLINE int ht_iterate_keeping(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context)
-{
-    struct ht_vectors vectors;
-    int xsave = ht_peek(&ht_keeps) == 2;
-    ht_arch_vectors_save(&vectors, xsave);
-    int result = ht_iterate_by(visit, context);
-    ht_arch_vectors_load(&vectors, xsave);
-    return result;
-}
+HT_KEEPING(int, ht_iterate_keeping, (int (*visit)(struct dl_phdr_info *, size_t, void *), void *context), ht_iterate_by(visit, context))
 
 static int ht_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context)
 {
@@ -40,15 +32,7 @@ static int ht_iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void 
     return HT_UNLIKELY(ht_peek(&ht_keeps)) ? ht_iterate_keeping(visit, context) : ht_iterate_by(visit, context);
 }
 
-HT_NOINLINE int ht_find_object_keeping(uint64_t pc, struct ht_dl_find_object *found)
-{
-    struct ht_vectors vectors;
-    int xsave = ht_peek(&ht_keeps) == 2;
-    ht_arch_vectors_save(&vectors, xsave);
-    int result = ht_dl_find_object((void *)pc, found);
-    ht_arch_vectors_load(&vectors, xsave);
-    return result;
-}
+HT_KEEPING(int, ht_find_object_keeping, (uint64_t pc, struct ht_dl_find_object *found), ht_dl_find_object((void *)pc, found))
 
 /* Finds the object at pc; 1 when there is one. Only where ht_dl_find_object is there. */
 static int ht_find_object(uint64_t pc, struct ht_dl_find_object *found)

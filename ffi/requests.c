@@ -54,22 +54,10 @@ static void ht_request_allocate(const void *block, size_t size)
         ht_note_close(ht_told_at(block), size, at.pc, at.sp, at.fp, &ht_told);
 }
 
-static void ht_told_end(const void *told)
-{
-    uint32_t idle;
-    struct ht_thread *t = ht_begin(&idle);
-    if (!t)
-        return;
-    struct ht_block known = ht_shadow_block(told, 1);
-    if (known.kind == HT_BLOCK_COUNTED)
-        ht_count_end(t, known, told);
-    ht_end(t, idle);
-}
-
 static void ht_request_release(const void *block)
 {
     if (block && !ht_end_hot(ht_told_at(block), 1))
-        ht_told_end(ht_told_at(block));
+        ht_end_counted(ht_told_at(block));
 }
 
 static void ht_request_move(const void *old, const void *block, size_t size)
@@ -100,7 +88,7 @@ static void ht_request_release_all(const void *start, size_t size)
         if (at % HT_GRANULE == 0 && (!word || !ht_peek(word)))
             at += HT_GRANULE - 8;
         else if (ht_shadow_block((void *)at, 0).kind != HT_BLOCK_UNKNOWN)
-            ht_told_end((void *)at);
+            ht_end_counted((void *)at);
     }
 }
 

@@ -215,16 +215,18 @@ static void ht_keeps_start(void)
  * kernel costs a hot loop far more than its own time: predictors start anew. */
 static int (*ht_vdso_clock)(int, int64_t[2]);
 
-/* Not inlined: it has a large frame. */
-HT_NOINLINE int ht_clock_keeping(int clock, int64_t now[2])
-{
-    struct ht_vectors vectors;
-    int xsave = ht_peek(&ht_keeps) == 2;
-    ht_arch_vectors_save(&vectors, xsave);
-    int result = ht_vdso_clock(clock, now);
-    ht_arch_vectors_load(&vectors, xsave);
-    return result;
-}
+/* Makes a function that makes a call so. Not inlined: it has a large frame. */
+#define HT_KEEPING(type, name, parameters, call)                                                   \
+    HT_NOINLINE type name parameters                                                               \
+    {                                                                                              \
+        struct ht_vectors vectors;                                                                 \
+        int xsave = ht_peek(&ht_keeps) == 2;                                                       \
+        ht_arch_vectors_save(&vectors, xsave);                                                     \
+        type result = call;                                                                        \
+        ht_arch_vectors_load(&vectors, xsave);                                                     \
+        return result;                                                                             \
+    }
+HT_KEEPING(int, ht_clock_keeping, (int clock, int64_t now[2]), ht_vdso_clock(clock, now))
 
 /* 0 when the program has forbidden itself to ask. The kernel's own code may ask too, or read a counter of
  * the processor that a program under strict seccomp is ended for. */

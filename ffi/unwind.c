@@ -372,7 +372,7 @@ static uint32_t ht_step_word(const struct ht_step *s, uint64_t at)
 HT_RAW static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct ht_step *s, uint64_t *fp)
 {
     const struct ht_frame *f = &t->frames[frame];
-    uint32_t first = f[-1].words, own = f->words - first, added = 0;
+    uint32_t first = f[-1].words, own = f->words - first;
     *s = (struct ht_step){ .pc = f->pc, .sp = f->sp, .fp = *fp, .fp_matters = f->fp_matters, .fp_at = f->fp_at, .key = ht_frame_key(f),
                            .fp_passes = f->fp_passes, .word_count = own };
     for (uint32_t i = 0; i < own; i++)
@@ -382,8 +382,8 @@ HT_RAW static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct
     *fp = ht_load(f->fp_at);
     if (ht_step_word(s, f->fp_at) < own)
         return;
-    for (added = own; added > 0; added--)
-        s->words[added] = s->words[added - 1];
+    for (uint32_t i = own; i > 0; i--)
+        s->words[i] = s->words[i - 1];
     s->words[0] = (struct ht_word){ (const uint64_t *)f->fp_at, *fp };
     s->word_count++;
 }
