@@ -61,7 +61,7 @@ function unknownFrees(processes: readonly Process[]): string {
 }
 
 function notRecorded({ path, why, became, count: n }: Unfollowed): string {
-  const program = path ? `"${printable(path)}"` : "A program";
+  const program = path ? `"${path}"` : "A program";
   const others = n > 1 ? `, as ${count(n - 1)} more that this process started` : "";
   return `${program}, which this process ${became ? "became" : "started"}, is not recorded: it ${why}${others}`;
 }
@@ -74,7 +74,7 @@ function pausedText({ paused, pauses, running }: Process): string {
 
 function notCounted({ name, path, why }: LinkedAllocator): string {
   const allocator = name === "malloc" || name === "operator new" ? `its own ${name}` : `${name} linked in`;
-  return `"${printable(path.replace(/^.*\//, ""))}" has ${allocator}, and what that hands out is not seen: ${why}`;
+  return `"${path.replace(/^.*\//, "")}" has ${allocator}, and what that hands out is not seen: ${why}`;
 }
 
 /**
@@ -88,12 +88,12 @@ function uncalled({ process, callPaths, modules, limits }: Profile): string[] {
     .filter(({ name, why, path }) => !why && name !== "malloc" && name !== "operator new" && !callers.has(path))
     .map(({ name, path }) =>
       `Nobody called ${name}, which "${
-        printable(path.replace(/^.*\//, ""))
+        path.replace(/^.*\//, "")
       }" has linked in, by its functions: a compiler may put them into their callers, and what these take is not seen`
     );
 }
 
-/** What could not be seen, and what was odd: a sentence each, the figure it begins with apart. */
+/** What could not be seen, and what was odd: a sentence each, the figure it begins with apart; names in them are a recording's. */
 export function unseen(profile: Profile): (readonly [figure: string, words: string])[] {
   const { process, totals, limits, merged } = profile;
   const overflow = limits.mode === "paths" ? totals.overflowAllocations : 0;
@@ -112,7 +112,7 @@ export function unseen(profile: Profile): (readonly [figure: string, words: stri
     [totals.lostFrees, "block", "whose free was not seen"],
     [totals.failed, "request", "refused by the allocator"],
   ];
-  return [
+  const found: (readonly [figure: string, words: string])[] = [
     ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
     ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
     ...(merged ?? [process]).flatMap(({ unfollowed }) => unfollowed ? [["", notRecorded(unfollowed)] as const] : []),
@@ -125,6 +125,7 @@ export function unseen(profile: Profile): (readonly [figure: string, words: stri
       : [],
     ...limits.rejected.map((name) => ["", `${name} could not be read; the default was used`] as const),
   ];
+  return found.map(([figure, words]) => [figure, printable(words)]);
 }
 
 /** An error of the peak that is worth a word, as a part of it. */
