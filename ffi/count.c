@@ -14,14 +14,10 @@
  */
 #include "heaptap.h"
 
-/* What `idle` must be for the hot path, by mode; HT_IDLE_NEVER while the process is paused
+/* What `idle` must be for the hot path of an allocation, by mode; HT_IDLE_NEVER while the process is paused
  * and when sizes are kept, which the general forms alone do. Not in
  * ht_p: in a fork's child that would be 0, and so is `idle`. */
 static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
-/* The same of the hot path for blocks that may lie close; below such an allocator the others are NEVER: they read whole
- * words, which a processor has to wait for when half of one was just stored. */
-static uint32_t ht_hot_end[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS }; /* of the hook of free */
-static uint32_t ht_hot_close[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
 static uint32_t ht_paused;
 /* Nobody wants a recording of this process: hooks return at once. For good, in its children too; so it is
  * not in ht_p either. */
@@ -34,13 +30,9 @@ static void ht_pause(int pause)
         ht_shared_set(&ht_p.header->paused, (uint32_t)pause);
     }
     ht_own_set(&ht_paused, (uint32_t)pause);
-    int never = pause || ht_p.sizes_kept, close = ht_heap.close;
-    for (uint32_t mode = HT_MODE_COUNTERS; mode <= HT_MODE_PATHS; mode++) {
-        uint32_t idle = mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
-        ht_own_set(&ht_hot[mode], never || close ? HT_IDLE_NEVER : idle);
-        ht_own_set(&ht_hot_close[mode], never ? HT_IDLE_NEVER : idle);
-        ht_own_set(&ht_hot_end[mode], close ? HT_IDLE_NEVER : idle);
-    }
+    int never = pause || ht_p.sizes_kept;
+    ht_own_set(&ht_hot[HT_MODE_COUNTERS], never ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
+    ht_own_set(&ht_hot[HT_MODE_PATHS], never ? HT_IDLE_NEVER : HT_IDLE_PATHS);
 }
 
 /* What the header says may have been written from outside: looked at now and then, and while paused by each call. */
@@ -85,8 +77,13 @@ static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
     if (ht_p.mode != HT_MODE_PATHS)
         return HT_PATH_NONE;
     if (HT_UNLIKELY(t->label))
-        return t->latest = ht_bucket_labelled(t, ht_stack_is_kept(t, at) ? t->bucket : ht_walk(t, at.pc, at.sp, at.fp));
-    return t->latest = ht_stack_is_kept(t, at) ? ht_kept_path(t, at) : ht_path_of(t, at.pc, at.sp, at.fp);
+        return t->latest = ht_bucket_labelled(t, (ht_stack_is_kept(t, at) ? &t->path : ht_walk(t, at.pc, at.sp, at.fp))->bucket);
+    if (!ht_stack_is_kept(t, at))
+        return t->latest = ht_path_of(t, at.pc, at.sp, at.fp)->bucket;
+    ht_path_compare(t, &t->path, at);
+    if (HT_UNLIKELY(!t->path.record))
+        t->path.record = ht_record_known(t, t->path.bucket);
+    return t->latest = t->path.bucket;
 }
 
 /* The thread frees or takes over a block of another's. */
@@ -328,8 +325,6 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
     return block;
 }
 
-HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp);
-
 HT_INLINE void ht_path_add(struct ht_file_paths *r, size_t size)
 {
     ht_own_add(&r->allocations, 1);
@@ -353,53 +348,68 @@ HT_INLINE void *ht_note_counted(enum ht_idle mode, struct ht_thread *t, void *bl
     return block;
 }
 
-/* The rest of an allocation below glibc whose stack is not the kept one: finds its path, and counts as the hot form does. The thread
+HT_INLINE struct ht_empty ht_empty_at(const struct ht_thread *t, const void *block, size_t size, uint32_t close)
+{
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_UNLIKELY(!word || size >= HT_SIZE_LARGE))
+        return (struct ht_empty){ NULL, NULL };
+    if (ht_has_own_word(block, size, close))
+        return (struct ht_empty){ HT_LIKELY(!ht_peek(word)) ? word : NULL, NULL };
+    uint32_t *half = HT_LIKELY(t->tag < ht_tag_limit()) ? ht_half_free(word, block, size) : NULL;
+    return (struct ht_empty){ half ? word : NULL, half };
+}
+
+HT_INLINE void ht_empty_put(struct ht_empty at, const void *block, uint32_t owner, size_t size)
+{
+    if (at.half)
+        ht_half_put(at.word, at.half, block, owner & 0xfffff, owner >> 20, size);
+    else
+        ht_own_set(at.word, (uint64_t)owner << 32 | size);
+}
+
+/* The rest of an allocation whose stack is not the kept one: finds its path, and counts as the hot form does. The thread
  * is marked, and nothing has changed yet. */
 HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
 {
-    uint32_t bucket = ht_path_of(t, pc, sp, fp);
-    struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
-    struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
-    if (HT_UNLIKELY(!page || !ht_peak_kept(r))) {
+    const struct ht_heap *heap = t->heap;
+    const struct ht_path *path = ht_path_of(t, pc, sp, fp);
+    struct ht_file_paths *r = path->record;
+    if (HT_UNLIKELY(!r || !ht_peak_kept(r))) {
         ht_idle(t, HT_IDLE_PATHS);
-        return ht_note_allocation_slow(block, size, pc, sp, fp);
+        return ht_note_general(block, size, pc, sp, fp, heap);
     }
     ht_path_add(r, size);
-    ht_own_set(ht_shadow_find(block), ht_shadow_value(bucket, t->tag, size));
+    ht_empty_put(t->to, block, path->owner, size);
     return ht_note_counted(HT_IDLE_PATHS, t, block, size);
 }
 
-/* The rest of ht_note_allocation in one mode, so that `mode` is a constant: storing what was loaded
- * from t->idle would chain each hook to the one before. The block goes into its word or, where there is one, into its
- * half word. `heap` is NULL for the hook of malloc itself, which has its own way to the general form. */
-HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, uint32_t *half, void *block, size_t size,
-    struct ht_regs at, const struct ht_heap *heap)
+/* The rest of an allocation in one mode, so that `mode` is a constant: storing what was loaded
+ * from t->idle would chain each hook to the one before. */
+HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, struct ht_empty to, void *block, size_t size, struct ht_regs at,
+    const struct ht_heap *heap)
 {
-    uint32_t bucket = HT_PATH_NONE;
     t->idle = HT_BUSY;
     ht_signal_fence();
+    uint32_t owner;
     if (mode == HT_IDLE_PATHS) {
         if (HT_UNLIKELY(!ht_stack_is_kept(t, at))) {
-            if (heap)
-                goto slow;
+            t->heap = heap;
+            t->to = to;
             return ht_note_allocation_walk(t, block, size, at.pc, at.sp, at.fp);
         }
-        bucket = ht_kept_path(t, at);
-        struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
-        struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
-        HT_OPAQUE(r);
-        if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
-            goto slow;
+        ht_path_compare(t, &t->path, at);
+        struct ht_file_paths *r = t->path.record;
+        if (HT_UNLIKELY(!r || !ht_peak_kept(r))) {
+            ht_idle(t, mode);
+            return ht_note_general(block, size, at.pc, at.sp, at.fp, heap);
+        }
         ht_path_add(r, size);
+        owner = t->path.owner;
+    } else {
+        owner = ht_shadow_owner(HT_PATH_NONE, t->tag);
     }
-    if (half)
-        ht_half_set(half, block, ht_half_value(bucket, t->tag, size));
-    else
-        ht_own_set(word, ht_shadow_value(bucket, t->tag, size));
+    ht_empty_put(to, block, owner, size);
     return ht_note_counted(mode, t, block, size);
-slow:
-    ht_idle(t, mode);
-    return heap ? ht_note_general(block, size, at.pc, at.sp, at.fp, heap) : ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
 
 /* After an allocator that may put blocks close has returned `block`; returns it. */
@@ -407,23 +417,13 @@ HT_NOINLINE void *ht_note_close(void *block, size_t size, uint64_t pc, uint64_t 
 {
     struct ht_thread *t = ht_self;
     struct ht_regs at = { pc, sp, fp };
-    uint64_t *word = ht_shadow_find(block);
-    if (HT_UNLIKELY(!word || size >= HT_SIZE_LARGE))
-        return ht_note_general(block, size, pc, sp, fp, heap);
-    if (ht_has_own_word(block, size, 1)) {
-        if (HT_LIKELY(!ht_peek(word))) {
-            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_PATHS]))
-                return ht_note_allocation_as(HT_IDLE_PATHS, t, word, NULL, block, size, at, heap);
-            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_COUNTERS]))
-                return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, heap);
-        }
-    } else if (HT_LIKELY(size <= HT_SHORT && ht_is_shared_at(word) && t->tag < ht_tag_limit())) {
-        uint32_t *half = ht_half_find(block);
-        if (HT_LIKELY(half && !ht_half_get(half))) {
-            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_PATHS]))
-                return ht_note_allocation_as(HT_IDLE_PATHS, t, word, half, block, size, at, heap);
-            if (t->idle == ht_peek(&ht_hot_close[HT_MODE_COUNTERS]))
-                return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, half, block, size, at, heap);
+    uint32_t paths = t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]);
+    if (HT_LIKELY(paths || t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS]))) {
+        struct ht_empty to = ht_empty_at(t, block, size, heap->close);
+        if (HT_LIKELY(to.word)) {
+            if (paths)
+                return ht_note_allocation_as(HT_IDLE_PATHS, t, to, block, size, at, heap);
+            return ht_note_allocation_as(HT_IDLE_COUNTERS, t, to, block, size, at, heap);
         }
     }
     return ht_note_general(block, size, pc, sp, fp, heap);
@@ -438,44 +438,59 @@ HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc,
     return ht_note_general(block, size, pc, sp, fp, &ht_heap);
 }
 
-/* After the real function has returned `block`; returns it. */
+HT_INLINE void *ht_note_allocation_in(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block, size_t size, struct ht_regs at)
+{
+    if (HT_UNLIKELY((uint64_t)block & ht_heap.close) || HT_UNLIKELY((size - ht_heap.least) >> 31))
+        return ht_note_close(block, size, at.pc, at.sp, at.fp, &ht_heap);
+    if (HT_UNLIKELY(ht_peek(word)))
+        return ht_note_general(block, size, at.pc, at.sp, at.fp, &ht_heap);
+    return ht_note_allocation_as(mode, t, (struct ht_empty){ word, NULL }, block, size, at, &ht_heap);
+}
+
+/* After the real function has returned `block`; returns it. One that has no word to itself is left to ht_note_close. */
 HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
 {
     struct ht_thread *t = ht_self;
     uint64_t *word = ht_shadow_find(block);
-    uint32_t paths = t->idle == ht_peek(&ht_hot[HT_MODE_PATHS]);
-    if (HT_LIKELY((paths || t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS])) && word && !ht_peek(word) && size < HT_SIZE_LARGE)) {
-        if (paths)
-            return ht_note_allocation_as(HT_IDLE_PATHS, t, word, NULL, block, size, at, NULL);
-        return ht_note_allocation_as(HT_IDLE_COUNTERS, t, word, NULL, block, size, at, NULL);
+    if (HT_LIKELY(word)) {
+        if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_MODE_PATHS])))
+            return ht_note_allocation_in(HT_IDLE_PATHS, t, word, block, size, at);
+        if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS])))
+            return ht_note_allocation_in(HT_IDLE_COUNTERS, t, word, block, size, at);
     }
     return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
 
-/* Counts the end of a block in one mode; 0 when that is the general form's to do. Where blocks may lie close the word may
- * be a shared granule's. */
+/* Counts the end of a block in one mode; 0 when that is the general form's to do. `close`: the word may be a shared
+ * granule's; else such a one is left to who knows of them. */
 HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, const void *block, int close)
 {
+    /* By halves: a processor has to wait for a whole word when half of it was just stored. */
+    const uint32_t *halves = (const uint32_t *)word;
+    uint32_t said = ht_peek(&halves[1]), tag = said >> 20, bucket = said & 0xfffff;
+    uint64_t size = ht_peek(&halves[0]);
+    uint32_t *half = close && (said & HT_HALF_SHARED) ? ht_half_find(block) : NULL, *next = NULL;
+    if (half) {
+        said = ht_half_get(half);
+        tag = ht_half_tag(said);
+        bucket = ht_half_bucket(said);
+        size = ht_half_size(said);
+        if (size == HT_LONG) {
+            next = (uint32_t *)ht_shadow_find((const char *)block + HT_GRANULE) + 1;
+            size = ht_half_get(next);
+        }
+    }
+    /* The tag of an unknown block is 0, that of a shared granule none: nobody's. */
+    if (HT_UNLIKELY(tag != t->tag || (half && size == HT_BEYOND)))
+        return 0;
     t->idle = HT_BUSY;
     ht_signal_fence();
-    uint64_t value, size;
-    uint32_t *half = close && ht_is_shared_at(word) ? ht_half_find(block) : NULL;
-    if (half) {
-        uint32_t said = ht_half_get(half);
-        size = ht_half_size(said);
-        value = size == HT_LONG ? 0 : ht_shadow_value(ht_half_bucket(said), ht_half_tag(said), size);
-    } else {
-        value = ht_peek(word);
-        size = ht_shadow_size(value);
-    }
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
-    /* The tag of an unknown block is 0, which is nobody's. */
-    if (HT_UNLIKELY(ht_shadow_tag(value) != t->tag || current <= t->low))
+    if (HT_UNLIKELY(current <= t->low))
         goto slow;
     uint64_t temporary = block == t->last;
     if (mode == HT_IDLE_PATHS) {
-        uint32_t bucket = ht_shadow_bucket(value);
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
         struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
         HT_OPAQUE(r);
@@ -489,6 +504,8 @@ HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, 
         ht_half_set(half, block, 0);
     else
         ht_own_set(word, 0);
+    if (next)
+        ht_own_set(next, HT_HALF_SHARED);
     ht_own_add(&c->frees, 1);
     ht_own_set(&c->current, current);
     ht_own_add(&c->temporary, temporary);
@@ -503,15 +520,12 @@ slow:
 HT_INLINE int ht_end_hot(const void *block, int close)
 {
     struct ht_thread *t = ht_self;
-    if (t->idle == (close ? HT_IDLE_PATHS : ht_peek(&ht_hot_end[HT_MODE_PATHS]))) {
-        uint64_t *word = ht_shadow_find(block);
-        return HT_LIKELY(word) ? ht_end_as(HT_IDLE_PATHS, t, word, block, close) : 0;
-    }
-    if (t->idle == (close ? HT_IDLE_COUNTERS : ht_peek(&ht_hot_end[HT_MODE_COUNTERS]))) {
-        uint64_t *word = ht_shadow_find(block);
-        return HT_LIKELY(word) ? ht_end_as(HT_IDLE_COUNTERS, t, word, block, close) : 0;
-    }
-    return 0;
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_UNLIKELY(!word))
+        return 0;
+    if (t->idle == HT_IDLE_PATHS)
+        return ht_end_as(HT_IDLE_PATHS, t, word, block, close);
+    return t->idle == HT_IDLE_COUNTERS && ht_end_as(HT_IDLE_COUNTERS, t, word, block, close);
 }
 
 HT_NOINLINE void ht_free_general(void *block)
@@ -525,19 +539,10 @@ HT_NOINLINE void ht_free_general(void *block)
     ht_real.free(block);
 }
 
-HT_NOINLINE void ht_free_close(void *block)
-{
-    if (HT_LIKELY(ht_end_hot(block, 1)))
-        return ht_real.free(block);
-    ht_free_general(block);
-}
-
 HT_NOINLINE void ht_free_slow(void *block)
 {
-    if (HT_LIKELY(ht_unwanted))
+    if ((ht_heap.close && ht_end_hot(block, 1)) || HT_LIKELY(ht_unwanted))
         return ht_real.free(block);
-    if (ht_heap.close)
-        return ht_free_close(block);
     ht_free_general(block);
 }
 

@@ -177,7 +177,7 @@ static struct ht_wrapping *ht_wrap_object(const struct ht_object *object)
     struct ht_allocator *a = &ht_allocators[k - 1];
     struct ht_wrapping *w = &ht_wrappings[k];
     *w = (struct ht_wrapping){ .low = object->low, .high = object->high };
-    *a = (struct ht_allocator){ .heap = { .close = 1 }, .object = object->low, .low = object->low, .high = object->high };
+    *a = (struct ht_allocator){ .heap = { HT_HEAP_CLOSE }, .object = object->low, .low = object->low, .high = object->high };
     *(void **)&a->heap.usable = ht_object_symbol(object, "malloc_usable_size");
     if (!a->heap.usable)
         *(void **)&a->heap.usable = ht_object_symbol(object, "mi_usable_size");

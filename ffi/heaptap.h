@@ -139,15 +139,25 @@ struct ht_frame {
     uint32_t fp_passes;  /* the caller has the same fp: it matters when it matters there */
 };
 
+/* What counting needs of a call path. */
+struct ht_path {
+    struct ht_file_paths *record; /* the thread's; NULL while it has no page, or that is not known yet */
+    uint32_t bucket;
+    uint32_t owner; /* the thread's tag and the bucket, as they stand in a block's word */
+};
+
 /* The inner end of a stack that was walked: from its innermost frame to a kept one that it stood on. See unwind.c. */
 #define HT_TAILS 256u
 #define HT_TAIL_WORDS 12u
 struct ht_tail {
     uint64_t pc, sp, fp, fp_matters; /* of its innermost frame; pc 0 when there is none */
-    uint64_t base_pc, base_sp, base_fp;
     uint64_t reach; /* end of the highest word */
-    uint32_t base, base_node, bucket, generation, word_count;
-    struct ht_word words[HT_TAIL_WORDS];
+    const struct ht_frame *base; /* where the kept frame stood that it stands on */
+    uint64_t base_sp, base_fp;
+    uint32_t base_node, generation;
+    struct ht_path path;
+    uint32_t word_count;
+    struct ht_word words[HT_TAIL_WORDS + 1]; /* behind the last one that never agrees */
 };
 
 /* A frame while it is being walked: what the kept stack will hold of it, and its key. */
@@ -214,10 +224,10 @@ struct ht_thread {
     int64_t flushed;    /* how much of its net is in the header's current */
     uint64_t tick_mask; /* the next look at clock and name is due when these bits of its allocations are 0 */
     uint64_t tag;       /* its number as it stands in shadow words */
-    uint32_t bucket;    /* call path of the kept stack */
     uint32_t latest;    /* the call path that was found last */
     uint32_t generation; /* of loaded code, under which the stack was kept */
     uint32_t locked;    /* holds the lock of the shared records */
+    struct ht_path path;  /* of the kept stack */
     struct ht_frame *top; /* innermost kept frame */
     struct ht_frame *frames; /* [0] is a sentinel no stack can match, then outermost first */
     struct ht_word *words;   /* [0] is a sentinel that never agrees, then outermost first */
@@ -239,6 +249,11 @@ struct ht_thread {
     uint32_t crossed; /* whether the present walk has gone on at a lower address */
     uint32_t holds_window, window_slot; /* of the process's windows */
     struct ht_handed handed;
+    const struct ht_heap *heap; /* of the block whose path is being found, and where it goes; count.c */
+    struct ht_empty {           /* a block's place in the shadow when it can go in as it is */
+        uint64_t *word;         /* NULL when it cannot */
+        uint32_t *half;         /* NULL when the word is its own */
+    } to;
     uint32_t pool, label; /* the module that stands for the pool that it has named, and while it counts a block of that */
     const char *pool_name;
     uint32_t own_depth; /* how many calls of heaptap's own script side are under way */
@@ -322,8 +337,12 @@ struct ht_process {
 } __attribute__((aligned(65536))); /* the kernel zeroes whole pages: nothing else may lie there */
 
 /* real.c: what is to be known of an allocator. */
+#define HT_CLOSE 31u
+#define HT_CLOSE_LEAST 25u
+#define HT_HEAP_CLOSE .close = HT_CLOSE, .least = HT_CLOSE_LEAST
 struct ht_heap {
-    int close;                /* its blocks may lie closer than glibc's (shadow.c) */
+    uint32_t close;           /* HT_CLOSE when its blocks may lie closer than glibc's (shadow.c), else 0 */
+    size_t least;             /* of how many bytes a block is at least that has a word to itself: HT_CLOSE_LEAST there, else 0 */
     size_t (*usable)(void *); /* its malloc_usable_size, NULL when it has none */
     uint64_t turned; /* its blocks may lie in others' blocks and begin where those do: the shadow has them with this changed */
 };

@@ -607,7 +607,7 @@ static uint64_t ht_code_map(struct ht_link *link, uint64_t *size)
 static void ht_set_fill(uint32_t set, const struct ht_object *object, const struct ht_findings *f, uint32_t families)
 {
     struct ht_allocator *a = &ht_allocators[set];
-    *a = (struct ht_allocator){ .heap = { .close = 1 }, .object = object->low, .linked = 1 };
+    *a = (struct ht_allocator){ .heap = { HT_HEAP_CLOSE }, .object = object->low, .linked = 1 };
     uint32_t usable = families >> HT_FAMILY_MIMALLOC & 1 ? HT_WANTED_MI_USABLE
         : families >> HT_FAMILY_RPMALLOC & 1             ? HT_WANTED_RP_USABLE
         : families >> HT_FAMILY_SNMALLOC & 1             ? HT_WANTED_SN_USABLE

@@ -157,3 +157,10 @@ static uint32_t ht_node_bucket(struct ht_thread *t, uint32_t node, enum ht_use u
     t->spare_bucket = fresh;
     return bucket;
 }
+
+/* A thread's record of a call path, NULL while it has no page for that. */
+HT_INLINE struct ht_file_paths *ht_record_known(const struct ht_thread *t, uint32_t bucket)
+{
+    struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
+    return HT_LIKELY(page) ? page + bucket % HT_PAGE_RECORDS : NULL;
+}

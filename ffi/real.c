@@ -124,7 +124,10 @@ static void ht_real_find(void)
 #include "hooks.def"
 #undef HT_FUNCTION
     *(void **)&ht_heap.usable = ht_object_symbol(&lookup.owner, "malloc_usable_size");
-    ht_heap.close = !ht_object_symbol(&lookup.owner, "gnu_get_libc_version");
+    if (!ht_object_symbol(&lookup.owner, "gnu_get_libc_version")) {
+        ht_heap.least = HT_CLOSE_LEAST;
+        ht_heap.close = HT_CLOSE;
+    }
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \
     if (!real.name)                                                                                \
         real.name = ht_first_##name;

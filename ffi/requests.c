@@ -26,7 +26,7 @@ struct ht_requests {
     void (*pause)(int);
 };
 
-static const struct ht_heap ht_told = { .close = 1, .turned = HT_TURNED };
+static const struct ht_heap ht_told = { HT_HEAP_CLOSE, .turned = HT_TURNED };
 static void *ht_told_at(const void *block) { return ht_turned(&ht_told, block); }
 
 /* Counts a block for the pool that the thread has named. */

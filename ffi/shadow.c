@@ -113,7 +113,8 @@ static uint64_t *ht_shadow_word(const void *block)
 #define HT_TAG_LARGE 0x7ffu
 _Static_assert(HT_MAX_THREADS < HT_TAG_LARGE, "tags leave the highest bit of a word alone");
 
-HT_INLINE uint64_t ht_shadow_value(uint32_t bucket, uint64_t tag, uint64_t size) { return tag << 52 | (uint64_t)bucket << 32 | size; }
+HT_INLINE uint32_t ht_shadow_owner(uint32_t bucket, uint64_t tag) { return (uint32_t)tag << 20 | bucket; }
+HT_INLINE uint64_t ht_shadow_value(uint32_t bucket, uint64_t tag, uint64_t size) { return (uint64_t)ht_shadow_owner(bucket, tag) << 32 | size; }
 HT_INLINE uint64_t ht_shadow_tag(uint64_t value) { return value >> 52; }
 HT_INLINE uint32_t ht_shadow_bucket(uint64_t value) { return (uint32_t)(value >> 32) & 0xfffff; }
 HT_INLINE uint64_t ht_shadow_size(uint64_t value) { return value & 0xffffffff; }
@@ -130,11 +131,12 @@ static uint64_t *ht_large_word(const void *block, uint32_t i)
 #define HT_SIZE_BITS 5u
 #define HT_SHORT 24u /* a longer block spans 32 bytes */
 #define HT_LONG 31u
+_Static_assert(HT_CLOSE == HT_GRANULE - 1 && HT_CLOSE_LEAST == HT_SHORT + 1, "what an address has where no granule begins");
 #define HT_BEYOND 0x7fffffffu /* in the next granule: the size stands in the one after it */
 
 HT_INLINE int ht_is_shared(uint64_t word) { return (int64_t)word < 0; }
 HT_INLINE int ht_is_shared_at(const uint64_t *word) { return (ht_peek((const uint32_t *)word + 1) & HT_HALF_SHARED) != 0; }
-HT_INLINE int ht_has_own_word(const void *block, size_t size, int close)
+HT_INLINE int ht_has_own_word(const void *block, size_t size, uint32_t close)
 {
     return !close || ((uint64_t)block % HT_GRANULE == 0 && size > HT_SHORT);
 }
@@ -266,7 +268,7 @@ static struct ht_block ht_granule_evict(const char *at, int all)
  * Before a block is put in: takes out one whose place it is. The allocator has given that out again, so its end has
  * passed by the hooks. HT_BLOCK_UNKNOWN when there is none any more.
  */
-static struct ht_block ht_shadow_evict(const void *block, size_t size, int close)
+static struct ht_block ht_shadow_evict(const void *block, size_t size, uint32_t close)
 {
     int own = ht_has_own_word(block, size, close);
     struct ht_block b = ht_granule_evict(block, own);
@@ -284,7 +286,7 @@ static void ht_make_shared(uint64_t *word)
 }
 
 /* Whether there is memory to put a block in. */
-static int ht_shadow_room(const void *block, size_t size, int close)
+static int ht_shadow_room(const void *block, size_t size, uint32_t close)
 {
     if (!ht_shadow_word(block))
         return 0;
@@ -294,8 +296,41 @@ static int ht_shadow_room(const void *block, size_t size, int close)
     return (ht_shared_get(second) || ht_table_map(second, HT_TABLE_SIZE, 0)) && (size <= HT_SHORT || ht_half_next(block));
 }
 
+/* Whether an empty half word, or one of an empty granule, is free for a block; the granule is a shared one then. */
+HT_INLINE int ht_half_is_free(uint64_t *word, const uint32_t *half)
+{
+    if (HT_UNLIKELY(!ht_is_shared_at(word))) {
+        if (ht_peek(word))
+            return 0;
+        ht_make_shared(word);
+    }
+    return ht_half_get(half) == 0;
+}
+
+/* The half word for a block that has no word to itself, where it can go in as it is: there is room, and nothing in the way. */
+HT_INLINE uint32_t *ht_half_free(uint64_t *word, const void *block, size_t size)
+{
+    uint32_t *half = ht_half_find(block);
+    if (HT_UNLIKELY(!half || !ht_half_is_free(word, half)))
+        return NULL;
+    if (size <= HT_SHORT)
+        return half;
+    int is_last = ((uint64_t)block & (((uint64_t)1 << HT_LEAF_BITS) - HT_GRANULE)) == ((uint64_t)1 << HT_LEAF_BITS) - HT_GRANULE;
+    return HT_UNLIKELY(is_last || size >= HT_BEYOND || !ht_half_is_free(word + 1, (uint32_t *)(word + 1) + 1)) ? NULL : half;
+}
+
+/* Puts a block there. */
+HT_INLINE void ht_half_put(uint64_t *word, uint32_t *half, const void *block, uint32_t bucket, uint64_t tag, size_t size)
+{
+    if (size > HT_SHORT) {
+        ht_own_set((uint32_t *)(word + 1) + 1, HT_HALF_SHARED | (uint32_t)size);
+        size = HT_LONG;
+    }
+    ht_half_set(half, block, ht_half_value(bucket, tag, size));
+}
+
 /* Puts a block in where there is room, and nothing in the way. A tag of 0 says that it is not counted. */
-static void ht_shadow_put(const void *block, uint32_t bucket, uint64_t tag, uint64_t size, int close)
+static void ht_shadow_put(const void *block, uint32_t bucket, uint64_t tag, uint64_t size, uint32_t close)
 {
     uint64_t *word = ht_shadow_find(block);
     if (tag == 0) {

@@ -93,10 +93,8 @@ HT_NOINLINE struct ht_file_paths *ht_record_slow(struct ht_thread *t, uint32_t *
 /* The calling thread's record of a call path. */
 HT_INLINE struct ht_file_paths *ht_record(struct ht_thread *t, uint32_t *bucket)
 {
-    struct ht_file_paths *page = t->pages[*bucket / HT_PAGE_RECORDS];
-    if (HT_LIKELY(page))
-        return page + *bucket % HT_PAGE_RECORDS;
-    return ht_record_slow(t, bucket);
+    struct ht_file_paths *r = ht_record_known(t, *bucket);
+    return HT_LIKELY(r) ? r : ht_record_slow(t, bucket);
 }
 
 static size_t ht_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -194,7 +192,7 @@ static void ht_thread_mend(struct ht_thread *t)
     ht_shared_add(&ht_p.header->abandoned, 1ull);
     uint32_t bucket = t->latest;
     t->top = t->frames;
-    t->bucket = HT_PATH_NONE;
+    t->path = (struct ht_path){ NULL, HT_PATH_NONE, 0 };
     t->spare_node = t->spare_bucket = 0;
     memset(t->memo, 0, HT_MEMO_ENTRIES * sizeof *t->memo);
     memset(t->tails, 0, HT_TAILS * sizeof *t->tails);
@@ -401,7 +399,7 @@ static struct ht_thread *ht_thread_start(void)
     /* The sentinel of the compares: it holds its own address, which is not 0. */
     t->words[0] = (struct ht_word){ (const uint64_t *)&t->words[0].at, 0 };
     t->stack_low = t->stack_high = 0;
-    t->bucket = HT_PATH_NONE;
+    t->path = (struct ht_path){ NULL, HT_PATH_NONE, 0 };
     t->tick_mask = 15;
     t->tag = t->slot + 1;
     t->own_depth = 0;

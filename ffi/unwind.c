@@ -305,11 +305,19 @@ static void ht_step_settle(const struct ht_thread *t, struct ht_step *s)
 HT_INLINE HT_RAW const struct ht_word *ht_words_differ(const struct ht_thread *t, uint32_t end)
 {
     const struct ht_word *w = t->words + end;
-    do {
-        w--;
-        HT_OPAQUE(w); /* else clang keeps the next one beside it */
-    } while (*(const volatile uint64_t *)w->at == w->value);
-    return w;
+    /* By fours, in place of a step each; the sentinel stops it wherever it stands among them. */
+    for (;; w -= 4) {
+#define HT_DIFFERS(i) (*(const volatile uint64_t *)w[-(i)].at != w[-(i)].value)
+        if (HT_DIFFERS(1))
+            return w - 1;
+        if (HT_DIFFERS(2))
+            return w - 2;
+        if (HT_DIFFERS(3))
+            return w - 3;
+        if (HT_DIFFERS(4))
+            return w - 4;
+#undef HT_DIFFERS
+    }
 }
 
 HT_INLINE int ht_frame_is(const struct ht_frame *f, uint64_t pc, uint64_t sp, uint64_t fp)
@@ -515,21 +523,26 @@ static struct ht_tail *ht_tail_at(const struct ht_thread *t, uint64_t pc, uint64
 }
 _Static_assert(HT_TAILS == 256, "a tail for each hash");
 
-/* The call path of a stack that ends as one did that was walked before; HT_PATH_NONE when it is not known. */
-HT_RAW static uint32_t ht_tail_find(const struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+/* The first word of a sequence that differs: one behind its last at the latest, which never agrees. */
+HT_INLINE HT_RAW const struct ht_word *ht_tail_differs(const struct ht_word *w)
 {
-    const struct ht_tail *tail = ht_tail_at(t, pc, sp);
-    if (tail->pc != pc || tail->sp != sp || ((tail->fp ^ fp) & tail->fp_matters) || tail->generation != t->generation
-        || t->generation != ht_peek(&ht_p.generation) || sp < t->stack_low || tail->reach > t->stack_high || tail->base > ht_kept(t)
-        || t->relied != ~0ull)
-        return HT_PATH_NONE;
-    const struct ht_frame *base = &t->frames[tail->base];
-    if (base->sp != tail->base_sp || base->pc != tail->base_pc || base->node != tail->base_node || ((base->fp ^ tail->base_fp) & base->fp_matters))
-        return HT_PATH_NONE;
-    for (uint32_t i = 0; i < tail->word_count; i++)
-        if (ht_load((uint64_t)tail->words[i].at) != tail->words[i].value)
-            return HT_PATH_NONE;
-    return ht_words_differ(t, base->words) == t->words ? tail->bucket : HT_PATH_NONE;
+    while (*(const volatile uint64_t *)w->at == w->value)
+        w++;
+    return w;
+}
+
+/* The call path of a stack that ends as one did that was walked before; NULL when it is not known. That of the frame it stands on
+ * is the same when its node is, and code has not changed since. */
+HT_RAW static struct ht_path *ht_tail_find(const struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    struct ht_tail *tail = ht_tail_at(t, pc, sp);
+    const struct ht_frame *base = tail->base;
+    if (tail->pc != pc || tail->sp != sp || ((tail->fp ^ fp) & tail->fp_matters) || tail->generation != ht_peek(&ht_p.generation)
+        || sp < t->stack_low || tail->reach > t->stack_high || base > t->top || t->relied != ~0ull || base->sp != tail->base_sp
+        || base->node != tail->base_node || ((base->fp ^ tail->base_fp) & base->fp_matters)
+        || ht_tail_differs(tail->words) != tail->words + tail->word_count || ht_words_differ(t, base->words) != t->words)
+        return NULL;
+    return &tail->path;
 }
 
 /* Keeps the frames above number `base` as a tail, when they can be one. A stack that is cut has another path at each depth. */
@@ -537,7 +550,7 @@ static void ht_tail_keep(struct ht_thread *t, uint32_t base)
 {
     const struct ht_frame *f = &t->frames[base], *top = t->top;
     uint32_t count = top->words - f->words;
-    if (base == 0 || top == f || f->node == 0 || top->node == 0 || t->bucket == HT_PATH_NONE || count > HT_TAIL_WORDS
+    if (base == 0 || top == f || f->node == 0 || top->node == 0 || t->path.bucket == HT_PATH_NONE || count > HT_TAIL_WORDS
         || t->root == HT_NODE_DEPTH || t->relied != ~0ull)
         return;
     struct ht_tail *tail = ht_tail_at(t, top->pc, top->sp);
@@ -555,19 +568,19 @@ static void ht_tail_keep(struct ht_thread *t, uint32_t base)
     tail->sp = top->sp;
     tail->fp = top->fp;
     tail->fp_matters = top->fp_matters;
-    tail->base_pc = f->pc;
+    tail->base = f;
     tail->base_sp = f->sp;
     tail->base_fp = f->fp;
-    tail->base = base;
     tail->base_node = f->node;
-    tail->bucket = t->bucket;
+    tail->path = t->path;
     tail->generation = t->generation;
     tail->word_count = count;
+    tail->words[count] = (struct ht_word){ (const uint64_t *)&tail->words[count].at, 0 };
     ht_signal_fence();
     ht_own_set(&tail->pc, top->pc);
 }
 
-HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+HT_NOINLINE struct ht_path *ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
 {
     uint32_t generation = ht_shared_get(&ht_p.generation);
     if (t->generation != generation) {
@@ -594,38 +607,40 @@ HT_NOINLINE uint32_t ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint
         node = node ? ht_node_intern(t, node, t->steps[i].key, HT_USE_STACK) : 0;
         ht_keep(t, &t->steps[i], node);
     }
-    t->bucket = ht_kept_bucket(t);
+    uint32_t bucket = ht_kept_bucket(t);
+    t->path = (struct ht_path){ ht_record_known(t, bucket), bucket, ht_shadow_owner(bucket, t->tag) };
     ht_tail_keep(t, kept);
-    return t->bucket;
+    return &t->path;
 }
 
-/* The call path of the kept stack, which the present one is. */
-HT_INLINE uint32_t ht_kept_path(struct ht_thread *t, struct ht_regs at)
-{
-    (void)at;
 #ifdef HT_COMPARE
-    uint32_t bucket = t->bucket;
+/* A build that walks from the innermost frame to the last beside each shortcut, and ends the program when that is another path. */
+static void ht_path_compare(struct ht_thread *t, const struct ht_path *path, struct ht_regs at)
+{
+    struct ht_path said = *path;
     t->top = t->frames;
-    if (ht_walk(t, at.pc, at.sp, at.fp) != bucket)
+    if (ht_walk(t, at.pc, at.sp, at.fp)->bucket != said.bucket || (said.record && said.record != ht_record_known(t, said.bucket))
+        || said.owner != ht_shadow_owner(said.bucket, t->tag))
         __builtin_trap();
-#endif
-    return t->bucket;
 }
+#else
+#define ht_path_compare(t, path, at) ((void)(at))
+#endif
 
 /* The call path of a stack that is not the kept one. */
-static uint32_t ht_path_of(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+static struct ht_path *ht_path_of(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
 {
-    uint32_t bucket = ht_tail_find(t, pc, sp, fp);
-#ifdef HT_COMPARE
-    /* A build that walks from the innermost frame to the last beside each tail, and ends the program when that is another path. */
-    t->top = bucket != HT_PATH_NONE ? t->frames : t->top;
-    if (bucket != HT_PATH_NONE && ht_walk(t, pc, sp, fp) != bucket)
-        __builtin_trap();
-#endif
-    return bucket != HT_PATH_NONE ? bucket : ht_walk(t, pc, sp, fp);
+    struct ht_path *path = ht_tail_find(t, pc, sp, fp);
+    if (path)
+        ht_path_compare(t, path, ((struct ht_regs){ pc, sp, fp }));
+    else
+        path = ht_walk(t, pc, sp, fp);
+    if (HT_UNLIKELY(!path->record))
+        path->record = ht_record_known(t, path->bucket);
+    return path;
 }
 
-/* Whether the present stack is the kept one, whose call path is t->bucket. */
+/* Whether the present stack is the kept one, whose call path is t->path. */
 HT_INLINE int ht_stack_is_kept(const struct ht_thread *t, struct ht_regs at)
 {
     return ht_frame_is(t->top, at.pc, at.sp, at.fp) && t->generation == ht_peek(&ht_p.generation)

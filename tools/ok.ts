@@ -48,6 +48,7 @@ const STEPS: readonly Step[] = [
   ["structure", [bin("deno"), "run", "-A", "tools/structure.ts"]],
   ["C tests", [bin("deno"), "run", "-A", "tools/test_c.ts"], ownCount],
   ["everything that can fail does", [bin("deno"), "run", "-A", "tools/faults.ts"], ownCount],
+  ["instructions of the hot path", [bin("deno"), "run", "-A", "bench/instructions.ts", "--check"], ownCount],
   ["a minute of churn", [bin("deno"), "run", "-A", "tools/churn.ts", "60"], ownCount],
   ["hostile recordings", [bin("deno"), "run", "-A", "tools/fuzz.ts", "3000"], ownCount],
 ];

@@ -4,7 +4,8 @@
  *   w1      8 sites in no order, 12 to 18 frames deep, 16 to 512 bytes, a ring of 64 live blocks
  *   w1one   one site, in a loop whose variable the compiler keeps in rbp
  *   w2      blocks and strings that are kept, then freed
- *   w4      recursive descent: 5 to 60 frames deep, 200 sites
+ *   w4      recursive descent: 5 to 60 frames deep, 200 sites, 256 inputs of 100 blocks again and again, as a parser meets
+ *   w4full  the same where no input comes twice, until the table is full
  *   w5      blocks that another thread frees
  *
  * Numbers are a fixed sequence: each run does the same.
@@ -117,14 +118,22 @@ static void drop(void **node)
     free(node);
 }
 
-static void w4(void)
+static void descents(uint64_t inputs)
 {
-    for (left = pairs; left > 0;) {
-        long before = left;
-        drop(rule((int)pick(200), 5 + (int)pick(55)));
-        left -= left == before;
+    uint64_t order = 77;
+    for (long made = 0; made < pairs;) {
+        order = order * 6364136223846793005u + 1442695040888963407u;
+        state = (order >> 33) % inputs * 0x9e3779b97f4a7c15u + 1;
+        for (left = 100; left > 0;) {
+            long before = left;
+            drop(rule((int)pick(200), 5 + (int)pick(55)));
+            left -= left == before;
+            made += before - left;
+        }
     }
 }
+static void w4(void) { descents(256); }
+static void w4full(void) { descents((uint64_t)1 << 30); }
 
 /* w5: a ring that one thread fills and another empties. */
 #define RING 4096
@@ -155,7 +164,7 @@ static void *work(void *seed)
     static const struct {
         const char *name;
         void (*run)(void);
-    } all[] = { { "w1", w1 }, { "w1one", w1one }, { "w2", w2 }, { "w4", w4 }, { "w5", w5 } };
+    } all[] = { { "w1", w1 }, { "w1one", w1one }, { "w2", w2 }, { "w4", w4 }, { "w4full", w4full }, { "w5", w5 } };
     state = (uint64_t)seed + 1;
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(what, all[i].name) == 0)

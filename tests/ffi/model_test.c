@@ -126,7 +126,7 @@ static void *aligned_new(size_t size, size_t alignment) { return ht_real.memalig
 static void use_libraries(void)
 {
     ht_real_find();
-    ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ .close = 1, .usable = ht_heap.usable };
+    ht_allocators[0].heap = ht_allocators[1].heap = (struct ht_heap){ HT_HEAP_CLOSE, .usable = ht_heap.usable };
 #define REAL(k, name, function) ht_route_set(k, HT_WRAPPED_##name, (void *)(function))
     REAL(0, _Znwm, ht_real.malloc);
     REAL(0, _ZnamSt11align_val_tRKSt9nothrow_t, aligned_new);
@@ -662,7 +662,7 @@ static void use_close_heap(void)
     ht_real.posix_memalign = close_posix_memalign;
     ht_real.aligned_alloc = ht_real.memalign = close_memalign;
     ht_real.valloc = close_valloc;
-    ht_heap = (struct ht_heap){ .close = 1, .usable = close_usable };
+    ht_heap = (struct ht_heap){ HT_HEAP_CLOSE, .usable = close_usable };
     ht_real_object.low = 0; /* all functions are this allocator's */
     ht_real_object.high = UINT64_MAX;
 }
