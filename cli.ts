@@ -43,9 +43,11 @@ import { packed } from "./src/command/packed.ts";
 import {
   budgetsOf,
   checkPlan,
+  checkRecording,
   COMPARED_GROUPS,
   GROUPS,
   GROWTH,
+  isInterval,
   naming,
   SORTS,
   SYMBOLISERS,
@@ -213,6 +215,17 @@ function budget(text: string, before: Budget[]): Budget[] {
   return [...before, parsed];
 }
 
+/** Mean bytes between two samples. */
+function interval(text: string): number {
+  const n = parseBytes(text);
+  if (n === undefined || !isInterval(n)) {
+    throw new InvalidArgumentError(
+      "It takes a size from 64 to 1GiB: --sample=256KiB. Before the program write -- where it has none: --sample -- ./app.",
+    );
+  }
+  return n;
+}
+
 function percent(text: string): number {
   const n = Number(text.replace(/%$/, ""));
   if (!/^\d+(\.\d+)?%?$/.test(text)) {
@@ -312,7 +325,20 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
   .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
   .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 8192))
-  .addOption(new Option("--mode <mode>", "paths, or counters for totals only").choices(["paths", "counters"] as const))
+  .addOption(
+    new Option(
+      "--mode <mode>",
+      "paths; counters, without call paths; totals, without what is live either, for the least cost",
+    )
+      .choices(["paths", "counters", "totals"] as const),
+  )
+  .addOption(
+    new Option(
+      "--sample [size]",
+      "record a block every so many bytes, 512KiB, for next to no cost: figures are estimates",
+    )
+      .preset("512KiB").argParser(interval),
+  )
   .addOption(
     new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
       .choices(["all", "exec", "none"] as const),
@@ -328,10 +354,7 @@ reportOptions(program.command("run").passThroughOptions())
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080\n  heaptap run --python -- python3 app.py",
   )
   .action(async (command, args, options) => {
-    if (options.mode === "counters" && (options.sizes || options.budget.length > 0)) {
-      const what = options.sizes ? "record --sizes" : "judge --budget";
-      throw new OutputError(`Cannot ${what} without call paths: leave out --mode counters`);
-    }
+    checkRecording(options);
     if (/^-$|\.(html|json|csv|gz|xml)$/.test(options.out ?? "")) {
       throw new OutputError(`Cannot record in "${options.out}": -o names the recording, --report-file the report`);
     }

@@ -69,6 +69,8 @@ export type { Name } from "./src/symbols/backend.ts";
 export { isOwn } from "./src/symbols/kinds.ts";
 export type { FrameKind, KindOptions } from "./src/symbols/kinds.ts";
 export { bytes, count, parseBytes, plural, printable } from "./src/profile/format.ts";
+export { blocksMargin, bytesMargin, CONFIDENCE } from "./src/profile/sampling.ts";
+export type { Estimate } from "./src/profile/sampling.ts";
 export { shownPaths, textReport } from "./src/report/text.ts";
 export type { Shown, TextOptions } from "./src/report/text.ts";
 export { comparisonJson, jsonPaths, jsonReport } from "./src/export/json.ts";

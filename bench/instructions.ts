@@ -56,6 +56,8 @@ const LOOPS: readonly Loop[] = [
 const WAYS: Readonly<Record<string, Record<string, string>>> = {
   paths: {},
   counters: { HEAPTAP_MODE: "counters" },
+  sampled: { HEAPTAP_SAMPLE: "512KiB", HEAPTAP_SEED: "1" },
+  totals: { HEAPTAP_MODE: "totals" },
 };
 
 if (spawnSync("valgrind", ["--version"]).status !== 0) {

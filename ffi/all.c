@@ -36,6 +36,7 @@ static void ht_discover_forked(void);
 #include "tables.c"
 #include "jit.c"
 #include "module.c"
+#include "sampling.c"
 #include "shadow.c"
 #include "peak.c"
 #include "path.c"

@@ -130,6 +130,8 @@ HT_INLINE int ht_has_counted(const struct ht_before *before)
 /* Whether a hook inside has counted this block, or the one that it is a part of. */
 static int ht_counted_at(const struct ht_thread *t, const void *block)
 {
+    if (ht_is_sampling())
+        return t->last && t->last <= block && (const char *)block <= t->last_end;
     struct ht_block b = ht_shadow_block(block, 0);
     if (b.kind == HT_BLOCK_COUNTED && (b.slot == t->slot || b.slot == HT_THREAD_SHARED))
         return 1;
@@ -216,12 +218,13 @@ static int ht_ending_take(struct ht_ending *e, const void *block)
     if (!t)
         return 0;
     struct ht_block b = ht_take_block(t, block);
-    if (b.kind == HT_BLOCK_UNKNOWN)
-        e->ends = ht_ends_now();
-    else
+    int known = b.kind != HT_BLOCK_UNKNOWN || ht_is_sampling();
+    if (known)
         ht_count_end(t, b, block);
+    else
+        e->ends = ht_ends_now();
     ht_end(t, idle);
-    return b.kind != HT_BLOCK_UNKNOWN;
+    return known;
 }
 
 /* `by` is where the call came from. */
@@ -235,6 +238,9 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
             ht_ending_take(e, ht_turned(&a->heap, block));
         return;
     }
+    /* Every end counts when not all blocks are recorded: but for those of the library's own. */
+    if (ht_is_sampling() && ht_is_inside(a, by) && block)
+        return ht_ending_inside(block);
     /* Nothing, or what a call further out has counted. */
     if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
         return;
@@ -272,6 +278,7 @@ HT_INLINE void ht_ending_end(const struct ht_ending *e)
 struct ht_moving {
     struct ht_handed handed;
     struct ht_block known;
+    size_t had;
     struct ht_before before;
     int begun;
 };
@@ -284,7 +291,9 @@ HT_NOINLINE void ht_moving_begin(struct ht_moving *m, const struct ht_heap *heap
     m->begun = t != NULL;
     if (!t)
         return;
-    m->known = ht_resize_begin(t, idle, old).known;
+    struct ht_resize r = ht_resize_begin(t, idle, heap, old);
+    m->known = r.known;
+    m->had = r.had;
     m->handed = t->handed;
     m->before = ht_before();
     t->handed = (struct ht_handed){ m->known.kind == HT_BLOCK_UNKNOWN ? NULL : old, m->known };
@@ -299,7 +308,7 @@ HT_NOINLINE void *ht_moving_end(const struct ht_moving *m, const struct ht_heap 
     struct ht_thread *t = m->begun ? ht_begin(&idle) : NULL;
     if (!t)
         return block;
-    struct ht_resize r = { t, m->known, ht_is_counted(idle) };
+    struct ht_resize r = { t, m->known, ht_is_counted(idle), m->had };
     void *result = block;
     old = ht_turned(heap, old);
     int taken = m->known.kind != HT_BLOCK_UNKNOWN && old && t->handed.block != old;

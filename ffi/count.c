@@ -14,10 +14,11 @@
  */
 #include "heaptap.h"
 
+#define HT_HOT_SAMPLED 2
 /* What `idle` must be for the hot path of an allocation, by mode; HT_IDLE_NEVER while the process is paused
  * and when sizes are kept, which the general forms alone do. Not in
  * ht_p: in a fork's child that would be 0, and so is `idle`. */
-static uint32_t ht_hot[2] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS };
+static uint32_t ht_hot[3] = { [HT_MODE_COUNTERS] = HT_IDLE_COUNTERS, [HT_MODE_PATHS] = HT_IDLE_PATHS, [HT_HOT_SAMPLED] = HT_IDLE_SAMPLED };
 static uint32_t ht_paused;
 /* Nobody wants a recording of this process: hooks return at once. For good, in its children too; so it is
  * not in ht_p either. */
@@ -33,6 +34,7 @@ static void ht_pause(int pause)
     int never = pause || ht_p.sizes_kept;
     ht_own_set(&ht_hot[HT_MODE_COUNTERS], never ? HT_IDLE_NEVER : HT_IDLE_COUNTERS);
     ht_own_set(&ht_hot[HT_MODE_PATHS], never ? HT_IDLE_NEVER : HT_IDLE_PATHS);
+    ht_own_set(&ht_hot[HT_HOT_SAMPLED], never ? HT_IDLE_NEVER : HT_IDLE_SAMPLED);
 }
 
 /* What the header says may have been written from outside: looked at now and then, and while paused by each call. */
@@ -108,18 +110,21 @@ static void ht_hold_if_shared(struct ht_thread *t)
 static void ht_count_free(struct ht_thread *t, struct ht_block block, int temporary)
 {
     struct ht_file_threads *c = t->counters;
+    struct ht_weight w = ht_weight(block.size);
     ht_hold_if_shared(t);
-    ht_peak_fall(t, block.size);
+    ht_peak_fall(t, w.bytes);
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *r = ht_record(t, &block.bucket);
         ht_peak_keep(r);
-        ht_own_add(&r->frees, 1);
-        ht_own_add(&r->live_bytes, -(int64_t)block.size);
-        ht_own_add(&r->temporary, (uint64_t)temporary);
+        ht_own_add(&r->frees, w.count);
+        ht_own_add(&r->live_bytes, -(int64_t)w.bytes);
+        ht_own_add(&r->temporary, temporary ? w.count : 0);
     }
-    ht_own_add(&c->frees, 1);
-    ht_own_add(&c->current, -(int64_t)block.size);
-    ht_own_add(&c->temporary, (uint64_t)temporary);
+    ht_own_add(&c->current, -(int64_t)w.bytes);
+    if (!ht_is_sampling()) { /* else every free is counted, where it comes in */
+        ht_own_add(&c->frees, 1);
+        ht_own_add(&c->temporary, (uint64_t)temporary);
+    }
     if (block.slot != t->slot)
         ht_freed_of_other(t, block.slot, block.size);
 }
@@ -171,11 +176,55 @@ static void ht_count_failure(struct ht_thread *t)
     ht_own_add(&t->counters->failed, 1);
 }
 
+/* An allocation, or a reallocation that grew by `grown`, when not all blocks are recorded. */
+static void ht_count_sampled(struct ht_thread *t, void *block, size_t size, uint64_t grown, struct ht_regs at, int again)
+{
+    struct ht_file_threads *c = t->counters;
+    int is_sample = (t->until -= (int64_t)size + 1) < 0 && ht_p.mode == HT_MODE_PATHS;
+    uint32_t bucket = is_sample ? ht_bucket_here(t, at) : HT_PATH_NONE;
+    ht_hold_if_shared(t);
+    ht_own_add(&c->allocations, 1);
+    ht_own_add(&c->bytes, grown);
+    ht_own_add(&c->reallocations, (uint64_t)again);
+    t->last = block;
+    t->last_end = (const char *)block + size;
+    if (!is_sample)
+        return;
+    t->until = ht_until_next(t);
+    int put;
+    struct ht_block lost = ht_sampled_put(block, bucket, t->slot, size, &put);
+    if (lost.kind == HT_BLOCK_COUNTED) {
+        ht_count_free(t, lost, 0);
+        ht_own_add(&c->lost_frees, 1);
+    }
+    if (!put) {
+        ht_untracked();
+        return;
+    }
+    struct ht_weight w = ht_weight(size);
+    uint64_t bytes = ht_part(w.bytes, grown, size);
+    struct ht_file_paths *r = ht_record(t, &bucket);
+    ht_peak_keep(r);
+    ht_own_add(&r->allocations, w.count);
+    ht_own_add(&r->reallocations, again ? w.count : 0);
+    ht_own_add(&r->bytes, bytes);
+    ht_own_add(&r->moved_bytes, (int64_t)(bytes - w.bytes));
+    ht_own_add(&r->live_bytes, (int64_t)w.bytes);
+    ht_own_set(&r->carried, ht_variance_add(r->carried, w.count));
+    ht_own_add(&c->current, (int64_t)w.bytes);
+    ht_peak_rise(t);
+    ht_tick_if_due(t);
+}
+
 static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap, void *block, size_t size, struct ht_regs at)
 {
     struct ht_file_threads *c = t->counters;
     if (!block) {
         ht_count_failure(t);
+        return;
+    }
+    if (ht_is_sampling()) {
+        ht_count_sampled(t, block, size, size, at, 0);
         return;
     }
     if (!ht_shadow_room(block, size, heap->close)) {
@@ -205,7 +254,7 @@ static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap,
 /* A block that is not to be counted. */
 static void ht_count_nothing(struct ht_thread *t, const struct ht_heap *heap, void *block, size_t size)
 {
-    if (!block || !ht_shadow_room(block, size, heap->close))
+    if (!block || ht_is_sampling() || !ht_shadow_room(block, size, heap->close))
         return;
     ht_count_lost(t, heap, block, size);
     ht_shadow_put(block, 0, 0, size, heap->close);
@@ -256,6 +305,26 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
     ht_tick_if_due(t);
 }
 
+/* The same when not all blocks are recorded. `had` is how large the old block was, when nothing else tells. */
+static void ht_count_reallocation_sampled(struct ht_thread *t, struct ht_block old, size_t had, void *block, size_t size, struct ht_regs at)
+{
+    if (old.kind == HT_BLOCK_COUNTED) {
+        struct ht_weight w = ht_weight(old.size);
+        had = old.size;
+        ht_hold_if_shared(t);
+        ht_peak_fall(t, w.bytes);
+        struct ht_file_paths *from = ht_record(t, &old.bucket);
+        ht_peak_keep(from);
+        ht_own_add(&from->live_bytes, -(int64_t)w.bytes);
+        ht_own_add(&from->moved, w.count);
+        ht_own_add(&from->moved_bytes, (int64_t)w.bytes);
+        ht_own_add(&t->counters->current, -(int64_t)w.bytes);
+        if (old.slot != t->slot)
+            ht_freed_of_other(t, old.slot, old.size);
+    }
+    ht_count_sampled(t, block, size, size > had ? size - had : 0, at, 1);
+}
+
 /* Takes a block that ends out of the shadow. */
 static struct ht_block ht_take_block(struct ht_thread *t, const void *block)
 {
@@ -269,8 +338,15 @@ static struct ht_block ht_take_block(struct ht_thread *t, const void *block)
 
 static void ht_count_end(struct ht_thread *t, struct ht_block b, const void *block)
 {
+    if (ht_is_sampling() && b.kind != HT_BLOCK_UNCOUNTED) {
+        ht_hold_if_shared(t);
+        ht_own_add(&t->counters->frees, 1);
+        ht_own_add(&t->counters->temporary, (uint64_t)(block == t->last));
+    }
     if (b.kind == HT_BLOCK_COUNTED) {
         ht_count_free(t, b, block == t->last && b.slot == t->slot);
+    } else if (ht_is_sampling()) {
+        return;
     } else if (b.kind == HT_BLOCK_UNKNOWN) {
         ht_hold_if_shared(t);
         ht_own_add(&t->counters->unknown_frees, 1);
@@ -412,6 +488,20 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, st
     return ht_note_counted(mode, t, block, size);
 }
 
+/* An allocation when not all blocks are recorded. Each store is one instruction, so that a signal handler may come between. */
+HT_INLINE void *ht_note_sampled(struct ht_thread *t, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
+{
+    if (HT_UNLIKELY(!block || t->until <= (int64_t)size))
+        return ht_note_general(block, size, at.pc, at.sp, at.fp, heap);
+    struct ht_file_threads *c = t->counters;
+    t->until -= (int64_t)size + 1;
+    ht_own_add(&c->allocations, 1);
+    ht_own_add(&c->bytes, size);
+    t->last = block;
+    t->last_end = (const char *)block + size;
+    return block;
+}
+
 /* After an allocator that may put blocks close has returned `block`; returns it. */
 HT_NOINLINE void *ht_note_close(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp, const struct ht_heap *heap)
 {
@@ -425,6 +515,8 @@ HT_NOINLINE void *ht_note_close(void *block, size_t size, uint64_t pc, uint64_t 
                 return ht_note_allocation_as(HT_IDLE_PATHS, t, to, block, size, at, heap);
             return ht_note_allocation_as(HT_IDLE_COUNTERS, t, to, block, size, at, heap);
         }
+    } else if (t->idle == ht_peek(&ht_hot[HT_HOT_SAMPLED])) {
+        return ht_note_sampled(t, block, size, at, heap);
     }
     return ht_note_general(block, size, pc, sp, fp, heap);
 }
@@ -438,8 +530,12 @@ HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc,
     return ht_note_general(block, size, pc, sp, fp, &ht_heap);
 }
 
-HT_INLINE void *ht_note_allocation_in(enum ht_idle mode, struct ht_thread *t, uint64_t *word, void *block, size_t size, struct ht_regs at)
+/* The same, of a block that has its word to itself; another is left to ht_note_close. */
+HT_INLINE void *ht_note_allocation_in(enum ht_idle mode, struct ht_thread *t, void *block, size_t size, struct ht_regs at)
 {
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_UNLIKELY(!word))
+        return ht_note_general(block, size, at.pc, at.sp, at.fp, &ht_heap);
     if (HT_UNLIKELY((uint64_t)block & ht_heap.close) || HT_UNLIKELY((size - ht_heap.least) >> 31))
         return ht_note_close(block, size, at.pc, at.sp, at.fp, &ht_heap);
     if (HT_UNLIKELY(ht_peek(word)))
@@ -447,24 +543,26 @@ HT_INLINE void *ht_note_allocation_in(enum ht_idle mode, struct ht_thread *t, ui
     return ht_note_allocation_as(mode, t, (struct ht_empty){ word, NULL }, block, size, at, &ht_heap);
 }
 
-/* After the real function has returned `block`; returns it. One that has no word to itself is left to ht_note_close. */
+/* After the real function has returned `block`; returns it. */
 HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
 {
     struct ht_thread *t = ht_self;
-    uint64_t *word = ht_shadow_find(block);
-    if (HT_LIKELY(word)) {
-        if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_MODE_PATHS])))
-            return ht_note_allocation_in(HT_IDLE_PATHS, t, word, block, size, at);
-        if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS])))
-            return ht_note_allocation_in(HT_IDLE_COUNTERS, t, word, block, size, at);
-    }
+    if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_MODE_PATHS])))
+        return ht_note_allocation_in(HT_IDLE_PATHS, t, block, size, at);
+    if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_HOT_SAMPLED])))
+        return ht_note_sampled(t, block, size, at, &ht_heap);
+    if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_MODE_COUNTERS])))
+        return ht_note_allocation_in(HT_IDLE_COUNTERS, t, block, size, at);
     return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
 
 /* Counts the end of a block in one mode; 0 when that is the general form's to do. `close`: the word may be a shared
  * granule's; else such a one is left to who knows of them. */
-HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, uint64_t *word, const void *block, int close)
+HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, const void *block, int close)
 {
+    uint64_t *word = ht_shadow_find(block);
+    if (HT_UNLIKELY(!word))
+        return 0;
     /* By halves: a processor has to wait for a whole word when half of it was just stored. */
     const uint32_t *halves = (const uint32_t *)word;
     uint32_t said = ht_peek(&halves[1]), tag = said >> 20, bucket = said & 0xfffff;
@@ -516,16 +614,26 @@ slow:
     return 0;
 }
 
+/* The end of a block when not all are recorded, and this one is not. Of one that is handed somebody else counts the end. */
+HT_INLINE int ht_end_sampled(struct ht_thread *t, const void *block)
+{
+    if (ht_is_sampled(block) || HT_UNLIKELY(block == t->handed.block))
+        return 0;
+    struct ht_file_threads *c = t->counters;
+    ht_own_add(&c->frees, 1);
+    ht_own_add(&c->temporary, (uint64_t)(block == t->last));
+    return 1;
+}
+
 /* The same in the mode that the thread is in. */
 HT_INLINE int ht_end_hot(const void *block, int close)
 {
     struct ht_thread *t = ht_self;
-    uint64_t *word = ht_shadow_find(block);
-    if (HT_UNLIKELY(!word))
-        return 0;
-    if (t->idle == HT_IDLE_PATHS)
-        return ht_end_as(HT_IDLE_PATHS, t, word, block, close);
-    return t->idle == HT_IDLE_COUNTERS && ht_end_as(HT_IDLE_COUNTERS, t, word, block, close);
+    if (HT_LIKELY(t->idle == HT_IDLE_PATHS))
+        return ht_end_as(HT_IDLE_PATHS, t, block, close);
+    if (HT_LIKELY(t->idle == HT_IDLE_SAMPLED))
+        return ht_end_sampled(t, block);
+    return HT_LIKELY(t->idle == HT_IDLE_COUNTERS) && ht_end_as(HT_IDLE_COUNTERS, t, block, close);
 }
 
 HT_NOINLINE void ht_free_general(void *block)

@@ -38,6 +38,10 @@
 #define HT_BUCKETS_LEAST (1u << 14) /* when that cannot be had */
 #define HT_MAX_THREADS 2046u
 #define HT_INDEX_LEVELS 3u
+#define HT_SAMPLED_PLACES (1u << 18)
+#define HT_INTERVAL_LEAST 64u /* bytes; less is as good as every block */
+#define HT_INTERVAL_MOST (1ull << 30)
+#define HT_INTERVAL_NEVER (1ull << 62)
 
 /* sys.c: every system call. Results are the kernel's: negative is -errno. */
 #define HT_FAILED(result) ((unsigned long)(result) > -4096ul)
@@ -185,7 +189,8 @@ enum ht_idle {
     HT_IDLE_PATHS = 2,    /* to count totals and call paths */
     HT_IDLE_SHARED = 3,   /* to count in the shared records */
     HT_IDLE_OWN = 4,      /* to count frees only: what it allocates is heaptap's own (api.c) */
-    HT_IDLE_NEVER = 5,    /* no thread is ever that */
+    HT_IDLE_SAMPLED = 5,  /* to count totals, and to record few blocks or none (sampling.c) */
+    HT_IDLE_NEVER = 6,    /* no thread is ever that */
 };
 
 /* shadow.c: what is known of a block. */
@@ -217,6 +222,9 @@ struct ht_thread {
     struct ht_file_threads *counters;
     struct ht_file_paths **pages; /* by call path / HT_PAGE_RECORDS; NULL where it has none yet */
     const void *last;   /* the block that it allocated last */
+    int64_t until;      /* bytes to the next block that is recorded; sampling.c */
+    const char *last_end; /* where the last block ends, when not all are recorded */
+    uint64_t random;    /* state of its random numbers */
     int64_t high, low;  /* levels of its net bytes outside which peak.c wants to know */
     int64_t rise;       /* the level above which the process wants to know */
     int64_t window;     /* the highest net of its own window, INT64_MAX when it has none */
@@ -330,6 +338,14 @@ struct ht_process {
     int64_t windows[64];
     struct ht_lock timeline_lock;
     uint64_t sample_due, sample_interval;
+    /* sampling.c */
+    uint64_t interval; /* mean bytes between two recorded blocks, 0 when all are; constant */
+    uint64_t seed;
+    struct ht_lock sampled_lock;
+    struct ht_sampled *sampled; /* a table of `capacity` places: used once, and live */
+    uint32_t sampled_capacity, sampled_used, sampled_live;
+    uint32_t *sampled_marks;
+    uint64_t sampled_bits[HT_SAMPLED_PLACES / 64];
     /* process.c */
     struct ht_lock inherit_lock; /* of beginning and ending what a handler's fork needs */
     uint32_t inheriting;         /* forks by handlers under way */

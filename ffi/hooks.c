@@ -75,13 +75,16 @@ struct ht_resize {
     struct ht_thread *t;
     struct ht_block known;
     int counted;
+    size_t had; /* how many bytes the old block had, as far as the allocator tells: asked when not all blocks are recorded */
 };
 
-static struct ht_resize ht_resize_begin(struct ht_thread *t, uint32_t idle, void *old)
+static struct ht_resize ht_resize_begin(struct ht_thread *t, uint32_t idle, const struct ht_heap *heap, void *old)
 {
-    struct ht_resize r = { t, { .kind = HT_BLOCK_UNCOUNTED }, ht_is_counted(idle) };
+    struct ht_resize r = { t, { .kind = HT_BLOCK_UNCOUNTED }, ht_is_counted(idle), 0 };
     if (old)
         r.known = ht_take_block(t, old);
+    if (ht_is_sampling() && old && r.known.kind == HT_BLOCK_UNKNOWN && heap->usable)
+        r.had = ht_usable(heap, old);
     return r;
 }
 
@@ -111,6 +114,8 @@ static void ht_resize_end(const struct ht_resize *r, const struct ht_heap *heap,
         if (known.kind == HT_BLOCK_COUNTED)
             ht_count_free(t, known, 0);
         ht_count_nothing(t, heap, block, size);
+    } else if (ht_is_sampling() && old) {
+        ht_count_reallocation_sampled(t, known, r->had, block, size, at);
     } else if (known.kind == HT_BLOCK_COUNTED) {
         ht_count_reallocation(t, heap, known, block, size, at);
     } else {
@@ -122,7 +127,7 @@ static void ht_resize_end(const struct ht_resize *r, const struct ht_heap *heap,
 /* realloc once the thread is marked. Zero stays zero: what that means is the C library's to say. */
 static void *ht_reallocate(struct ht_thread *t, uint32_t idle, void *old, size_t size, struct ht_regs at)
 {
-    struct ht_resize r = ht_resize_begin(t, idle, old);
+    struct ht_resize r = ht_resize_begin(t, idle, &ht_heap, old);
     void *block = ht_real.realloc(old, size);
     ht_resize_end(&r, &ht_heap, old, block, size, size == 0, at);
     return block;

@@ -8,7 +8,7 @@ struct ht_double {
 };
 
 #define HT_MAGIC { 0x68, 0x65, 0x61, 0x70, 0x74, 0x61, 0x70, 0x00 }
-#define HT_VERSION 2u
+#define HT_VERSION 3u
 #define HT_BYTE_ORDER 0x01020304u
 #define HT_ALIGNMENT 65536u
 #define HT_SECTION_TABLE 384u
@@ -47,6 +47,8 @@ struct ht_double {
 #define HT_UNFOLLOWED_MUSL 6
 #define HT_MODE_COUNTERS 0
 #define HT_MODE_PATHS 1
+#define HT_MODE_TOTALS 2
+#define HT_SAMPLED_PARTS 1024
 #define HT_REJECTED_BUCKETS 1u
 #define HT_REJECTED_DEPTH 2u
 #define HT_REJECTED_MODE 4u
@@ -56,6 +58,7 @@ struct ht_double {
 #define HT_REJECTED_COMMAND 64u
 #define HT_REJECTED_ONLY 128u
 #define HT_REJECTED_PAUSED 256u
+#define HT_REJECTED_SAMPLE 512u
 
 struct ht_file_section {
     uint64_t offset;
@@ -89,7 +92,8 @@ struct ht_file_header {
     uint32_t allocator_length;
     uint32_t sizes;
     uint32_t forked;
-    uint8_t pad0[16];
+    uint64_t interval;
+    uint8_t pad0[8];
     uint32_t strings_used;
     uint32_t modules_used;
     uint32_t threads_used;
@@ -191,7 +195,7 @@ struct ht_file_paths {
     uint64_t reallocations;
     uint64_t carried;
     uint64_t moved;
-    uint64_t moved_bytes;
+    int64_t moved_bytes;
 };
 _Static_assert(sizeof(struct ht_file_paths) == 96, "file_paths");
 

@@ -94,33 +94,53 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, 
     return n;
 }
 
-static uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key, uint32_t hash, enum ht_use use)
+/* The node at one of the places of a level where it may be: those of a line of the cache, from the hash's own on; 0 when it is not
+ * there, with the first empty place, NULL when there is none. */
+HT_INLINE uint32_t ht_node_look(uint32_t *line, uint32_t hash, uint32_t parent, uint64_t key, uint32_t **empty)
 {
-    uint32_t tag = hash & ~((1u << HT_INDEX_NODE_BITS) - 1);
-    uint32_t starts[HT_INDEX_LEVELS] = { hash, hash * 0x9e3779b1u >> 7, hash * 0x85ebca6bu >> 7 };
-    for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
-        starts[level] &= ht_p.index_mask[level] & ~(HT_INDEX_WINDOW - 1);
-    /* The larger level is far from the processor: asked for now, it is there when the small one has failed. */
-    __builtin_prefetch(&ht_p.index[1][starts[1]]);
+    uint32_t tag = hash >> HT_INDEX_NODE_BITS;
+    *empty = NULL;
+    for (uint32_t i = hash, end = hash + HT_INDEX_WINDOW; i != end; i++) {
+        uint32_t entry = ht_shared_get(&line[i % HT_INDEX_WINDOW]);
+        if (HT_LIKELY(entry >> HT_INDEX_NODE_BITS == tag) && entry) {
+            uint32_t node = entry & ((1u << HT_INDEX_NODE_BITS) - 1);
+            if (HT_LIKELY(ht_p.nodes[node].key == key && ht_p.nodes[node].parent == parent))
+                return node;
+        }
+        if (entry == 0) {
+            *empty = &line[i % HT_INDEX_WINDOW];
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static uint32_t *ht_index_line(uint32_t level, uint32_t hash)
+{
+    static const uint32_t factors[HT_INDEX_LEVELS] = { 1, 0x9e3779b1u, 0x85ebca6bu };
+    return &ht_p.index[level][(hash * factors[level] >> 7) & ht_p.index_mask[level] & ~(HT_INDEX_WINDOW - 1)];
+}
+
+HT_NOINLINE uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t key, uint32_t hash, enum ht_use use)
+{
     for (uint32_t level = 0; level < HT_INDEX_LEVELS && ht_p.index[level]; level++) {
-        uint32_t *index = ht_p.index[level];
-        uint32_t start = starts[level];
         int is_last = level + 1 == HT_INDEX_LEVELS || !ht_p.index[level + 1];
-        uint32_t probes = is_last ? 8 * HT_INDEX_WINDOW : HT_INDEX_WINDOW;
-        for (uint32_t i = 0; i < probes; i++) {
-            uint32_t *slot = &index[(start + i) & ht_p.index_mask[level]];
-            uint32_t entry = ht_shared_get(slot);
-            if (entry == 0) {
-                uint32_t fresh = ht_node_new(t, parent, key, use);
+        uint32_t *line = ht_index_line(level, hash), *first = ht_p.index[level];
+        /* In the last level the lines behind it too. */
+        for (uint32_t lines = is_last ? 8 : 1; lines > 0; lines--) {
+            uint32_t *empty, node = ht_node_look(line, hash, parent, key, &empty);
+            while (!node && empty) {
+                uint32_t entry = 0, fresh = ht_node_new(t, parent, key, use);
                 if (fresh == 0)
                     return 0;
-                if (ht_shared_swap(slot, &entry, fresh | tag))
+                if (ht_shared_swap(empty, &entry, fresh | (hash & ~((1u << HT_INDEX_NODE_BITS) - 1))))
                     return fresh;
                 t->spare_node = fresh;
+                node = ht_node_look(line, hash, parent, key, &empty);
             }
-            uint32_t node = entry & ((1u << HT_INDEX_NODE_BITS) - 1);
-            if ((entry & ~((1u << HT_INDEX_NODE_BITS) - 1)) == tag && ht_p.nodes[node].key == key && ht_p.nodes[node].parent == parent)
+            if (node)
                 return node;
+            line = first + (((uint32_t)(line - first) + HT_INDEX_WINDOW) & ht_p.index_mask[level]);
         }
     }
     return 0;
@@ -134,7 +154,9 @@ static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t ke
     /* "Not found" may be remembered from another use, which was full; the last one looks itself. */
     if (memo->key == key && memo->parent == parent && (memo->node || use != HT_USE_ONE))
         return memo->node;
-    uint32_t node = ht_node_find(t, parent, key, hash, use);
+    uint32_t *empty, node = ht_node_look(ht_index_line(0, hash), hash, parent, key, &empty);
+    if (HT_UNLIKELY(!node))
+        node = ht_node_find(t, parent, key, hash, use);
     if (node || ht_is_full(use))
         *memo = (struct ht_node_memo){ key, parent, node };
     return node;

@@ -21,6 +21,7 @@ extern char **environ __attribute__((weak));
 static struct ht_config {
     int read;
     uint32_t buckets; /* 0 when nothing was said */
+    uint64_t interval, seed;
     uint32_t depth, mode, exact_peak, sizes, follow, paused, rejected;
     uint64_t run;
     int off;
@@ -89,6 +90,29 @@ static uint32_t ht_number(const char *text, uint32_t low, uint32_t high, uint32_
     return (uint32_t)n;
 }
 
+/* A number of bytes in [low, high], or 0, with a unit or none: KiB MiB GiB, K M G for the same, kB MB GB. 0 and a bit in *rejected when the text
+ * is anything else. */
+static uint64_t ht_size(const char *text, uint64_t low, uint64_t high, uint32_t *rejected, uint32_t bit)
+{
+    uint64_t n = 0, unit = 1;
+    const char *c = text ? text : "";
+    for (; *c >= '0' && *c <= '9' && n < ~0ull / 10 - 1; c++)
+        n = n * 10 + (uint64_t)(*c - '0');
+    const char *digits = c;
+    uint32_t power = *c == 'K' || *c == 'k' ? 1 : *c == 'M' ? 2 : *c == 'G' ? 3 : 0;
+    int is_decimal = power && c[1] == 'B' && c[2] == 0;
+    for (uint32_t i = 0; i < power; i++)
+        unit *= is_decimal ? 1000 : 1024;
+    c += power ? is_decimal || (c[1] == 'B' && c[2] == 0) ? 2 : c[1] == 'i' && c[2] == 'B' ? 3 : 1 : *c == 'B';
+    if (!text || !*text)
+        return 0;
+    if (digits == text || *c || (n && (n > high / unit || n * unit < low))) {
+        *rejected |= bit;
+        return 0;
+    }
+    return n * unit;
+}
+
 /* Reads one of up to three words: its number. */
 static uint32_t ht_word_choice(const char *text, const char *const words[3], uint32_t fallback, uint32_t *rejected, uint32_t bit)
 {
@@ -138,7 +162,9 @@ static void ht_config_read(void)
     for (c->buckets = buckets ? 64 : 0; c->buckets < buckets;)
         c->buckets *= 2;
     c->depth = ht_number(ht_variable(&start, "HEAPTAP_DEPTH"), 4, HT_MAX_DEPTH, 128, &c->rejected, HT_REJECTED_DEPTH);
-    c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), (const char *[3]){ "counters", "paths" }, HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
+    c->mode = ht_word_choice(ht_variable(&start, "HEAPTAP_MODE"), (const char *[3]){ "counters", "paths", "totals" }, HT_MODE_PATHS, &c->rejected, HT_REJECTED_MODE);
+    c->interval = ht_size(ht_variable(&start, "HEAPTAP_SAMPLE"), HT_INTERVAL_LEAST, HT_INTERVAL_MOST, &c->rejected, HT_REJECTED_SAMPLE);
+    c->seed = ht_size(ht_variable(&start, "HEAPTAP_SEED"), 0, ~0ull, &c->rejected, 0);
     c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), (const char *[3]){ "batched", "exact" }, 0, &c->rejected, HT_REJECTED_PEAK);
     c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_SIZES);
     c->paused = ht_word_choice(ht_variable(&start, "HEAPTAP_PAUSED"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_PAUSED);
@@ -200,7 +226,14 @@ static int ht_process_open(void)
     ht_p.depth = c->depth;
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
-    if (c->sizes && c->mode == HT_MODE_PATHS)
+    ht_p.interval = c->mode == HT_MODE_PATHS ? c->interval : c->mode == HT_MODE_TOTALS ? HT_INTERVAL_NEVER : 0;
+    ht_p.seed = c->seed;
+    if (ht_p.interval) {
+        ht_p.sampled_marks = ht_sys_map(HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks);
+        if (!ht_p.sampled_marks || !ht_sys_not_inherited(ht_p.sampled_marks, HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks))
+            return HT_ENOMEM;
+    }
+    if (c->sizes && !ht_p.interval && c->mode == HT_MODE_PATHS)
         ht_p.sizes_kept = ht_heap.usable ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
@@ -228,6 +261,7 @@ static int ht_process_open(void)
     h->parent_pid = ht_sys_parent();
     h->machine = HT_MACHINE;
     h->mode = ht_p.mode;
+    h->interval = c->mode == HT_MODE_PATHS ? ht_p.interval : 0;
     h->buckets = ht_p.buckets;
     h->depth = ht_p.depth;
     h->sizes = ht_p.sizes_kept;
@@ -282,6 +316,10 @@ static void ht_fork_inherit(int everything)
     for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
         ht_sys_inherit(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t), gone);
     ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
+    if (ht_p.interval) {
+        ht_sys_inherit(ht_p.sampled_marks, HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks, gone);
+        ht_sys_inherit(ht_p.sampled, ht_p.sampled_capacity * sizeof *ht_p.sampled, gone);
+    }
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
     for (uint64_t i = 0; i < HT_LEAVES; i++)
         ht_leaf_inherit(ht_shared_get(&ht_leaves[i]), gone);
@@ -332,7 +370,7 @@ static void ht_fork_end(int inside, long child)
             ht_leaves[i] = NULL;
     /* Their holders are not here. */
     struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock,
-                                &ht_p.tables_lock };
+                                &ht_p.tables_lock, &ht_p.sampled_lock };
     for (uint32_t i = 0; i < HT_COUNT(locks); i++)
         ht_shared_set(&locks[i]->held, 0u);
     ht_shared_set(&ht_p.state, HT_STATE_OFF);

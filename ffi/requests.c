@@ -72,7 +72,7 @@ static void ht_request_move(const void *old, const void *block, size_t size)
         return;
     }
     t->label = t->pool;
-    struct ht_resize r = ht_resize_begin(t, idle, ht_told_at(old));
+    struct ht_resize r = ht_resize_begin(t, idle, &ht_told, ht_told_at(old));
     if (r.known.kind == HT_BLOCK_UNKNOWN)
         r.known.kind = HT_BLOCK_UNCOUNTED;
     ht_resize_end(&r, &ht_told, ht_told_at(old), ht_told_at(block), size, 0, at);

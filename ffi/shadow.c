@@ -222,6 +222,8 @@ static struct ht_block ht_word_block(uint64_t *word, const void *block, int take
 
 static struct ht_block ht_shadow_block(const void *block, int take)
 {
+    if (ht_is_sampling())
+        return ht_sampled_block(block, take);
     uint64_t *word = ht_shadow_find(block);
     if (!word)
         return (struct ht_block){ .kind = HT_BLOCK_UNKNOWN };

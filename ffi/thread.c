@@ -307,7 +307,7 @@ static struct ht_thread *ht_thread_fresh(void)
         return NULL;
     t->slot = slot;
     t->counters = &ht_p.threads[slot];
-    t->ready = ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
+    t->ready = ht_p.interval ? HT_IDLE_SAMPLED : ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
     ht_p.by_slot[slot] = t;
     ht_p.order[ht_p.thread_count] = (uint16_t)slot;
     ht_order_swap(ht_p.thread_count++, ht_p.live_count++);
@@ -405,6 +405,8 @@ static struct ht_thread *ht_thread_start(void)
     t->own_depth = 0;
     t->window = INT64_MAX;
     t->highest = INT64_MIN;
+    if (ht_p.interval)
+        ht_sampling_start(t);
     t->idle = t->ready;
     if (t->ready == HT_IDLE_SHARED) {
         t->high = t->rise = INT64_MIN;
@@ -424,10 +426,11 @@ static struct ht_thread *ht_thread_start(void)
     return t;
 }
 
-/* Now and then, often at first: the name that the thread has by now, and a sample for the timeline. */
+/* Now and then, often at first: the name that the thread has by now, and a sample for the timeline. When not all blocks are recorded,
+ * with each that is. */
 static void ht_tick_if_due(struct ht_thread *t)
 {
-    if (t->counters->allocations & t->tick_mask)
+    if (t->counters->allocations & t->tick_mask && !ht_p.interval)
         return;
     if (t->tick_mask < HT_TICK_MASK)
         t->tick_mask = t->tick_mask << 1 | 1;

@@ -289,6 +289,41 @@ static enum ht_reached ht_step(struct ht_thread *t, struct ht_step *s, struct ht
     return reached;
 }
 
+/*
+ * The commonest step by itself: the CFA is at a distance from sp, all is on the known stack, and the caller is code. 0 when it is
+ * another one, and nothing was changed but *s.
+ */
+HT_INLINE HT_RAW int ht_step_plain(const struct ht_thread *t, struct ht_step *s, struct ht_regs *at)
+{
+    uint64_t rule = ht_rule_at(s->pc), fp_slot = ht_rule_fp_slot(rule), cfa = s->sp + (uint64_t)ht_rule_offset(rule), ra = HT_RA_SLOT(cfa);
+    uint64_t fp_at = cfa - 8 * fp_slot;
+    if (ht_rule_kind(rule) != HT_RULE_SP || s->sp < t->stack_low || cfa <= s->sp || cfa % 8 || cfa > t->stack_high || fp_at < t->stack_low
+        || fp_at > cfa)
+        return 0;
+    uint64_t pc = ht_load(ra);
+    if (pc < HT_PAGE || pc >> HT_ADDRESS_BITS)
+        return 0;
+    s->key = ht_key(s->pc, rule);
+    s->guessed = 0;
+    s->words[0] = (struct ht_word){ (const uint64_t *)ra, pc };
+    s->word_count = 1;
+    if (fp_slot) {
+        at->fp = ht_load(fp_at);
+        s->words[1] = (struct ht_word){ (const uint64_t *)fp_at, at->fp };
+        s->word_count = 2;
+        s->fp_matters = 0;
+        s->fp_at = fp_at;
+        s->fp_passes = 0;
+    } else {
+        s->fp_matters = ~0ull;
+        s->fp_at = 0;
+        s->fp_passes = 1;
+    }
+    at->pc = pc;
+    at->sp = cfa;
+    return 1;
+}
+
 /* What a step has read elsewhere than on the stack that the thread stands on may be gone by the next walk, which then has to
  * ask the kernel again. */
 static void ht_step_settle(const struct ht_thread *t, struct ht_step *s)
@@ -454,6 +489,8 @@ static uint32_t ht_walk_steps(struct ht_thread *t, struct ht_regs at, uint32_t *
         s->pc = at.pc;
         s->sp = at.sp;
         s->fp = at.fp;
+        if (HT_LIKELY(ht_step_plain(t, s, &at)))
+            continue;
         if (guess == depth)
             known = t->stack_high;
         enum ht_reached reached = ht_step(t, s, &at, root);
@@ -495,10 +532,14 @@ static void ht_keep(struct ht_thread *t, const struct ht_step *s, uint32_t node)
     struct ht_frame *f = ++t->top;
     uint32_t words = f[-1].words;
     uint64_t there = f[-1].fp_matters; /* to the caller */
-    uint32_t idle = s->fp_at && !there ? ht_step_word(s, s->fp_at) : s->word_count;
-    for (uint32_t i = 0; i < s->word_count; i++)
-        if (i != idle)
-            t->words[words++] = s->words[i];
+    if (HT_LIKELY(!s->fp_at && s->word_count == 1)) {
+        t->words[words++] = s->words[0];
+    } else {
+        uint32_t idle = s->fp_at && !there ? ht_step_word(s, s->fp_at) : s->word_count;
+        for (uint32_t i = 0; i < s->word_count; i++)
+            if (i != idle)
+                t->words[words++] = s->words[i];
+    }
     *f = (struct ht_frame){ s->pc, s->sp, s->fp, s->fp_passes ? there : s->fp_matters, s->fp_at, node, words, s->fp_passes };
 }
 

@@ -41,6 +41,7 @@ function made(paths: readonly Made[], executable = "/bin/app"): Comparable {
     totals: figures(paths.reduce((n, [, blocks]) => n + blocks, 0)),
     timeline: [],
     builds: new Map(),
+    limits: { mode: "paths", interval: 0 },
     paths: collect(paths.map(([stack, blocks]) => [stack.split(" ").map(frame), figures(blocks)])),
   };
 }

@@ -35,11 +35,19 @@ test("another version and a truncated file are refused, with both figures", () =
   const bytes = readFileSync(good);
   const versioned = new Uint8Array(bytes);
   versioned[LAYOUT.header.fields.version!.offset] = 99;
-  refused(versioned, /version 99 .* version 2/);
+  refused(versioned, /version 99 .* versions 2 and 3/);
   const path = join(folder, "short.heaptap");
   copyFileSync(good, path);
   truncateSync(path, bytes.length - 65536);
   assert.throws(() => Recording.open(path), /truncated: \d+ of \d+ bytes/);
+});
+
+test("a recording of the version before is read", () => {
+  const older = new Uint8Array(readFileSync(good));
+  older[LAYOUT.header.fields.version!.offset] = 2;
+  const path = join(folder, "older.heaptap");
+  writeFileSync(path, older);
+  assert.deepEqual(Recording.open(path).profile().totals, Recording.open(good).profile().totals);
 });
 
 test("a record size or section that does not fit is refused", () => {
@@ -49,7 +57,7 @@ test("a record size or section that does not fit is refused", () => {
     const changed = new Uint8Array(bytes);
     const view = new DataView(changed.buffer);
     view.setUint32(at + LAYOUT.section.fields.record_size!.offset, 5, true);
-    refused(changed, /records have 5 bytes where version 2 has/);
+    refused(changed, /records have 5 bytes where version 3 has/);
     view.setUint32(at + LAYOUT.section.fields.record_size!.offset, LAYOUT[SECTIONS[i]!].size, true);
     view.setBigUint64(at + LAYOUT.section.fields.offset!.offset, 2n ** 60n, true);
     refused(changed, /lies outside the file/);

@@ -145,7 +145,14 @@ test("install says what can be seen, and a second one changes nothing", () => {
   assert.equal(install(), installation);
   const { notes, recording } = install({ buckets: 64, depth: 128 });
   assert.deepEqual(notes, ["the option buckets came too late: this process was being recorded already"]);
-  assert.deepEqual(recording, { mode: "paths", buckets: 262144, depth: 128, exactPeak: false, sizes: false });
+  assert.deepEqual(recording, {
+    mode: "paths",
+    buckets: 262144,
+    depth: 128,
+    interval: 0,
+    exactPeak: false,
+    sizes: false,
+  });
   assert.throws(() => install({ buckets: -1 }), RangeError);
   assert.throws(
     () => install({ bukets: 64 } as object),

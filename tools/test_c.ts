@@ -1,6 +1,6 @@
 /**
  * Compiles and runs the C tests: every source in tests/ffi, in the variants below, with each compiler that is
- * there. Warnings are errors. Ends with `N passed, N failed`. test_c.ts [library|tables|unwinding|model|matching]; SEED.
+ * there. Warnings are errors. Ends with `N passed, N failed`. test_c.ts [library|tables|sampling|unwinding|model|matching]; SEED.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -134,6 +134,25 @@ function tables(of: Compiler): void {
     const program = join(work, "tables");
     const built = run(of.c, [...WARNINGS, ...TEST, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
     report(`unwind tables of every form (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
+  }
+}
+
+/** Arithmetic and the table of samples; plain and under the sanitizers. */
+function sampling(of: Compiler): void {
+  for (const [kind, flags] of [["", ["-O2"]], ...SANITIZERS] as [string, string[]][]) {
+    if (kind && !sanitizerWorks(of, flags)) continue;
+    const program = join(work, "sampling");
+    const built = run(of.c, [
+      ...WARNINGS,
+      ...TEST,
+      ...flags,
+      source("sampling_check.c"),
+      "-lpthread",
+      "-lm",
+      "-o",
+      program,
+    ]);
+    report(`sampling (${of.c}${kind && `, ${kind}`})`, built.ok ? run(...placed(flags, program, [seed])) : built);
   }
 }
 
@@ -281,7 +300,7 @@ function matching(compiler: Compiler): void {
 }
 
 for (const compiler of compilers()) {
-  for (const step of [library, tables, unwinding, model, matching]) {
+  for (const step of [library, tables, sampling, unwinding, model, matching]) {
     if (!process.argv[2] || process.argv[2] === step.name) await step(compiler);
   }
 }

@@ -5,6 +5,8 @@ import type { FormatName } from "../export/formats.ts";
 import type { Budget, LimitName } from "../judge/budget.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ViewName } from "../profile/views.ts";
+import { checkTogether, inside, RANGES } from "../native/variables.ts";
+import type { RecordOptions } from "../native/variables.ts";
 import { OutputError } from "../run/output.ts";
 import { parseSuppressions } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
@@ -113,6 +115,28 @@ export function budgetsOf(
     ...limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]),
     ...budget,
   ];
+}
+
+/** Whether samples may be so many bytes apart. */
+export function isInterval(bytes: number): boolean {
+  return inside(bytes, RANGES.sample);
+}
+
+/** Refuses what a mode does not record, and what does not go together, before the program runs. */
+export function checkRecording(options: BudgetOptions & RecordOptions): void {
+  const { mode = "paths", budget } = options;
+  try {
+    checkTogether(options);
+  } catch (error) {
+    throw new OutputError((error as Error).message, { cause: error });
+  }
+  if (mode !== "paths" && budget.length > 0) {
+    throw new OutputError(`Cannot judge --budget without call paths: leave out --mode ${mode}`);
+  }
+  const unknown = budgetsOf(options).find(({ limit }) => limit !== "max-allocations" && limit !== "max-bytes");
+  if (mode === "totals" && unknown) {
+    throw new OutputError(`Cannot judge --${unknown.limit} of totals: take --mode counters, or none`);
+  }
 }
 
 /** The known leaks that the options name a file of. */

@@ -96,7 +96,7 @@ export function htmlReport(
   const notes = unseen(profile).map(([figure, words]) => `${figure} ${words}`.trim());
   if (peakExactness(profile)) notes.unshift(`The peak is ${peakExactness(profile)}`);
   notes.push(...symbols.remarks(callPaths, view));
-  if (profile.limits.mode === "paths" && kept < totals.allocations) {
+  if (profile.limits.mode === "paths" && !profile.limits.interval && kept < totals.allocations) {
     notes.push(
       `Selected: ${count(callPaths.length)} ${plural(callPaths.length, "call path")} with ${
         count(kept)

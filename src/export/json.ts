@@ -2,6 +2,7 @@
 import { Blocks } from "../file/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
+import { blocksMargin, bytesMargin, CONFIDENCE, totalMargins } from "../profile/sampling.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";
 import { leadIndex } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -63,7 +64,7 @@ function sizesJson({ requests, slack }: Sizes): SizesJson {
 }
 
 /** A call path without its stack. */
-function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
+function pathJson(path: CallPath, stack: readonly NamedFrame[], interval: number) {
   const frame = stack[leadIndex(stack)];
   return {
     function: frame?.function ?? "",
@@ -78,6 +79,14 @@ function pathJson(path: CallPath, stack: readonly NamedFrame[]) {
     live_count: path.liveCount,
     peak_bytes: path.peakBytes,
     peak_count: path.peakCount,
+    ...interval > 0 && {
+      count_margin: Math.round(
+        blocksMargin({ blocks: path.allocations, bytes: path.bytes, variance: path.variance }, interval),
+      ),
+      total_bytes_margin: Math.round(bytesMargin({ blocks: path.allocations, bytes: path.bytes }, interval)),
+      live_bytes_margin: Math.round(bytesMargin({ blocks: path.liveCount, bytes: path.liveBytes }, interval)),
+      peak_bytes_margin: Math.round(bytesMargin({ blocks: path.peakCount, bytes: path.peakBytes }, interval)),
+    },
     temporary: path.temporary,
     reallocations: path.reallocations,
     carried_bytes: path.carried,
@@ -142,7 +151,7 @@ export function jsonReport(profile: Profile, symbols: Symbols, limit: number): J
   const paths = jsonPaths(profile, limit);
   const allocations = paths.map((path) => {
     const stack = symbols.stack(path);
-    return { ...pathJson(path, stack), stack: stack.map(frameJson) };
+    return { ...pathJson(path, stack, profile.limits.interval), stack: stack.map(frameJson) };
   });
   return { ...headJson(profile, symbols, paths), allocations };
 }
@@ -154,6 +163,7 @@ function headJson(
   paths: readonly CallPath[],
 ): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
+  const margins = totalMargins(profile);
   return {
     version: JSON_VERSION,
     process: {
@@ -179,6 +189,8 @@ function headJson(
     ...limits.sizes && { sizes: sizesJson(totalSizes(profile.callPaths)) },
     limits: {
       mode: limits.mode,
+      interval_bytes: limits.interval || null,
+      confidence: limits.interval ? CONFIDENCE : null,
       buckets: limits.buckets,
       depth: limits.depth,
       peak_error: limits.peakError,
@@ -192,6 +204,8 @@ function headJson(
       freed_bytes: totals.freedBytes,
       peak_bytes: totals.peakBytes,
       live_bytes: totals.liveBytes,
+      ...limits.interval > 0 &&
+        { peak_bytes_margin: Math.round(margins.peak), live_bytes_margin: Math.round(margins.live) },
       live_count: totals.liveCount,
       temporary: totals.temporary,
       reallocations: totals.reallocations,
@@ -273,7 +287,7 @@ export function* jsonBlocks(
   out.put(encoder.encode(JSON.stringify(head, null, 1).replace(/\n\}$/, ',\n "allocations": [')));
   let between = "\n";
   for (const path of paths) {
-    const figures = JSON.stringify(pathJson(withDigits(path), symbols.stack(path)));
+    const figures = JSON.stringify(pathJson(withDigits(path), symbols.stack(path), profile.limits.interval));
     out.put(encoder.encode(`${between}${figures.slice(0, -1)},"stack":[`));
     between = ",\n";
     path.stack.forEach((frame, i) => {

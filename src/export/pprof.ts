@@ -12,7 +12,7 @@ import type { StackOptions } from "./stacks.ts";
 /** Fields of the messages, by their numbers in pprof's profile.proto. */
 const PROFILE = {
   ...{ sampleType: 1, sample: 2, mapping: 3, location: 4, function: 5, string: 6, time: 9, duration: 10 },
-  ...{ comment: 13, defaultType: 14 },
+  ...{ periodType: 11, period: 12, comment: 13, defaultType: 14 },
 } as const;
 
 const TYPES: readonly [type: string, unit: string, of: (figures: PathCounters) => number][] = [
@@ -186,11 +186,17 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
     `heaptap: ${commandLine(process)}`,
     `pid ${process.pid}, allocator ${process.allocator}, ${limits.buckets} buckets, depth ${limits.depth}`,
   ];
+  if (limits.interval > 0) comments.push(`sampled every ${limits.interval} bytes; values are estimates of all blocks`);
   const comment = comments.map((text) => tables.text(text));
   const standard = tables.text("inuse_space");
+  const [space, unit] = [tables.text("space"), tables.text("bytes")];
   for (const text of tables.texts) out.bytes(PROFILE.string, text);
   out.number(PROFILE.time, Math.round(process.startTime) * 1e6);
   out.number(PROFILE.duration, Math.round((process.exit?.seconds ?? 0) * 1e9));
+  if (limits.interval > 0) {
+    out.bytes(PROFILE.periodType, new Message().number(1, space).number(2, unit).finish());
+    out.number(PROFILE.period, limits.interval);
+  }
   out.packed(PROFILE.comment, comment).number(PROFILE.defaultType, standard);
   return gzipSync(out.finish());
 }

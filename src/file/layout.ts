@@ -46,7 +46,9 @@ export type SectionName = (typeof SECTIONS)[number];
 /** The first eight bytes of a recording. */
 export const MAGIC = "heaptap\0";
 /** Counts up whenever a reader of the version before would misread a file. */
-export const VERSION = 2;
+export const VERSION = 3;
+/** The oldest version that is read: what has come since is 0 in its files. */
+export const OLDEST_VERSION = 2;
 /** Reads differently on a machine of the other byte order. */
 export const BYTE_ORDER = 0x01020304;
 /** Every section starts at a multiple of this; the largest page size that Linux has. */
@@ -104,6 +106,10 @@ export const CONSTANTS = {
   MODE_COUNTERS: 0,
   /** Mode: totals and call paths. */
   MODE_PATHS: 1,
+  /** Mode: how much was allocated, and how often, alone: no block is known. */
+  MODE_TOTALS: 2,
+  /** Parts of a block in which a sampled recording counts those of call paths. */
+  SAMPLED_PARTS: 1024,
 } as const;
 
 /** Bits of `rejected`: variables whose value could not be read. */
@@ -117,6 +123,7 @@ export const VARIABLES = [
   "HEAPTAP_COMMAND",
   "HEAPTAP_ONLY",
   "HEAPTAP_PAUSED",
+  "HEAPTAP_SAMPLE",
 ] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */
@@ -148,7 +155,7 @@ export const RECORDS = {
     pid: { type: "u32", writer: "start", doc: "Process" },
     parent_pid: { type: "u32", writer: "start", doc: "Its parent when recording began" },
     machine: { type: "u32", writer: "start", doc: "ELF machine number (62 is x86-64)" },
-    mode: { type: "u32", writer: "start", doc: "0 counters, 1 call paths" },
+    mode: { type: "u32", writer: "start", doc: "0 counters, 1 call paths, 2 totals" },
     buckets: { type: "u32", writer: "start", doc: "Call paths that fit, `HEAPTAP_BUCKETS`" },
     depth: { type: "u32", writer: "start", doc: "Frames kept of a stack, `HEAPTAP_DEPTH`" },
     rejected: {
@@ -182,6 +189,12 @@ export const RECORDS = {
       writer: "start",
       doc:
         "1 in a fork's child: its frees of blocks that were never seen are of blocks from before the fork, unless its parent had such too",
+    },
+    interval: {
+      type: "u64",
+      writer: "start",
+      doc:
+        "Mean bytes between two blocks that are recorded, `HEAPTAP_SAMPLE`; 0 when all are. A block of s bytes is one with the probability p = 1 - exp(-(s + 1) / interval), and stands in path records for 1 / p blocks and s / p bytes: blocks are counted in 1024ths there (allocations, frees, temporary, reallocations, moved, peak_count), `carried` is something else, and what is live at any time, `current` and `peak` too, is an estimate. Thread records count every allocation and every free",
     },
     strings_used: { type: "u32", line: true, writer: "any thread", doc: "Bytes taken of the strings section" },
     modules_used: { type: "u32", writer: "any thread", doc: "Modules taken, the first (unknown code) included" },
@@ -375,16 +388,22 @@ export const RECORDS = {
     peak_count: { type: "i64", writer: "owner", doc: "Live blocks at that peak" },
     temporary: { type: "u64", writer: "owner", doc: "Temporary blocks" },
     reallocations: { type: "u64", writer: "owner", doc: "Reallocations by this path" },
-    carried: { type: "u64", writer: "owner", doc: "Bytes they kept" },
+    carried: {
+      type: "u64",
+      writer: "owner",
+      doc:
+        "Bytes they kept. In a sampled recording the variance of `allocations`, in 2^-20 blocks squared: bits 0..51 times two to the power of bits 52..63",
+    },
     moved: {
       type: "u64",
       writer: "owner",
       doc: "Blocks of this path that a reallocation took away; live blocks are `allocations` less `frees` less `moved`",
     },
     moved_bytes: {
-      type: "u64",
+      type: "i64",
       writer: "owner",
-      doc: "Bytes that went with them; freed bytes are `bytes` + `carried` - `moved_bytes` - `live_bytes`",
+      doc:
+        "Bytes that went with them; freed bytes are `bytes` + `carried` - `moved_bytes` - `live_bytes`. In a sampled recording less what reallocations kept: there `carried` does not come in",
     },
   },
   timeline: {

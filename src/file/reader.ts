@@ -12,6 +12,7 @@ import {
   HEADER_SIZE,
   LAYOUT,
   MAGIC,
+  OLDEST_VERSION,
   SCALAR_SIZE,
   SECTION_TABLE,
   SECTIONS,
@@ -101,6 +102,16 @@ export class Table {
     }
   }
 
+  /** A reader of the lower or upper 32 bits of a field of 64. */
+  half(field: string, upper: 0 | 1): (index: number) => number {
+    const { size, fields } = LAYOUT[this.#record];
+    const placed = fields[field];
+    if (!placed) throw new TypeError(`No field ${field} in ${this.#record}`);
+    const words = this.#words;
+    const [stride, at] = [size >>> 2, (placed.offset >>> 2) + upper];
+    return (i) => words[i * stride + at] ?? 0;
+  }
+
   /** The bytes of a field that is an array. */
   bytes(index: number, field: string): Uint8Array {
     const { size, fields } = LAYOUT[this.#record];
@@ -183,8 +194,11 @@ function checkHeader(path: string, size: number, header: Table): void {
     );
   }
   const version = header.number(0, "version");
-  if (version !== VERSION) {
-    refuse(path, `it has version ${version} and this heaptap reads version ${VERSION}; use the heaptap that made it`);
+  if (version < OLDEST_VERSION || version > VERSION) {
+    refuse(
+      path,
+      `it has version ${version} and this heaptap reads versions ${OLDEST_VERSION} and ${VERSION}; use the heaptap that made it`,
+    );
   }
   if (header.number(0, "byte_order") !== BYTE_ORDER) refuse(path, "it comes from a machine of the other byte order");
   if (header.number(0, "header_size") !== HEADER_SIZE || header.number(0, "section_count") !== SECTIONS.length) {

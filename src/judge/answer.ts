@@ -1,6 +1,7 @@
 /** What a run's figures come to, in plain words: the first lines of a report. */
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import type { PathCounters, Profile } from "../profile/profile.ts";
+import { unseenBelow } from "../profile/sampling.ts";
 import { withoutKept } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
@@ -56,7 +57,7 @@ function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leak
 }
 
 function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leaking: Culprit | undefined): string {
-  const { totals, process } = profile;
+  const { totals, process, limits: { interval } } = profile;
   const rest = totals.liveBytes - aside.bytes - (leaking?.figures.liveBytes ?? 0);
   const known = aside.bytes > 0
     ? `${bytes(aside.bytes)} ${aside.blocks === 1 ? "is" : "are"} ${aside.whose}'s own`
@@ -64,6 +65,11 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   const [first] = by(all.filter((culprit) => culprit !== leaking), (f) => f.liveBytes);
   const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
   if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
+    if (interval > 0 && !process.running) {
+      const least = bytes(unseenBelow(interval));
+      return [`no ${leaking ? "other " : ""}sampled block was left: what else leaks is likely below ${least}`, known]
+        .filter(Boolean).join("; ");
+    }
     const little = `${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
     const nothing = process.running
       ? rest > 0 ? "" : "nothing is live now"
@@ -106,7 +112,7 @@ function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {
  * ```
  */
 export function answer(profile: Profile, symbols: Symbols, aside: SetAside): string[] {
-  if (profile.limits.mode === "counters") return [];
+  if (profile.limits.mode !== "paths") return [];
   if (profile.totals.allocations === 0) {
     return [profile.process.paused ? "nothing is counted yet: it is paused" : "nothing was allocated through malloc"];
   }

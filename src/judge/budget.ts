@@ -1,6 +1,6 @@
 /** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
 import { matches } from "../profile/select.ts";
-import { addFigures, NO_FIGURES } from "./comparable.ts";
+import { addFigures, isEstimate, NO_FIGURES } from "./comparable.ts";
 import { compare } from "./compare.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
@@ -94,7 +94,8 @@ export function judge(
     const paths = part ? all.filter((path) => path.names.some((name) => matches(part, name))) : all;
     const sum = part ? paths.reduce((total, path) => addFigures(total, path.figures), NO_FIGURES) : run.totals;
     const actual = sum[figure];
-    const name = part ? `${limit} of /${part.source}/` : limit;
+    const estimate = isEstimate(run, figure, part !== undefined) ? " (an estimate)" : "";
+    const name = (part ? `${limit} of /${part.source}/` : limit) + estimate;
     const shares = responsible(paths, (path) => path.figures[figure]);
     return {
       name,
@@ -118,7 +119,16 @@ export function judge(
     const actual = run.totals[figure];
     const shares = responsible([...was.keys()], (path) => path.figures[figure] - (was.get(path)?.[figure] ?? 0));
     const kept = actual <= allowed;
-    return { name: `max-growth of ${what}`, figure, allowed, actual, kept, matched: true, responsible: shares };
+    const estimate = isEstimate(run, figure, false) || isEstimate(before, figure, false) ? " (an estimate)" : "";
+    return {
+      name: `max-growth of ${what}${estimate}`,
+      figure,
+      allowed,
+      actual,
+      kept,
+      matched: true,
+      responsible: shares,
+    };
   });
   return [...verdicts, ...grown];
 }

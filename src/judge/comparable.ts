@@ -3,9 +3,10 @@
  * so that a rebuild, another place in memory or another build folder changes nothing.
  */
 import { basename } from "node:path";
+import { intervalText } from "../profile/facts.ts";
 import { combine } from "../profile/figures.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { Module, Profile, Sample } from "../profile/profile.ts";
+import type { Limits, Module, Profile, Sample } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
 import { frameName } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -51,6 +52,8 @@ export interface Comparable {
   readonly timeline: readonly Pick<Sample, "seconds" | "bytes">[];
   /** Build ids of loaded objects by the last parts of their paths. */
   readonly builds: ReadonlyMap<string, string>;
+  /** What was recorded of it: see `Limits` of a profile. */
+  readonly limits: Pick<Limits, "mode" | "interval">;
   /** Call paths by what they are known by. */
   readonly paths: ReadonlyMap<string, ComparablePath>;
 }
@@ -61,6 +64,23 @@ export const NO_FIGURES: RunFigures = { allocations: 0, bytes: 0, peakBytes: 0, 
 /** Whether a figure is bytes, not blocks. */
 export function isBytes(figure: keyof RunFigures): boolean {
   return figure !== "allocations" && figure !== "temporary";
+}
+
+/** What a run's figures do not tell exactly, in words; "" when that is nothing. */
+export function inexactness({ limits: { mode, interval } }: Pick<Comparable, "limits">): string {
+  if (mode === "totals") return "has totals only: its peak, and what is live, are not known";
+  return interval
+    ? `is sampled, every ${intervalText(interval)}: its call paths, its peak and what is live are estimates`
+    : "";
+}
+
+/** Whether a figure of a run is an estimate; `part`: of some of its call paths. */
+export function isEstimate(
+  { limits: { interval } }: Pick<Comparable, "limits">,
+  figure: keyof RunFigures,
+  part: boolean,
+): boolean {
+  return interval > 0 && (part || figure === "peakBytes" || figure === "liveBytes");
 }
 
 /** The names of all figures. */
@@ -135,6 +155,7 @@ export function comparable(profile: Profile, symbols: Symbols): Comparable {
     totals: figuresOf(totals),
     timeline: profile.timeline.map(({ seconds, bytes }) => ({ seconds, bytes })),
     builds: buildsOf(profile.modules),
+    limits: profile.limits,
     paths: collect(profile.callPaths.map((path) => [symbols.stack(path), figuresOf(path)])),
   };
 }

@@ -25,7 +25,7 @@ export interface ComparedPath {
 }
 
 /** What a comparison says of one run. */
-export type ComparedRun = Pick<Comparable, "title" | "executable" | "totals" | "timeline">;
+export type ComparedRun = Pick<Comparable, "title" | "executable" | "totals" | "timeline" | "limits">;
 
 /** The difference between two runs. */
 export interface Comparison {

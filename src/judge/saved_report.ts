@@ -63,7 +63,7 @@ export function readSaved(path: string): Comparable {
       `Cannot read "${path}": it is a JSON report of version ${version}, and this heaptap reads ${JSON_VERSION}`,
     );
   }
-  const [process, totals] = [json?.process as Json, summary as Json];
+  const [process, totals, limits] = [json?.process as Json, summary as Json, json?.limits as Json];
   // Each made once, so that equal places are the same object; a report that is not compact has them in each stack.
   const table = listOf(json?.frames).map(frameOf);
   const stackOf = (stack: unknown) =>
@@ -84,6 +84,10 @@ export function readSaved(path: string): Comparable {
     builds: buildsOf(
       listOf(json?.modules).map((module) => ({ path: textOf(module?.path), buildId: textOf(module?.build_id) })),
     ),
+    limits: {
+      mode: limits?.mode === "counters" || limits?.mode === "totals" ? limits.mode : "paths",
+      interval: numberOf(limits?.interval_bytes),
+    },
     paths: collect(
       listOf(allocations).map((saved) => [stackOf(saved?.stack), {
         allocations: numberOf(saved?.count),

@@ -1,7 +1,7 @@
 /** What the library can be told, by options and by environment variables. */
 
 /** Whole numbers that the library takes, lowest and highest. */
-export const RANGES = { buckets: [64, 1048576], depth: [4, 8192] } as const;
+export const RANGES = { buckets: [64, 1048576], depth: [4, 8192], sample: [64, 2 ** 30] } as const;
 
 /** The size of a table with room for so many call paths: the next power of two. */
 export function tableSize(buckets: number): number {
@@ -14,24 +14,47 @@ export interface RecordOptions {
   readonly buckets?: number | undefined;
   /** Frames kept of a stack, 4 to 8,192; `HEAPTAP_DEPTH`, else 128. */
   readonly depth?: number | undefined;
-  /** `counters` keeps totals only; `HEAPTAP_MODE`, else `paths`: call paths too. */
-  readonly mode?: "counters" | "paths" | undefined;
+  /**
+   * `counters` keeps totals only; `totals` only how many blocks and bytes were allocated, for the least cost: what is live is not
+   * known then; `HEAPTAP_MODE`, else `paths`: call paths too.
+   */
+  readonly mode?: "counters" | "paths" | "totals" | undefined;
+  /**
+   * Record a block every so many bytes, at random, 64 to 2^30, in place of every one: then an allocation costs next to nothing, and
+   * figures of call paths, what is live and the peak are estimates, whose margins reports state. With call paths; `HEAPTAP_SAMPLE`, else 0: every block.
+   */
+  readonly sample?: number | undefined;
   /** Whether the process's peak is exact with several threads too, at some cost an allocation; `HEAPTAP_PEAK`. */
   readonly exactPeak?: boolean | undefined;
   /** Whether to keep how large requests were, and what the allocator gave beyond them; needs call paths, and takes some 8 ns an allocation; `HEAPTAP_SIZES`. */
   readonly sizes?: boolean | undefined;
 }
 
-/** Refuses sizes without call paths, beside which they are kept. */
-export function checkSizes({ sizes, mode }: RecordOptions): void {
-  if (sizes && mode === "counters") throw new TypeError("Cannot record sizes without call paths: leave out the mode");
+/** Refuses what does not go together: sizes and samples without call paths, and sizes of blocks that are not all recorded. */
+export function checkTogether({ sizes, mode = "paths", sample, exactPeak }: RecordOptions): void {
+  if (sizes && mode !== "paths") throw new TypeError("Cannot record sizes without call paths: leave out the mode");
+  if (sample && mode !== "paths") throw new TypeError("Cannot sample without call paths: leave out the mode");
+  if (sample && sizes) throw new TypeError("Cannot record sizes of samples: leave out the one or the other");
+  if (sample && exactPeak) throw new TypeError("Cannot tell an exact peak of samples: leave out the one or the other");
+  if (sample && !inside(sample, RANGES.sample)) {
+    throw new RangeError(`Cannot sample every ${sample} bytes: it takes a whole number from 64 to 1073741824`);
+  }
+}
+
+/** Whether a number is whole and in a range. */
+export function inside(n: number, [low, high]: readonly [number, number]): boolean {
+  return Number.isInteger(n) && n >= low && n <= high;
 }
 
 /** What a variable may hold, in words and as a test. */
 const VARIABLES: Readonly<Record<string, readonly [string, (value: string) => boolean]>> = {
   HEAPTAP_BUCKETS: ["a whole number from 64 to 1048576; 262144 is used", (v) => inRange(v, RANGES.buckets)],
   HEAPTAP_DEPTH: ["a whole number from 4 to 8192; 128 is used", (v) => inRange(v, RANGES.depth)],
-  HEAPTAP_MODE: ["counters or paths; paths is used", (v) => v === "counters" || v === "paths"],
+  HEAPTAP_MODE: ["counters, paths or totals; paths is used", (v) => /^(counters|paths|totals)$/.test(v)],
+  HEAPTAP_SAMPLE: [
+    "a size from 64 to 1 GiB, as 512KiB, or 0; every block is recorded",
+    isInterval,
+  ],
   HEAPTAP_PEAK: ["batched or exact; batched is used", (v) => v === "batched" || v === "exact"],
   HEAPTAP_SIZES: ["off or on; off is used", (v) => v === "off" || v === "on"],
   HEAPTAP_PAUSED: ["off or on; off is used", (v) => v === "off" || v === "on"],
@@ -74,6 +97,14 @@ export function isPathPattern(pattern: string): boolean {
   }
   return !repeated.test(pattern.replace(/\\./g, "x").replace(/\[[^\]]*\]/g, "x")) && classes <= 32 &&
     pattern.length <= 200;
+}
+
+/** Whether a text is a size that the library takes for an interval: ffi/process.c reads the same. */
+function isInterval(text: string): boolean {
+  const [, digits = "", unit = "", kind] = /^(\d+)([kKMG]?)(i?B)?$/.exec(text) ?? [];
+  if (!digits || (!unit && kind === "iB")) return false;
+  const size = Number(digits) * (kind === "B" ? 1000 : 1024) ** " KMG".indexOf(unit.toUpperCase() || " ");
+  return size === 0 || inside(size, RANGES.sample);
 }
 
 function inRange(text: string, [low, high]: readonly [number, number]): boolean {

@@ -1,5 +1,6 @@
 /** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
 import { bytes, count, plural, printable, seconds } from "./format.ts";
+import { marginText, totalMargins, unseenBelow } from "./sampling.ts";
 import type { LinkedAllocator, Process, Profile, Unfollowed } from "./profile.ts";
 
 const SIGNALS: Readonly<Record<number, string>> = {
@@ -40,6 +41,12 @@ function threadsText(profile: Profile): string {
     : `${count(threads)} ${plural(threads, "thread")}`;
 }
 
+/** Bytes between samples as they are given, `512 KiB`. */
+export function intervalText(interval: number): string {
+  const unit = ["B", "KiB", "MiB", "GiB"].findLast((_, i) => interval % 1024 ** i === 0) ?? "B";
+  return `${interval / 1024 ** ["B", "KiB", "MiB", "GiB"].indexOf(unit)} ${unit}`;
+}
+
 /** When and how the process ran, a few words each. */
 export function processFacts(profile: Profile): string[] {
   const { process, limits, callPaths } = profile;
@@ -51,7 +58,10 @@ export function processFacts(profile: Profile): string[] {
     processEnding(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     threadsText(profile),
-    limits.mode === "paths" ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}` : "counters only",
+    limits.mode === "paths"
+      ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}`
+      : `${limits.mode} only`,
+    limits.interval ? `sampled every ${intervalText(limits.interval)}` : "",
   ].filter(Boolean);
 }
 
@@ -93,6 +103,16 @@ function uncalled({ process, callPaths, modules, limits }: Profile): string[] {
     );
 }
 
+/** What a sampled recording's figures are. */
+function estimated(interval: number): string {
+  return `A block every ${
+    intervalText(interval)
+  } was recorded: allocations, frees and bytes allocated of the process and its threads ` +
+    `are exact, all else is estimated, with \u00b1 what holds in 95 of 100 cases; what has less than ${
+      bytes(unseenBelow(interval))
+    } may be missing`;
+}
+
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart; names in them are a recording's. */
 export function unseen(profile: Profile): (readonly [figure: string, words: string])[] {
   const { process, totals, limits, merged } = profile;
@@ -113,6 +133,8 @@ export function unseen(profile: Profile): (readonly [figure: string, words: stri
     [totals.failed, "request", "refused by the allocator"],
   ];
   const found: (readonly [figure: string, words: string])[] = [
+    ...limits.interval ? [["", estimated(limits.interval)] as const] : [],
+    ...limits.mode === "totals" ? [["", "Totals only: what is live, and the peak, are not known"] as const] : [],
     ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
     ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
     ...(merged ?? [process]).flatMap(({ unfollowed }) => unfollowed ? [["", notRecorded(unfollowed)] as const] : []),
@@ -132,7 +154,9 @@ export function unseen(profile: Profile): (readonly [figure: string, words: stri
 const NOTABLE = 0.01;
 
 /** How exact the peak is, `exact to 8.19 KB`; "" when it is exact, or as good as that. */
-export function peakExactness({ limits, totals }: Profile): string {
+export function peakExactness(profile: Profile): string {
+  const { limits, totals } = profile;
+  if (limits.interval > 0) return marginText(totalMargins(profile).peak, totals.peakBytes);
   if (limits.peakError >= totals.peakBytes && limits.peakError > 0) {
     return `known to ${bytes(limits.peakError)} only: see --exact-peak`;
   }

@@ -102,6 +102,7 @@ export class PathTotals implements PathCounters {
   liveCount = 0;
   peakBytes = 0;
   peakCount = 0;
+  variance: number | undefined;
 
   /** Adds a call path. */
   add(path: PathCounters): void {
@@ -116,6 +117,7 @@ export class PathTotals implements PathCounters {
     this.liveCount += path.liveCount;
     this.peakBytes += path.peakBytes;
     this.peakCount += path.peakCount;
+    if (path.variance !== undefined) this.variance = (this.variance ?? 0) + path.variance;
   }
 }
 

@@ -4,6 +4,13 @@ import type { Snapshot } from "../file/reader.ts";
 import { asCounters } from "./figures.ts";
 import type { PathCounters, Sizes, ThreadShare } from "./profile.ts";
 
+/** Mean bytes between two recorded blocks, as a header has it: more than a library takes is damage. */
+export function intervalOf(number: number): number {
+  return number <= LONGEST_INTERVAL ? number : 0;
+}
+
+const LONGEST_INTERVAL = 2 ** 30;
+
 const PLAIN = "allocations bytes frees temporary reallocations carried live_bytes moved moved_bytes".split(" ");
 
 /** What every call path has, by its number. */
@@ -21,7 +28,8 @@ export class PathSums {
     const header = (field: string) => snapshot.header.number(0, field);
     this.count = Math.min(header("buckets_used"), header("buckets"), limit + 1);
     this.#sums = sumPaths(snapshot, this.count, peakIsNow, threads);
-    this.#exact = exactSums(snapshot, this.#sums, this.count, threads);
+    const sampled = intervalOf(header("interval")) > 0;
+    this.#exact = sampled ? new Map() : exactSums(snapshot, this.#sums, this.count, threads);
     const kept = header("sizes");
     this.#sizes = kept === CONSTANTS.SIZES_OFF || snapshot.sections.sizes.length < snapshot.sections.paths.length
       ? undefined
@@ -44,11 +52,40 @@ export class PathSums {
   /** The figures of a call path. */
   figures(id: number): PathCounters {
     const number = (name: string) => this.#sums[name]?.[id] ?? 0;
+    if (this.#sums.variance) {
+      const whole = countersOf((name) => Math.round(number(name)));
+      return { ...whole, variance: number("variance") };
+    }
     const exact = this.#exact.get(id);
-    return exact
-      ? { ...countersOf(number), ...asCounters(countersOf, number, (name) => exact[name] ?? 0n) }
-      : countersOf(number);
+    const figures = countersOf(number);
+    return exact ? { ...figures, ...asCounters(countersOf, number, (name) => exact[name] ?? 0n) } : figures;
   }
+}
+
+/** Blocks are counted in parts where not all are recorded. */
+const IN_PARTS = new Set(["allocations", "frees", "temporary", "reallocations", "moved", "peak_count"]);
+
+/**
+ * The fields of path records as numbers of what they mean: of a sampled recording blocks, not parts of them, and what stands where
+ * others have `carried` as the variance of the blocks.
+ */
+function columnsOf(snapshot: Snapshot, peakIsNow: boolean): Record<string, (record: number) => number> {
+  const { paths } = snapshot.sections;
+  const columns: Record<string, (record: number) => number> = {
+    ...Object.fromEntries(PLAIN.map((name) => [name, paths.column(name)])),
+    ...atPeak(snapshot, peakIsNow),
+  };
+  if (intervalOf(snapshot.header.number(0, "interval")) === 0) return columns;
+  for (const [name, column] of Object.entries(columns)) {
+    if (IN_PARTS.has(name)) columns[name] = (record) => column(record) / CONSTANTS.SAMPLED_PARTS;
+  }
+  const words = [paths.half("carried", 0), paths.half("carried", 1)] as const;
+  columns.variance = (record) => {
+    const high = words[1](record);
+    return ((high & 0xfffff) * 2 ** 32 + words[0](record)) * 2 ** ((high >>> 20) - 20);
+  };
+  columns.carried = () => 0;
+  return columns;
 }
 
 /** Figures from what a record, or the sum of several, has of each field. */
@@ -105,15 +142,12 @@ function atPeak(snapshot: Snapshot, peakIsNow: boolean): Readonly<Record<string,
 
 /** The part of each call path, by its number, that each thread has: a record each. */
 export function threadShares(snapshot: Snapshot, paths: number, peakIsNow: boolean): Map<number, ThreadShare[]> {
-  const { owners, paths: records } = snapshot.sections;
-  const columns = {
-    ...Object.fromEntries(PLAIN.map((name) => [name, records.column(name)])),
-    ...atPeak(snapshot, peakIsNow),
-  };
+  const { owners } = snapshot.sections;
+  const columns = columnsOf(snapshot, peakIsNow);
   const owner = owners.column("thread");
   const shares = new Map<number, ThreadShare[]>();
   eachRecord(snapshot, paths, undefined, (record, path) => {
-    const figures = countersOf((name) => columns[name]?.(record) ?? 0);
+    const figures = countersOf((name) => Math.round(columns[name]?.(record) ?? 0));
     if (figures.allocations === 0 && figures.frees === 0 && figures.liveBytes === 0) return;
     const thread = owner(Math.floor(record / CONSTANTS.PAGE_RECORDS)) - 1;
     const known = shares.get(path);
@@ -180,12 +214,11 @@ function sumPaths(
   peakIsNow: boolean,
   threads: ReadonlySet<number> | undefined,
 ): Record<string, Float64Array> {
-  const { paths: records } = snapshot.sections;
-  const columns = [
-    ...PLAIN.map((name) => [name, records.column(name)] as const),
-    ...Object.entries(atPeak(snapshot, peakIsNow)),
-  ]
-    .map(([name, column]) => ({ name, column, sum: new Float64Array(paths) }));
+  const columns = Object.entries(columnsOf(snapshot, peakIsNow)).map(([name, column]) => ({
+    name,
+    column,
+    sum: new Float64Array(paths),
+  }));
   eachRecord(snapshot, paths, threads, (record, path) => {
     for (const { column, sum } of columns) sum[path] = (sum[path] ?? 0) + column(record);
   });

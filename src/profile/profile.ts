@@ -129,6 +129,8 @@ export interface PathCounters extends Counters {
   readonly peakBytes: number;
   /** Live blocks at the process's peak. */
   readonly peakCount: number;
+  /** The variance of `allocations` where they are an estimate; undefined where all blocks were recorded. */
+  readonly variance?: number | undefined;
 }
 
 /** The part of a call path that one thread has. What it has live is what it allocated less what it freed, of others too: it may be negative. */
@@ -239,8 +241,10 @@ export function commandLine({ command, executable }: Process): string {
 
 /** Limits that were in force. */
 export interface Limits {
-  /** Totals only, or call paths too. */
-  readonly mode: "counters" | "paths";
+  /** `counters` totals only, `paths` call paths too, `totals` only how much was allocated and how often: what is live is not known. */
+  readonly mode: "counters" | "paths" | "totals";
+  /** Mean bytes between two blocks that were recorded; 0 when all were. Then figures of call paths, what is live and the peak are estimates. */
+  readonly interval: number;
   /** Call paths that the table holds. */
   readonly buckets: number;
   /** Frames kept of a stack. */

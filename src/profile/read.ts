@@ -5,7 +5,7 @@ import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { Nodes } from "./nodes.ts";
-import { PathSums, threadShares } from "./path_sums.ts";
+import { intervalOf, PathSums, threadShares } from "./path_sums.ts";
 import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { matches } from "./select.ts";
@@ -180,13 +180,18 @@ export function matching(
   return new Set(threads.filter((thread) => matches(wanted, thread.name)).map((thread) => thread.id));
 }
 
+/** The mode that a recording says it was made in. */
+export function modeOf(number: number): Profile["limits"]["mode"] {
+  return number === CONSTANTS.MODE_COUNTERS ? "counters" : number === CONSTANTS.MODE_TOTALS ? "totals" : "paths";
+}
+
 /** Reads a snapshot into a profile. */
 function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): Profile {
   const h = (field: string) => snapshot.header.number(0, field);
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const modules = readModules(snapshot);
-  const mode = h("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths";
+  const mode = modeOf(h("mode"));
   const peakIsNow = isPeakNow(snapshot, totals);
   const callPaths: CallPath[] = [];
   if (mode === "paths") {
@@ -206,6 +211,7 @@ function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): 
       mode,
       buckets: h("buckets"),
       depth: h("depth"),
+      interval: intervalOf(h("interval")),
       peakError: h("multi") ? h("peak_batch") * threads.length : 0,
       sizes: h("sizes") !== CONSTANTS.SIZES_OFF,
       rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),

@@ -2,7 +2,7 @@
 import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
-import { FIGURES, isBytes } from "../judge/comparable.ts";
+import { FIGURES, inexactness, isBytes } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import { leadIndex, leadOf } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
@@ -128,6 +128,10 @@ function head(comparison: Comparison, out: Writer, { by = "bytes", only, width }
   out.line(out.paint("bold", clip(`heaptap compare: ${runsText(comparison)}`, width)));
   if (!comparison.sameProgram) {
     out.line(out.paint("dim", printable(`different programs: ${before.executable} and ${after.executable}`)));
+  }
+  for (const [which, run] of [["the first", before], ["the second", after]] as const) {
+    const words = inexactness(run);
+    if (words) out.line(out.paint("yellow", `${which} ${words}`));
   }
   out.line();
   const row = (label: string, cells: readonly string[]) =>

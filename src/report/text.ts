@@ -5,6 +5,7 @@ import { asItIs } from "../profile/figures.ts";
 import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, PathCounters, Profile, Sizes, StackEnd } from "../profile/profile.ts";
+import { blocksMargin, bytesMargin, marginText, totalMargins } from "../profile/sampling.ts";
 import { sizeClassName, totalSizes } from "../profile/sizes.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
@@ -46,10 +47,11 @@ export interface TextOptions {
 interface Section extends View {
   readonly title: string;
   readonly total: number;
+  readonly interval: number;
 }
 
 function sections(profile: Profile, only: ViewName | undefined): Section[] {
-  const { totals, process } = profile;
+  const { totals, process, callPaths, limits: { interval } } = profile;
   const ended = !process.running;
   const about = peakExactness(profile) && `, ${peakExactness(profile)}`;
   const titles: readonly (readonly [ViewName, string])[] = [
@@ -59,7 +61,12 @@ function sections(profile: Profile, only: ViewName | undefined): Section[] {
     ["temporary", "temporary allocations"],
   ];
   return titles.filter(([view]) => only === undefined || view === only)
-    .map(([view, title]) => ({ ...VIEWS[view], title, total: VIEWS[view].of(totals) }));
+    .map(([view, title]) => {
+      const { of } = VIEWS[view];
+      // Estimates are parts of what they come to together.
+      const total = interval ? callPaths.reduce((sum, path) => sum + of(path), 0) : of(totals);
+      return { ...VIEWS[view], title, total, interval };
+    });
 }
 
 /** The largest rows of a section. */
@@ -153,16 +160,20 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
     [
       process.running ? "live now" : "live at the end",
       out.bytes(totals.liveBytes),
-      `in ${count(totals.liveCount)} ${plural(totals.liveCount, "block")}`,
+      [
+        limits.interval ? marginText(totalMargins(profile).live, totals.liveBytes) : "",
+        `in ${count(totals.liveCount)} ${plural(totals.liveCount, "block")}`,
+      ].filter(Boolean).join(" "),
     ],
   ];
+  if (limits.mode === "totals") pairs.splice(2);
   const width = Math.max(...pairs.map(([, value]) => value.length));
   for (const [label, value, note] of pairs) {
     out.line(`  ${label.padEnd(16)} ${out.paint("bold", value.padStart(width))}  ${out.paint("dim", note)}`);
   }
   const kept = (of: (path: CallPath) => number) => profile.callPaths.reduce((n, path) => n + of(path), 0);
   const allocations = kept((p) => p.allocations);
-  if (limits.mode === "paths" && allocations < totals.allocations) {
+  if (limits.mode === "paths" && !limits.interval && allocations < totals.allocations) {
     const figures = [
       `${count(profile.callPaths.length)} ${plural(profile.callPaths.length, "call path")}`,
       `${count(allocations)} ${plural(allocations, "allocation")}`,
@@ -183,6 +194,16 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
   }
 }
 
+/** By how much a section's estimate may be off. */
+function marginOf({ of, unit, count: counted, interval }: Section, figures: PathCounters): number {
+  const { bytes, allocations, variance = 0 } = figures;
+  // Of a part of the blocks the variance is that part of it.
+  const part = allocations > 0 ? counted(figures) / allocations : 0;
+  return unit === "blocks"
+    ? blocksMargin({ blocks: of(figures), bytes: bytes * part, variance: variance * part }, interval)
+    : bytesMargin({ blocks: counted(figures), bytes: of(figures) }, interval);
+}
+
 /** The figures of a section's rows, in columns as wide as they need; `title` stands above the last. */
 class FigureColumns {
   readonly #out: Writer;
@@ -198,6 +219,7 @@ class FigureColumns {
     this.#widths = [
       Math.max(8, this.#figure(sum.of).length),
       6,
+      ...view.interval ? [6] : [],
       view.unit === "blocks" ? 0 : Math.max(6, count(sum.count).length),
     ];
   }
@@ -212,17 +234,23 @@ class FigureColumns {
 
   /** Columns that they take. */
   get width(): number {
-    return this.#line(["", "", ""]).length;
+    return this.#line(this.#widths.map(() => "")).length;
   }
 
   heading(): string {
-    return this.#line([this.#view.unit, "share", this.#view.unit === "blocks" ? "" : "blocks"]) + "function";
+    const { unit, interval } = this.#view;
+    return this.#line([unit, "share", ...interval ? ["\u00b1"] : [], unit === "blocks" ? "" : "blocks"]) + "function";
   }
 
   row(figures: PathCounters): string {
-    const { of, unit, count: counted } = this.#view;
+    const { of, unit, count: counted, interval, total } = this.#view;
     const blocks = unit === "blocks" ? "" : count(counted(figures));
-    return this.#line([this.#figure(of(figures)), share(of(figures), this.#view.total), blocks]);
+    return this.#line([
+      this.#figure(of(figures)),
+      share(of(figures), total),
+      ...interval ? [marginText(marginOf(this.#view, figures), of(figures))] : [],
+      blocks,
+    ]);
   }
 }
 

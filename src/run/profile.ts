@@ -7,7 +7,7 @@ import process from "node:process";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
 import type { Ending } from "../native/pidfd.ts";
-import { checkSizes, isPathPattern } from "../native/variables.ts";
+import { checkTogether, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { choiceText, chooseProcess } from "../profile/asked.ts";
 import { programName } from "../profile/launchers.ts";
@@ -117,6 +117,7 @@ function environment(
   if (options.buckets !== undefined) env.HEAPTAP_BUCKETS = String(options.buckets);
   if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
   if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
+  if (options.sample !== undefined) env.HEAPTAP_SAMPLE = String(options.sample);
   if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
   if (options.paused) env.HEAPTAP_PAUSED = "on";
   if (options.sizes) env.HEAPTAP_SIZES = "on";
@@ -192,7 +193,7 @@ function pass(pid: number | undefined, signal: NodeJS.Signals): void {
 export async function profile(command: readonly string[], options: ProfileOptions = {}): Promise<ProfileResult> {
   const [program, ...args] = command;
   if (program === undefined) throw new TypeError("Cannot run an empty command: name the program");
-  checkSizes(options);
+  checkTogether(options);
   checkOnly(options);
   const cwd = options.cwd ?? workingFolder();
   const { path, started: byLoader, files, notes } = inspectProgram(program, options.env, cwd, args);

@@ -110,6 +110,7 @@ async function topPaths(profile: Profile, limit: LimitName, figures: Figures): P
  * @returns The figures of the round that counted.
  * @throws {AllocationLimitError} when a limit is passed. What the function throws goes through.
  * @throws {RangeError} when a limit is negative.
+ * @throws {TypeError} when a limit is about what is live, and the recording is sampled or of totals alone.
  * @throws {LibraryError} when the library cannot be installed.
  *
  * @example
@@ -132,7 +133,14 @@ export async function expectAllocations(run: () => unknown, limits: AllocationLi
       throw new RangeError(`Cannot expect ${name} ${limit}: it takes 0 or more`);
     }
   }
-  const { thread, process } = attach();
+  const { thread, process, installation: { recording } } = attach();
+  const unknown = names.find((name) => limits[name] !== undefined && (name === "maxPeak" || name === "maxLive"));
+  if (unknown && (recording.mode === "totals" || recording.interval > 0)) {
+    const why = recording.interval > 0
+      ? "it is sampled, and what is live an estimate"
+      : "of totals what is live is not known";
+    throw new TypeError(`Cannot expect ${unknown}: ${why}`);
+  }
   const meter = limits.process ? process : thread;
   for (let round = 0; round < (limits.warmUp ?? 0); round++) await run();
   const before = ownMoment(!limits.process);

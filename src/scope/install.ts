@@ -3,11 +3,12 @@ import { LibraryError } from "../native/build.ts";
 import { runtimeName, variable } from "../native/ffi.ts";
 import { openOwnLibrary, UNSET } from "../native/library.ts";
 import type { Library } from "../native/library.ts";
-import { readOwnMoment, readOwnProfile } from "../profile/read.ts";
+import { intervalText } from "../profile/facts.ts";
+import { modeOf, readOwnMoment, readOwnProfile } from "../profile/read.ts";
 import type { Moment } from "../profile/read.ts";
 import type { Profile } from "../profile/profile.ts";
 import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../file/layout.ts";
-import { checkSizes, checkVariables, RANGES, tableSize } from "../native/variables.ts";
+import { checkTogether, checkVariables, RANGES, tableSize } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { Meter, Window } from "./meter.ts";
 import { checkChoice, checkOptions } from "./options.ts";
@@ -34,7 +35,9 @@ export interface Installation {
   readonly notes: readonly string[];
   /** What is recorded, with which limits. */
   readonly recording: {
-    readonly mode: "counters" | "paths";
+    readonly mode: "counters" | "paths" | "totals";
+    /** Mean bytes between two recorded blocks, 0 when all are. */
+    readonly interval: number;
     readonly buckets: number;
     readonly depth: number;
     readonly exactPeak: boolean;
@@ -82,19 +85,23 @@ const ERRORS: Readonly<Record<number, string>> = {
   38: "the kernel is too old (MADV_WIPEONFORK came with Linux 4.14)",
 };
 
+/** Modes by their numbers in a recording. */
+const MODES = ["counters", "paths", "totals"] as const;
+
 /** The options as the library takes them. Throws when one is none. */
 function checked(
   options: InstallOptions,
-): readonly [buckets: number, depth: number, mode: number, exactPeak: number, sizes: number] {
-  checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "sizes", "library"]);
-  checkChoice("mode", options.mode, ["counters", "paths"]);
-  checkSizes(options);
+): readonly [buckets: number, depth: number, mode: number, exactPeak: number, sizes: number, sample: number] {
+  checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "sizes", "sample", "library"]);
+  checkChoice("mode", options.mode, MODES);
+  checkTogether(options);
   return [
     number("buckets", options.buckets),
     number("depth", options.depth),
-    options.mode === undefined ? UNSET : options.mode === "counters" ? 0 : 1,
+    options.mode === undefined ? UNSET : MODES.indexOf(options.mode),
     options.exactPeak === undefined ? UNSET : Number(options.exactPeak),
     options.sizes === undefined ? UNSET : Number(options.sizes),
+    options.sample ?? UNSET,
   ];
 }
 
@@ -144,6 +151,7 @@ function ignored(options: InstallOptions, recording: Installation["recording"]):
     ...different("depth", options.depth) ? ["depth"] : [],
     ...different("exactPeak", options.exactPeak) ? ["exactPeak"] : [],
     ...different("sizes", options.sizes) ? ["sizes"] : [],
+    ...different("interval", options.sample) ? ["sample"] : [],
   ];
   return names.map((name) => `the option ${name} came too late: this process was being recorded already`);
 }
@@ -167,7 +175,8 @@ export function attach(options: InstallOptions = {}): Attached {
   const field = (name: string) => header.getUint32(LAYOUT.header.fields[name]?.offset ?? 0, true);
   const rejected = VARIABLES.filter((_, i) => field("rejected") & (1 << i));
   const recorded = {
-    mode: field("mode") === CONSTANTS.MODE_COUNTERS ? "counters" : "paths",
+    mode: modeOf(field("mode")),
+    interval: field("interval"),
     buckets: field("buckets"),
     depth: field("depth"),
     exactPeak: field("peak_batch") === 0,
@@ -176,6 +185,14 @@ export function attach(options: InstallOptions = {}): Attached {
   const notes = [
     ...rejected.flatMap((name) => checkVariables({ [name]: variable(name) })),
     ...started.joined ? ignored(options, recorded) : [],
+    ...recorded.interval > 0
+      ? [
+        `a block every ${
+          intervalText(recorded.interval)
+        } is recorded: call paths, what is live and peaks are estimates`,
+      ]
+      : [],
+    ...recorded.mode === "totals" ? ["totals alone are counted: what is live, and peaks, are not known"] : [],
   ];
   attached = {
     installation: { ...started, recording: recorded, notes },

@@ -95,7 +95,7 @@ export interface CallSite extends Omit<CallPath, "stack"> {
 
 /** What a profile's call paths do not tell, in words; "" when they tell everything. */
 export function unseen(profile: Profile): string {
-  if (profile.limits.mode === "counters") return "Call paths are not recorded: the mode is counters";
+  if (profile.limits.mode !== "paths") return `Call paths are not recorded: the mode is ${profile.limits.mode}`;
   const { fallbackAllocations, overflowAllocations } = profile.totals;
   const [few, none] = [fallbackAllocations, overflowAllocations].map((n) => n.toLocaleString("en-US"));
   if (fallbackAllocations + overflowAllocations === 0) return "";
