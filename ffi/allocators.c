@@ -234,7 +234,7 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
     e->ends = 0;
     /* Blocks that are told apart from others' at their place: nothing inside ends them. */
     if (HT_UNLIKELY(a->heap.turned)) {
-        if (block && !ht_end_hot(ht_turned(&a->heap, block), 1))
+        if (block && !ht_end_close(ht_turned(&a->heap, block)))
             ht_ending_take(e, ht_turned(&a->heap, block));
         return;
     }
@@ -244,7 +244,7 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
     /* Nothing, or what a call further out has counted. */
     if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
         return;
-    if (HT_UNLIKELY(!ht_end_hot(block, 1))) {
+    if (HT_UNLIKELY(!ht_end_close(block))) {
         if (ht_is_inside(a, by))
             return ht_ending_inside(block);
         if (!ht_ending_take(e, block))

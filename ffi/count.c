@@ -431,14 +431,14 @@ HT_INLINE struct ht_empty ht_empty_at(const struct ht_thread *t, const void *blo
         return (struct ht_empty){ NULL, NULL };
     if (ht_has_own_word(block, size, close))
         return (struct ht_empty){ HT_LIKELY(!ht_peek(word)) ? word : NULL, NULL };
-    uint32_t *half = HT_LIKELY(t->tag < ht_tag_limit()) ? ht_half_free(word, block, size) : NULL;
+    uint32_t *half = HT_LIKELY(t->half_tag) ? ht_half_free(word, block, size) : NULL;
     return (struct ht_empty){ half ? word : NULL, half };
 }
 
-HT_INLINE void ht_empty_put(struct ht_empty at, const void *block, uint32_t owner, size_t size)
+HT_INLINE void ht_empty_put(struct ht_empty at, const struct ht_thread *t, const void *block, uint32_t owner, size_t size)
 {
     if (at.half)
-        ht_half_put(at.word, at.half, block, owner & 0xfffff, owner >> 20, size);
+        ht_half_put(at.word, at.half, block, t->half_tag | (owner & 0xfffff) << HT_SIZE_BITS, size);
     else
         ht_own_set(at.word, (uint64_t)owner << 32 | size);
 }
@@ -455,7 +455,7 @@ HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size
         return ht_note_general(block, size, pc, sp, fp, heap);
     }
     ht_path_add(r, size);
-    ht_empty_put(t->to, block, path->owner, size);
+    ht_empty_put(t->to, t, block, path->owner, size);
     return ht_note_counted(HT_IDLE_PATHS, t, block, size);
 }
 
@@ -484,7 +484,7 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, st
     } else {
         owner = ht_shadow_owner(HT_PATH_NONE, t->tag);
     }
-    ht_empty_put(to, block, owner, size);
+    ht_empty_put(to, t, block, owner, size);
     return ht_note_counted(mode, t, block, size);
 }
 
@@ -525,19 +525,30 @@ HT_NOINLINE void *ht_note_allocation_slow(void *block, size_t size, uint64_t pc,
 {
     if (HT_LIKELY(ht_unwanted))
         return block;
-    if (ht_heap.close)
-        return ht_note_close(block, size, pc, sp, fp, &ht_heap);
     return ht_note_general(block, size, pc, sp, fp, &ht_heap);
 }
 
-/* The same, of a block that has its word to itself; another is left to ht_note_close. */
+/* After the allocator underneath has returned a block that shares its granule, whose word this is, or is a large one. */
+HT_NOINLINE void *ht_note_half(void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp, uint64_t *word)
+{
+    struct ht_thread *t = ht_self;
+    struct ht_regs at = { pc, sp, fp };
+    uint32_t *half = HT_LIKELY(t->half_tag && ht_heap.close && size < HT_BEYOND) ? ht_half_free(word, block, size) : NULL;
+    if (HT_UNLIKELY(!half))
+        return ht_note_general(block, size, pc, sp, fp, &ht_heap);
+    if (t->idle == HT_IDLE_PATHS)
+        return ht_note_allocation_as(HT_IDLE_PATHS, t, (struct ht_empty){ word, half }, block, size, at, &ht_heap);
+    return ht_note_allocation_as(HT_IDLE_COUNTERS, t, (struct ht_empty){ word, half }, block, size, at, &ht_heap);
+}
+
+/* The same, of a block that has its word to itself. */
 HT_INLINE void *ht_note_allocation_in(enum ht_idle mode, struct ht_thread *t, void *block, size_t size, struct ht_regs at)
 {
     uint64_t *word = ht_shadow_find(block);
     if (HT_UNLIKELY(!word))
         return ht_note_general(block, size, at.pc, at.sp, at.fp, &ht_heap);
     if (HT_UNLIKELY((uint64_t)block & ht_heap.close) || HT_UNLIKELY((size - ht_heap.least) >> 31))
-        return ht_note_close(block, size, at.pc, at.sp, at.fp, &ht_heap);
+        return ht_note_half(block, size, at.pc, at.sp, at.fp, word);
     if (HT_UNLIKELY(ht_peek(word)))
         return ht_note_general(block, size, at.pc, at.sp, at.fp, &ht_heap);
     return ht_note_allocation_as(mode, t, (struct ht_empty){ word, NULL }, block, size, at, &ht_heap);
@@ -556,44 +567,30 @@ HT_INLINE void *ht_note_allocation(void *block, size_t size, struct ht_regs at)
     return ht_note_allocation_slow(block, size, at.pc, at.sp, at.fp);
 }
 
-/* Counts the end of a block in one mode; 0 when that is the general form's to do. `close`: the word may be a shared
- * granule's; else such a one is left to who knows of them. */
-HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, const void *block, int close)
+/* What came of an attempt to count the end of a block. */
+enum ht_end_hot {
+    HT_END_GENERAL, /* nothing: it is the general form's to do */
+    HT_END_DONE,
+    HT_END_SHARED,  /* nothing: its granule is a shared one */
+};
+
+/* Counts the end of a block of this thread's. Its word is cleared, or its half word, and that behind it which holds its size. */
+HT_INLINE enum ht_end_hot ht_end_of(enum ht_idle mode, struct ht_thread *t, const void *block, uint32_t bucket, uint64_t size, uint64_t *word,
+    uint32_t *half, uint32_t *next)
 {
-    uint64_t *word = ht_shadow_find(block);
-    if (HT_UNLIKELY(!word))
-        return 0;
-    /* By halves: a processor has to wait for a whole word when half of it was just stored. */
-    const uint32_t *halves = (const uint32_t *)word;
-    uint32_t said = ht_peek(&halves[1]), tag = said >> 20, bucket = said & 0xfffff;
-    uint64_t size = ht_peek(&halves[0]);
-    uint32_t *half = close && (said & HT_HALF_SHARED) ? ht_half_find(block) : NULL, *next = NULL;
-    if (half) {
-        said = ht_half_get(half);
-        tag = ht_half_tag(said);
-        bucket = ht_half_bucket(said);
-        size = ht_half_size(said);
-        if (size == HT_LONG) {
-            next = (uint32_t *)ht_shadow_find((const char *)block + HT_GRANULE) + 1;
-            size = ht_half_get(next);
-        }
-    }
-    /* The tag of an unknown block is 0, that of a shared granule none: nobody's. */
-    if (HT_UNLIKELY(tag != t->tag || (half && size == HT_BEYOND)))
-        return 0;
     t->idle = HT_BUSY;
     ht_signal_fence();
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
     if (HT_UNLIKELY(current <= t->low))
-        goto slow;
+        goto general;
     uint64_t temporary = block == t->last;
     if (mode == HT_IDLE_PATHS) {
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
         struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
         HT_OPAQUE(r);
         if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
-            goto slow;
+            goto general;
         ht_own_add(&r->frees, 1);
         ht_own_add(&r->live_bytes, -(int64_t)size);
         ht_own_add(&r->temporary, temporary);
@@ -608,32 +605,83 @@ HT_INLINE int ht_end_as(enum ht_idle mode, struct ht_thread *t, const void *bloc
     ht_own_set(&c->current, current);
     ht_own_add(&c->temporary, temporary);
     ht_idle(t, mode);
-    return 1;
-slow:
+    return HT_END_DONE;
+general:
     ht_idle(t, mode);
-    return 0;
+    return HT_END_GENERAL;
+}
+
+/* The same of a block in a shared granule. */
+HT_INLINE enum ht_end_hot ht_end_half(enum ht_idle mode, struct ht_thread *t, uint64_t *word, const void *block)
+{
+    uint32_t *half = ht_half_in(word, block), *next = NULL;
+    if (HT_UNLIKELY(!half))
+        return HT_END_GENERAL;
+    uint32_t said = ht_half_get(half);
+    uint64_t size = ht_half_size(said);
+    /* The tag of an unknown block is 0, which is nobody's. */
+    if (HT_UNLIKELY(said - t->half_tag >= (uint32_t)ht_p.buckets << HT_SIZE_BITS || !t->half_tag))
+        return HT_END_GENERAL;
+    if (size == HT_LONG) {
+        next = (uint32_t *)ht_shadow_find((const char *)block + HT_GRANULE) + 1;
+        size = ht_half_get(next);
+        if (HT_UNLIKELY(size == HT_BEYOND))
+            return HT_END_GENERAL;
+    }
+    return ht_end_of(mode, t, block, ht_half_bucket(said), size, NULL, half, next);
+}
+
+/* The same of one that has its word to itself; *word is where that is, when there is one. */
+HT_INLINE enum ht_end_hot ht_end_word(enum ht_idle mode, struct ht_thread *t, uint64_t **word, const void *block)
+{
+    *word = ht_shadow_find(block);
+    if (HT_UNLIKELY(!*word))
+        return HT_END_GENERAL;
+    /* By halves: a processor has to wait for a whole word when half of it was just stored. */
+    const uint32_t *halves = (const uint32_t *)*word;
+    uint32_t said = ht_peek(&halves[1]);
+    uint64_t size = ht_peek(&halves[0]);
+    /* The tag of a shared granule is nobody's either. */
+    if (HT_UNLIKELY(said >> 20 != t->tag))
+        return said & HT_HALF_SHARED ? HT_END_SHARED : HT_END_GENERAL;
+    return ht_end_of(mode, t, block, said & 0xfffff, size, *word, NULL, NULL);
 }
 
 /* The end of a block when not all are recorded, and this one is not. Of one that is handed somebody else counts the end. */
-HT_INLINE int ht_end_sampled(struct ht_thread *t, const void *block)
+HT_INLINE enum ht_end_hot ht_end_sampled(struct ht_thread *t, const void *block)
 {
     if (ht_is_sampled(block) || HT_UNLIKELY(block == t->handed.block))
-        return 0;
+        return HT_END_GENERAL;
     struct ht_file_threads *c = t->counters;
     ht_own_add(&c->frees, 1);
     ht_own_add(&c->temporary, (uint64_t)(block == t->last));
-    return 1;
+    return HT_END_DONE;
 }
 
 /* The same in the mode that the thread is in. */
-HT_INLINE int ht_end_hot(const void *block, int close)
+HT_INLINE enum ht_end_hot ht_end_hot(const void *block, uint64_t **word)
 {
     struct ht_thread *t = ht_self;
     if (HT_LIKELY(t->idle == HT_IDLE_PATHS))
-        return ht_end_as(HT_IDLE_PATHS, t, block, close);
+        return ht_end_word(HT_IDLE_PATHS, t, word, block);
     if (HT_LIKELY(t->idle == HT_IDLE_SAMPLED))
         return ht_end_sampled(t, block);
-    return HT_LIKELY(t->idle == HT_IDLE_COUNTERS) && ht_end_as(HT_IDLE_COUNTERS, t, block, close);
+    return HT_LIKELY(t->idle == HT_IDLE_COUNTERS) ? ht_end_word(HT_IDLE_COUNTERS, t, word, block) : HT_END_GENERAL;
+}
+
+/* When that said that the granule is a shared one, in `word`; whether the end is counted now. */
+HT_INLINE int ht_end_shared(const void *block, uint64_t *word)
+{
+    struct ht_thread *t = ht_self;
+    return (t->idle == HT_IDLE_PATHS ? ht_end_half(HT_IDLE_PATHS, t, word, block) : ht_end_half(HT_IDLE_COUNTERS, t, word, block)) == HT_END_DONE;
+}
+
+/* Both, for hooks of allocators whose blocks may lie close. */
+HT_INLINE int ht_end_close(const void *block)
+{
+    uint64_t *word;
+    enum ht_end_hot end = ht_end_hot(block, &word);
+    return HT_LIKELY(end == HT_END_DONE) || (end == HT_END_SHARED && ht_end_shared(block, word));
 }
 
 HT_NOINLINE void ht_free_general(void *block)
@@ -647,9 +695,16 @@ HT_NOINLINE void ht_free_general(void *block)
     ht_real.free(block);
 }
 
+HT_NOINLINE void ht_free_shared(void *block, uint64_t *word)
+{
+    if (HT_LIKELY(ht_end_shared(block, word)))
+        return ht_real.free(block);
+    ht_free_general(block);
+}
+
 HT_NOINLINE void ht_free_slow(void *block)
 {
-    if ((ht_heap.close && ht_end_hot(block, 1)) || HT_LIKELY(ht_unwanted))
+    if (HT_LIKELY(ht_unwanted))
         return ht_real.free(block);
     ht_free_general(block);
 }
@@ -657,7 +712,11 @@ HT_NOINLINE void ht_free_slow(void *block)
 /* Counts the end of a block, then frees it. */
 HT_INLINE void ht_free(void *block)
 {
-    if (HT_LIKELY(ht_end_hot(block, 0)))
+    uint64_t *word;
+    enum ht_end_hot end = ht_end_hot(block, &word);
+    if (HT_LIKELY(end == HT_END_DONE))
         return ht_real.free(block);
+    if (end == HT_END_SHARED)
+        return ht_free_shared(block, word);
     ht_free_slow(block);
 }

@@ -232,6 +232,7 @@ struct ht_thread {
     int64_t flushed;    /* how much of its net is in the header's current */
     uint64_t tick_mask; /* the next look at clock and name is due when these bits of its allocations are 0 */
     uint64_t tag;       /* its number as it stands in shadow words */
+    uint32_t half_tag;  /* the same in half words, 0 when they have no room for it */
     uint32_t latest;    /* the call path that was found last */
     uint32_t generation; /* of loaded code, under which the stack was kept */
     uint32_t locked;    /* holds the lock of the shared records */

@@ -56,7 +56,7 @@ static void ht_request_allocate(const void *block, size_t size)
 
 static void ht_request_release(const void *block)
 {
-    if (block && !ht_end_hot(ht_told_at(block), 1))
+    if (block && !ht_end_close(ht_told_at(block)))
         ht_end_counted(ht_told_at(block));
 }
 

@@ -161,6 +161,13 @@ HT_INLINE uint32_t *ht_half_find(const void *block)
     return HT_LIKELY(second) ? (uint32_t *)ht_word_in(second, (uint64_t)block) + (place == 3) : NULL;
 }
 
+/* The same when its word is known. */
+HT_INLINE uint32_t *ht_half_in(uint64_t *word, const void *block)
+{
+    uint64_t place = (uint64_t)block / 8 % 4;
+    return HT_LIKELY(place % 2 == 0) ? (uint32_t *)word + (place == 0) : ht_half_find(block);
+}
+
 HT_INLINE uint32_t ht_half_get(const uint32_t *half) { return ht_peek(half) & ~HT_HALF_SHARED; }
 HT_INLINE void ht_half_set(uint32_t *half, const void *block, uint32_t value)
 {
@@ -312,7 +319,7 @@ HT_INLINE int ht_half_is_free(uint64_t *word, const uint32_t *half)
 /* The half word for a block that has no word to itself, where it can go in as it is: there is room, and nothing in the way. */
 HT_INLINE uint32_t *ht_half_free(uint64_t *word, const void *block, size_t size)
 {
-    uint32_t *half = ht_half_find(block);
+    uint32_t *half = ht_half_in(word, block);
     if (HT_UNLIKELY(!half || !ht_half_is_free(word, half)))
         return NULL;
     if (size <= HT_SHORT)
@@ -321,14 +328,14 @@ HT_INLINE uint32_t *ht_half_free(uint64_t *word, const void *block, size_t size)
     return HT_UNLIKELY(is_last || size >= HT_BEYOND || !ht_half_is_free(word + 1, (uint32_t *)(word + 1) + 1)) ? NULL : half;
 }
 
-/* Puts a block there. */
-HT_INLINE void ht_half_put(uint64_t *word, uint32_t *half, const void *block, uint32_t bucket, uint64_t tag, size_t size)
+/* Puts a block there; `owner`: its half word but for the size. */
+HT_INLINE void ht_half_put(uint64_t *word, uint32_t *half, const void *block, uint32_t owner, size_t size)
 {
     if (size > HT_SHORT) {
         ht_own_set((uint32_t *)(word + 1) + 1, HT_HALF_SHARED | (uint32_t)size);
         size = HT_LONG;
     }
-    ht_half_set(half, block, ht_half_value(bucket, tag, size));
+    ht_half_set(half, block, owner | (uint32_t)size);
 }
 
 /* Puts a block in where there is room, and nothing in the way. A tag of 0 says that it is not counted. */

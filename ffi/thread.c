@@ -402,6 +402,7 @@ static struct ht_thread *ht_thread_start(void)
     t->path = (struct ht_path){ NULL, HT_PATH_NONE, 0 };
     t->tick_mask = 15;
     t->tag = t->slot + 1;
+    t->half_tag = t->tag < ht_tag_limit() ? ht_half_value(0, t->tag, 0) : 0;
     t->own_depth = 0;
     t->window = INT64_MAX;
     t->highest = INT64_MIN;

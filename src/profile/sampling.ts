@@ -16,7 +16,7 @@ export interface Estimate {
   readonly blocks: number;
   /** Their bytes. */
   readonly bytes: number;
-  /** Variance of `blocks`; worked out from their mean size when left out. */
+  /** Variance of `blocks`; when left out they are taken for blocks of one size. */
   readonly variance?: number | undefined;
 }
 
@@ -25,15 +25,28 @@ export interface Estimate {
  * at random: Wilson and Hilferty's bound for a Poisson number, above which the value lies in 2.5 of 100 cases. The bound below is nearer.
  */
 function relativeMargin(samples: number): number {
-  if (samples <= 0) return 0;
+  if (samples <= 0 || samples === Infinity) return 0;
   const next = samples + 1;
   const upper = next * (1 - 1 / (9 * next) + QUANTILE / (3 * Math.sqrt(next))) ** 3;
   return (upper - samples) / samples;
 }
 
 /**
- * By how much an estimate of bytes may be off, at {@linkcode CONFIDENCE}; 0 where each block is recorded. Blocks of unlike sizes are taken for
- * so many of their mean size, which never makes it less.
+ * The variance that a block adds to an estimate of bytes is s^2 / (exp(s / R) - 1): it grows up to blocks of 1.59 R, and goes down from
+ * there, as hardly one of those is missed.
+ */
+const MOST_UNCERTAIN = 1.5936;
+
+/** As how many samples an estimate of bytes is as certain, at least: among blocks of a mean size there may be those that add most. */
+function samplesBehind(blocks: number, bytes: number, interval: number): number {
+  const size = (bytes / blocks + 1) / interval;
+  const [certain, unlike] = [Math.expm1(size), (size / MOST_UNCERTAIN) ** 2 * Math.expm1(MOST_UNCERTAIN)];
+  return blocks * (size > MOST_UNCERTAIN ? unlike : certain);
+}
+
+/**
+ * By how much an estimate of bytes may be off, at {@linkcode CONFIDENCE}; 0 where each block is recorded. It follows from
+ * their number and mean size, and is no less whatever the sizes are.
  *
  * @example
  * ```ts
@@ -45,7 +58,7 @@ function relativeMargin(samples: number): number {
  */
 export function bytesMargin({ blocks, bytes }: Estimate, interval: number): number {
   if (interval === 0 || blocks <= 0 || bytes <= 0) return 0;
-  return bytes * relativeMargin(blocks * Math.expm1((bytes / blocks + 1) / interval));
+  return bytes * relativeMargin(samplesBehind(blocks, bytes, interval));
 }
 
 /**
@@ -64,7 +77,7 @@ export function bytesMargin({ blocks, bytes }: Estimate, interval: number): numb
  */
 export function blocksMargin({ blocks, bytes, variance }: Estimate, interval: number): number {
   if (interval === 0 || blocks <= 0) return 0;
-  if (variance === undefined) return blocks * relativeMargin(blocks * Math.expm1((bytes / blocks + 1) / interval));
+  if (variance === undefined) return blocks * relativeMargin(samplesBehind(blocks, bytes, interval));
   return variance > 0 ? blocks * relativeMargin(blocks * blocks / variance) : 0;
 }
 
