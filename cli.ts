@@ -250,6 +250,9 @@ function othersText(others: number): string[] {
 /** Processes beside the main one that `run` has a line for. */
 const OTHERS_SHOWN = 20;
 
+/** Below so many bytes between samples there is nothing to gain by them. */
+const DENSE = 1024;
+
 /** Exit status when a budget was not kept and nothing else failed. */
 const OVER_BUDGET = 3;
 
@@ -291,6 +294,11 @@ const IN_WORKFLOW = Boolean(process.env.GITHUB_ACTIONS);
 
 /** A refusal of a value, with what it was to be. */
 function withNearest(text: string): string {
+  const [, option] = /unknown option '(--[\w-]+)=/.exec(text) ?? [];
+  if (option) {
+    const near = nearest(option, program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? "")));
+    if (near) return text.replace(/\n$/, ` Did you mean ${near}?\n`);
+  }
   const [, value, choices] = / argument '(.*)' is invalid\. Allowed choices are (.*)\.\n$/s.exec(text) ?? [];
   const near = value === undefined ? undefined : nearest(value, (choices ?? "").split(", "));
   return near === undefined ? text : text.replace(/\n$/, ` Did you mean ${near}?\n`);
@@ -364,6 +372,11 @@ reportOptions(program.command("run").passThroughOptions())
       throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
     }
     for (const problem of checkVariables(process.env)) say(problem);
+    if (options.sample !== undefined && options.sample < DENSE) {
+      say(
+        `a block every ${options.sample} bytes is nearly every one, and costs more than all: was --sample=${options.sample}KiB meant?`,
+      );
+    }
     const lost = notInherited();
     if (lost.arguments[0] !== undefined) {
       const by = 'start it by hand with LD_PRELOAD="$(heaptap lib)"';

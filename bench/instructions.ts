@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { libraryPath } from "./support.ts";
@@ -32,6 +32,8 @@ interface Loop {
   readonly pairs: number;
   /** An allocator's library, where it is installed. */
   readonly preload?: string;
+  /** One that is linked in. */
+  readonly archive?: string;
 }
 
 const LIBRARIES = "/usr/lib/x86_64-linux-gnu";
@@ -52,6 +54,15 @@ const LOOPS: readonly Loop[] = [
       preload: join(LIBRARIES, `lib${library}`),
     }))
   ),
+  ...["jemalloc.a", "tcmalloc_minimal.a"].flatMap((library) =>
+    ["malloc", "small", "new"].map((kind) => ({
+      name: `${library.replace(/[_.].*/, "")} linked in, ${kind}`,
+      source: "allocators.cc",
+      arguments: [kind],
+      pairs: 20_000,
+      archive: join(LIBRARIES, `lib${library}`),
+    }))
+  ),
 ];
 const WAYS: Readonly<Record<string, Record<string, string>>> = {
   paths: {},
@@ -69,11 +80,12 @@ process.on("exit", () => rmSync(work, { recursive: true, force: true }));
 // Where the stack lies depends on the lengths of paths, and some figures on that.
 symlinkSync(libraryPath(), join(work, "heaptap.so"));
 
-function build(source: string): string {
-  const out = source.replace(/\.\w+$/, "");
+function build({ source, archive }: Loop): string {
+  const out = source.replace(/\.\w+$/, "") + (archive ? `-${basename(archive)}` : "");
   if (existsSync(join(work, out))) return out;
   const compiler = source.endsWith(".cc") ? "c++" : "cc";
-  const args = ["-O2", "-fno-builtin", "-o", join(work, out), join(HERE, "targets", source), "-lpthread"];
+  const whole = archive ? ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive", "-ldl", "-lm"] : [];
+  const args = ["-O2", "-fno-builtin", "-o", join(work, out), join(HERE, "targets", source), ...whole, "-lpthread"];
   const built = spawnSync(compiler, args, { encoding: "utf8" });
   if (built.status !== 0) throw new Error(built.stderr);
   return out;
@@ -83,7 +95,7 @@ function build(source: string): string {
 function count(loop: Loop, pairs: number, env: Record<string, string> | undefined): Map<string, number> {
   const preload = [...env ? ["./heaptap.so"] : [], ...loop.preload ? [loop.preload] : []].join(":");
   const out = join(work, "callgrind.out");
-  const command = ["--tool=callgrind", `--callgrind-out-file=${out}`, "-q", `./${build(loop.source)}`];
+  const command = ["--tool=callgrind", `--callgrind-out-file=${out}`, "-q", `./${build(loop)}`];
   const { status, stderr } = spawnSync("valgrind", [...command, ...loop.arguments, String(pairs)], {
     cwd: work,
     encoding: "utf8",
@@ -134,7 +146,9 @@ console.log(
   `| loop | ${Object.keys(WAYS).join(" | ")} |\n| --- | ${Object.keys(WAYS).map(() => "---:").join(" | ")} |`,
 );
 for (const loop of LOOPS) {
-  if (!loop.name.includes(options.only) || (loop.preload && !existsSync(loop.preload))) continue;
+  if (!loop.name.includes(options.only) || [loop.preload, loop.archive].some((path) => path && !existsSync(path))) {
+    continue;
+  }
   const plain = perPair(loop, undefined);
   const figures: Record<string, number> = {};
   const lines: string[] = [];

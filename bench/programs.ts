@@ -1,5 +1,5 @@
 /**
- * What recording adds to whole programs, beside others' profilers, in interleaved rounds: ratios of wall time. Prints tables of
+ * What recording adds to whole programs, beside others' profilers, in interleaved rounds: ratios of processor time. Prints tables of
  * docs/PERFORMANCE.md. `--rounds N` (7), `--only TEXT`, `--peers`: beside heaptrack that interprets, jemalloc's profiler and gperftools' too. What is not installed is named and left out.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -91,7 +91,7 @@ function programs(): Program[] {
     { name: "C++ map and strings", command: [build("strings.cc")] },
     { name: "cc1plus -O0", command: cc1plus && [cc1plus, "-quiet", "-O0", source, "-o", "/dev/null"] || undefined },
     { name: "cc1plus -O2", command: cc1plus && [cc1plus, "-quiet", "-O2", source, "-o", "/dev/null"] || undefined },
-    { name: "clang -O0", command: only("clang++", "-c", "-O0", "-w", source, "-o", "/dev/null") },
+    { name: "clang -O0", command: only("clang++", "-c", "-O0", "-w", source.replace(/ii$/, "cc"), "-o", "/dev/null") },
     { name: "CPython, JSON", command: python ? [python, targets("objects.py")] : undefined, env: malloc },
     {
       name: "CPython, small objects",
@@ -155,8 +155,9 @@ async function redis(ways: readonly Way[]): Promise<void> {
       while (!existsSync(socket)) await new Promise((done) => setTimeout(done, 20));
       const said = text("redis-benchmark", "-s", socket, "-t", "set,lpush,hset", "-n", "100000", "-q", "--csv");
       rates.get(way)?.push(median([...said.matchAll(/^"[^"]+","([\d.]+)"/gm)].map(([, n]) => Number(n))));
+      const ended = new Promise((done) => server.on("exit", done));
       server.kill();
-      await new Promise((done) => server.on("exit", done));
+      await ended;
     }
   }
   const plain = rates.get(PLAIN) ?? [];
@@ -193,7 +194,7 @@ for (const { name, command, env } of programs()) {
     continue;
   }
   const runs = interleave(ROUNDS, ways, command, env);
-  const seconds = (way: Way) => (runs.get(way) ?? []).map((r) => r.seconds);
+  const seconds = (way: Way) => (runs.get(way) ?? []).map((r) => r.processor);
   const plain = seconds(PLAIN);
   const ratio = (way: Way) => median(seconds(way).map((s, i) => s / (plain[i] ?? NaN)));
   const adds = (way: Way) => median(seconds(way).map((s, i) => s - (plain[i] ?? NaN)));

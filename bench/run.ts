@@ -176,7 +176,7 @@ function withLibraries(count: number): string {
   const names = Array.from({ length: count }, (_, i) => join(work, `lib${i}.so`));
   // The same file under other names is a library of its own to the dynamic linker only when it is another file.
   for (const name of names) copyFileSync(one, name);
-  return compile(join(work, "many"), main, "-Wl,--no-as-needed", ...names);
+  return compile(join(work, "many"), main, "-x", "none", "-Wl,--no-as-needed", ...names);
 }
 
 console.log(

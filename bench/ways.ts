@@ -1,6 +1,6 @@
 /** Ways to run a program: plain, recorded, and under others' profilers; timed in interleaved rounds. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -58,9 +58,10 @@ export const ALLOCATORS: readonly Way[] = [
     : [];
 });
 
-/** A run: how long it took, and what it printed. */
+/** A run: how long it took by the clock, and in processor time; what it printed. */
 export interface Run {
   readonly seconds: number;
+  readonly processor: number;
   readonly stdout: string;
 }
 
@@ -69,14 +70,19 @@ export function clean(): void {
   for (const name of readdirSync(work)) if (/^(out|ht|je|gp)/.test(name)) rmSync(join(work, name));
 }
 
+let timed: string | undefined;
+
 /** Runs a command once. */
 export function run(way: Way, command: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
   clean();
   const [program = "", ...args] = [...way.before ?? [], ...command];
+  timed ??= build("timed.c");
+  const took = join(work, "took");
+  // The one who times it is not recorded: `env` sets what is.
+  const variables = Object.entries({ ...env, ...way.env }).map(([name, value]) => `${name}=${value}`);
   const begun = performance.now();
-  const result = spawnSync(program, args, {
+  const result = spawnSync(timed, [took, "env", ...variables, program, ...args], {
     encoding: "utf8",
-    env: { ...process.env, ...env, ...way.env },
     stdio: ["ignore", "pipe", "ignore"],
     maxBuffer: 1 << 28,
   });
@@ -85,9 +91,10 @@ export function run(way: Way, command: readonly string[], env: Readonly<Record<s
     // Others' profilers end some programs: that is no figure.
     if (!way.before) throw new Error(what);
     console.error(what);
-    return { seconds: NaN, stdout: "" };
+    return { seconds: NaN, processor: NaN, stdout: "" };
   }
-  return { seconds: (performance.now() - begun) / 1000, stdout: result.stdout };
+  const seconds = (performance.now() - begun) / 1000;
+  return { seconds, processor: Number(readFileSync(took, "utf8")), stdout: result.stdout };
 }
 
 /** Runs each way once a round, one after the other, after a round that does not count; what each run gave. */

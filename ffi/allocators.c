@@ -239,8 +239,11 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
         return;
     }
     /* Every end counts when not all blocks are recorded: but for those of the library's own. */
-    if (ht_is_sampling() && ht_is_inside(a, by) && block)
-        return ht_ending_inside(block);
+    if (ht_is_sampling() && ht_is_inside(a, by)) {
+        if (ht_is_sampled(block))
+            ht_ending_inside(block);
+        return;
+    }
     /* Nothing, or what a call further out has counted. */
     if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
         return;

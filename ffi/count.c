@@ -89,14 +89,15 @@ static uint32_t ht_bucket_here(struct ht_thread *t, struct ht_regs at)
 }
 
 /* The thread frees or takes over a block of another's. */
-static void ht_freed_of_other(struct ht_thread *t, uint32_t slot, uint64_t size)
+static void ht_freed_of_other(struct ht_thread *t, uint32_t slot, struct ht_weight w)
 {
+    uint64_t blocks = ht_is_sampling() ? (w.count + HT_WEIGHT_ONE / 2) / HT_WEIGHT_ONE : 1;
     if (slot >= ht_p.capacity[HT_SECTION_THREADS])
         return; /* a large block's second word went with an end that we did not see */
-    ht_own_add(&t->counters->freed_of_others, 1);
-    ht_own_add(&t->counters->freed_of_others_bytes, size);
-    ht_shared_add(&ht_p.threads[slot].freed_by_others, 1ull);
-    ht_shared_add(&ht_p.threads[slot].freed_by_others_bytes, size);
+    ht_own_add(&t->counters->freed_of_others, blocks);
+    ht_own_add(&t->counters->freed_of_others_bytes, w.bytes);
+    ht_shared_add(&ht_p.threads[slot].freed_by_others, blocks);
+    ht_shared_add(&ht_p.threads[slot].freed_by_others_bytes, w.bytes);
 }
 
 /* Before the first change to a shared thread's counters, and after its walk: the walk may wait for
@@ -126,7 +127,7 @@ static void ht_count_free(struct ht_thread *t, struct ht_block block, int tempor
         ht_own_add(&c->temporary, (uint64_t)temporary);
     }
     if (block.slot != t->slot)
-        ht_freed_of_other(t, block.slot, block.size);
+        ht_freed_of_other(t, block.slot, w);
 }
 
 /* The class of a request's size: 0 up to 8 bytes, 1 up to 16, 2 up to 32 ... */
@@ -176,44 +177,61 @@ static void ht_count_failure(struct ht_thread *t)
     ht_own_add(&t->counters->failed, 1);
 }
 
-/* An allocation, or a reallocation that grew by `grown`, when not all blocks are recorded. */
-static void ht_count_sampled(struct ht_thread *t, void *block, size_t size, uint64_t grown, struct ht_regs at, int again)
+/* A block of so many bytes is given out: whether it is recorded, when not all are. *tick: something is due that comes by bytes. */
+static int ht_draw(struct ht_thread *t, size_t size, int *tick)
+{
+    t->until -= (int64_t)size + 1;
+    *tick = t->until < 0;
+    if (!*tick)
+        return 0;
+    int64_t more = (int64_t)ht_min((uint64_t)t->beyond, ht_max((uint64_t)-t->until, HT_TICK_BYTES));
+    t->until += more;
+    t->beyond -= more;
+    if (t->until >= 0)
+        return 0;
+    ht_until_set(t);
+    return 1;
+}
+
+/*
+ * An allocation, or a reallocation that grew by `grown`, when not all blocks are recorded. `bucket` is its call path when it is
+ * (found before anything is held: see ht_hold_if_shared).
+ */
+static void ht_count_sampled(struct ht_thread *t, void *block, size_t size, uint64_t grown, int is_sample, uint32_t bucket, int again, int tick)
 {
     struct ht_file_threads *c = t->counters;
-    int is_sample = (t->until -= (int64_t)size + 1) < 0 && ht_p.mode == HT_MODE_PATHS;
-    uint32_t bucket = is_sample ? ht_bucket_here(t, at) : HT_PATH_NONE;
     ht_hold_if_shared(t);
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->bytes, grown);
     ht_own_add(&c->reallocations, (uint64_t)again);
     t->last = block;
     t->last_end = (const char *)block + size;
-    if (!is_sample)
-        return;
-    t->until = ht_until_next(t);
-    int put;
-    struct ht_block lost = ht_sampled_put(block, bucket, t->slot, size, &put);
-    if (lost.kind == HT_BLOCK_COUNTED) {
-        ht_count_free(t, lost, 0);
-        ht_own_add(&c->lost_frees, 1);
+    int put = 0;
+    if (is_sample) {
+        struct ht_file_paths *r = ht_record(t, &bucket);
+        struct ht_block lost = ht_sampled_put(block, bucket, t->slot, size, &put);
+        if (lost.kind == HT_BLOCK_COUNTED) {
+            ht_count_free(t, lost, 0);
+            ht_own_add(&c->lost_frees, 1);
+        }
+        if (put) {
+            struct ht_weight w = ht_weight(size);
+            uint64_t bytes = ht_part(w.bytes, grown, size);
+            ht_peak_keep(r);
+            ht_own_add(&r->allocations, w.count);
+            ht_own_add(&r->reallocations, again ? w.count : 0);
+            ht_own_add(&r->bytes, bytes);
+            ht_own_add(&r->moved_bytes, (int64_t)(bytes - w.bytes));
+            ht_own_add(&r->live_bytes, (int64_t)w.bytes);
+            ht_own_set(&r->carried, ht_variance_add(r->carried, w.count));
+            ht_own_add(&c->current, (int64_t)w.bytes);
+            ht_peak_rise(t);
+        } else {
+            ht_untracked();
+        }
     }
-    if (!put) {
-        ht_untracked();
-        return;
-    }
-    struct ht_weight w = ht_weight(size);
-    uint64_t bytes = ht_part(w.bytes, grown, size);
-    struct ht_file_paths *r = ht_record(t, &bucket);
-    ht_peak_keep(r);
-    ht_own_add(&r->allocations, w.count);
-    ht_own_add(&r->reallocations, again ? w.count : 0);
-    ht_own_add(&r->bytes, bytes);
-    ht_own_add(&r->moved_bytes, (int64_t)(bytes - w.bytes));
-    ht_own_add(&r->live_bytes, (int64_t)w.bytes);
-    ht_own_set(&r->carried, ht_variance_add(r->carried, w.count));
-    ht_own_add(&c->current, (int64_t)w.bytes);
-    ht_peak_rise(t);
-    ht_tick_if_due(t);
+    if (tick)
+        ht_tick_if_due(t);
 }
 
 static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap, void *block, size_t size, struct ht_regs at)
@@ -224,7 +242,8 @@ static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap,
         return;
     }
     if (ht_is_sampling()) {
-        ht_count_sampled(t, block, size, size, at, 0);
+        int tick, is_sample = ht_draw(t, size, &tick);
+        ht_count_sampled(t, block, size, size, is_sample, is_sample ? ht_bucket_here(t, at) : HT_PATH_NONE, 0, tick);
         return;
     }
     if (!ht_shadow_room(block, size, heap->close)) {
@@ -298,19 +317,27 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
     ht_own_add(&c->current, (int64_t)(grown - shrunk));
     ht_own_add(&c->carried, carried);
     if (old.slot != t->slot)
-        ht_freed_of_other(t, old.slot, old.size);
+        ht_freed_of_other(t, old.slot, ht_weight(old.size));
     ht_peak_rise(t);
     ht_shadow_put(block, bucket, t->tag, size, heap->close);
     t->last = block;
     ht_tick_if_due(t);
 }
 
-/* The same when not all blocks are recorded. `had` is how large the old block was, when nothing else tells. */
-static void ht_count_reallocation_sampled(struct ht_thread *t, struct ht_block old, size_t had, void *block, size_t size, struct ht_regs at)
+/*
+ * The same when not all blocks are recorded. What most old blocks were asked for with is not known; so a block grows by what the allocator
+ * calls usable, before (`had`) and after: over all reallocations of a block that is off by its slack, at most.
+ */
+static void ht_count_reallocation_sampled(struct ht_thread *t, const struct ht_heap *heap, struct ht_block old, size_t had, void *block, size_t size,
+    struct ht_regs at)
 {
+    size_t has = heap->usable ? ht_usable(heap, block) : size;
+    int tick, is_sample = ht_draw(t, size, &tick);
+    uint32_t bucket = is_sample ? ht_bucket_here(t, at) : HT_PATH_NONE;
     if (old.kind == HT_BLOCK_COUNTED) {
         struct ht_weight w = ht_weight(old.size);
-        had = old.size;
+        if (!heap->usable)
+            had = old.size;
         ht_hold_if_shared(t);
         ht_peak_fall(t, w.bytes);
         struct ht_file_paths *from = ht_record(t, &old.bucket);
@@ -320,9 +347,9 @@ static void ht_count_reallocation_sampled(struct ht_thread *t, struct ht_block o
         ht_own_add(&from->moved_bytes, (int64_t)w.bytes);
         ht_own_add(&t->counters->current, -(int64_t)w.bytes);
         if (old.slot != t->slot)
-            ht_freed_of_other(t, old.slot, old.size);
+            ht_freed_of_other(t, old.slot, w);
     }
-    ht_count_sampled(t, block, size, size > had ? size - had : 0, at, 1);
+    ht_count_sampled(t, block, size, has > had ? has - had : 0, is_sample, bucket, 1, tick);
 }
 
 /* Takes a block that ends out of the shadow. */
@@ -339,6 +366,8 @@ static struct ht_block ht_take_block(struct ht_thread *t, const void *block)
 static void ht_count_end(struct ht_thread *t, struct ht_block b, const void *block)
 {
     if (ht_is_sampling() && b.kind != HT_BLOCK_UNCOUNTED) {
+        if ((t->own_depth > 0 || ht_peek(&ht_paused)) && b.kind == HT_BLOCK_UNKNOWN)
+            return; /* its allocation was not counted either, most likely */
         ht_hold_if_shared(t);
         ht_own_add(&t->counters->frees, 1);
         ht_own_add(&t->counters->temporary, (uint64_t)(block == t->last));
@@ -443,8 +472,6 @@ HT_INLINE void ht_empty_put(struct ht_empty at, const struct ht_thread *t, const
         ht_own_set(at.word, (uint64_t)owner << 32 | size);
 }
 
-/* The rest of an allocation whose stack is not the kept one: finds its path, and counts as the hot form does. The thread
- * is marked, and nothing has changed yet. */
 HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
 {
     const struct ht_heap *heap = t->heap;
@@ -454,6 +481,22 @@ HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size
         ht_idle(t, HT_IDLE_PATHS);
         return ht_note_general(block, size, pc, sp, fp, heap);
     }
+    ht_path_add(r, size);
+    ht_empty_put(t->to, t, block, path->owner, size);
+    return ht_note_counted(HT_IDLE_PATHS, t, block, size);
+}
+
+/* The rest of an allocation whose stack is not the kept one: finds its path, and counts as the hot form does. The thread
+ * is marked, and nothing has changed yet. */
+HT_NOINLINE void *ht_note_allocation_tail(struct ht_thread *t, void *block, size_t size, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    const struct ht_path *path = ht_tail_first(t, pc, sp, fp);
+    struct ht_file_paths *r = HT_LIKELY(path) ? path->record : NULL;
+    if (HT_UNLIKELY(!r || !ht_peak_kept(r)))
+        return ht_note_allocation_walk(t, block, size, pc, sp, fp);
+#ifdef HT_COMPARE
+    return ht_note_allocation_walk(t, block, size, pc, sp, fp); /* which compares */
+#endif
     ht_path_add(r, size);
     ht_empty_put(t->to, t, block, path->owner, size);
     return ht_note_counted(HT_IDLE_PATHS, t, block, size);
@@ -471,7 +514,7 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, st
         if (HT_UNLIKELY(!ht_stack_is_kept(t, at))) {
             t->heap = heap;
             t->to = to;
-            return ht_note_allocation_walk(t, block, size, at.pc, at.sp, at.fp);
+            return ht_note_allocation_tail(t, block, size, at.pc, at.sp, at.fp);
         }
         ht_path_compare(t, &t->path, at);
         struct ht_file_paths *r = t->path.record;
@@ -650,8 +693,10 @@ HT_INLINE enum ht_end_hot ht_end_word(enum ht_idle mode, struct ht_thread *t, ui
 /* The end of a block when not all are recorded, and this one is not. Of one that is handed somebody else counts the end. */
 HT_INLINE enum ht_end_hot ht_end_sampled(struct ht_thread *t, const void *block)
 {
-    if (ht_is_sampled(block) || HT_UNLIKELY(block == t->handed.block))
+    if (ht_is_sampled(block))
         return HT_END_GENERAL;
+    if (HT_UNLIKELY(block == t->handed.block))
+        return t->handed.as.kind == HT_BLOCK_UNCOUNTED ? HT_END_DONE : HT_END_GENERAL;
     struct ht_file_threads *c = t->counters;
     ht_own_add(&c->frees, 1);
     ht_own_add(&c->temporary, (uint64_t)(block == t->last));
@@ -664,7 +709,8 @@ HT_INLINE enum ht_end_hot ht_end_hot(const void *block, uint64_t **word)
     struct ht_thread *t = ht_self;
     if (HT_LIKELY(t->idle == HT_IDLE_PATHS))
         return ht_end_word(HT_IDLE_PATHS, t, word, block);
-    if (HT_LIKELY(t->idle == HT_IDLE_SAMPLED))
+    /* While paused most blocks that end were not counted either: the general form ends those that are recorded. */
+    if (HT_LIKELY(t->idle == ht_peek(&ht_hot[HT_HOT_SAMPLED])))
         return ht_end_sampled(t, block);
     return HT_LIKELY(t->idle == HT_IDLE_COUNTERS) ? ht_end_word(HT_IDLE_COUNTERS, t, word, block) : HT_END_GENERAL;
 }

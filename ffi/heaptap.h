@@ -151,9 +151,12 @@ struct ht_path {
 };
 
 /* The inner end of a stack that was walked: from its innermost frame to a kept one that it stood on. See unwind.c. */
-#define HT_TAILS 256u
-#define HT_TAIL_WORDS 12u
+#define HT_TAIL_BITS 9
+#define HT_TAILS (1u << HT_TAIL_BITS)
+#define HT_TAIL_WORDS 24u
+#define HT_TAIL_LEVELS 6u
 struct ht_tail {
+    uint64_t key; /* a hash of pc, sp and of as many return addresses as it took to find a place */
     uint64_t pc, sp, fp, fp_matters; /* of its innermost frame; pc 0 when there is none */
     uint64_t reach; /* end of the highest word */
     const struct ht_frame *base; /* where the kept frame stood that it stands on */
@@ -161,8 +164,10 @@ struct ht_tail {
     uint32_t base_node, generation;
     struct ht_path path;
     uint32_t word_count;
+    uint8_t returns[HT_TAIL_LEVELS - 1]; /* which of its words are its frames' return addresses, from the inside: one more, 0 behind the last */
     struct ht_word words[HT_TAIL_WORDS + 1]; /* behind the last one that never agrees */
 };
+_Static_assert(sizeof(struct ht_tail) == 512, "found by a shift");
 
 /* A frame while it is being walked: what the kept stack will hold of it, and its key. */
 #define HT_STEP_WORDS 6u
@@ -222,7 +227,8 @@ struct ht_thread {
     struct ht_file_threads *counters;
     struct ht_file_paths **pages; /* by call path / HT_PAGE_RECORDS; NULL where it has none yet */
     const void *last;   /* the block that it allocated last */
-    int64_t until;      /* bytes to the next block that is recorded; sampling.c */
+    int64_t until;      /* bytes to the next block that is recorded, or to something else that is due; sampling.c */
+    int64_t beyond;     /* bytes from there to that block */
     const char *last_end; /* where the last block ends, when not all are recorded */
     uint64_t random;    /* state of its random numbers */
     int64_t high, low;  /* levels of its net bytes outside which peak.c wants to know */

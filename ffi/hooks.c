@@ -83,7 +83,7 @@ static struct ht_resize ht_resize_begin(struct ht_thread *t, uint32_t idle, cons
     struct ht_resize r = { t, { .kind = HT_BLOCK_UNCOUNTED }, ht_is_counted(idle), 0 };
     if (old)
         r.known = ht_take_block(t, old);
-    if (ht_is_sampling() && old && r.known.kind == HT_BLOCK_UNKNOWN && heap->usable)
+    if (ht_is_sampling() && old && heap->usable)
         r.had = ht_usable(heap, old);
     return r;
 }
@@ -92,7 +92,10 @@ static struct ht_resize ht_resize_begin(struct ht_thread *t, uint32_t idle, cons
 static void ht_resize_back(const struct ht_resize *r, const struct ht_heap *heap, void *old)
 {
     const struct ht_block *b = &r->known;
-    if (b->kind != HT_BLOCK_UNKNOWN)
+    int put;
+    if (ht_is_sampling() && b->kind == HT_BLOCK_COUNTED)
+        ht_sampled_put(old, b->bucket, b->slot, b->size, &put); /* where it was: there is room */
+    else if (!ht_is_sampling() && b->kind != HT_BLOCK_UNKNOWN)
         ht_shadow_put(old, b->bucket, b->kind == HT_BLOCK_COUNTED ? b->slot + 1ull : 0, b->size, heap->close);
 }
 
@@ -115,7 +118,7 @@ static void ht_resize_end(const struct ht_resize *r, const struct ht_heap *heap,
             ht_count_free(t, known, 0);
         ht_count_nothing(t, heap, block, size);
     } else if (ht_is_sampling() && old) {
-        ht_count_reallocation_sampled(t, known, r->had, block, size, at);
+        ht_count_reallocation_sampled(t, heap, known, r->had, block, size, at);
     } else if (known.kind == HT_BLOCK_COUNTED) {
         ht_count_reallocation(t, heap, known, block, size, at);
     } else {

@@ -24,6 +24,7 @@
 #include "heaptap.h"
 
 #define HT_INDEX_WINDOW 16u
+#define HT_INDEX_FEW 4u /* places in the first level: where that is full, they are looked at in vain */
 #define HT_INDEX_MIDDLE (1u << 20)
 #define HT_INDEX_NODE_BITS 23
 #define HT_MEMO_ENTRIES 4096u
@@ -94,13 +95,13 @@ static uint32_t ht_node_new(struct ht_thread *t, uint32_t parent, uint64_t key, 
     return n;
 }
 
-/* The node at one of the places of a level where it may be: those of a line of the cache, from the hash's own on; 0 when it is not
+/* The node at one of the `places` of a line where it may be: from the hash's own on; 0 when it is not
  * there, with the first empty place, NULL when there is none. */
-HT_INLINE uint32_t ht_node_look(uint32_t *line, uint32_t hash, uint32_t parent, uint64_t key, uint32_t **empty)
+HT_INLINE uint32_t ht_node_look(uint32_t *line, uint32_t places, uint32_t hash, uint32_t parent, uint64_t key, uint32_t **empty)
 {
     uint32_t tag = hash >> HT_INDEX_NODE_BITS;
     *empty = NULL;
-    for (uint32_t i = hash, end = hash + HT_INDEX_WINDOW; i != end; i++) {
+    for (uint32_t i = hash, end = hash + places; i != end; i++) {
         uint32_t entry = ht_shared_get(&line[i % HT_INDEX_WINDOW]);
         if (HT_LIKELY(entry >> HT_INDEX_NODE_BITS == tag) && entry) {
             uint32_t node = entry & ((1u << HT_INDEX_NODE_BITS) - 1);
@@ -125,10 +126,10 @@ HT_NOINLINE uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t
 {
     for (uint32_t level = 0; level < HT_INDEX_LEVELS && ht_p.index[level]; level++) {
         int is_last = level + 1 == HT_INDEX_LEVELS || !ht_p.index[level + 1];
-        uint32_t *line = ht_index_line(level, hash), *first = ht_p.index[level];
+        uint32_t *line = ht_index_line(level, hash), *first = ht_p.index[level], places = level == 0 ? HT_INDEX_FEW : HT_INDEX_WINDOW;
         /* In the last level the lines behind it too. */
         for (uint32_t lines = is_last ? 8 : 1; lines > 0; lines--) {
-            uint32_t *empty, node = ht_node_look(line, hash, parent, key, &empty);
+            uint32_t *empty, node = ht_node_look(line, places, hash, parent, key, &empty);
             while (!node && empty) {
                 uint32_t entry = 0, fresh = ht_node_new(t, parent, key, use);
                 if (fresh == 0)
@@ -136,7 +137,7 @@ HT_NOINLINE uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t
                 if (ht_shared_swap(empty, &entry, fresh | (hash & ~((1u << HT_INDEX_NODE_BITS) - 1))))
                     return fresh;
                 t->spare_node = fresh;
-                node = ht_node_look(line, hash, parent, key, &empty);
+                node = ht_node_look(line, places, hash, parent, key, &empty);
             }
             if (node)
                 return node;
@@ -154,7 +155,8 @@ static uint32_t ht_node_intern(struct ht_thread *t, uint32_t parent, uint64_t ke
     /* "Not found" may be remembered from another use, which was full; the last one looks itself. */
     if (memo->key == key && memo->parent == parent && (memo->node || use != HT_USE_ONE))
         return memo->node;
-    uint32_t *empty, node = ht_node_look(ht_index_line(0, hash), hash, parent, key, &empty);
+    __builtin_prefetch(ht_index_line(1, hash));
+    uint32_t *empty, node = ht_node_look(ht_index_line(0, hash), HT_INDEX_FEW, hash, parent, key, &empty);
     if (HT_UNLIKELY(!node))
         node = ht_node_find(t, parent, key, hash, use);
     if (node || ht_is_full(use))

@@ -90,8 +90,8 @@ static uint32_t ht_number(const char *text, uint32_t low, uint32_t high, uint32_
     return (uint32_t)n;
 }
 
-/* A number of bytes in [low, high], or 0, with a unit or none: KiB MiB GiB, K M G for the same, kB MB GB. 0 and a bit in *rejected when the text
- * is anything else. */
+/* A number of bytes in [low, high], or 0, with a unit as options have them: k M G for 1,000 and more, Ki Mi Gi for 1,024, a B behind or
+ * none. 0 and a bit in *rejected when the text is anything else. */
 static uint64_t ht_size(const char *text, uint64_t low, uint64_t high, uint32_t *rejected, uint32_t bit)
 {
     uint64_t n = 0, unit = 1;
@@ -99,11 +99,14 @@ static uint64_t ht_size(const char *text, uint64_t low, uint64_t high, uint32_t 
     for (; *c >= '0' && *c <= '9' && n < ~0ull / 10 - 1; c++)
         n = n * 10 + (uint64_t)(*c - '0');
     const char *digits = c;
-    uint32_t power = *c == 'K' || *c == 'k' ? 1 : *c == 'M' ? 2 : *c == 'G' ? 3 : 0;
-    int is_decimal = power && c[1] == 'B' && c[2] == 0;
+    char letter = *c | 32;
+    uint32_t power = letter == 'k' ? 1 : letter == 'm' ? 2 : letter == 'g' ? 3 : 0;
+    c += power > 0;
+    int is_binary = power && (*c | 32) == 'i';
+    c += is_binary;
+    c += (*c | 32) == 'b';
     for (uint32_t i = 0; i < power; i++)
-        unit *= is_decimal ? 1000 : 1024;
-    c += power ? is_decimal || (c[1] == 'B' && c[2] == 0) ? 2 : c[1] == 'i' && c[2] == 'B' ? 3 : 1 : *c == 'B';
+        unit *= is_binary ? 1024 : 1000;
     if (!text || !*text)
         return 0;
     if (digits == text || *c || (n && (n > high / unit || n * unit < low))) {
@@ -318,7 +321,9 @@ static void ht_fork_inherit(int everything)
     ht_sys_inherit(ht_p.rules, HT_RULES_SIZE, gone);
     if (ht_p.interval) {
         ht_sys_inherit(ht_p.sampled_marks, HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks, gone);
+        ht_lock(&ht_p.sampled_lock); /* another thread may make the table anew */
         ht_sys_inherit(ht_p.sampled, ht_p.sampled_capacity * sizeof *ht_p.sampled, gone);
+        ht_unlock(&ht_p.sampled_lock);
     }
     ht_sys_inherit(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages, gone);
     for (uint64_t i = 0; i < HT_LEAVES; i++)
@@ -368,6 +373,9 @@ static void ht_fork_end(int inside, long child)
     for (uint64_t i = 0; i < HT_LEAVES; i++)
         if (ht_leaves[i] && !ht_sys_readable((uint64_t)ht_leaves[i]))
             ht_leaves[i] = NULL;
+    /* Nor is a table of samples that one has made since. */
+    if (ht_p.sampled_capacity && !ht_sys_readable((uint64_t)ht_p.sampled))
+        ht_p.sampled_capacity = ht_p.sampled_used = ht_p.sampled_live = 0;
     /* Their holders are not here. */
     struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock,
                                 &ht_p.tables_lock, &ht_p.sampled_lock };

@@ -56,8 +56,14 @@ static void ht_request_allocate(const void *block, size_t size)
 
 static void ht_request_release(const void *block)
 {
-    if (block && !ht_end_close(ht_told_at(block)))
-        ht_end_counted(ht_told_at(block));
+    if (!block || ht_end_close(ht_told_at(block)))
+        return;
+    uint32_t idle;
+    struct ht_thread *t = ht_is_sampling() ? ht_begin(&idle) : NULL;
+    if (!t)
+        return ht_end_counted(ht_told_at(block));
+    ht_count_end(t, ht_take_block(t, ht_told_at(block)), ht_told_at(block));
+    ht_end(t, idle);
 }
 
 static void ht_request_move(const void *old, const void *block, size_t size)
@@ -84,6 +90,14 @@ static void ht_request_release_all(const void *start, size_t size)
 {
     /* Where a word of the shadow says nothing, neither does what it stands for. */
     for (uint64_t at = (uint64_t)ht_told_at(start) / 8 * 8, end = (uint64_t)ht_told_at(start) + size; at < end; at += 8) {
+        /* When not all blocks are recorded, those that are end; how many others there are nobody knows. */
+        if (ht_is_sampling()) {
+            if (ht_is_sampled((void *)at))
+                ht_end_counted((void *)at);
+            else if (at % 1024 == 0 && !ht_peek(&ht_p.sampled_bits[ht_sampled_place(at) / 64]))
+                at += 1024 - 8;
+            continue;
+        }
         const uint64_t *word = ht_shadow_find((void *)at);
         if (at % HT_GRANULE == 0 && (!word || !ht_peek(word)))
             at += HT_GRANULE - 8;

@@ -23,6 +23,7 @@
 
 #define HT_SAMPLED_FIRST 256u /* places in the table at first */
 #define HT_WEIGHT_ONE 1024u
+#define HT_TICK_BYTES (1ull << 20) /* between looks at clock, name and pauses, at most */
 #define HT_RANDOM_STEP 0x2545f4914f6cdd1dull
 #define HT_LN_2 2977044472u  /* times 2^32 */
 #define HT_LOG2_E 6196328019ull
@@ -65,18 +66,23 @@ static void ht_sampled_note(uint64_t block, int comes)
         ht_shared_and(bits, ~bit);
 }
 
-/* Where a block is in the table, or where it would be; under the lock. */
+/* Where a block is in the table, or where it may go: a place that is empty, or that one is gone from; under the lock. */
 static struct ht_sampled *ht_sampled_find(uint64_t block)
 {
     uint32_t i = (uint32_t)(block * 0x9e3779b97f4a7c15ull >> 32);
-    for (;; i++) {
+    for (struct ht_sampled *gone = NULL;; i++) {
         struct ht_sampled *s = &ht_p.sampled[i & (ht_p.sampled_capacity - 1)];
-        if (s->block == block || s->block == 0)
+        if (s->block == block)
             return s;
+        if (s->block == 0)
+            return gone ? gone : s;
+        if (s->block == HT_SAMPLED_GONE && !gone)
+            gone = s;
     }
 }
 
-/* Makes the table anew, without those that are gone, when it is two thirds full. 0 when there is no memory for it. */
+/* Makes the table anew, without those that are gone, when it is two thirds full. 0 when there is no memory for it: places that some are
+ * gone from serve again then, as long as one is empty to stop at. */
 static int ht_sampled_room(void)
 {
     if (3 * (ht_p.sampled_used + 1) <= 2 * ht_p.sampled_capacity)
@@ -87,7 +93,7 @@ static int ht_sampled_room(void)
         fits *= 2;
     struct ht_sampled *fresh = ht_sys_map(fits * sizeof *fresh);
     if (!fresh)
-        return 0;
+        return ht_p.sampled_used + 1 < capacity;
     ht_sys_not_inherited(fresh, fits * sizeof *fresh);
     ht_p.sampled = fresh;
     ht_p.sampled_capacity = fits;
@@ -108,10 +114,10 @@ static struct ht_block ht_sampled_put(const void *block, uint32_t bucket, uint32
     *put = ht_sampled_room();
     if (*put) {
         struct ht_sampled *s = ht_sampled_find((uint64_t)block);
-        if (s->block) {
+        if (s->block == (uint64_t)block) {
             lost = (struct ht_block){ s->size, s->bucket, s->slot, HT_BLOCK_COUNTED };
         } else {
-            ht_p.sampled_used++;
+            ht_p.sampled_used += s->block == 0;
             ht_p.sampled_live++;
             ht_sampled_note((uint64_t)block, 1);
         }
@@ -129,7 +135,7 @@ static struct ht_block ht_sampled_block(const void *block, int take)
         return b;
     ht_lock(&ht_p.sampled_lock);
     struct ht_sampled *s = ht_p.sampled_capacity ? ht_sampled_find((uint64_t)block) : NULL;
-    if (s && s->block) {
+    if (s && s->block == (uint64_t)block) {
         b = (struct ht_block){ s->size, s->bucket, s->slot, HT_BLOCK_COUNTED };
         if (take) {
             s->block = HT_SAMPLED_GONE;
@@ -157,7 +163,7 @@ static uint64_t ht_times(uint64_t a, uint64_t b) { return (uint64_t)((unsigned _
 static int64_t ht_until_next(struct ht_thread *t)
 {
     if (ht_p.mode == HT_MODE_TOTALS)
-        return INT64_MAX;
+        return (int64_t)HT_INTERVAL_NEVER;
     /* log2 of u: the whole part is where its highest bit is, the rest comes bit by bit out of squares. */
     uint64_t u = ht_random(t), whole = (uint64_t)__builtin_clzl(u), m = u << whole >> 32, rest = 0;
     for (uint64_t bit = 1ull << 31; bit > 1ull << 8; bit >>= 1) {
@@ -171,6 +177,14 @@ static int64_t ht_until_next(struct ht_thread *t)
     return (int64_t)ht_times(ht_times(log, HT_LN_2), ht_p.interval);
 }
 
+/* The next sample is drawn. Looks at clock, name and pauses come in between, when it is far. */
+static void ht_until_set(struct ht_thread *t)
+{
+    int64_t next = ht_until_next(t);
+    t->until = (int64_t)ht_min((uint64_t)next, HT_TICK_BYTES);
+    t->beyond = next - t->until;
+}
+
 static void ht_sampling_start(struct ht_thread *t)
 {
     /* Threads differ; so do runs, unless HEAPTAP_SEED says which. */
@@ -178,7 +192,7 @@ static void ht_sampling_start(struct ht_thread *t)
     t->random = ((seed + t->slot) * 0x9e3779b97f4a7c15ull) | 1;
     for (int i = 0; i < 4; i++)
         ht_random(t);
-    t->until = ht_until_next(t);
+    ht_until_set(t);
 }
 
 /* exp(-x), x and result times 2^24 and 2^32. */
@@ -226,7 +240,7 @@ HT_INLINE struct ht_weight ht_weight(uint64_t size)
 /* The part of what a block stands for that is `part` of `whole`, its size. */
 static uint64_t ht_part(uint64_t bytes, uint64_t part, uint64_t whole)
 {
-    return part == whole ? bytes : (uint64_t)((unsigned __int128)bytes * ((part << 20) / whole) >> 20);
+    return part >= whole ? bytes : (uint64_t)((unsigned __int128)bytes * ((part << 20) / whole) >> 20);
 }
 
 /*

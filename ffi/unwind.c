@@ -22,7 +22,9 @@
  * that it had before. So a walk that ended at a kept frame leaves what lies between as a tail: the innermost frame, its words,
  * the frame that it stood on, the call path. When a stack begins as a tail does, all its words hold, and the frame is
  * kept still, with the same way out, all of whose words hold too, then it is the same stack. The kept one stays. Tails are
- * only of words between the innermost frame and the end of the stack that is known to be readable.
+ * only of words between the innermost frame and the end of the stack that is known to be readable. They are in a table by a hash of
+ * the innermost frame; one that is not it says where the next return address stands, with which the next place is
+ * looked at. What is read so only says where to look.
  *
  * A step that no rule word can say may depend on frames further in (registers.c): then t->relied keeps a walk from taking
  * over further out than those.
@@ -297,8 +299,7 @@ HT_INLINE HT_RAW int ht_step_plain(const struct ht_thread *t, struct ht_step *s,
 {
     uint64_t rule = ht_rule_at(s->pc), fp_slot = ht_rule_fp_slot(rule), cfa = s->sp + (uint64_t)ht_rule_offset(rule), ra = HT_RA_SLOT(cfa);
     uint64_t fp_at = cfa - 8 * fp_slot;
-    if (ht_rule_kind(rule) != HT_RULE_SP || s->sp < t->stack_low || cfa <= s->sp || cfa % 8 || cfa > t->stack_high || fp_at < t->stack_low
-        || fp_at > cfa)
+    if (ht_rule_kind(rule) != HT_RULE_SP || fp_slot == HT_RULE_FP_AT_FP || s->sp < t->stack_low || cfa <= s->sp || cfa % 8 || cfa > t->stack_high || fp_at < t->stack_low)
         return 0;
     uint64_t pc = ht_load(ra);
     if (pc < HT_PAGE || pc >> HT_ADDRESS_BITS)
@@ -420,8 +421,12 @@ HT_RAW static void ht_step_from_kept(struct ht_thread *t, uint32_t frame, struct
                            .fp_passes = f->fp_passes, .word_count = own };
     for (uint32_t i = 0; i < own; i++)
         s->words[i] = t->words[first + i];
-    if (!f->fp_at)
+    if (!f->fp_at) {
+        /* By a row that says more than a rule word (registers.c): the words that it has read are the same, and so is what it came to. */
+        if (!f->fp_passes)
+            *fp = f[-1].fp;
         return;
+    }
     *fp = ht_load(f->fp_at);
     if (ht_step_word(s, f->fp_at) < own)
         return;
@@ -558,11 +563,16 @@ static uint32_t ht_kept_bucket(struct ht_thread *t)
     return bucket ? bucket : HT_PATH_NONE;
 }
 
-static struct ht_tail *ht_tail_at(const struct ht_thread *t, uint64_t pc, uint64_t sp)
+/* The tail of a key: in the key's place, or the one beside it; NULL when there is none. */
+HT_INLINE struct ht_tail *ht_tail_at(const struct ht_thread *t, uint64_t key)
 {
-    return &t->tails[((pc ^ sp << 20 ^ sp >> 3) * 0x9e3779b97f4a7c15ull) >> 56];
+    uint64_t place = key >> (64 - HT_TAIL_BITS);
+    if (HT_LIKELY(t->tails[place].key == key))
+        return &t->tails[place];
+    return t->tails[place ^ 1].key == key ? &t->tails[place ^ 1] : NULL;
 }
-_Static_assert(HT_TAILS == 256, "a tail for each hash");
+HT_INLINE uint64_t ht_tail_key(uint64_t pc, uint64_t sp) { return (pc ^ sp << 20 ^ sp >> 3) * 0x9e3779b97f4a7c15ull; }
+HT_INLINE uint64_t ht_tail_next(uint64_t key, uint64_t address) { return (key ^ address) * 0xbf58476d1ce4e5b9ull; }
 
 /* The first word of a sequence that differs: one behind its last at the latest, which never agrees. */
 HT_INLINE HT_RAW const struct ht_word *ht_tail_differs(const struct ht_word *w)
@@ -572,18 +582,81 @@ HT_INLINE HT_RAW const struct ht_word *ht_tail_differs(const struct ht_word *w)
     return w;
 }
 
-/* The call path of a stack that ends as one did that was walked before; NULL when it is not known. That of the frame it stands on
- * is the same when its node is, and code has not changed since. */
+/* Whether a tail may be that of a stack with this innermost frame: then its words can be read. */
+HT_INLINE int ht_tail_begins(const struct ht_thread *t, const struct ht_tail *tail, uint64_t pc, uint64_t sp)
+{
+    return tail->pc == pc && tail->sp == sp && tail->generation == ht_peek(&ht_p.generation) && sp >= t->stack_low && tail->reach <= t->stack_high
+        && t->relied == ~0ull;
+}
+
+/* Whether it is, when its fp and words are as they were: the way of the frame it stands on is the same when its node is, and code has not
+ * changed since. */
+HT_INLINE HT_RAW int ht_tail_holds(const struct ht_thread *t, const struct ht_tail *tail)
+{
+    const struct ht_frame *base = tail->base;
+    return base <= t->top && base->sp == tail->base_sp && base->node == tail->base_node && ((base->fp ^ tail->base_fp) & base->fp_matters) == 0
+        && ht_words_differ(t, base->words) == t->words;
+}
+
+HT_INLINE int ht_tail_fp(const struct ht_tail *tail, uint64_t fp) { return ((tail->fp ^ fp) & tail->fp_matters) == 0; }
+
+/*
+ * The key of the next place where a stack's tail may be that has this one's innermost frame: by a return address that is where
+ * this one has it too, as all words further in, on which that depends, are the same up to `differs`. 0 when there is none.
+ */
+HT_RAW static uint64_t ht_tail_farther(const struct ht_tail *tail, uint32_t level, const struct ht_word *differs, uint64_t key)
+{
+    uint32_t word = level < HT_TAIL_LEVELS - 1 ? tail->returns[level] : 0;
+    if (word == 0 || differs < tail->words + word - 1)
+        return 0;
+    return ht_tail_next(key, ht_load((uint64_t)tail->words[word - 1].at));
+}
+
+/* The call path of a stack that ends as one did that was walked before; NULL when it is not known. */
 HT_RAW static struct ht_path *ht_tail_find(const struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
 {
-    struct ht_tail *tail = ht_tail_at(t, pc, sp);
-    const struct ht_frame *base = tail->base;
-    if (tail->pc != pc || tail->sp != sp || ((tail->fp ^ fp) & tail->fp_matters) || tail->generation != ht_peek(&ht_p.generation)
-        || sp < t->stack_low || tail->reach > t->stack_high || base > t->top || t->relied != ~0ull || base->sp != tail->base_sp
-        || base->node != tail->base_node || ((base->fp ^ tail->base_fp) & base->fp_matters)
-        || ht_tail_differs(tail->words) != tail->words + tail->word_count || ht_words_differ(t, base->words) != t->words)
-        return NULL;
-    return &tail->path;
+    uint64_t key = ht_tail_key(pc, sp);
+    for (uint32_t level = 0; key; level++) {
+        struct ht_tail *tail = ht_tail_at(t, key);
+        if (!tail || !ht_tail_begins(t, tail, pc, sp) || !ht_tail_fp(tail, fp))
+            return NULL;
+        const struct ht_word *differs = ht_tail_differs(tail->words);
+        if (differs == tail->words + tail->word_count && ht_tail_holds(t, tail))
+            return &tail->path;
+        key = ht_tail_farther(tail, level, differs, key);
+    }
+    return NULL;
+}
+
+/* The same, of the first place where it may be alone. */
+HT_INLINE HT_RAW struct ht_path *ht_tail_first(const struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+    uint64_t key = ht_tail_key(pc, sp);
+    struct ht_tail *tail = &t->tails[key >> (64 - HT_TAIL_BITS)];
+    return HT_LIKELY(tail->key == key && ht_tail_begins(t, tail, pc, sp) && ht_tail_fp(tail, fp)
+            && ht_tail_differs(tail->words) == tail->words + tail->word_count && ht_tail_holds(t, tail)) ? &tail->path : NULL;
+}
+
+/* Where a tail of the innermost kept frames goes: behind those that others with the same one have. One with the same words is replaced. */
+HT_RAW static struct ht_tail *ht_tail_place(const struct ht_thread *t, uint32_t count, uint64_t *key)
+{
+    const struct ht_frame *top = t->top;
+    *key = ht_tail_key(top->pc, top->sp);
+    for (uint32_t level = 0;; level++) {
+        struct ht_tail *tail = ht_tail_at(t, *key);
+        if (!tail) {
+            /* In an empty place, or else its own. */
+            uint64_t place = *key >> (64 - HT_TAIL_BITS);
+            return &t->tails[t->tails[place].pc && !t->tails[place ^ 1].pc ? place ^ 1 : place];
+        }
+        if (!ht_tail_begins(t, tail, top->pc, top->sp) || !ht_tail_fp(tail, top->fp))
+            return tail;
+        const struct ht_word *differs = ht_tail_differs(tail->words);
+        uint64_t next = ht_tail_farther(tail, level, differs, *key);
+        if (!next || (tail->word_count == count && differs == tail->words + count))
+            return tail;
+        *key = next;
+    }
 }
 
 /* Keeps the frames above number `base` as a tail, when they can be one. A stack that is cut has another path at each depth. */
@@ -594,7 +667,8 @@ static void ht_tail_keep(struct ht_thread *t, uint32_t base)
     if (base == 0 || top == f || f->node == 0 || top->node == 0 || t->path.bucket == HT_PATH_NONE || count > HT_TAIL_WORDS
         || t->root == HT_NODE_DEPTH || t->relied != ~0ull)
         return;
-    struct ht_tail *tail = ht_tail_at(t, top->pc, top->sp);
+    uint64_t key;
+    struct ht_tail *tail = ht_tail_place(t, count, &key);
     ht_own_set(&tail->pc, 0ull);
     ht_signal_fence();
     tail->reach = top->sp;
@@ -606,6 +680,13 @@ static void ht_tail_keep(struct ht_thread *t, uint32_t base)
         tail->words[i] = word;
         tail->reach = ht_max(tail->reach, at + 8);
     }
+    for (uint32_t i = 0, word = 0; i < HT_TAIL_LEVELS - 1; i++) {
+        uint64_t at = top - i > f ? HT_RA_SLOT(top[-1 - (int)i].sp) : 0;
+        while (word < count && (uint64_t)tail->words[word].at != at)
+            word++;
+        tail->returns[i] = word < count ? (uint8_t)(word + 1) : 0;
+    }
+    tail->key = key;
     tail->sp = top->sp;
     tail->fp = top->fp;
     tail->fp_matters = top->fp_matters;

@@ -42,6 +42,7 @@ function made(paths: readonly Made[], executable = "/bin/app"): Comparable {
     timeline: [],
     builds: new Map(),
     limits: { mode: "paths", interval: 0 },
+    margins: { peakBytes: 0, liveBytes: 0 },
     paths: collect(paths.map(([stack, blocks]) => [stack.split(" ").map(frame), figures(blocks)])),
   };
 }

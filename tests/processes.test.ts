@@ -175,7 +175,14 @@ test("how children ended is told where the kernel tells it, and nothing else", (
 });
 
 test("the table and its JSON are functions of rows; a child's status is left out", () => {
-  const row = { parentPid: 1, command: ["a\x1b", "b"], executable: "/a", peakBytes: 5, path: "/x/a.heaptap" };
+  const row = {
+    parentPid: 1,
+    command: ["a\x1b", "b"],
+    executable: "/a",
+    peakBytes: 5,
+    interval: 0,
+    path: "/x/a.heaptap",
+  };
   const rows = [
     {
       ...row,

@@ -41,6 +41,12 @@ async function byFunction(profile: Profile) {
   return new Map(profile.callPaths.map((path) => [symbols.stack(path)[0]?.function ?? "", path]));
 }
 
+/** The data of a page. */
+function pageData(page: string): string {
+  const packed = /type="application\/octet-stream">([^<]*)</.exec(page)?.[1] ?? "";
+  return gunzipSync(Buffer.from(packed, "base64")).toString();
+}
+
 let program = "";
 let exact: Profile;
 before(() => {
@@ -51,7 +57,7 @@ before(() => {
 test("totals of a sampled run are those of an exact one, of each thread too", () => {
   const sampled = record([program], join(folder, "totals.heaptap"), { HEAPTAP_SAMPLE: "4KiB", HEAPTAP_SEED: "1" })
     .profile();
-  for (const figure of ["allocations", "bytes", "frees", "temporary", "reallocations", "liveCount"] as const) {
+  for (const figure of ["allocations", "bytes", "frees", "temporary", "reallocations"] as const) {
     assert.equal(sampled.totals[figure], exact.totals[figure], figure);
   }
   assert.deepEqual(
@@ -182,8 +188,8 @@ test("text, JSON, page, pprof and comparisons say that figures are estimates", (
   const plain = JSON.parse(heaptap(["report", "--format", "json", join(folder, "exact.heaptap")]).stdout);
   assert.deepEqual([plain.limits.interval_bytes, plain.allocations[0].count_margin], [null, undefined]);
   const page = heaptap(["report", "--format", "html", "-o", "-", sampled]).stdout;
-  const packed = /type="application\/octet-stream">([^<]*)</.exec(page)?.[1] ?? "";
-  const { notes } = JSON.parse(gunzipSync(Buffer.from(packed, "base64")).toString());
+  const { notes, margins } = JSON.parse(pageData(page));
+  assert.match(margins.peakBytes, /^±\d/);
   assert.match(notes.join("\n"), /A block every 64 KiB was recorded/);
   const pprof = join(folder, "seed1.pb.gz");
   assert.equal(heaptap(["report", "--format", "pprof", "-o", pprof, sampled]).status, 0);
@@ -196,7 +202,7 @@ test("text, JSON, page, pprof and comparisons say that figures are estimates", (
   );
   const judged = heaptap(["report", "--max-peak", "1MB", "--max-allocations", "10", sampled]);
   assert.equal(judged.status, 3);
-  assert.match(judged.stderr, /max-peak \(an estimate\)/);
+  assert.match(judged.stderr, /max-peak \(an estimate, ±\d/);
   assert.match(judged.stderr, /max-allocations[^(]*\d/);
 });
 
@@ -212,6 +218,15 @@ test("totals alone: allocations and bytes, and no word of what is not known", ()
     [totals.allocations, totals.bytes, totals.frees],
     [exact.totals.allocations, exact.totals.bytes, exact.totals.frees],
   );
+  const { summary, limits } = JSON.parse(heaptap(["report", "--format", "json", out]).stdout);
+  assert.deepEqual([limits.mode, summary.peak_bytes, summary.live_bytes, summary.freed_bytes], [
+    "totals",
+    null,
+    null,
+    null,
+  ]);
+  const page = JSON.parse(pageData(heaptap(["report", "--format", "html", "-o", "-", out]).stdout));
+  assert.deepEqual([page.totals.peakBytes, page.totals.bytes], [undefined, exact.totals.bytes]);
   const refused = heaptap(["run", "--mode", "totals", "--max-peak", "1MB", "--", program]);
   assert.equal(refused.status, 2);
   assert.match(refused.stderr, /Cannot judge --max-peak of totals/);
@@ -241,7 +256,10 @@ test("what cannot be sampled is refused in a line, before the program runs", () 
 
 test("a variable that cannot be read is told, and one with a unit is read", () => {
   for (
-    const [value, interval] of [["1MB", 1_000_000], ["2K", 2048], ["3MiB", 3 << 20], ["0", 0], ["4096B", 4096]] as const
+    const [value, interval] of [["1MB", 1_000_000], ["2K", 2000], ["2kib", 2048], ["3MiB", 3 << 20], ["0", 0], [
+      "4096B",
+      4096,
+    ]] as const
   ) {
     const { limits } = record([program], join(folder, `unit${value}.heaptap`), { HEAPTAP_SAMPLE: value }).profile();
     assert.deepEqual([limits.interval, limits.rejected], [interval, []], value);
@@ -271,4 +289,29 @@ try { install({ sample: 4097.5 }); } catch (error) { console.log(error.message);
   const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
   assert.equal(status, 0, stderr);
   assert.equal(JSON.parse(stdout.split("\n")[0] ?? "").interval, 4096);
+});
+
+test("a reallocation that is refused leaves a sampled block as it was", () => {
+  const refuses = target(folder, "refuses.c");
+  for (
+    const [name, env] of [["some", { HEAPTAP_SAMPLE: "4KiB", HEAPTAP_SEED: "1" }], ["none", {
+      HEAPTAP_MODE: "totals",
+    }]] as const
+  ) {
+    const { totals } = record([refuses], join(folder, `refused.${name}.heaptap`), env).profile();
+    assert.deepEqual([totals.allocations, totals.bytes, totals.frees, totals.failed], [2000, 10_000_000, 2000, 2000]);
+    assert.equal(totals.liveBytes, 0);
+  }
+});
+
+test("growth by reallocations is that of an exact run, but for the slack of blocks", () => {
+  const reallocs = target(folder, "reallocs.c");
+  const run = (name: string, env: Record<string, string>) =>
+    record([reallocs], join(folder, `reallocs.${name}.heaptap`), env).profile().totals;
+  const all = run("all", {});
+  for (const some of [run("some", { HEAPTAP_SAMPLE: "4KiB" }), run("none", { HEAPTAP_MODE: "totals" })]) {
+    assert.equal(some.allocations, all.allocations);
+    assert.equal(some.reallocations, all.reallocations);
+    assert.ok(Math.abs(some.bytes - all.bytes) <= 0.02 * all.bytes, `${some.bytes}, not ${all.bytes}`);
+  }
 });

@@ -177,3 +177,10 @@ for (const kind of ["mcjit", "orc"]) {
     );
   }
 }
+
+test("a frame whose row says more than a rule, kept from before, has its caller's frame pointer", async () => {
+  const found = await stacks(await record(target(folder, "rows.c")), 100);
+  assert.deepEqual(found.map(([path]) => [path.allocations, path.end]), [[1000, "root"], [1000, "root"]]);
+  const callers = found.map(([, names]) => names.slice(0, 5).join(" < ")).sort();
+  assert.deepEqual(callers, ["leaf < F < H < A < main", "leaf < F < H < B < main"]);
+});

@@ -35,12 +35,10 @@ const ROWS = 10;
 function pronounce(run: Comparable, before: Comparable | undefined, options: BudgetOptions, inWorkflow: boolean) {
   if (run.limits.mode === "totals") {
     const asked = budgetsOf(options).find(({ limit, part }) => part || !/allocations|bytes/.test(limit));
-    const what = asked
-      ? `judge ${asked.part ? "call paths" : asked.limit}`
-      : options.maxGrowth === undefined
-      ? ""
-      : "judge --max-growth";
-    if (what) throw new OutputError(`Cannot ${what}: the recording has totals only (--mode totals)`);
+    if (asked) {
+      const what = asked.part ? "call paths" : asked.limit;
+      throw new OutputError(`Cannot judge ${what}: the recording has totals only (--mode totals)`);
+    }
   }
   const growth = before && options.maxGrowth !== undefined ? { before, percent: options.maxGrowth } : undefined;
   const verdicts = judge(run, budgetsOf(options), growth);

@@ -45,12 +45,27 @@ async function groups(
   await symbols.resolve(profile.callPaths, bar.step);
   bar.end();
   const look = looks(to);
-  const shown = { limit, view, inclusive, width: look.width };
+  const shown = { limit, view, inclusive, width: look.width, interval: profile.limits.interval };
   if (functions) return shownAt(look, treeText(callTree(profile, symbols, functions, direction), direction, shown));
   if (!by) return undefined;
   const found = groupPaths(profile, symbols, by);
   if (format === "text") return shownAt(look, groupsText(profile, by, found, shown));
   return JSON.stringify({ version: JSON_VERSION, group_by: by, groups: found }, null, 2) + "\n";
+}
+
+/** Refuses what there is nothing for in a recording of totals alone. */
+function checkMode(mode: Profile["limits"]["mode"], { format, groupBy, callers, callees, view }: ReportOptions): void {
+  if (mode !== "totals") return;
+  const asked = groupBy
+    ? `show --group-by ${groupBy}`
+    : callers || callees
+    ? `show --${callers ? "callers" : "callees"}`
+    : view
+    ? `show --view ${view}`
+    : ["text", "json", "html"].includes(format)
+    ? ""
+    : `write ${format}`;
+  if (asked) throw new OutputError(`Cannot ${asked}: the recording has totals only (--mode totals)`);
 }
 
 /** Reads a recording and writes it as the options say; `to` is where a text goes. */
@@ -63,10 +78,10 @@ export async function render(
   const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options.thread);
   const recorded = filterByFigures(read, { view, minCount, minBytes: thresholdBytes });
   if (sizes && !recorded.limits.sizes) {
-    throw new OutputError(
-      `Cannot show sizes of "${recording.path}": they were not recorded; record with heaptap run --sizes`,
-    );
+    const remedy = recorded.limits.interval ? "it is sampled, and has none" : "record with heaptap run --sizes";
+    throw new OutputError(`Cannot show sizes of "${recording.path}": they were not recorded; ${remedy}`);
   }
+  checkMode(recorded.limits.mode, options);
   // What a run comes to is told of a whole run.
   const isPart = [
     ...[options.filter, options.exclude, options.thread, options.since],

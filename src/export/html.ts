@@ -3,6 +3,7 @@ import { knownSeconds, peakExactness, processEnding, processFacts, unseen } from
 import { count, plural } from "../profile/format.ts";
 import type { TimelineMark } from "../profile/marks.ts";
 import { commandLine } from "../profile/profile.ts";
+import { marginText } from "../profile/sampling.ts";
 import type { CallPath, MergedProcess, Profile } from "../profile/profile.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
@@ -115,11 +116,16 @@ export function htmlReport(
     totals: {
       allocations: totals.allocations,
       bytes: totals.bytes,
-      peakBytes: totals.peakBytes,
-      liveBytes: totals.liveBytes,
+      ...profile.limits.mode !== "totals" && { peakBytes: totals.peakBytes, liveBytes: totals.liveBytes },
       liveCount: totals.liveCount,
       temporary: totals.temporary,
     },
+    margins: profile.limits.interval > 0
+      ? {
+        peakBytes: marginText(totals.margins?.peak ?? 0, totals.peakBytes),
+        liveBytes: marginText(totals.margins?.live ?? 0, totals.liveBytes),
+      }
+      : undefined,
     timeline: timelineOf(profile),
     aside: {
       paths: callPaths.flatMap((path, p) => aside.paths.has(path) ? [p] : []),

@@ -1,4 +1,5 @@
 /** The HTML report of two runs side by side. */
+import { inexactness } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import type { ComparedPath, ComparedRun, Comparison } from "../judge/compare.ts";
 import { count } from "../profile/format.ts";
@@ -50,7 +51,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
   const paths = [...comparison.paths, ...unchanged];
   const stacks = new StackTable();
   for (const path of paths) stacks.add(framesOf(path, raw));
-  const figures = (totals: RunFigures) => Object.fromEntries(COMPARED.map((name) => [name, totals[name]]));
+  const figures = (totals: RunFigures) => Object.fromEntries(comparison.figures.map((name) => [name, totals[name]]));
   return pageFile({
     title: `${before.title} \u2192 ${after.title}`,
     facts: [
@@ -59,7 +60,12 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
       "call paths with the same names count as one",
     ],
     answer: [],
-    notes: comparison.sameProgram ? [] : [`Different programs: ${before.executable} and ${after.executable}`],
+    notes: [
+      ...comparison.sameProgram ? [] : [`Different programs: ${before.executable} and ${after.executable}`],
+      ...[before, after].flatMap((run, i) =>
+        inexactness(run) ? [`The ${i ? "second" : "first"} ${inexactness(run)}`] : []
+      ),
+    ],
     program: after.executable,
     view: "allocated",
     live: "Live at the end",

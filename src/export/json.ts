@@ -2,7 +2,7 @@
 import { Blocks } from "../file/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
-import { blocksMargin, bytesMargin, CONFIDENCE, totalMargins } from "../profile/sampling.ts";
+import { blocksMargin, bytesMargin, CONFIDENCE } from "../profile/sampling.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";
 import { leadIndex } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
@@ -118,7 +118,7 @@ export interface JsonReport {
   /** Slack and sizes of requests of all call paths, where they were recorded. */
   readonly sizes?: SizesJson;
   /** The process's totals. */
-  readonly summary: Readonly<Record<string, number>>;
+  readonly summary: Readonly<Record<string, number | null>>;
   /** Threads. */
   readonly threads: readonly JsonRecord[];
   /** Loaded objects whose code is on call paths. */
@@ -163,7 +163,8 @@ function headJson(
   paths: readonly CallPath[],
 ): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
-  const margins = totalMargins(profile);
+  // Of totals alone what is live is not known, and so are frees' bytes.
+  const known = (n: number) => limits.mode === "totals" ? null : n;
   return {
     version: JSON_VERSION,
     process: {
@@ -201,15 +202,18 @@ function headJson(
       allocations: totals.allocations,
       frees: totals.frees,
       bytes: totals.bytes,
-      freed_bytes: totals.freedBytes,
-      peak_bytes: totals.peakBytes,
-      live_bytes: totals.liveBytes,
+      freed_bytes: known(totals.freedBytes),
+      peak_bytes: known(totals.peakBytes),
+      live_bytes: known(totals.liveBytes),
       ...limits.interval > 0 &&
-        { peak_bytes_margin: Math.round(margins.peak), live_bytes_margin: Math.round(margins.live) },
+        {
+          peak_bytes_margin: Math.round(totals.margins?.peak ?? 0),
+          live_bytes_margin: Math.round(totals.margins?.live ?? 0),
+        },
       live_count: totals.liveCount,
       temporary: totals.temporary,
       reallocations: totals.reallocations,
-      carried_bytes: totals.carried,
+      carried_bytes: limits.interval > 0 ? null : known(totals.carried),
       failed: totals.failed,
       unknown_frees: totals.unknownFrees,
       lost_frees: totals.lostFrees,
@@ -228,10 +232,11 @@ function headJson(
       merged: t.merged,
       ended: t.ended,
       ...counters(t),
-      freed_by_others: t.freedByOthers,
-      freed_by_others_bytes: t.freedByOthersBytes,
-      freed_of_others: t.freedOfOthers,
-      freed_of_others_bytes: t.freedOfOthersBytes,
+      freed_by_others: known(t.freedByOthers),
+      freed_by_others_bytes: known(t.freedByOthersBytes),
+      freed_of_others: known(t.freedOfOthers),
+      freed_of_others_bytes: known(t.freedOfOthersBytes),
+      ...limits.mode === "totals" && { freed_bytes: null, live_bytes: null, carried_bytes: null },
       start_seconds: t.startSeconds,
     })),
     modules: profile.modules.map(({ path, buildId }) => ({ path, build_id: buildId })),
@@ -301,6 +306,19 @@ export function* jsonBlocks(
   yield out.take();
 }
 
+/** A run that is compared. */
+function runJson({ title, totals, limits }: Comparison["before"]) {
+  const { peak_bytes, live_bytes, ...rest } = figuresJson(totals);
+  const known = limits.mode !== "totals";
+  return {
+    title,
+    ...rest,
+    peak_bytes: known ? peak_bytes : null,
+    live_bytes: known ? live_bytes : null,
+    interval_bytes: limits.interval || null,
+  };
+}
+
 /** Figures of a run that is compared. */
 function figuresJson(f: RunFigures) {
   return {
@@ -334,8 +352,8 @@ export function comparisonJson(
   const change = (of: Change) => ({ before: figuresJson(of.before), after: figuresJson(of.after) });
   return {
     version: JSON_VERSION,
-    before: { title: before.title, ...figuresJson(before.totals) },
-    after: { title: after.title, ...figuresJson(after.totals) },
+    before: runJson(before),
+    after: runJson(after),
     same_program: sameProgram,
     same: unchanged.length,
     ...groups

@@ -82,7 +82,7 @@ export function massifReport(profile: Profile, symbols: Symbols, options: StackO
   samples.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, { seconds: highest.seconds, bytes: peakBytes, peak: true });
   samples.push({ seconds: knownSeconds(profile), bytes: totals.liveBytes, peak: false });
   const lines = [
-    "desc: heaptap",
+    `desc: heaptap${profile.limits.interval ? `, estimates of a block every ${profile.limits.interval} bytes` : ""}`,
     `cmd: ${commandLine(process)}`.replace(/\n/g, " "),
     "time_unit: ms",
   ];

@@ -67,7 +67,12 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
     if (interval > 0 && !process.running) {
       const least = bytes(unseenBelow(interval));
-      return [`no ${leaking ? "other " : ""}sampled block was left: what else leaks is likely below ${least}`, known]
+      return [
+        `no ${leaking || aside.bytes > 0 ? "other " : ""}sampled block was left: what ${
+          leaking || aside.bytes > 0 ? "else " : ""
+        }leaks is likely below ${least}`,
+        known,
+      ]
         .filter(Boolean).join("; ");
     }
     const little = `${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
@@ -87,14 +92,16 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   return `${amount} ${end}, ${whose}${known && `; ${known}`}`;
 }
 
-function ofAllocations({ totals }: Profile, all: readonly Culprit[]): string {
+function ofAllocations({ totals, limits, callPaths }: Profile, all: readonly Culprit[]): string {
   const [first] = by(all, (f) => f.allocations);
-  if (!first || totals.allocations < 1000 || first.figures.allocations < WORTH_NAMING * totals.allocations) return "";
+  // Estimates are parts of what they come to together.
+  const whole = limits.interval ? callPaths.reduce((n, path) => n + path.allocations, 0) : totals.allocations;
+  if (!first || totals.allocations < 1000 || first.figures.allocations < WORTH_NAMING * whole) return "";
   const { allocations, temporary } = first.figures;
   const freed = temporary > allocations / 2 ? ", most of them temporary: freed before the next" : "";
-  return `${percent(allocations, totals.allocations)} of the ${count(totals.allocations)} allocations were made by ${
-    named(first)
-  }${freed}`;
+  return `${limits.interval ? "about " : ""}${percent(allocations, whole)} of the ${
+    count(totals.allocations)
+  } allocations were made by ${named(first)}${freed}`;
 }
 
 /**

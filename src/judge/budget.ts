@@ -1,6 +1,7 @@
 /** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
 import { matches } from "../profile/select.ts";
-import { addFigures, isEstimate, NO_FIGURES } from "./comparable.ts";
+import { addFigures, knownFigures, marginOf, NO_FIGURES } from "./comparable.ts";
+import { marginText } from "../profile/sampling.ts";
 import { compare } from "./compare.ts";
 import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
 
@@ -66,6 +67,12 @@ export function parseBudget(text: string, size: (text: string) => number | undef
   return { limit: parts[2] as LimitName, allowed, part: new RegExp(parts[1]) };
 }
 
+/** What is to be said of a figure that may be off. */
+function estimateWords({ limits: { interval } }: Comparable, margin: number, actual: number): string {
+  if (margin > 0) return ` (an estimate, ${marginText(margin, actual)})`;
+  return interval > 0 && actual === 0 ? " (no sample)" : "";
+}
+
 function responsible(paths: readonly ComparablePath[], share: (path: ComparablePath) => number): ComparablePath[] {
   return paths.filter((path) => share(path) > 0).sort((a, b) => share(b) - share(a));
 }
@@ -94,15 +101,16 @@ export function judge(
     const paths = part ? all.filter((path) => path.names.some((name) => matches(part, name))) : all;
     const sum = part ? paths.reduce((total, path) => addFigures(total, path.figures), NO_FIGURES) : run.totals;
     const actual = sum[figure];
-    const estimate = isEstimate(run, figure, part !== undefined) ? " (an estimate)" : "";
-    const name = (part ? `${limit} of /${part.source}/` : limit) + estimate;
+    const margin = marginOf(run, figure, part && sum);
+    const name = (part ? `${limit} of /${part.source}/` : limit) + estimateWords(run, margin, actual);
     const shares = responsible(paths, (path) => path.figures[figure]);
     return {
       name,
       figure,
       allowed,
       actual,
-      kept: actual <= allowed,
+      // An estimate breaks a limit when it is above it for certain, as far as that goes.
+      kept: actual - margin <= allowed,
       matched: !part || paths.length > 0,
       responsible: shares,
     };
@@ -114,21 +122,15 @@ export function judge(
   for (const { names, frames, culprit, before: earlier, after } of compare(before, run).paths) {
     was.set({ names, frames, culprit, figures: after }, earlier);
   }
-  const grown = GROWTH.map(([what, figure]): Verdict => {
+  const known = knownFigures(before, run);
+  const grown = GROWTH.filter(([, figure]) => known.includes(figure)).map(([what, figure]): Verdict => {
     const allowed = before.totals[figure] * (1 + percent / 100);
     const actual = run.totals[figure];
     const shares = responsible([...was.keys()], (path) => path.figures[figure] - (was.get(path)?.[figure] ?? 0));
-    const kept = actual <= allowed;
-    const estimate = isEstimate(run, figure, false) || isEstimate(before, figure, false) ? " (an estimate)" : "";
-    return {
-      name: `max-growth of ${what}${estimate}`,
-      figure,
-      allowed,
-      actual,
-      kept,
-      matched: true,
-      responsible: shares,
-    };
+    const margin = Math.hypot(marginOf(run, figure), marginOf(before, figure) * (1 + percent / 100));
+    const kept = actual - margin <= allowed;
+    const name = `max-growth of ${what}${estimateWords(run, margin, actual)}`;
+    return { name, figure, allowed, actual, kept, matched: true, responsible: shares };
   });
   return [...verdicts, ...grown];
 }

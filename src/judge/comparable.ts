@@ -6,6 +6,7 @@ import { basename } from "node:path";
 import { intervalText } from "../profile/facts.ts";
 import { combine } from "../profile/figures.ts";
 import { commandLine } from "../profile/profile.ts";
+import { blocksMargin, bytesMargin } from "../profile/sampling.ts";
 import type { Limits, Module, Profile, Sample } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
 import { frameName } from "../symbols/symbols.ts";
@@ -54,6 +55,8 @@ export interface Comparable {
   readonly builds: ReadonlyMap<string, string>;
   /** What was recorded of it: see `Limits` of a profile. */
   readonly limits: Pick<Limits, "mode" | "interval">;
+  /** How far the totals may be off that are estimates; 0 where they are not. */
+  readonly margins: { readonly peakBytes: number; readonly liveBytes: number };
   /** Call paths by what they are known by. */
   readonly paths: ReadonlyMap<string, ComparablePath>;
 }
@@ -74,13 +77,24 @@ export function inexactness({ limits: { mode, interval } }: Pick<Comparable, "li
     : "";
 }
 
-/** Whether a figure of a run is an estimate; `part`: of some of its call paths. */
-export function isEstimate(
-  { limits: { interval } }: Pick<Comparable, "limits">,
-  figure: keyof RunFigures,
-  part: boolean,
-): boolean {
-  return interval > 0 && (part || figure === "peakBytes" || figure === "liveBytes");
+/** Whether a run has totals alone: neither call paths nor what is live. */
+export function isTotals({ limits }: Pick<Comparable, "limits">): boolean {
+  return limits.mode === "totals";
+}
+
+/** The figures that are known of all these runs. */
+export function knownFigures(...runs: readonly Pick<Comparable, "limits">[]): readonly (keyof RunFigures)[] {
+  return runs.some(isTotals) ? ["allocations", "bytes", "temporary"] : FIGURES;
+}
+
+/** How far a figure of a run's may be off: of its totals, or of call paths that have these figures together. */
+export function marginOf(run: Comparable, figure: keyof RunFigures, part?: RunFigures): number {
+  const { interval } = run.limits;
+  if (!part) return figure === "peakBytes" || figure === "liveBytes" ? run.margins[figure] : 0;
+  if (!isBytes(figure)) return blocksMargin({ blocks: part[figure], bytes: part.bytes }, interval);
+  // How many blocks are live, or were at the peak, is taken from their bytes.
+  const blocks = part.bytes > 0 ? part.allocations * part[figure] / part.bytes : 0;
+  return bytesMargin({ blocks, bytes: part[figure] }, interval);
 }
 
 /** The names of all figures. */
@@ -156,6 +170,7 @@ export function comparable(profile: Profile, symbols: Symbols): Comparable {
     timeline: profile.timeline.map(({ seconds, bytes }) => ({ seconds, bytes })),
     builds: buildsOf(profile.modules),
     limits: profile.limits,
+    margins: { peakBytes: totals.margins?.peak ?? 0, liveBytes: totals.margins?.live ?? 0 },
     paths: collect(profile.callPaths.map((path) => [symbols.stack(path), figuresOf(path)])),
   };
 }

@@ -1,7 +1,7 @@
 /** Two runs side by side: what grew, what shrank, what is new, what is gone. */
 import { basename } from "node:path";
 import { frameName, moduleName } from "../symbols/symbols.ts";
-import { addFigures, FIGURES, NO_FIGURES } from "./comparable.ts";
+import { addFigures, FIGURES, isTotals, knownFigures, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparableFrame, ComparablePath, RunFigures } from "./comparable.ts";
 import { settleMoved } from "./moved.ts";
 
@@ -35,7 +35,9 @@ export interface Comparison {
   readonly after: ComparedRun;
   /** Whether they are of one program, as far as can be told: builds of it count as one. */
   readonly sameProgram: boolean;
-  /** Call paths whose figures differ, worst growth first. */
+  /** The figures that are known of both. */
+  readonly figures: readonly (keyof RunFigures)[];
+  /** Call paths whose figures differ, worst growth first; none where either run has totals alone. */
   readonly paths: readonly ComparedPath[];
   /** Call paths that are the same in both. */
   readonly unchanged: readonly ComparedPath[];
@@ -124,10 +126,17 @@ function pair(before: Comparable, after: Comparable): ComparedPath[] {
  * ```
  */
 export function compare(before: Comparable, after: Comparable, by: CompareBy = "bytes"): Comparison {
-  const rows = settleMoved(pair(before, after));
+  const rows = isTotals(before) || isTotals(after) ? [] : settleMoved(pair(before, after));
   const paths = rows.filter((row) => !isSame(row.before, row.after));
   const unchanged = rows.filter((row) => isSame(row.before, row.after));
   const growth = (path: ComparedPath) => path.after[by] - path.before[by];
   paths.sort((a, b) => growth(b) - growth(a) || a.names.join().localeCompare(b.names.join(), "en"));
-  return { before, after, sameProgram: isSameProgram(before, after), paths, unchanged };
+  return {
+    before,
+    after,
+    sameProgram: isSameProgram(before, after),
+    figures: knownFigures(before, after),
+    paths,
+    unchanged,
+  };
 }

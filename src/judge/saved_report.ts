@@ -88,6 +88,7 @@ export function readSaved(path: string): Comparable {
       mode: limits?.mode === "counters" || limits?.mode === "totals" ? limits.mode : "paths",
       interval: numberOf(limits?.interval_bytes),
     },
+    margins: { peakBytes: numberOf(totals?.peak_bytes_margin), liveBytes: numberOf(totals?.live_bytes_margin) },
     paths: collect(
       listOf(allocations).map((saved) => [stackOf(saved?.stack), {
         allocations: numberOf(saved?.count),

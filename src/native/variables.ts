@@ -34,7 +34,11 @@ export interface RecordOptions {
 export function checkTogether({ sizes, mode = "paths", sample, exactPeak }: RecordOptions): void {
   if (sizes && mode !== "paths") throw new TypeError("Cannot record sizes without call paths: leave out the mode");
   if (sample && mode !== "paths") throw new TypeError("Cannot sample without call paths: leave out the mode");
+  if (sample !== undefined && typeof sample !== "number") {
+    throw new TypeError(`Cannot sample every ${sample}: it takes a number of bytes, 64 to 1073741824`);
+  }
   if (sample && sizes) throw new TypeError("Cannot record sizes of samples: leave out the one or the other");
+  if (mode === "totals" && exactPeak) throw new TypeError("Cannot tell an exact peak of totals: take --mode counters");
   if (sample && exactPeak) throw new TypeError("Cannot tell an exact peak of samples: leave out the one or the other");
   if (sample && !inside(sample, RANGES.sample)) {
     throw new RangeError(`Cannot sample every ${sample} bytes: it takes a whole number from 64 to 1073741824`);
@@ -101,9 +105,9 @@ export function isPathPattern(pattern: string): boolean {
 
 /** Whether a text is a size that the library takes for an interval: ffi/process.c reads the same. */
 function isInterval(text: string): boolean {
-  const [, digits = "", unit = "", kind] = /^(\d+)([kKMG]?)(i?B)?$/.exec(text) ?? [];
-  if (!digits || (!unit && kind === "iB")) return false;
-  const size = Number(digits) * (kind === "B" ? 1000 : 1024) ** " KMG".indexOf(unit.toUpperCase() || " ");
+  const [, digits = "", unit = " ", binary] = /^(\d+)(?:([kmg])(i?))?b?$/i.exec(text) ?? [];
+  if (!digits) return false;
+  const size = Number(digits) * (binary ? 1024 : 1000) ** " kmg".indexOf(unit.toLowerCase());
   return size === 0 || inside(size, RANGES.sample);
 }
 

@@ -1,6 +1,6 @@
 /** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
 import { bytes, count, plural, printable, seconds } from "./format.ts";
-import { marginText, totalMargins, unseenBelow } from "./sampling.ts";
+import { marginText, unseenBelow } from "./sampling.ts";
 import type { LinkedAllocator, Process, Profile, Unfollowed } from "./profile.ts";
 
 const SIGNALS: Readonly<Record<number, string>> = {
@@ -41,10 +41,10 @@ function threadsText(profile: Profile): string {
     : `${count(threads)} ${plural(threads, "thread")}`;
 }
 
-/** Bytes between samples as they are given, `512 KiB`. */
+/** Bytes between samples as they are given, `512 KiB`, `1.00 MB`. */
 export function intervalText(interval: number): string {
-  const unit = ["B", "KiB", "MiB", "GiB"].findLast((_, i) => interval % 1024 ** i === 0) ?? "B";
-  return `${interval / 1024 ** ["B", "KiB", "MiB", "GiB"].indexOf(unit)} ${unit}`;
+  const power = [3, 2, 1].find((n) => interval % 1024 ** n === 0);
+  return power === undefined ? bytes(interval) : `${interval / 1024 ** power} ${["", "KiB", "MiB", "GiB"][power]}`;
 }
 
 /** When and how the process ran, a few words each. */
@@ -103,14 +103,21 @@ function uncalled({ process, callPaths, modules, limits }: Profile): string[] {
     );
 }
 
+/** With fewer samples than this a report has little to say. */
+const COARSE = 100;
+
 /** What a sampled recording's figures are. */
-function estimated(interval: number): string {
+function estimated({ limits: { interval }, totals }: Profile): string {
+  const moved = totals.reallocations > 0 ? "; reallocations count by how much of their blocks is usable" : "";
+  const coarse = totals.bytes < COARSE * interval
+    ? `. That is coarse for a program of this size: take a smaller --sample`
+    : "";
   return `A block every ${
     intervalText(interval)
   } was recorded: allocations, frees and bytes allocated of the process and its threads ` +
-    `are exact, all else is estimated, with \u00b1 what holds in 95 of 100 cases; what has less than ${
+    `are exact${moved}, all else is estimated, with \u00b1 what holds in 95 of 100 cases; what has less than ${
       bytes(unseenBelow(interval))
-    } may be missing`;
+    } may be missing${coarse}`;
 }
 
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart; names in them are a recording's. */
@@ -133,9 +140,11 @@ export function unseen(profile: Profile): (readonly [figure: string, words: stri
     [totals.failed, "request", "refused by the allocator"],
   ];
   const found: (readonly [figure: string, words: string])[] = [
-    ...limits.interval ? [["", estimated(limits.interval)] as const] : [],
+    ...limits.interval ? [["", estimated(profile)] as const] : [],
     ...limits.mode === "totals" ? [["", "Totals only: what is live, and the peak, are not known"] as const] : [],
-    ...merged ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const] : [],
+    ...merged && limits.mode !== "totals"
+      ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const]
+      : [],
     ...figures.filter(([n]) => n > 0).map(([n, noun, words]) => [count(n), `${plural(n, noun)} ${words}`] as const),
     ...(merged ?? [process]).flatMap(({ unfollowed }) => unfollowed ? [["", notRecorded(unfollowed)] as const] : []),
     ...(merged ?? [process]).filter(({ pauses }) => pauses > 0).map((paused) => ["", pausedText(paused)] as const),
@@ -156,7 +165,8 @@ const NOTABLE = 0.01;
 /** How exact the peak is, `exact to 8.19 KB`; "" when it is exact, or as good as that. */
 export function peakExactness(profile: Profile): string {
   const { limits, totals } = profile;
-  if (limits.interval > 0) return marginText(totalMargins(profile).peak, totals.peakBytes);
+  if (limits.mode === "totals") return "";
+  if (limits.interval > 0) return marginText(totals.margins?.peak ?? 0, totals.peakBytes);
   if (limits.peakError >= totals.peakBytes && limits.peakError > 0) {
     return `known to ${bytes(limits.peakError)} only: see --exact-peak`;
   }

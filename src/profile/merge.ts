@@ -7,7 +7,16 @@ import type { CallPath, Frame, Module, Process, Profile, Totals } from "./profil
 const REST = [...UNSEEN, "peakBytes", "fallbackAllocations", "overflowAllocations"] as const;
 
 function addTotals(a: Totals, b: Totals): Totals {
-  return { ...combineCounters(a, b), ...combine(REST, a, b) };
+  const both = a.margins && b.margins;
+  return {
+    ...combineCounters(a, b),
+    ...combine(REST, a, b),
+    // Processes are sampled each by itself.
+    margins: both && {
+      live: Math.hypot(a.margins?.live ?? 0, b.margins?.live ?? 0),
+      peak: Math.hypot(a.margins?.peak ?? 0, b.margins?.peak ?? 0),
+    },
+  };
 }
 
 /** Modules of several processes under one numbering: the same file and build is the same module. */

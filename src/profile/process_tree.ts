@@ -16,8 +16,10 @@ export interface ProcessRow {
   readonly executable: string;
   /** Its allocations. */
   readonly allocations: number;
-  /** Highest live bytes. */
-  readonly peakBytes: number;
+  /** Highest live bytes; an estimate where blocks were sampled, undefined where it is not known. */
+  readonly peakBytes: number | undefined;
+  /** Mean bytes between two recorded blocks, 0 when all were. */
+  readonly interval: number;
   /** How it ended; undefined where that is not known. */
   readonly exit: { readonly code: number; readonly signal: number } | undefined;
   /** Whether the process went on as another program, by exec. */
@@ -42,7 +44,7 @@ export function processTree(processes: readonly OutlinedProcess[]): ProcessRow[]
     placed.add(pid);
     const images = byPid.get(pid) ?? [];
     images.forEach((image, i) => {
-      const { process, parentPid, allocations, peakBytes, path } = image;
+      const { process, parentPid, allocations, peakBytes, path, limits } = image;
       const replaced = i < images.length - 1;
       rows.push({
         pid,
@@ -51,7 +53,8 @@ export function processTree(processes: readonly OutlinedProcess[]): ProcessRow[]
         command: process.command,
         executable: process.executable,
         allocations,
-        peakBytes,
+        peakBytes: limits.mode === "totals" ? undefined : peakBytes,
+        interval: limits.interval,
         exit: replaced || !process.exit ? undefined : { code: process.exit.code, signal: process.exit.signal },
         replaced,
         running: process.running && !replaced,

@@ -8,6 +8,7 @@ import { Nodes } from "./nodes.ts";
 import { intervalOf, PathSums, threadShares } from "./path_sums.ts";
 import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
+import { estimatedTotals } from "./sampling.ts";
 import { matches } from "./select.ts";
 import { readLinked } from "./linked.ts";
 import { readUnfollowed } from "./unfollowed.ts";
@@ -191,7 +192,7 @@ function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): 
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const modules = readModules(snapshot);
-  const mode = modeOf(h("mode"));
+  const [mode, interval] = [modeOf(h("mode")), intervalOf(h("interval"))];
   const peakIsNow = isPeakNow(snapshot, totals);
   const callPaths: CallPath[] = [];
   if (mode === "paths") {
@@ -211,13 +212,18 @@ function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): 
       mode,
       buckets: h("buckets"),
       depth: h("depth"),
-      interval: intervalOf(h("interval")),
+      interval,
       peakError: h("multi") ? h("peak_batch") * threads.length : 0,
       sizes: h("sizes") !== CONSTANTS.SIZES_OFF,
       rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
       noSpace: h("no_space") !== 0,
     },
-    totals: { ...totals, fallbackAllocations: ending("full"), overflowAllocations: ending("none") },
+    totals: {
+      ...totals,
+      ...interval > 0 && mode === "paths" && thread === undefined && estimatedTotals(callPaths, totals, interval),
+      fallbackAllocations: ending("full"),
+      overflowAllocations: ending("none"),
+    },
     threads,
     modules,
     callPaths,
@@ -294,6 +300,8 @@ export interface Outline {
   readonly allocations: number;
   /** Highest live bytes. */
   readonly peakBytes: number;
+  /** What was recorded. */
+  readonly limits: Pick<Profile["limits"], "mode" | "interval">;
   /** Seconds from the start of the recording at which the timeline has samples. */
   readonly moments: readonly number[];
   /** Loaded objects whose code is on call paths. */
@@ -312,6 +320,10 @@ export function readOutline(path: string): Outline {
     process: processOf(snapshot),
     allocations,
     peakBytes,
+    limits: {
+      mode: modeOf(snapshot.header.number(0, "mode")),
+      interval: intervalOf(snapshot.header.number(0, "interval")),
+    },
     moments: readTimeline(snapshot).map(({ seconds }) => seconds),
     modules: readModules(snapshot).map((module) => module.path),
   };

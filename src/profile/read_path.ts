@@ -19,6 +19,7 @@ export class ReadPath implements CallPath {
   readonly peakCount: number;
   readonly end: StackEnd;
   declare readonly exact?: CallPath["exact"];
+  declare readonly variance?: number;
   readonly sizes: Sizes | undefined;
   readonly threads: readonly ThreadShare[] | undefined;
   declare readonly stack: readonly Frame[];
@@ -49,6 +50,7 @@ export class ReadPath implements CallPath {
     this.peakBytes = figures.peakBytes;
     this.peakCount = figures.peakCount;
     if (figures.exact) this.exact = figures.exact;
+    if (figures.variance !== undefined) this.variance = figures.variance;
     this.end = nodes.end(id);
     this.sizes = sums.sizes(id);
     this.threads = threads;

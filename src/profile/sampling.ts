@@ -2,7 +2,7 @@
  * How far figures of a sampled recording may be off. Of a sampled recording the figures of call paths, what is live and the peak are
  * sums of what the recorded blocks stand for (`ffi/sampling.c`): unbiased, with a variance that follows from which they were.
  */
-import type { Profile } from "./profile.ts";
+import type { CallPath, Totals } from "./profile.ts";
 
 /** The share of estimates that are off by no more than their margin. */
 export const CONFIDENCE = 0.95;
@@ -81,20 +81,34 @@ export function blocksMargin({ blocks, bytes, variance }: Estimate, interval: nu
   return variance > 0 ? blocks * relativeMargin(blocks * blocks / variance) : 0;
 }
 
-/** `± 12 %`: a margin beside what it is of; "" when there is none. */
+/** `±12%`: a margin beside what it is of; "" when there is none. */
 export function marginText(margin: number, of: number): string {
   if (margin <= 0 || of <= 0) return "";
   const percent = 100 * margin / of;
+  if (percent > 100) return ">\u00b1100%";
   return `\u00b1${percent >= 9.95 ? Math.round(percent) : percent < 0.05 ? "0.0" : percent.toFixed(1)}%`;
 }
 
-/** What a profile's estimates of all its blocks come to. */
-export function totalMargins({ callPaths, limits, totals }: Profile): { readonly live: number; readonly peak: number } {
+/** What the estimates of a process's call paths say of it: its live blocks, and how far what is live and the peak may be off. */
+export function estimatedTotals(
+  callPaths: readonly CallPath[],
+  { liveBytes, peakBytes }: Pick<Totals, "liveBytes" | "peakBytes">,
+  interval: number,
+): Pick<Totals, "liveCount" | "margins"> {
   const blocks = (of: "liveCount" | "peakCount") => callPaths.reduce((sum, path) => sum + path[of], 0);
+  const [liveCount, peakCount] = [blocks("liveCount"), blocks("peakCount")];
   return {
-    live: bytesMargin({ blocks: blocks("liveCount"), bytes: totals.liveBytes }, limits.interval),
-    peak: bytesMargin({ blocks: blocks("peakCount"), bytes: totals.peakBytes }, limits.interval),
+    liveCount,
+    margins: {
+      live: bytesMargin({ blocks: liveCount, bytes: liveBytes }, interval),
+      peak: bytesMargin({ blocks: peakCount, bytes: peakBytes }, interval),
+    },
   };
+}
+
+/** An estimate in words: below what it is where no block of it was recorded. */
+export function estimateText(bytes: number, interval: number, show: (bytes: number) => string): string {
+  return interval > 0 && bytes <= 0 ? `below ${show(unseenBelow(interval))}` : show(bytes);
 }
 
 /** Below what an amount lies of which no block was recorded, at {@linkcode CONFIDENCE}. */

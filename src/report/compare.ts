@@ -2,7 +2,7 @@
 import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
-import { FIGURES, inexactness, isBytes } from "../judge/comparable.ts";
+import { inexactness, isBytes, isTotals } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import { leadIndex, leadOf } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
@@ -82,7 +82,8 @@ export function changedIn<T extends { readonly before: RunFigures; readonly afte
 }
 
 /** How many call paths differ, in words. */
-export function differenceText({ paths, unchanged }: Comparison): string {
+export function differenceText({ before, after, paths, unchanged }: Comparison): string {
+  if (isTotals(before) || isTotals(after)) return "call paths are not compared";
   const [n, same] = [paths.length, unchanged.length];
   if (n + same === 0) return "no call path to compare in either run";
   return `${count(n)} ${plural(n, "call path")} ${n === 1 ? "differs" : "differ"}, ${count(same)} ${
@@ -137,7 +138,7 @@ function head(comparison: Comparison, out: Writer, { by = "bytes", only, width }
   const row = (label: string, cells: readonly string[]) =>
     `  ${label.padEnd(16)}${cells.map((cell) => cell.padStart(12)).join("")}`;
   out.line(out.paint("dim", row("", ["before", "after", "change", "%"])));
-  for (const figure of only ? [by] : FIGURES) {
+  for (const figure of only ? [by] : comparison.figures) {
     const [was, is] = [before.totals[figure], after.totals[figure]];
     const change = [signed(is - was, figure), percent(was, is)].map((cell) => cell.padStart(12));
     out.line(

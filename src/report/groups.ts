@@ -1,4 +1,5 @@
 /** Groups and trees as text. */
+import { intervalText } from "../profile/facts.ts";
 import type { Profile } from "../profile/profile.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
@@ -15,6 +16,8 @@ export interface GroupOptions {
   readonly inclusive?: boolean | undefined;
   /** Columns of the terminal. */
   readonly width: number;
+  /** Mean bytes between two samples, where figures are estimates. */
+  readonly interval?: number | undefined;
 }
 
 const TITLES: Readonly<Record<ViewName, string>> = {
@@ -50,9 +53,12 @@ export function groupsText(profile: Profile, by: GroupBy, groups: readonly Group
       of(b.inclusive) - of(a.inclusive) || a.name.localeCompare(b.name, "en")
     );
   const kept = options.limit > 0 ? sorted.slice(0, options.limit) : sorted;
-  const all = of(profile.totals);
+  const { interval } = profile.limits;
+  // Estimates are parts of what they come to together.
+  const all = interval ? profile.callPaths.reduce((n, path) => n + of(path), 0) : of(profile.totals);
   const lines = [
     `${title} by ${by}: ${count(sorted.length)} of them, ${show(all)} in all`,
+    ...interval ? [`estimates, of a block every ${intervalText(interval)}`] : [],
     "",
     `${"self".padStart(10)} ${"share".padStart(6)} ${"inclusive".padStart(10)} ${"share".padStart(6)} ${
       "blocks".padStart(11)
@@ -90,7 +96,8 @@ export function treeText(root: TreeNode, direction: "callers" | "callees", optio
   const { title, of, show } = measure(options.view);
   const all = of(root.figures);
   if (root.children.size === 0) return `${title}, by ${direction}: no function matches\n`;
-  const lines = [`${title}, by ${direction}: ${show(all)}`, ""];
+  const sampled = options.interval ? `, estimates of a block every ${intervalText(options.interval)}` : "";
+  const lines = [`${title}, by ${direction}: ${show(all)}${sampled}`, ""];
   const draw = (node: TreeNode, depth: number) => {
     const children = [...node.children.values()].filter((child) => of(child.figures) > 0)
       .sort((a, b) => of(b.figures) - of(a.figures));

@@ -2,11 +2,18 @@
 import { basename } from "node:path";
 import { exitText } from "../profile/facts.ts";
 import { bytes, clip, count, printable } from "../profile/format.ts";
+import { estimateText } from "../profile/sampling.ts";
 import type { ProcessRow } from "../profile/process_tree.ts";
 
 function status({ exit, replaced, running }: ProcessRow): string {
   if (replaced) return "exec";
   return running ? "running" : exit ? exitText(exit) : "";
+}
+
+/** An estimate has a sign of one. */
+function peak({ peakBytes, interval }: ProcessRow): string {
+  if (peakBytes === undefined) return "";
+  return `${interval > 0 && peakBytes > 0 ? "~" : ""}${estimateText(peakBytes, interval, bytes)}`;
 }
 
 const TITLES = ["pid", "parent", "allocations", "peak", "status"] as const;
@@ -27,7 +34,7 @@ export function processesText(rows: readonly ProcessRow[], width: number): strin
     `${row.chosen && rows.length > 1 ? "* " : ""}${row.pid}`,
     String(row.parentPid),
     count(row.allocations),
-    bytes(row.peakBytes),
+    peak(row),
     status(row),
   ]);
   const widths = TITLES.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
@@ -68,7 +75,8 @@ export function processesJson(rows: readonly ProcessRow[]): string {
     command: row.command,
     executable: row.executable,
     allocations: row.allocations,
-    peak_bytes: row.peakBytes,
+    peak_bytes: row.peakBytes ?? null,
+    interval_bytes: row.interval || null,
     exit_code: row.exit && !row.exit.signal ? row.exit.code : null,
     exit_signal: row.exit?.signal || null,
     replaced: row.replaced,

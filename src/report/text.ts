@@ -5,7 +5,7 @@ import { asItIs } from "../profile/figures.ts";
 import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, PathCounters, Profile, Sizes, StackEnd } from "../profile/profile.ts";
-import { blocksMargin, bytesMargin, marginText, totalMargins } from "../profile/sampling.ts";
+import { blocksMargin, bytesMargin, estimateText, marginText } from "../profile/sampling.ts";
 import { sizeClassName, totalSizes } from "../profile/sizes.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
@@ -156,12 +156,12 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
       out.bytes(asItIs(totals, "bytes")),
       totals.carried > 0 ? `and ${out.bytes(asItIs(totals, "carried"))} carried over by reallocations` : "",
     ],
-    ["peak", out.bytes(totals.peakBytes), peakExactness(profile)],
+    ["peak", estimateText(totals.peakBytes, limits.interval, (n) => out.bytes(n)), peakExactness(profile)],
     [
       process.running ? "live now" : "live at the end",
-      out.bytes(totals.liveBytes),
+      estimateText(totals.liveBytes, limits.interval, (n) => out.bytes(n)),
       [
-        limits.interval ? marginText(totalMargins(profile).live, totals.liveBytes) : "",
+        marginText(totals.margins?.live ?? 0, totals.liveBytes),
         `in ${count(totals.liveCount)} ${plural(totals.liveCount, "block")}`,
       ].filter(Boolean).join(" "),
     ],

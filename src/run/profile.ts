@@ -117,7 +117,10 @@ function environment(
   if (options.buckets !== undefined) env.HEAPTAP_BUCKETS = String(options.buckets);
   if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
   if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
+  // What was asked for by name goes before what the environment says.
   if (options.sample !== undefined) env.HEAPTAP_SAMPLE = String(options.sample);
+  else if (options.mode !== undefined || options.sizes || options.exactPeak) delete env.HEAPTAP_SAMPLE;
+  if (options.mode === undefined && (options.sample || options.sizes)) env.HEAPTAP_MODE = "paths";
   if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
   if (options.paused) env.HEAPTAP_PAUSED = "on";
   if (options.sizes) env.HEAPTAP_SIZES = "on";

@@ -94,6 +94,11 @@ function checked(
 ): readonly [buckets: number, depth: number, mode: number, exactPeak: number, sizes: number, sample: number] {
   checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "sizes", "sample", "library"]);
   checkChoice("mode", options.mode, MODES);
+  if (options.mode === "totals") {
+    throw new TypeError(
+      "Cannot install with mode totals: spans tell what is live, which it does not know; take counters",
+    );
+  }
   checkTogether(options);
   return [
     number("buckets", options.buckets),

@@ -57,22 +57,32 @@ static struct ht_thread *thread_here(void)
 
 static __thread struct trace theirs, ours;
 
-/* The kept stack against libgcc's of here, from its `skip`-th frame on, with the first `own` of ours left out. */
-__attribute__((always_inline)) static inline void compare(const struct ht_thread *t, int skip, int own)
+/* The node of a call path. */
+static uint32_t node_of(uint32_t bucket)
+{
+    static uint32_t nodes[HT_MAX_BUCKETS];
+    for (uint32_t n = ht_p.header->nodes_used; nodes[bucket] == 0 && n-- > HT_NODE_FIRST;)
+        if (ht_p.nodes[n].bucket == bucket)
+            nodes[bucket] = n;
+    return nodes[bucket];
+}
+
+/* The stack that ends at a node against libgcc's of here, from its `skip`-th frame on, with the first `own` of ours left out. */
+__attribute__((always_inline)) static inline void compare(const struct ht_thread *t, uint32_t node, int skip, int own)
 {
     if (!ht_thread_is_valid(t)) {
         fprintf(stderr, "the kept stack is not valid\n");
         exit(1);
     }
     ours.count = 0;
-    for (uint32_t node = t->top->node; node >= HT_NODE_FIRST; node = ht_p.nodes[node].parent) {
+    for (; node >= HT_NODE_FIRST; node = ht_p.nodes[node].parent) {
         uint64_t key = ht_p.nodes[node].key;
         if (own-- <= 0)
             ours.pc[ours.count++] = (key & HT_KEY_OFFSET) + ht_module_base(ht_key_module(key));
     }
     theirs.count = -skip;
     _Unwind_Backtrace(collect, &theirs);
-    int cut = t->root == HT_NODE_DEPTH, beyond = !cut && theirs.count < ours.count && theirs.count > 0;
+    int cut = node == HT_NODE_DEPTH, beyond = !cut && theirs.count < ours.count && theirs.count > 0;
     struct dwarf_eh_bases bases;
     if (beyond && _Unwind_Find_FDE((void *)(theirs.pc[theirs.count - 1] - 1), &bases))
         differ(&theirs, &ours);
@@ -95,7 +105,7 @@ __attribute__((noinline)) void unwind_check_here(void)
     if (!ht_stack_is_kept(t, at))
         ht_walk(t, at.pc, at.sp, at.fp);
     t->idle = t->ready;
-    compare(t, 1, 0);
+    compare(t, t->top->node, 1, 0);
 }
 
 /* Where a signal handler allocates: the C library's malloc may be what it has interrupted. */
@@ -114,8 +124,10 @@ __attribute__((noinline)) void unwind_check_malloc(void)
     struct ht_thread *t = thread_here();
     ht_real.malloc = own_malloc;
     ht_real.free = own_free;
-    ht_hook_free(ht_hook_malloc(24));
-    compare(t, 1, 1);
+    void *block = ht_hook_malloc(24);
+    uint32_t bucket = ht_shadow_block(block, 0).bucket;
+    ht_hook_free(block);
+    compare(t, node_of(bucket), 1, 1);
 }
 
 /* The number of call paths, to see that the cut of deep recursion is stable. */

@@ -54,8 +54,10 @@ export interface PageData {
   readonly view: ViewName;
   /** What `live` is called here. */
   readonly live: string;
-  /** The process's totals, by the names of the columns. */
+  /** The process's totals, by the names of the columns; those that are not known are left out. */
   readonly totals: Readonly<Record<string, number>>;
+  /** How far totals may be off that are estimates, in words: `±7.5%`. */
+  readonly margins?: Readonly<Record<string, string>> | undefined;
   /** Totals of the earlier run, where two are compared. */
   readonly before?: Readonly<Record<string, number>> | undefined;
   /** The run, where its samples are known. */

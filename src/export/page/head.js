@@ -19,11 +19,15 @@ export function drawHead({ data }) {
     ["Allocations", "allocations", count],
     ["Temporary", "temporary", count],
   ];
-  byId("cards").replaceChildren(...cards.map(([title, figure, show]) => {
+  const known = cards.filter(([, figure]) => data.totals[figure] !== undefined);
+  byId("cards").replaceChildren(...known.map(([title, figure, show]) => {
     const is = data.totals[figure];
     const was = data.before?.[figure];
     const change = was === undefined ? 0 : is - was;
-    const note = was === undefined
+    const margin = data.margins?.[figure];
+    const note = margin
+      ? `${margin}, an estimate`
+      : was === undefined
       ? figure === "liveBytes"
         ? `in ${counted(data.totals.liveCount, "block")}`
         : figure === "temporary"
