@@ -297,7 +297,7 @@ function withNearest(text: string): string {
   const [, option] = /unknown option '(--[\w-]+)=/.exec(text) ?? [];
   if (option) {
     const near = nearest(option, program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? "")));
-    if (near) return text.replace(/\n$/, ` Did you mean ${near}?\n`);
+    if (near) return text.replace(/\n$/, `\n(Did you mean ${near}?)\n`);
   }
   const [, value, choices] = / argument '(.*)' is invalid\. Allowed choices are (.*)\.\n$/s.exec(text) ?? [];
   const near = value === undefined ? undefined : nearest(value, (choices ?? "").split(", "));

@@ -61,7 +61,7 @@ function mixed(): void {
   const all = [...ways, ...DHAT];
   head("what", "plain ns", ...all.slice(1).map((way) => `${way.name} adds ns`));
   const program = build("mixed.c");
-  const cases = [["w1"], ["w1one"], ["w2", "500000"], ["w1", "1000000", "2"], ["w4"], ["w4full", "500000"], [
+  const cases = [["w1"], ["w1one"], ["w2", "500000"], ["w1", "1000000", "4"], ["w4"], ["w4full", "500000"], [
     "w5",
     "500000",
   ]];
