@@ -315,3 +315,14 @@ test("growth by reallocations is that of an exact run, but for the slack of bloc
     assert.ok(Math.abs(some.bytes - all.bytes) <= 0.02 * all.bytes, `${some.bytes}, not ${all.bytes}`);
   }
 });
+
+test("since a mark, and of several processes, what is live has a margin too", () => {
+  const marked = target(folder, "marked.c", `-I${join(ROOT, "ffi/include")}`);
+  const out = join(folder, "marked.heaptap");
+  record([marked], out, { HEAPTAP_SAMPLE: "16KiB", HEAPTAP_SEED: "1" });
+  const whole = JSON.parse(heaptap(["report", "--format", "json", out]).stdout).summary;
+  const since = JSON.parse(heaptap(["report", "--format", "json", "--since", "half", out]).stdout).summary;
+  assert.ok(since.live_bytes_margin > whole.live_bytes_margin && whole.live_bytes_margin > 0);
+  assert.ok(Math.abs(since.live_bytes - 5_000_000) <= since.live_bytes_margin, `${since.live_bytes}`);
+  assert.ok(Math.abs(whole.live_bytes - 10_000_000) <= whole.live_bytes_margin, `${whole.live_bytes}`);
+});

@@ -1,22 +1,15 @@
 /** The figures of several processes put together. */
 import { placeNumber } from "./nodes.ts";
 import { combine, combineCounters, UNSEEN } from "./figures.ts";
+import { sumOfMargins } from "./sampling.ts";
 import { combineSizes } from "./sizes.ts";
 import type { CallPath, Frame, Module, Process, Profile, Totals } from "./profile.ts";
 
 const REST = [...UNSEEN, "peakBytes", "fallbackAllocations", "overflowAllocations"] as const;
 
 function addTotals(a: Totals, b: Totals): Totals {
-  const both = a.margins && b.margins;
-  return {
-    ...combineCounters(a, b),
-    ...combine(REST, a, b),
-    // Processes are sampled each by itself.
-    margins: both && {
-      live: Math.hypot(a.margins?.live ?? 0, b.margins?.live ?? 0),
-      peak: Math.hypot(a.margins?.peak ?? 0, b.margins?.peak ?? 0),
-    },
-  };
+  const margins = sumOfMargins(a.margins, b.margins);
+  return { ...combineCounters(a, b), ...combine(REST, a, b), ...margins && { margins } };
 }
 
 /** Modules of several processes under one numbering: the same file and build is the same module. */

@@ -274,7 +274,10 @@ function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<num
   const totals = readTotals(snapshot, threads);
   const h = (field: string) => snapshot.header.number(0, field);
   const paths = new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, wanted));
-  return { pid: h("pid"), startTime: h("start_time") / 1e6, totals, threads, paths };
+  const interval = intervalOf(h("interval"));
+  const figures = interval > 0 ? Array.from({ length: paths.count }, (_, id) => paths.figures(id)) : [];
+  const estimated = interval > 0 && wanted === undefined ? estimatedTotals(figures, totals, interval) : {};
+  return { pid: h("pid"), startTime: h("start_time") / 1e6, totals: { ...totals, ...estimated }, threads, paths };
 }
 
 /** Reads the figures of this process's recording, without its stacks, as they are at this moment. */

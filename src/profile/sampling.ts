@@ -91,7 +91,7 @@ export function marginText(margin: number, of: number): string {
 
 /** What the estimates of a process's call paths say of it: its live blocks, and how far what is live and the peak may be off. */
 export function estimatedTotals(
-  callPaths: readonly CallPath[],
+  callPaths: readonly Pick<CallPath, "liveCount" | "peakCount">[],
   { liveBytes, peakBytes }: Pick<Totals, "liveBytes" | "peakBytes">,
   interval: number,
 ): Pick<Totals, "liveCount" | "margins"> {
@@ -114,4 +114,9 @@ export function estimateText(bytes: number, interval: number, show: (bytes: numb
 /** Below what an amount lies of which no block was recorded, at {@linkcode CONFIDENCE}. */
 export function unseenBelow(interval: number): number {
   return -Math.log(1 - CONFIDENCE) * interval;
+}
+
+/** How far the sum, or the difference, of two estimates may be off that were made each by itself. */
+export function sumOfMargins(a: Totals["margins"], b: Totals["margins"]): Totals["margins"] {
+  return a && b && { live: Math.hypot(a.live, b.live), peak: Math.hypot(a.peak, b.peak) };
 }

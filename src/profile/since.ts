@@ -1,5 +1,6 @@
 /** What came after a moment: the difference between a profile and an earlier moment of its recording. */
 import { combine, combineCounters, NOTHING, UNSEEN } from "./figures.ts";
+import { sumOfMargins } from "./sampling.ts";
 import type { CallPath, Counters, Profile, Sizes } from "./profile.ts";
 import type { Moment } from "./read.ts";
 
@@ -52,6 +53,7 @@ export function profileSince(now: Profile, then: Moment): Profile {
     timeline,
     totals: {
       ...less(totals, then.totals),
+      ...totals.margins && { margins: sumOfMargins(totals.margins, then.totals.margins) },
       peakBytes: newPeak ? totals.peakBytes - then.totals.liveBytes : 0,
       ...combine(UNSEEN, totals, then.totals, -1),
       fallbackAllocations: ending("full"),
