@@ -326,3 +326,17 @@ test("since a mark, and of several processes, what is live has a margin too", ()
   assert.ok(Math.abs(since.live_bytes - 5_000_000) <= since.live_bytes_margin, `${since.live_bytes}`);
   assert.ok(Math.abs(whole.live_bytes - 10_000_000) <= whole.live_bytes_margin, `${whole.live_bytes}`);
 });
+
+test("what two sampled runs of the same program differ by is within their margins, and is no change", () => {
+  const [one, other] = [join(folder, "seed1.heaptap"), join(folder, "seed2.heaptap")];
+  const changes = (a: string, b: string) => JSON.parse(heaptap(["compare", "--format", "json", a, b]).stdout);
+  for (const { paths, same } of [changes(one, other), changes(join(folder, "exact.heaptap"), other)]) {
+    assert.ok(paths.length <= 1 && same >= 5, `${paths.length} differ, ${same} are the same`);
+  }
+  // What else was live is freed in the end.
+  const freed = join(folder, "freed.heaptap");
+  record([program, "all"], freed, { HEAPTAP_SAMPLE: String(INTERVAL), HEAPTAP_SEED: "5" });
+  const changed = changes(one, freed).paths.map((path: { function: string }) => path.function);
+  for (const name of ["kept", "large", "zeroed"]) assert.ok(changed.includes(name), changed.join());
+  assert.ok(!changed.includes("passing") && !changed.includes("handed"), changed.join());
+});

@@ -99,9 +99,9 @@ function ofAllocations({ totals, limits, callPaths }: Profile, all: readonly Cul
   if (!first || totals.allocations < 1000 || first.figures.allocations < WORTH_NAMING * whole) return "";
   const { allocations, temporary } = first.figures;
   const freed = temporary > allocations / 2 ? ", most of them temporary: freed before the next" : "";
-  return `${limits.interval ? "about " : ""}${percent(allocations, whole)} of the ${
-    count(totals.allocations)
-  } allocations were made by ${named(first)}${freed}`;
+  return `${percent(allocations, whole)} of the ${count(totals.allocations)} allocations were made by ${
+    named(first)
+  }${freed}`;
 }
 
 /**
@@ -125,5 +125,6 @@ export function answer(profile: Profile, symbols: Symbols, aside: SetAside): str
   }
   const all = culprits(withoutKept(profile.callPaths, aside), symbols);
   const { line, leaking } = ofPeak(profile, all);
-  return [line, ofLive(profile, all, aside, leaking), ofAllocations(profile, all)].filter(Boolean);
+  const lines = [line, ofLive(profile, all, aside, leaking), ofAllocations(profile, all)].filter(Boolean);
+  return profile.limits.interval > 0 ? lines.map((text) => /^\d/.test(text) ? `about ${text}` : text) : lines;
 }

@@ -1,7 +1,8 @@
 /** Two runs side by side: what grew, what shrank, what is new, what is gone. */
 import { basename } from "node:path";
+import { unseenBelow } from "../profile/sampling.ts";
 import { frameName, moduleName } from "../symbols/symbols.ts";
-import { addFigures, FIGURES, isTotals, knownFigures, NO_FIGURES } from "./comparable.ts";
+import { addFigures, FIGURES, isBytes, isTotals, knownFigures, marginOf, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparableFrame, ComparablePath, RunFigures } from "./comparable.ts";
 import { settleMoved } from "./moved.ts";
 
@@ -41,6 +42,23 @@ export interface Comparison {
   readonly paths: readonly ComparedPath[];
   /** Call paths that are the same in both. */
   readonly unchanged: readonly ComparedPath[];
+}
+
+/** How far a call path's figure may be off: where it has none, what no sample may have met. */
+function marginOfPath(run: Comparable, figure: keyof RunFigures, figures: RunFigures): number {
+  const { interval } = run.limits;
+  if (interval === 0) return 0;
+  if (figures[figure] > 0) return marginOf(run, figure, figures);
+  return isBytes(figure) ? unseenBelow(interval) : Infinity;
+}
+
+/** Whether a call path of two runs, one of which is sampled at least, may well have done the same in both. */
+function isWithinMargins(before: Comparable, after: Comparable, row: ComparedPath): boolean {
+  if (before.limits.interval + after.limits.interval === 0) return false;
+  return FIGURES.every((figure) =>
+    Math.abs(row.after[figure] - row.before[figure]) <=
+      Math.hypot(marginOfPath(before, figure, row.before), marginOfPath(after, figure, row.after))
+  );
 }
 
 /** Whether two have the same figures. */
@@ -127,8 +145,9 @@ function pair(before: Comparable, after: Comparable): ComparedPath[] {
  */
 export function compare(before: Comparable, after: Comparable, by: CompareBy = "bytes"): Comparison {
   const rows = isTotals(before) || isTotals(after) ? [] : settleMoved(pair(before, after));
-  const paths = rows.filter((row) => !isSame(row.before, row.after));
-  const unchanged = rows.filter((row) => isSame(row.before, row.after));
+  const same = (row: ComparedPath) => isSame(row.before, row.after) || isWithinMargins(before, after, row);
+  const paths = rows.filter((row) => !same(row));
+  const unchanged = rows.filter(same);
   const growth = (path: ComparedPath) => path.after[by] - path.before[by];
   paths.sort((a, b) => growth(b) - growth(a) || a.names.join().localeCompare(b.names.join(), "en"));
   return {

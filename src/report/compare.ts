@@ -86,9 +86,10 @@ export function differenceText({ before, after, paths, unchanged }: Comparison):
   if (isTotals(before) || isTotals(after)) return "call paths are not compared";
   const [n, same] = [paths.length, unchanged.length];
   if (n + same === 0) return "no call path to compare in either run";
+  const tell = before.limits.interval + after.limits.interval > 0 ? ", as far as samples tell" : "";
   return `${count(n)} ${plural(n, "call path")} ${n === 1 ? "differs" : "differ"}, ${count(same)} ${
     same === 1 ? "is" : "are"
-  } the same`;
+  } the same${tell}`;
 }
 
 /** The two runs in a line. */
