@@ -95,7 +95,7 @@ export function htmlReport(
   for (const path of callPaths) stacks.add(outwardIn(path, symbols, options));
   const kept = callPaths.reduce((n, path) => n + path.allocations, 0);
   const notes = unseen(profile).map(([figure, words]) => `${figure} ${words}`.trim());
-  if (peakExactness(profile)) notes.unshift(`The peak is ${peakExactness(profile)}`);
+  if (peakExactness(profile) && !profile.limits.interval) notes.unshift(`The peak is ${peakExactness(profile)}`);
   notes.push(...symbols.remarks(callPaths, view));
   if (profile.limits.mode === "paths" && !profile.limits.interval && kept < totals.allocations) {
     notes.push(
