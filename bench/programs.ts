@@ -4,10 +4,9 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { cpus, release } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { conditions, started } from "./options.ts";
 import {
   ALLOCATORS,
   build,
@@ -26,14 +25,8 @@ import {
 } from "./ways.ts";
 import type { Way } from "./ways.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "7" },
-    only: { type: "string", default: "" },
-    peers: { type: "boolean", default: false },
-  },
-});
-const ROUNDS = Number(options.rounds);
+const options = started("peers");
+const ROUNDS = options.rounds;
 const HERE = import.meta.dirname ?? "";
 const targets = (name: string) => join(HERE, "targets", name);
 const text = (command: string, ...args: string[]) =>
@@ -168,9 +161,7 @@ async function redis(ways: readonly Way[]): Promise<void> {
   );
 }
 
-console.log(
-  `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}, ${ROUNDS} interleaved rounds, medians.`,
-);
+console.log(conditions(ROUNDS));
 console.log("\n## Real programs\n");
 const raw = HEAPTRACK[1];
 const ways: Way[] = [
@@ -179,7 +170,7 @@ const ways: Way[] = [
   SAMPLED,
   COUNTERS,
   PATHS,
-  ...options.peers ? [...HEAPTRACK, ...ALLOCATORS] : raw ? [raw] : [],
+  ...options.has("peers") ? [...HEAPTRACK, ...ALLOCATORS] : raw ? [raw] : [],
 ];
 head(
   "program",

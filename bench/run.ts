@@ -4,10 +4,10 @@
  */
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readdirSync, statSync } from "node:fs";
-import { cpus, release } from "node:os";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { conditions, started } from "./options.ts";
 import { libraryPath, readProfileOf } from "./support.ts";
 import {
   build,
@@ -30,10 +30,8 @@ import {
 } from "./ways.ts";
 import type { Way } from "./ways.ts";
 
-const { values: options } = parseArgs({
-  options: { rounds: { type: "string", default: "7" }, only: { type: "string", default: "" } },
-});
-const ROUNDS = Number(options.rounds);
+const options = started();
+const ROUNDS = options.rounds;
 const HERE = import.meta.dirname ?? "";
 const library = libraryPath();
 const ways: Way[] = [PLAIN, TOTALS, SAMPLED, COUNTERS, PATHS, ...HEAPTRACK];
@@ -179,9 +177,7 @@ function withLibraries(count: number): string {
   return compile(join(work, "many"), main, "-x", "none", "-Wl,--no-as-needed", ...names);
 }
 
-console.log(
-  `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}, ${ROUNDS} interleaved rounds, medians.`,
-);
+console.log(conditions(ROUNDS));
 if (!existsSync(library)) throw new Error("no library");
 if ("loop".includes(options.only)) loops();
 if ("mixed".includes(options.only)) mixed();

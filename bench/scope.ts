@@ -5,10 +5,11 @@
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { cpus, release, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { conditions } from "./options.ts";
 import { libraryPath } from "./support.ts";
 
 const { values: options } = parseArgs({ options: { rounds: { type: "string", default: "7" } } });
@@ -47,9 +48,7 @@ function median(numbers: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-console.log(
-  `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()}, ${ROUNDS} interleaved rounds, medians.\n`,
-);
+console.log(`${conditions(ROUNDS)}\n`);
 const columns = [
   "runtime",
   "install ms",

@@ -1,5 +1,5 @@
 /** The HTML report of two runs side by side. */
-import { inexactness } from "../judge/comparable.ts";
+import { inexactRuns } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import type { ComparedPath, ComparedRun, Comparison } from "../judge/compare.ts";
 import { count } from "../profile/format.ts";
@@ -62,9 +62,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
     answer: [],
     notes: [
       ...comparison.sameProgram ? [] : [`Different programs: ${before.executable} and ${after.executable}`],
-      ...[before, after].flatMap((run, i) =>
-        inexactness(run) ? [`The ${i ? "second" : "first"} ${inexactness(run)}`] : []
-      ),
+      ...inexactRuns(before, after).map((words) => words.replace(/^t/, "T")),
     ],
     program: after.executable,
     view: "allocated",

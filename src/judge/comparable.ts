@@ -70,11 +70,16 @@ export function isBytes(figure: keyof RunFigures): boolean {
 }
 
 /** What a run's figures do not tell exactly, in words; "" when that is nothing. */
-export function inexactness({ limits: { mode, interval } }: Pick<Comparable, "limits">): string {
+function inexactness({ limits: { mode, interval } }: Pick<Comparable, "limits">): string {
   if (mode === "totals") return "has totals only: its peak, and what is live, are not known";
   return interval
     ? `is sampled, every ${intervalText(interval)}: its call paths, its peak and what is live are estimates`
     : "";
+}
+
+/** What the figures of a comparison's runs do not tell exactly, in words that begin with which run it is. */
+export function inexactRuns(...runs: readonly Pick<Comparable, "limits">[]): string[] {
+  return runs.flatMap((run, i) => inexactness(run) ? [`the ${i ? "second" : "first"} ${inexactness(run)}`] : []);
 }
 
 /** Whether a run has totals alone: neither call paths nor what is live. */

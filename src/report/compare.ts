@@ -2,7 +2,7 @@
 import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
-import { inexactness, isBytes, isTotals } from "../judge/comparable.ts";
+import { inexactRuns, isBytes, isTotals } from "../judge/comparable.ts";
 import type { RunFigures } from "../judge/comparable.ts";
 import { leadIndex, leadOf } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
@@ -131,10 +131,7 @@ function head(comparison: Comparison, out: Writer, { by = "bytes", only, width }
   if (!comparison.sameProgram) {
     out.line(out.paint("dim", printable(`different programs: ${before.executable} and ${after.executable}`)));
   }
-  for (const [which, run] of [["the first", before], ["the second", after]] as const) {
-    const words = inexactness(run);
-    if (words) out.line(out.paint("yellow", `${which} ${words}`));
-  }
+  for (const words of inexactRuns(before, after)) out.line(out.paint("yellow", words));
   out.line();
   const row = (label: string, cells: readonly string[]) =>
     `  ${label.padEnd(16)}${cells.map((cell) => cell.padStart(12)).join("")}`;

@@ -1,7 +1,7 @@
 /** A comparison as Markdown, for a review comment or a workflow's summary. */
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
-import { inexactness } from "../judge/comparable.ts";
+import { inexactRuns } from "../judge/comparable.ts";
 import type { Verdict } from "../judge/budget.ts";
 import { count, plural, printable } from "../profile/format.ts";
 import { middleOut } from "../symbols/names.ts";
@@ -166,13 +166,9 @@ export function compareMarkdown(comparison: Comparison, options: ReviewOptions):
   const { by = "bytes", verdicts = [] } = options;
   const { before, after, sameProgram } = comparison;
   const programs = sameProgram ? [] : [`different programs: ${code(before.executable)} and ${code(after.executable)}`];
-  const notes = [before, after].flatMap((run, i) => {
-    const words = inexactness(run);
-    return words ? [`${i === 0 ? "the first" : "the second"} ${words}`] : [];
-  });
   return [
     `### heaptap: ${heading(comparison, by, verdicts)}`,
-    [code(runsText(comparison)), ...programs, ...notes].join("  \n"),
+    [code(runsText(comparison)), ...programs, ...inexactRuns(before, after)].join("  \n"),
     verdictLines(verdicts).join("\n"),
     totalsTable(comparison).trimEnd(),
     details(comparison, options),
