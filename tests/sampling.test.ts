@@ -215,8 +215,8 @@ test("totals alone: allocations and bytes, and no word of what is not known", ()
   assert.doesNotMatch(run.stderr, /^ +(peak|live)/m);
   const { totals } = Recording.open(out).profile();
   assert.deepEqual(
-    [totals.allocations, totals.bytes, totals.frees],
-    [exact.totals.allocations, exact.totals.bytes, exact.totals.frees],
+    [totals.allocations, totals.bytes, totals.frees, totals.temporary],
+    [exact.totals.allocations, exact.totals.bytes, exact.totals.frees, exact.totals.temporary],
   );
   const { summary, limits } = JSON.parse(heaptap(["report", "--format", "json", out]).stdout);
   assert.deepEqual([limits.mode, summary.peak_bytes, summary.live_bytes, summary.freed_bytes], [
@@ -230,6 +230,11 @@ test("totals alone: allocations and bytes, and no word of what is not known", ()
   const refused = heaptap(["run", "--mode", "totals", "--max-peak", "1MB", "--", program]);
   assert.equal(refused.status, 2);
   assert.match(refused.stderr, /Cannot judge --max-peak of totals/);
+  const fewer = String(totals.temporary - 1);
+  for (const [allowed, status] of [[String(totals.temporary), 0], [fewer, 3]] as const) {
+    assert.equal(heaptap(["report", "--max-temporary", allowed, out]).status, status);
+  }
+  assert.equal(heaptap(["run", "--mode", "totals", "--max-temporary", fewer, "-o", out, "--", program]).status, 3);
   const later = heaptap(["report", "--max-live", "1MB", out]);
   assert.equal(later.status, 2);
   assert.match(later.stderr, /Cannot judge max-live: the recording has totals only/);

@@ -1,7 +1,8 @@
 /** Budgets and comparisons of runs, as commands judge and show them. */
 import { comparisonHtml } from "../export/html_comparison.ts";
 import { comparisonJson } from "../export/json.ts";
-import { judge } from "../judge/budget.ts";
+import { judge, LIMITS } from "../judge/budget.ts";
+import { knownFigures } from "../judge/comparable.ts";
 import type { Comparable } from "../judge/comparable.ts";
 import { compare } from "../judge/compare.ts";
 import type { CompareBy, Comparison } from "../judge/compare.ts";
@@ -34,7 +35,8 @@ const ROWS = 10;
 /** Judges a run; `inWorkflow`: with annotations, which are read from what a step prints. */
 function pronounce(run: Comparable, before: Comparable | undefined, options: BudgetOptions, inWorkflow: boolean) {
   if (run.limits.mode === "totals") {
-    const asked = budgetsOf(options).find(({ limit, part }) => part || !/allocations|bytes/.test(limit));
+    const known = knownFigures(run);
+    const asked = budgetsOf(options).find(({ limit, part }) => part || !known.includes(LIMITS[limit]));
     if (asked) {
       const what = asked.part ? "call paths" : asked.limit;
       throw new OutputError(`Cannot judge ${what}: the recording has totals only (--mode totals)`);

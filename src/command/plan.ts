@@ -2,7 +2,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { isRecording } from "../file/reader.ts";
 import type { FormatName } from "../export/formats.ts";
+import { LIMITS } from "../judge/budget.ts";
 import type { Budget, LimitName } from "../judge/budget.ts";
+import { knownFigures } from "../judge/comparable.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ViewName } from "../profile/views.ts";
 import { checkTogether, inside, RANGES } from "../native/variables.ts";
@@ -133,8 +135,9 @@ export function checkRecording(options: BudgetOptions & RecordOptions): void {
   if (mode !== "paths" && budget.length > 0) {
     throw new OutputError(`Cannot judge --budget without call paths: leave out --mode ${mode}`);
   }
-  const unknown = budgetsOf(options).find(({ limit }) => limit !== "max-allocations" && limit !== "max-bytes");
-  if (mode === "totals" && unknown) {
+  const known = knownFigures({ limits: { mode, interval: 0 } });
+  const unknown = budgetsOf(options).find(({ limit }) => !known.includes(LIMITS[limit]));
+  if (unknown) {
     throw new OutputError(`Cannot judge --${unknown.limit} of totals: take --mode counters, or none`);
   }
 }
