@@ -432,6 +432,7 @@ HT_NOINLINE void *ht_note_rise(struct ht_thread *t, void *block, uint32_t idle)
 
 HT_INLINE void ht_path_add(struct ht_file_paths *r, size_t size)
 {
+    ht_peak_keep(r);
     ht_own_add(&r->allocations, 1);
     ht_own_add(&r->bytes, size);
     ht_own_add(&r->live_bytes, (int64_t)size);
@@ -477,7 +478,7 @@ HT_NOINLINE void *ht_note_allocation_walk(struct ht_thread *t, void *block, size
     const struct ht_heap *heap = t->heap;
     const struct ht_path *path = ht_path_of(t, pc, sp, fp);
     struct ht_file_paths *r = path->record;
-    if (HT_UNLIKELY(!r || !ht_peak_kept(r))) {
+    if (HT_UNLIKELY(!r)) {
         ht_idle(t, HT_IDLE_PATHS);
         return ht_note_general(block, size, pc, sp, fp, heap);
     }
@@ -492,7 +493,7 @@ HT_NOINLINE void *ht_note_allocation_tail(struct ht_thread *t, void *block, size
 {
     const struct ht_path *path = ht_tail_first(t, pc, sp, fp);
     struct ht_file_paths *r = HT_LIKELY(path) ? path->record : NULL;
-    if (HT_UNLIKELY(!r || !ht_peak_kept(r)))
+    if (HT_UNLIKELY(!r))
         return ht_note_allocation_walk(t, block, size, pc, sp, fp);
 #ifdef HT_COMPARE
     return ht_note_allocation_walk(t, block, size, pc, sp, fp); /* which compares */
@@ -518,7 +519,7 @@ HT_INLINE void *ht_note_allocation_as(enum ht_idle mode, struct ht_thread *t, st
         }
         ht_path_compare(t, &t->path, at);
         struct ht_file_paths *r = t->path.record;
-        if (HT_UNLIKELY(!r || !ht_peak_kept(r))) {
+        if (HT_UNLIKELY(!r)) {
             ht_idle(t, mode);
             return ht_note_general(block, size, at.pc, at.sp, at.fp, heap);
         }
@@ -625,15 +626,16 @@ HT_INLINE enum ht_end_hot ht_end_of(enum ht_idle mode, struct ht_thread *t, cons
     ht_signal_fence();
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
-    if (HT_UNLIKELY(current <= t->low))
+    if (HT_UNLIKELY(current <= t->low) && !ht_peak_left(t))
         goto general;
     uint64_t temporary = block == t->last;
     if (mode == HT_IDLE_PATHS) {
         struct ht_file_paths *page = t->pages[bucket / HT_PAGE_RECORDS];
         struct ht_file_paths *r = page + bucket % HT_PAGE_RECORDS;
         HT_OPAQUE(r);
-        if (HT_UNLIKELY(!page || !ht_peak_kept(r)))
+        if (HT_UNLIKELY(!page))
             goto general;
+        ht_peak_keep(r);
         ht_own_add(&r->frees, 1);
         ht_own_add(&r->live_bytes, -(int64_t)size);
         ht_own_add(&r->temporary, temporary);

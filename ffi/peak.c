@@ -34,19 +34,15 @@
 #define HT_SLOT_FIRST 1u
 #define HT_SAMPLE_INTERVAL 1000000u /* nanoseconds, at first */
 
-static void ht_peak_save(struct ht_file_paths *r, uint64_t number)
+/* Before a path record changes. Part of the hot path: while a program grows, each fall makes a new peak. */
+HT_INLINE void ht_peak_keep(struct ht_file_paths *r)
 {
+    uint64_t number = ht_peek(&ht_p.header->peak_number);
+    if (HT_LIKELY(r->peak_seen == number))
+        return;
     ht_own_set(&r->peak_bytes, r->live_bytes);
     ht_own_set(&r->peak_count, (int64_t)(r->allocations - r->frees - r->moved));
     ht_own_set(&r->peak_seen, number);
-}
-
-/* Before a path record changes. */
-HT_INLINE int ht_peak_kept(const struct ht_file_paths *r) { return r->peak_seen == ht_peek(&ht_p.header->peak_number); }
-static void ht_peak_keep(struct ht_file_paths *r)
-{
-    if (!ht_peak_kept(r))
-        ht_peak_save(r, ht_peek(&ht_p.header->peak_number));
 }
 
 /* Makes the first thread's next rise or fall come here. */
@@ -133,17 +129,15 @@ static void ht_peak_over(struct ht_thread *t, int64_t net)
     }
 }
 
-static void ht_peak_under(struct ht_thread *t, int64_t before, int64_t after)
+/* The only thread's first fall after a rise; returns whether it is the only one. */
+HT_INLINE int ht_peak_left(struct ht_thread *t)
 {
-    if (!ht_peek(&ht_p.header->multi)) {
-        ht_own_set(&ht_p.header->peak, t->rise);
-        ht_own_add(&ht_p.header->peak_number, 1u);
-        t->low = INT64_MIN;
-    } else {
-        ht_peak_flush(t, before);
-        if (t->ready == HT_IDLE_SHARED || after < t->low)
-            ht_peak_flush(t, after);
-    }
+    if (HT_UNLIKELY(ht_peek(&ht_p.header->multi)))
+        return 0;
+    ht_own_set(&ht_p.header->peak, t->rise);
+    ht_own_add(&ht_p.header->peak_number, 1u);
+    t->low = INT64_MIN;
+    return 1;
 }
 
 /* Before any record shows a fall of the calling thread's net bytes. */
@@ -152,8 +146,11 @@ static void ht_peak_fall(struct ht_thread *t, uint64_t bytes)
     int64_t before = t->counters->current, after = before - (int64_t)bytes;
     /* "Not above" in place of "below": a reallocation that moves bytes to another path without
      * changing their sum leaves the peak too, which is the first moment at that height. */
-    if (after <= t->low)
-        ht_peak_under(t, before, after);
+    if (after > t->low || ht_peak_left(t))
+        return;
+    ht_peak_flush(t, before);
+    if (t->ready == HT_IDLE_SHARED || after < t->low)
+        ht_peak_flush(t, after);
 }
 
 /* After every record shows a rise. */
