@@ -76,4 +76,22 @@ for (const [name, runtime] of RUNTIMES) {
   ];
   console.log(`| ${[name, ...cells.map((n) => n.toFixed(1))].join(" | ")} |`);
 }
+
+const many = join(work, "many.so");
+const source = join(HERE, "../tests/targets/manypaths.c");
+spawnSync("cc", [..."-O1 -g -fno-builtin -shared -fPIC -o".split(" "), many, source]);
+const shown = ["mark", "callSites", "backtraceReport"].flatMap((name) => [name, `${name} stalls`]);
+for (const [when, before] of [["the first time", "first "], ["again", ""]]) {
+  console.log(`\n131,072 call paths, ${when}, milliseconds:\n`);
+  console.log(`| runtime | ${shown.join(" | ")} |\n| --- |${" ---: |".repeat(shown.length)}`);
+  for (const [name, [program = "", ...args]] of RUNTIMES) {
+    const runs = Array.from({ length: ROUNDS }, () => {
+      const result = spawnSync(program, [...args, join(HERE, "targets/reports.ts"), many], { encoding: "utf8" });
+      if (result.status !== 0) throw new Error(result.stderr);
+      return JSON.parse(result.stdout) as Figures;
+    });
+    const cells = shown.map((figure) => median(runs.map((run) => run[before + figure] ?? NaN)).toFixed(1));
+    console.log(`| ${[name, ...cells].join(" | ")} |`);
+  }
+}
 rmSync(work, { recursive: true, force: true });

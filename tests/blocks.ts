@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { openLibrary } from "../src/native/ffi.ts";
-import { target } from "./helpers.ts";
+import { SCRIPT, target } from "./helpers.ts";
 
 const SIGNATURES = {
   blocks: [["u32", "u32"], "void"],
@@ -46,8 +46,7 @@ export function openCopy(path: string, name: string): { path: string; blocks: Bl
 
 /** Runs a script under the runtime that runs the tests, in a process of its own. */
 export function runScript(script: string, args: readonly string[], env: Record<string, string> = {}) {
-  const flags = "Deno" in globalThis ? ["run", "-A"] : [];
-  const result = spawnSync(process.execPath, [...flags, script, ...args], {
+  const result = spawnSync(process.execPath, [...SCRIPT, script, ...args], {
     encoding: "utf8",
     env: { ...process.env, NO_COLOR: "1", ...env },
     maxBuffer: 1 << 28,

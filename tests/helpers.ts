@@ -37,10 +37,16 @@ export function plugin(folder: string, name: string, size: number): string {
   return out;
 }
 
+/** The runtime under test. */
+export const RUNTIME = "Deno" in globalThis ? "Deno" : "Bun" in globalThis ? "Bun" : "Node";
+/** How it runs a script that may do everything. */
+export const SCRIPT: readonly string[] = RUNTIME === "Deno"
+  ? ["run", "-A"]
+  : RUNTIME === "Node"
+  ? ["--experimental-ffi", "--disable-warning=ExperimentalWarning"]
+  : [];
 /** How the command line of the runtime under test is started. */
-export const CLI: readonly string[] = "Deno" in globalThis
-  ? [process.execPath, "run", "-A", join(ROOT, "cli.ts")]
-  : [process.execPath, join(ROOT, "cli.ts")];
+export const CLI: readonly string[] = [process.execPath, ...SCRIPT, join(ROOT, "cli.ts")];
 
 export interface Outcome {
   readonly status: number | null;

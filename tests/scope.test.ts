@@ -7,7 +7,8 @@
  * in rounds, of which the one with the least must be exact and none may be below.
  */
 import assert from "node:assert/strict";
-import { basename } from "node:path";
+import { execFileSync } from "node:child_process";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import {
@@ -21,17 +22,24 @@ import {
   pause,
   Profiler,
   resume,
+  selectPaths,
   Session,
   SessionReport,
   SpanError,
   threadCounters,
   threadReport,
 } from "../mod.ts";
-import type { AllocationLimits, CallPath, Profile } from "../mod.ts";
-import { ownProfile } from "../src/scope/install.ts";
+import type { AllocationLimits, CallPath, NamedFrame, Profile } from "../mod.ts";
+import { openLibrary } from "../src/native/ffi.ts";
+import { ownMoment, ownReading } from "../src/scope/install.ts";
+import { nameFrames } from "../src/scope/own_names.ts";
+import { largestRows, shownAs, stopsOf } from "../src/scope/rows.ts";
+import { largestPaths } from "../src/scope/sites.ts";
+import { inSlices } from "../src/scope/slices.ts";
 import { limitRows } from "../src/scope/threads.ts";
+import { shortStack } from "../src/symbols/lead.ts";
 import { compileBlocks, openCopy } from "./blocks.ts";
-import { random, scratch } from "./helpers.ts";
+import { random, RUNTIME, scratch } from "./helpers.ts";
 
 const folder = scratch();
 const compiled = compileBlocks(folder);
@@ -39,7 +47,10 @@ const before = openCopy(compiled, "before.so");
 const installation = install();
 const after = openCopy(compiled, "after.so");
 const LIBRARIES = [["opened before", before], ["opened after", after]] as const;
-const onDeno = "Deno" in globalThis;
+/** Whether what the runtime itself allocates is seen. */
+const seesRuntime = RUNTIME !== "Bun";
+/** What Node allocates for a foreign call that it has not compiled: 8 bytes, freed at once. */
+const onNode = RUNTIME === "Node";
 
 /** Paths whose innermost frame is the library's. */
 function of(path: string): (callPath: CallPath, profile: Profile) => boolean {
@@ -126,21 +137,23 @@ for (const [when, library] of LIBRARIES) {
   });
 
   test(`${when}: a process span counts all threads`, () => {
-    const figures = until(80, 80, () => {
+    const figures = until(80 + Number(onNode), 80 + Number(onNode), () => {
       const profiler = Profiler.start();
       library.blocks.threaded_eight();
       return profiler.stop();
     });
-    assert.equal(figures.allocations, 80);
-    assert.equal(figures.bytes, 8000);
-    assert.equal(figures.frees, 80);
+    const more = onNode ? figures.allocations - 80 : 0;
+    assert.ok(more <= 1);
+    assert.equal(figures.allocations, 80 + more);
+    assert.equal(figures.bytes, 8000 + 8 * more);
+    assert.equal(figures.frees, 80 + more);
   });
 }
 
 test("install says what can be seen, and a second one changes nothing", () => {
   assert.equal(installation.joined, false);
-  assert.equal(installation.seesRuntime, onDeno);
-  assert.match(installation.runtime, onDeno ? /^Deno \d/ : /^Bun \d/);
+  assert.equal(installation.seesRuntime, seesRuntime);
+  assert.match(installation.runtime, new RegExp(`^${RUNTIME} \\d`));
   assert.ok(installation.slots.libraries >= 4);
   assert.equal(install(), installation);
   const { notes, recording } = install({ buckets: 64, depth: 128 });
@@ -173,7 +186,7 @@ test("a pointer that was copied before install is not seen, and its blocks are h
   assert.equal((await exactly(after, () => after.blocks.through_copy(5, 10))).allocations, 5);
 });
 
-test("an ArrayBuffer is seen on Deno", { skip: onDeno ? false : "Bun has its own allocator" }, () => {
+test("an ArrayBuffer is seen", { skip: seesRuntime ? false : "Bun has its own allocator" }, () => {
   const kept: Uint8Array[] = [];
   const profiler = Profiler.start({ thread: true });
   for (let i = 0; i < 100; i++) kept.push(new Uint8Array(5000));
@@ -257,53 +270,57 @@ test("a profiler that has stopped keeps its figures; one that never ran has none
   assert.throws(() => new Profiler().read(), /Cannot read the profiler: it has not been started/);
 });
 
-test("peaks of random overlapping windows equal a naive model's", () => {
-  // The thread's level is followed by hand: kept blocks of 1000 bytes. Deno's own disturbance shows as a
-  // count that is not ours, and the round is left out.
-  const seed = Date.now() % 100000;
-  const pick = random(seed);
-  let good = 0;
-  for (let round = 0; round < 60 && good < 10; round++) {
-    let level = 0;
-    let allocations = 0;
-    let frees = 0;
-    const open: { profiler: Profiler; start: number; highest: number }[] = [];
-    const results: [number, number][] = [];
-    const all = Profiler.start({ thread: true });
-    for (let step = 0; step < 60; step++) {
-      switch (pick(4)) {
-        case 0:
-          open.push({ profiler: Profiler.start({ thread: true }), start: level, highest: level });
-          break;
-        case 1: {
-          const [closed] = open.splice(pick(open.length), 1);
-          if (closed) results.push([closed.profiler.stop().peakBytes, 1000 * (closed.highest - closed.start)]);
-          break;
+test(
+  "peaks of random overlapping windows equal a naive model's",
+  { skip: onNode && "Node allocates for calls" },
+  () => {
+    // The thread's level is followed by hand: kept blocks of 1000 bytes. Deno's own disturbance shows as a
+    // count that is not ours, and the round is left out.
+    const seed = Date.now() % 100000;
+    const pick = random(seed);
+    let good = 0;
+    for (let round = 0; round < 60 && good < 10; round++) {
+      let level = 0;
+      let allocations = 0;
+      let frees = 0;
+      const open: { profiler: Profiler; start: number; highest: number }[] = [];
+      const results: [number, number][] = [];
+      const all = Profiler.start({ thread: true });
+      for (let step = 0; step < 60; step++) {
+        switch (pick(4)) {
+          case 0:
+            open.push({ profiler: Profiler.start({ thread: true }), start: level, highest: level });
+            break;
+          case 1: {
+            const [closed] = open.splice(pick(open.length), 1);
+            if (closed) results.push([closed.profiler.stop().peakBytes, 1000 * (closed.highest - closed.start)]);
+            break;
+          }
+          case 2: {
+            const n = 1 + pick(9);
+            for (let i = 0; i < n; i++) after.blocks.keep_one();
+            allocations += n;
+            level += n;
+            for (const window of open) window.highest = Math.max(window.highest, level);
+            break;
+          }
+          default:
+            frees += Number(after.blocks.release());
+            level = 0;
         }
-        case 2: {
-          const n = 1 + pick(9);
-          for (let i = 0; i < n; i++) after.blocks.keep_one();
-          allocations += n;
-          level += n;
-          for (const window of open) window.highest = Math.max(window.highest, level);
-          break;
-        }
-        default:
-          frees += Number(after.blocks.release());
-          level = 0;
       }
+      frees += Number(after.blocks.release());
+      for (const { profiler, start, highest } of open) {
+        results.push([profiler.stop().peakBytes, 1000 * (highest - start)]);
+      }
+      const counted = all.stop();
+      if (counted.allocations !== allocations || counted.frees !== frees) continue;
+      good++;
+      for (const [ours, model] of results) assert.equal(ours, model, `seed ${seed}, round ${round}`);
     }
-    frees += Number(after.blocks.release());
-    for (const { profiler, start, highest } of open) {
-      results.push([profiler.stop().peakBytes, 1000 * (highest - start)]);
-    }
-    const counted = all.stop();
-    if (counted.allocations !== allocations || counted.frees !== frees) continue;
-    good++;
-    for (const [ours, model] of results) assert.equal(ours, model, `seed ${seed}, round ${round}`);
-  }
-  assert.ok(good > 0, "no round without the runtime's own allocations");
-});
+    assert.ok(good > 0, "no round without the runtime's own allocations");
+  },
+);
 
 test("a process span's peak is exact when one thread allocates", () => {
   const { peakBytes, liveBytes } = until(5, 3, () => {
@@ -331,7 +348,7 @@ test("an empty span is empty, from the first one on", () => {
 
 test(
   "what heaptap allocates for a report is not in a span",
-  { skip: onDeno ? false : "Bun's heap is not seen" },
+  { skip: seesRuntime ? false : "Bun's heap is not seen" },
   () => {
     const span = new Session().operation("report").measureThread();
     for (let i = 0; i < 20; i++) String(threadReport());
@@ -375,8 +392,8 @@ test("a report's figures, its table and its JSON", () => {
   const report = session.toReport();
   const [first, second] = report.operations;
   assert.ok(first && second);
-  // On Deno the engine may add to a round.
-  assert.ok(first.allocations >= 80 && (onDeno || first.allocations === 80));
+  // The engine may add to a round.
+  assert.ok(first.allocations >= 80 && (seesRuntime || first.allocations === 80));
   assert.equal(first.meanBytes, first.bytes / 40);
   assert.equal(first.meanAllocations, first.allocations / 40);
   assert.ok(first.peakBytes >= 100);
@@ -576,6 +593,48 @@ test("rows that show the same are one", async () => {
   assert.deepEqual(rows.map((row) => [row.allocations, row.bytes, row.averageBytes]), [[5, 500, 100]]);
 });
 
+test("rows and choices are those of a look at every stack", async () => {
+  const library = join(folder, "many.so");
+  const source = join(import.meta.dirname ?? "", "targets/manypaths.c");
+  execFileSync("cc", [..."-O1 -g -fno-builtin -shared -fPIC -o".split(" "), library, source]);
+  openLibrary(library, { grow: [["u32"], "void"] }).functions.grow(9);
+  for (let i = 0; i < 300; i++) structuredClone({ i, text: "x".repeat(i), list: [i, { i }] });
+
+  using reading = await inSlices(ownReading());
+  const stops = await inSlices(stopsOf(reading, reading.used));
+  const { symbols } = await nameFrames(reading, stops);
+  const profile = reading.whole();
+  const text = ({ function: name, file, line }: NamedFrame) => `${name} ${file}:${line}`;
+  for (const whole of [true, false]) {
+    const naive = new Map<string, number[]>();
+    for (const path of profile.callPaths) {
+      const stack = symbols.stack(path);
+      const key = (whole ? stack : shortStack(stack)).map(text).join("\n");
+      const known = naive.get(key) ?? [0, 0, 0, 0];
+      naive.set(key, known.map((n, i) => n + [path.allocations, path.bytes, path.liveBytes, path.liveCount][i]!));
+    }
+    const keyOf = await inSlices(shownAs(reading, stops, symbols, text, whole));
+    for (const limit of [0, 7]) {
+      const { all, largest } = await inSlices(largestRows(reading, reading.used, keyOf, limit, "live"));
+      assert.equal(all, naive.size);
+      assert.equal(largest.length, limit || naive.size);
+      const live = [...naive.values()].map(([, , bytes = 0]) => bytes).sort((a, b) => b - a);
+      assert.deepEqual(largest.map(({ figures }) => figures.liveBytes), live.slice(0, limit || undefined));
+      for (const { id, figures } of largest) {
+        const stack = symbols.stack(reading.path(id));
+        const known = naive.get((whole ? stack : shortStack(stack)).map(text).join("\n"));
+        assert.deepEqual([figures.allocations, figures.bytes, figures.liveBytes, figures.liveCount], known);
+      }
+    }
+  }
+  for (const sortBy of ["size", "count", "live", "peak", "temporary"] as const) {
+    for (const filter of [undefined, ({ id }: CallPath) => id % 3 === 0]) {
+      const ids = await inSlices(largestPaths(reading, filter, 11, sortBy));
+      assert.deepEqual([...ids], selectPaths(profile, { sortBy, limit: 11, filter }).map(({ id }) => id));
+    }
+  }
+});
+
 test("spans that were never ended are said", () => {
   const session = new Session();
   const operation = session.operation("lost");
@@ -589,7 +648,7 @@ test("spans that were never ended are said", () => {
 });
 
 test("what heaptap allocates for itself is no unknown free either", async () => {
-  const frees = () => ownProfile().totals.unknownFrees;
+  const frees = () => ownMoment().totals.unknownFrees;
   const start = frees();
   for (let i = 0; i < 5; i++) await callSites({ limit: 5 });
   // On Deno blocks from before the installation go on being freed.
@@ -651,7 +710,7 @@ test("call paths of a limit that was passed read as those of reports do, in the 
     else process.env.LC_ALL = LC_ALL;
   }
   // Code without a name has its address.
-  if (onDeno) {
+  if (seesRuntime) {
     const text = await message(() => new Uint8Array(1_000_000));
     assert.doesNotMatch(text, new RegExp(`in use: (${basename(process.execPath)}|JIT code)( |$)`, "m"));
   }

@@ -307,7 +307,9 @@ export function readSnapshot(path: string, wanted?: readonly SectionName[]): Sna
  * @throws {RecordingError} when it is of another version.
  */
 export function readMemory(memory: Uint8Array, wanted?: readonly SectionName[]): Snapshot {
-  const read = (offset: number, length: number) => memory.slice(offset, offset + length);
+  // Sections are read where they are: what is there is never taken away. The header says how much of them is.
+  const read = (offset: number, length: number) =>
+    offset === 0 ? memory.slice(0, length) : memory.subarray(offset, offset + length);
   return takeSnapshot("", { size: memory.length, most: Infinity, read }, wanted);
 }
 

@@ -1,4 +1,4 @@
-/** The foreign function interfaces of Deno and Bun behind one shape: open, call, look at memory. */
+/** The foreign function interfaces of Deno, Bun and Node behind one shape: open, call, look at memory. */
 import { createRequire } from "node:module";
 import process from "node:process";
 
@@ -18,7 +18,7 @@ export interface NativeLibrary<Names extends string> {
   view(pointer: unknown, size: number): ArrayBuffer | undefined;
 }
 
-/** What we use of Deno, and of Bun: said here, so that either runtime's project needs no types of the other's. */
+/** What we use of Deno, of Bun and of Node's newest: said here, so that no runtime's project needs types of another's. */
 interface DenoNamespace {
   readonly version: { readonly deno: string };
   dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
@@ -32,6 +32,10 @@ interface DenoNamespace {
 interface BunFfi {
   dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
   toArrayBuffer(pointer: unknown, offset: number, size: number): ArrayBuffer;
+}
+interface NodeFfi {
+  dlopen(path: string, definitions: unknown): { readonly lib: unknown; readonly functions: unknown };
+  toArrayBuffer(pointer: unknown, size: number, copy: false): ArrayBuffer;
 }
 const { Deno: deno, Bun: bun } = globalThis as {
   readonly Deno?: DenoNamespace;
@@ -63,14 +67,52 @@ function openBun(path: string, signatures: Signatures): NativeLibrary<string> {
   };
 }
 
-/** The runtime that this is, with its version: `Deno 2.9.5`. Empty when it has no FFI that we know. */
+/** Libraries that Node has opened: it closes those that nothing refers to. */
+const opened: unknown[] = [];
+
+function openNode(ffi: NodeFfi, path: string, signatures: Signatures): NativeLibrary<string> {
+  const type = { u32: "uint32", i32: "int32", buffer: "buffer", pointer: "pointer", void: "void" } as const;
+  const definitions = Object.fromEntries(
+    Object.entries(signatures).map(([name, [parameters, result]]) => [
+      name,
+      { arguments: parameters.map((p) => type[p]), return: type[result] },
+    ]),
+  );
+  const { lib, functions } = ffi.dlopen(path, definitions);
+  opened.push(lib);
+  return {
+    functions: functions as Record<string, NativeFunction>,
+    view: (pointer, size) => pointer ? ffi.toArrayBuffer(pointer, size, false) : undefined,
+  };
+}
+
+/** Node's interface, where it has one and was told to let it be used. */
+function nodeFfi(): NodeFfi | undefined {
+  try {
+    return process.allowedNodeEnvironmentFlags.has("--experimental-ffi")
+      ? createRequire(import.meta.url)("node:ffi") as NodeFfi
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The runtime that this is, with its version: `Deno 2.9.5`. */
 export function runtimeName(): string {
-  return deno ? `Deno ${deno.version.deno}` : bun ? `Bun ${bun.version}` : "";
+  return deno ? `Deno ${deno.version.deno}` : bun ? `Bun ${bun.version}` : `Node ${process.versions.node}`;
+}
+
+/** Why libraries cannot be opened here at all, and what to do about it; "" when they can. */
+export function whyNoLibraries(): string {
+  if (deno || bun || nodeFfi()) return "";
+  return process.allowedNodeEnvironmentFlags.has("--experimental-ffi")
+    ? "Node opens libraries with --experimental-ffi only (NODE_OPTIONS=--experimental-ffi does too)"
+    : `${runtimeName()} cannot open libraries: use Node 26.1 or later with --experimental-ffi, Deno or Bun, or heaptap run`;
 }
 
 /** Whether libraries can be opened here without a question: Deno asks on a terminal for what it was not allowed. */
 export function mayOpenLibraries(): boolean {
-  return deno ? deno.permissions.querySync({ name: "ffi" }).state === "granted" : bun !== undefined;
+  return deno ? deno.permissions.querySync({ name: "ffi" }).state === "granted" : whyNoLibraries() === "";
 }
 
 /** An environment variable; nothing where Deno may not tell, which would ask on a terminal. */
@@ -81,5 +123,9 @@ export function variable(name: string): string | undefined {
 
 /** Opens a library. Throws what the runtime throws when it may not or cannot. */
 export function openLibrary<S extends Signatures>(path: string, signatures: S): NativeLibrary<keyof S & string> {
-  return deno ? openDeno(deno, path, signatures) : openBun(path, signatures);
+  if (deno) return openDeno(deno, path, signatures);
+  if (bun) return openBun(path, signatures);
+  const ffi = nodeFfi();
+  if (!ffi) throw new Error(whyNoLibraries());
+  return openNode(ffi, path, signatures);
 }

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import process from "node:process";
 import { compiledLibrary, LibraryError, missingPermission } from "./build.ts";
-import { openLibrary, runtimeName } from "./ffi.ts";
+import { openLibrary, whyNoLibraries } from "./ffi.ts";
 import type { NativeLibrary } from "./ffi.ts";
 
 const SIGNATURES = {
@@ -38,9 +38,8 @@ function preloaded(): string | undefined {
  * @throws {LibraryError} when it cannot be had or opened.
  */
 export function openOwnLibrary(path?: string): Library {
-  if (!runtimeName()) {
-    throw new LibraryError("Cannot load the library: only Deno and Bun can open libraries; on Node use heaptap run");
-  }
+  const why = whyNoLibraries();
+  if (why) throw new LibraryError(`Cannot load the library: ${why}`);
   let file = path === undefined ? "the library" : `"${path}"`;
   try {
     const found = path ?? preloaded() ?? compiledLibrary();

@@ -79,10 +79,10 @@ export const NOTHING: Counters = {
  * Counters as a record has them. `formulas` makes them of its fields by adding and subtracting, and does so with numbers and
  * with bigints alike.
  */
-export function asCounters(
-  formulas: (n: (field: string) => number) => Counters,
-  number: (field: string) => number,
-  exact: (field: string) => bigint,
+export function asCounters<Field>(
+  formulas: (n: (field: Field) => number) => Counters,
+  number: (field: Field) => number,
+  exact: (field: Field) => bigint,
 ): Counters {
   const counters = formulas(number);
   if (areSafe(counters)) return counters;

@@ -1,5 +1,5 @@
 /** The figures of several processes put together. */
-import { placeNumber } from "./nodes.ts";
+import { placeNumber } from "./places.ts";
 import { combine, combineCounters, UNSEEN } from "./figures.ts";
 import { sumOfMargins } from "./sampling.ts";
 import { combineSizes } from "./sizes.ts";

@@ -1,6 +1,7 @@
 /** Stacks as a recording has them: nodes, each a frame below its caller's. */
-import { CONSTANTS } from "../file/layout.ts";
+import { CONSTANTS, LAYOUT } from "../file/layout.ts";
 import type { Table } from "../file/reader.ts";
+import { isGuess, isSignal, Places } from "./places.ts";
 import type { Frame, StackEnd } from "./profile.ts";
 
 const ENDS: Readonly<Record<number, StackEnd>> = {
@@ -12,86 +13,145 @@ const ENDS: Readonly<Record<number, StackEnd>> = {
 
 /** The greatest depth that is recorded: a stack is cut here, whatever a file says. */
 const LONGEST = 8192;
+/** Ends that are looked for one by one, before all are. */
+const FEW = 256;
 
-/** What is above the module's number in a key. */
-const [SIGNAL, GUESS] = [1 << CONSTANTS.KEY_SIGNAL_BIT - 32, 1 << CONSTANTS.KEY_GUESS_BIT - 32];
-const MODULE_BITS = (1 << CONSTANTS.KEY_MODULE_BITS) - 1;
-
-/** A number for a place in a module, with what is special of it. */
-export function placeNumber(address: number, way: Frame["way"]): number {
-  return way === undefined ? address : way === "signal" ? -address - 0.5 : -address - 1;
+/** Words of a node, and where its fields begin among them, written out: see path_sums.ts. */
+const WORDS = 4;
+const KEY = 0, PARENT = 2, BUCKET = 3;
+{
+  const { size, fields } = LAYOUT.nodes;
+  const isHere = fields.key?.offset === 4 * KEY && fields.parent?.offset === 4 * PARENT;
+  if (size !== 4 * WORDS || !isHere || fields.bucket?.offset !== 4 * BUCKET) {
+    throw new TypeError("nodes.ts does not have the layout of nodes");
+  }
 }
+/** Below this a node's number says how a stack ends. */
+const FIRST = CONSTANTS.NODE_FIRST;
 
 /** The nodes of a recording. Parents have smaller numbers: what says otherwise counts as lost. */
 export class Nodes {
-  readonly #parentOf: (node: number) => number;
+  /** Numbers below this are in use. */
+  readonly length: number;
+  /** Whether some were made when the table was full. */
+  readonly hasFull: boolean;
   readonly #words: Uint32Array;
   readonly #modules: number;
-  readonly #ends: Uint8Array;
-  /** Nodes with a guess on the way out, their own or a caller's. */
-  readonly #guessed: Uint8Array;
+  readonly #places: Places;
   /** The node of each call path; 0 where it has none. */
   readonly #leaves: Uint32Array;
-  readonly #frames: (Frame | undefined)[];
-  /** Frames by module and offset, each made once, so that equal places are the same object. */
-  readonly #places: readonly Map<number, Frame>[];
+  #frames: (Frame | undefined)[] | undefined;
+  #ends: readonly StackEnd[] | undefined;
+  #asked = 0;
 
-  /** The nodes, for call paths with numbers below `paths` in so many modules. */
-  constructor(nodes: Table, paths: number, modules: number) {
-    const { raw } = nodes;
-    this.#words = new Uint32Array(raw.buffer, raw.byteOffset, raw.byteLength >>> 2);
-    this.#parentOf = nodes.column("parent");
-    this.#modules = modules;
-    this.#ends = new Uint8Array(nodes.length);
-    this.#guessed = new Uint8Array(nodes.length);
-    this.#leaves = new Uint32Array(paths);
-    this.#frames = new Array(nodes.length);
-    this.#places = Array.from({ length: modules + 1 }, () => new Map());
-    const bucketOf = nodes.column("bucket");
-    for (let node = CONSTANTS.NODE_FIRST; node < nodes.length; node++) {
-      const bucket = bucketOf(node);
-      if (bucket > 0 && bucket < paths) this.#leaves[bucket] = node;
-      const parent = this.#parentOf(node);
-      this.#guessed[node] = (this.#high(node) & GUESS) !== 0 || (parent < node && this.#guessed[parent]) ? 1 : 0;
-      if (parent < node) this.#ends[node] = parent < CONSTANTS.NODE_FIRST ? parent : this.#ends[parent] ?? 0;
+  /** The nodes, for call paths with numbers below `paths` in so many modules; `places` are those that other readings have made. */
+  constructor(nodes: Table, paths: number, modules: number, places = new Places()) {
+    const { raw, length } = nodes;
+    const words = new Uint32Array(raw.buffer, raw.byteOffset, raw.byteLength >>> 2);
+    const leaves = new Uint32Array(paths);
+    const full = CONSTANTS.NODE_FULL;
+    let hasFull = false;
+    for (let node = FIRST; node < length; node++) {
+      const bucket = words[node * WORDS + BUCKET] as number;
+      if (bucket > 0 && bucket < paths) leaves[bucket] = node;
+      if (words[node * WORDS + PARENT] === full) hasFull = true;
     }
+    this.length = length;
+    this.hasFull = hasFull;
+    this.#words = words;
+    this.#modules = modules;
+    this.#places = places;
+    this.#leaves = leaves;
+  }
+
+  /** Whether a node is a frame, not the end of a stack. */
+  isFrame(node: number): boolean {
+    return node >= FIRST;
+  }
+
+  /** The innermost node of a call path's stack; below `NODE_FIRST` when it has none. */
+  leaf(path: number): number {
+    return this.#leaves[path] ?? 0;
+  }
+
+  /** The node of a node's caller, smaller than its own number; below `NODE_FIRST` when there is none. */
+  parent(node: number): number {
+    const parent = this.#words[node * WORDS + PARENT] ?? 0;
+    return parent < node ? parent : 0;
   }
 
   /** What stands at the outer end of a call path's stack. */
   end(path: number): StackEnd {
-    const leaf = this.#leaves[path] ?? 0;
-    const end = leaf === 0 ? "none" : ENDS[this.#ends[leaf] ?? 0] ?? "lost";
-    return end === "root" && this.#guessed[leaf] ? "guessed" : end;
+    const leaf = this.leaf(path);
+    if (leaf === 0) return "none";
+    if (!this.#ends && this.#asked++ < FEW) return this.#endOf(leaf);
+    return (this.#ends ??= this.#allEnds())[leaf] ?? "lost";
+  }
+
+  #endOf(leaf: number): StackEnd {
+    let guessed = false;
+    for (let node = leaf;;) {
+      guessed ||= isGuess(this.#high(node));
+      const parent = this.#words[node * WORDS + PARENT] as number;
+      if (parent >= node) return "lost";
+      if (parent < FIRST) return endingAs(parent, guessed);
+      node = parent;
+    }
+  }
+
+  #allEnds(): StackEnd[] {
+    const ends = new Array<StackEnd>(this.length).fill("lost");
+    for (let node = FIRST; node < this.length; node++) {
+      const parent = this.#words[node * WORDS + PARENT] as number;
+      if (parent >= node) continue;
+      const guessed = isGuess(this.#high(node));
+      const beyond = parent < FIRST ? ENDS[parent] ?? "lost" : ends[parent] as StackEnd;
+      ends[node] = beyond === "root" && guessed ? "guessed" : beyond;
+    }
+    return ends;
   }
 
   /** A call path's frames from the innermost outwards. */
   stack(path: number): Frame[] {
+    const frames = this.#frames ??= new Array<Frame | undefined>(this.length);
     const stack: Frame[] = [];
-    for (let node = this.#leaves[path] ?? 0; node >= CONSTANTS.NODE_FIRST && stack.length < LONGEST;) {
-      stack.push(this.#frame(node));
-      const parent = this.#parentOf(node);
-      node = parent < node ? parent : 0;
+    for (let node = this.leaf(path); node >= FIRST && stack.length < LONGEST; node = this.parent(node)) {
+      stack.push(frames[node] ??= this.frame(node));
     }
     return stack;
   }
 
   #high(node: number): number {
-    return this.#words[node * 4 + 1] ?? 0;
+    return this.#words[node * WORDS + KEY + 1] ?? 0;
   }
 
-  #frame(node: number): Frame {
-    const known = this.#frames[node];
-    if (known) return known;
-    // A key has 64 bits, the module above the offset: taken apart before either passes 2^53.
-    const [low, high] = [this.#words[node * 4] ?? 0, this.#high(node)];
-    const number = high >>> 16 & MODULE_BITS;
-    const offset = low + (high & 0xffff) * 4294967296;
-    const way = high & SIGNAL ? "signal" : high & GUESS ? "guess" : undefined;
-    const module = number <= this.#modules ? number - 1 : -1;
-    const places = this.#places[module + 1] as Map<number, Frame>;
-    const place = placeNumber(offset, way);
-    let frame = places.get(place);
-    if (!frame) places.set(place, frame = way ? { module, address: offset, way } : { module, address: offset });
-    return this.#frames[node] = frame;
+  /** Whether it is the kernel's frame of a signal handler. */
+  isSignal(node: number): boolean {
+    return isSignal(this.#high(node));
   }
+
+  /** The number of the place where a node is: the same for all nodes of that place, in every reading with the same places. */
+  place(node: number): number {
+    return this.#places.number(this.#words[node * WORDS + KEY] ?? 0, this.#high(node));
+  }
+
+  /** The frame of a node. */
+  frame(node: number): Frame {
+    return this.frameAt(this.place(node));
+  }
+
+  /** The frame of a place. */
+  frameAt(place: number): Frame {
+    return this.#places.frame(place, this.#modules);
+  }
+
+  /** Numbers of places are below this. */
+  get placeCount(): number {
+    return this.#places.count;
+  }
+}
+
+function endingAs(root: number, guessed: boolean): StackEnd {
+  const end = ENDS[root] ?? "lost";
+  return end === "root" && guessed ? "guessed" : end;
 }

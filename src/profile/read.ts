@@ -5,11 +5,25 @@ import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { Nodes } from "./nodes.ts";
-import { intervalOf, PathSums, threadShares } from "./path_sums.ts";
-import type { CallPath, Counters, Module, Process, Profile, Sample, StackEnd, Thread, Totals } from "./profile.ts";
+import type { Places } from "./places.ts";
+import { earlierSums, intervalOf, PathSums, threadShares } from "./path_sums.ts";
+import type { EarlierSums } from "./path_sums.ts";
+import type {
+  CallPath,
+  Counters,
+  Module,
+  PathCounters,
+  Process,
+  Profile,
+  Sample,
+  Thread,
+  ThreadShare,
+} from "./profile.ts";
 import { ReadPath } from "./read_path.ts";
 import { estimatedTotals } from "./sampling.ts";
 import { matches } from "./select.ts";
+import { allSince, isLaterPeak } from "./since.ts";
+import type { MomentTotals } from "./since.ts";
 import { readLinked } from "./linked.ts";
 import { readUnfollowed } from "./unfollowed.ts";
 
@@ -86,10 +100,6 @@ function readTimeline(snapshot: Snapshot): Sample[] {
     allocations: t.number(i, "allocations"),
     maxRss: t.number(i, "max_rss") > floor ? t.number(i, "max_rss") : undefined,
   }));
-}
-
-function sum<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((total, item) => total + of(item), 0);
 }
 
 /** Seconds since 1970 at which a process of this machine started, as exact as the kernel's second of its own start. */
@@ -186,71 +196,124 @@ export function modeOf(number: number): Profile["limits"]["mode"] {
   return number === CONSTANTS.MODE_COUNTERS ? "counters" : number === CONSTANTS.MODE_TOTALS ? "totals" : "paths";
 }
 
-/** Reads a snapshot into a profile. */
-function profileOf(snapshot: Snapshot, { thread, byThread }: ReadOptions = {}): Profile {
-  const h = (field: string) => snapshot.header.number(0, field);
-  const threads = readThreads(snapshot);
-  const totals = readTotals(snapshot, threads);
-  const modules = readModules(snapshot);
-  const [mode, interval] = [modeOf(h("mode")), intervalOf(h("interval"))];
-  const peakIsNow = isPeakNow(snapshot, totals);
-  const callPaths: CallPath[] = [];
-  if (mode === "paths") {
-    const sums = new PathSums(snapshot, peakIsNow, matching(threads, thread));
-    const nodes = new Nodes(snapshot.sections.nodes, sums.count, modules.length);
-    const shares = byThread && thread === undefined ? threadShares(snapshot, sums.count, peakIsNow) : undefined;
-    for (let id = 0; id < sums.count; id++) {
-      if (sums.isUsed(id)) callPaths.push(new ReadPath(id, sums, nodes, shares?.get(id)));
-    }
-    callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
+/** A recording as it is read: what it says in all, and its call paths, which are made when they are looked at. */
+export class Reading {
+  /** All but the call paths. */
+  readonly profile: Profile;
+  /** The figures of call paths. */
+  readonly sums: PathSums | undefined;
+  /** The numbers of call paths for which something was counted. */
+  readonly used: Uint32Array;
+  /** Their stacks. */
+  readonly nodes: Nodes;
+  readonly #shares: ReadonlyMap<number, ThreadShare[]> | undefined;
+
+  private constructor(
+    { profile, sums, used, nodes }: Pick<Reading, "profile" | "sums" | "used" | "nodes">,
+    shares: ReadonlyMap<number, ThreadShare[]> | undefined,
+  ) {
+    this.profile = profile;
+    this.sums = sums;
+    this.used = used;
+    this.nodes = nodes;
+    this.#shares = shares;
   }
-  const ending = (end: StackEnd) => sum(callPaths, (p) => p.end === end ? p.allocations : 0);
-  return {
-    path: snapshot.path,
-    process: processOf(snapshot),
-    limits: {
-      mode,
-      buckets: h("buckets"),
-      depth: h("depth"),
-      interval,
-      peakError: h("multi") ? h("peak_batch") * threads.length : 0,
-      sizes: h("sizes") !== CONSTANTS.SIZES_OFF,
-      rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
-      noSpace: h("no_space") !== 0,
-    },
-    totals: {
-      ...totals,
-      ...interval > 0 && mode === "paths" && thread === undefined && estimatedTotals(callPaths, totals, interval),
-      fallbackAllocations: ending("full"),
-      overflowAllocations: ending("none"),
-    },
-    threads,
-    modules,
-    callPaths,
-    timeline: readTimeline(snapshot),
-    names: snapshot.names,
-  };
+
+  /**
+   * Reads a snapshot; with `since` what came after an earlier moment of the same recording. `places` are those that earlier readings of
+   * it have made. Figures are read in one go; then it yields now and then: a script that reads its own process need not wait.
+   */
+  static *of(
+    snapshot: Snapshot,
+    { thread, byThread }: ReadOptions = {},
+    since?: (now: Pick<Profile, "process" | "threads">) => Moment,
+    places?: Places,
+  ): Generator<undefined, Reading> {
+    const h = (field: string) => snapshot.header.number(0, field);
+    const [process, threads, modules] = [processOf(snapshot), readThreads(snapshot), readModules(snapshot)];
+    const totals = readTotals(snapshot, threads);
+    const [mode, interval] = [modeOf(h("mode")), intervalOf(h("interval"))];
+    const peakIsNow = isPeakNow(snapshot, totals);
+    const sums = mode === "paths" ? new PathSums(snapshot, peakIsNow, matching(threads, thread)) : undefined;
+    const paths = sums?.count ?? 0;
+    const then = since?.({ process, threads });
+    const shares = byThread && thread === undefined && !then ? threadShares(snapshot, paths, peakIsNow) : undefined;
+    yield;
+    const estimated = interval > 0 && sums && thread === undefined
+      ? estimatedTotals(allFigures(sums), totals, interval)
+      : {};
+    if (then) sums?.startAt(then.paths, isLaterPeak(totals, then.totals));
+    yield;
+    const nodes = new Nodes(snapshot.sections.nodes, paths, modules.length, places);
+    yield;
+    const used = sums?.used() ?? new Uint32Array();
+    const profile: Profile = {
+      path: snapshot.path,
+      process,
+      limits: {
+        mode,
+        buckets: h("buckets"),
+        depth: h("depth"),
+        interval,
+        peakError: h("multi") ? h("peak_batch") * threads.length : 0,
+        sizes: h("sizes") !== CONSTANTS.SIZES_OFF,
+        rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
+        noSpace: h("no_space") !== 0,
+      },
+      totals: { ...totals, ...estimated, fallbackAllocations: 0, overflowAllocations: 0 },
+      threads,
+      modules,
+      callPaths: [],
+      timeline: readTimeline(snapshot),
+      names: snapshot.names,
+    };
+    const shown = then ? allSince(profile, then) : profile;
+    const ending = (isIt: (id: number) => boolean) =>
+      used.reduce((n, id) => isIt(id) ? n + (sums?.figures(id).allocations ?? 0) : n, 0);
+    const fallbackAllocations = nodes.hasFull ? ending((id) => nodes.end(id) === "full") : 0;
+    const overflowAllocations = ending((id) => nodes.leaf(id) === 0);
+    const whole = { ...shown, totals: { ...shown.totals, fallbackAllocations, overflowAllocations } };
+    return new Reading({ profile: whole, sums, used, nodes }, shares);
+  }
+
+  /** A call path. */
+  path(id: number): CallPath {
+    return new ReadPath(id, this.sums as PathSums, this.nodes, this.#shares?.get(id));
+  }
+
+  /** Gives the memory of figures back; no path can be had then. */
+  [Symbol.dispose](): void {
+    this.sums?.release();
+  }
+
+  /** With all call paths, the largest first. */
+  whole(): Profile {
+    const callPaths = Array.from(this.used, (id) => this.path(id));
+    return { ...this.profile, callPaths: callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id) };
+  }
+}
+
+function allFigures(sums: PathSums): PathCounters[] {
+  return Array.from({ length: sums.count }, (_, id) => sums.figures(id));
 }
 
 /**
- * Reads a recording, finished or live, as it is at this moment.
+ * Reads a recording, finished or live, as it is at this moment; with `since` what came after the moment that it gives.
  *
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
-export function readProfile(path: string, options?: ReadOptions): Profile {
-  return profileOf(readSnapshot(path), options);
+export function readProfile(
+  path: string,
+  options?: ReadOptions,
+  since?: (now: Pick<Profile, "process" | "threads">) => Moment,
+): Profile {
+  const reading = Reading.of(readSnapshot(path), options, since);
+  let step = reading.next();
+  while (!step.done) step = reading.next();
+  return step.value.whole();
 }
 
-/**
- * Reads the recording of this process where the library has it mapped, as it is at this moment.
- *
- * @throws {RecordingError} when it is of another version.
- */
-export function readOwnProfile(memory: Uint8Array, options?: ReadOptions): Profile {
-  return profileOf(readMemory(memory), options);
-}
-
-/** What {@linkcode profileSince} needs of an earlier moment: figures, no stacks. */
+/** What is needed of an earlier moment to tell what came after it: figures, no stacks. */
 export interface Moment {
   /** The process, and when its recording began, as in a profile: which recording it is of. */
   readonly pid: number;
@@ -261,10 +324,8 @@ export interface Moment {
   /** Every thread's. */
   readonly threads: readonly Thread[];
   /** Every call path's. */
-  readonly paths: PathSums;
+  readonly paths: EarlierSums;
 }
-
-type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
 
 /** The sections that figures without stacks are in. */
 const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes"] as const;
@@ -273,11 +334,24 @@ function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<num
   const threads = readThreads(snapshot);
   const totals = readTotals(snapshot, threads);
   const h = (field: string) => snapshot.header.number(0, field);
-  const paths = new PathSums(snapshot, isPeakNow(snapshot, totals), matching(threads, wanted));
   const interval = intervalOf(h("interval"));
-  const figures = interval > 0 ? Array.from({ length: paths.count }, (_, id) => paths.figures(id)) : [];
-  const estimated = interval > 0 && wanted === undefined ? estimatedTotals(figures, totals, interval) : {};
+  const estimated = interval > 0 && wanted === undefined
+    ? estimatedTotals(allFigures(new PathSums(snapshot, isPeakNow(snapshot, totals))), totals, interval)
+    : {};
+  const paths = earlierSums(snapshot, matching(threads, wanted));
   return { pid: h("pid"), startTime: h("start_time") / 1e6, totals: { ...totals, ...estimated }, threads, paths };
+}
+
+/**
+ * Reads the recording of this process where the library has it mapped, as it is at this moment; see {@linkcode Reading}.
+ *
+ * @throws {RecordingError} when it is of another version.
+ */
+export function readOwn(
+  memory: Uint8Array,
+  { thread, since, places }: { thread?: number | undefined; since?: Moment | undefined; places: Places },
+): Generator<undefined, Reading> {
+  return Reading.of(readMemory(memory), { thread }, since && (() => since), places);
 }
 
 /** Reads the figures of this process's recording, without its stacks, as they are at this moment. */

@@ -15,7 +15,6 @@ import { processTree } from "./process_tree.ts";
 import type { ProcessRow } from "./process_tree.ts";
 import { matching, readMoment, readOutline, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
-import { profileSince } from "./since.ts";
 import type { Profile } from "./profile.ts";
 
 /** Options of {@linkcode Recording.profile}. */
@@ -158,16 +157,19 @@ export class Recording {
   profile(options: ProfileReadOptions = {}): Profile {
     if (options.all) return this.#together(options);
     if (options.process !== undefined) return this.process(options.process).profile({ ...options, process: undefined });
-    const profile = readProfile(this.path, options);
-    if (options.since === undefined) return profile;
-    // A thread may have had another name then.
-    const then = readMoment(this.#earlier(options.since), matching(profile.threads, options.thread));
-    if (then.pid !== profile.process.pid || then.startTime !== profile.process.startTime) {
-      throw new RecordingError(
-        `Cannot start from "${options.since}": it is no earlier copy of "${this.path}"; to put two runs side by side use heaptap compare`,
-      );
-    }
-    return profileSince(profile, then);
+    const { since } = options;
+    return readProfile(
+      this.path,
+      options,
+      since === undefined ? undefined : ({ process, threads }) => {
+        // A thread may have had another name then.
+        const then = readMoment(this.#earlier(since), matching(threads, options.thread));
+        if (then.pid === process.pid && then.startTime === process.startTime) return then;
+        throw new RecordingError(
+          `Cannot start from "${since}": it is no earlier copy of "${this.path}"; to put two runs side by side use heaptap compare`,
+        );
+      },
+    );
   }
 
   /**

@@ -37,6 +37,14 @@ export function checkLimit(name: string, limit: number | undefined): void {
   }
 }
 
+/** Checks what a selection names. */
+export function checkSelection({ limit, sortBy = "size" }: Selection): void {
+  checkLimit("limit", limit);
+  if (!Object.hasOwn(FIGURES, sortBy)) {
+    throw new TypeError(`Cannot sort by "${sortBy}": it takes ${Object.keys(FIGURES).join(", ")}`);
+  }
+}
+
 /**
  * The call paths that a selection names.
  *
@@ -51,12 +59,10 @@ export function checkLimit(name: string, limit: number | undefined): void {
  * @throws {RangeError} when the limit is negative or no whole number.
  * @throws {TypeError} when `sortBy` is no figure.
  */
-export function selectPaths(profile: Profile, { limit, sortBy = "size", filter }: Selection): CallPath[] {
-  checkLimit("limit", limit);
+export function selectPaths(profile: Profile, selection: Selection): CallPath[] {
+  checkSelection(selection);
+  const { limit, sortBy = "size", filter } = selection;
   const figure = FIGURES[sortBy];
-  if (!Object.hasOwn(FIGURES, sortBy)) {
-    throw new TypeError(`Cannot sort by "${sortBy}": it takes ${Object.keys(FIGURES).join(", ")}`);
-  }
   const kept = filter ? profile.callPaths.filter((path) => filter(path, profile)) : [...profile.callPaths];
   kept.sort((a, b) => figure(b) - figure(a) || a.id - b.id);
   return limit ? kept.slice(0, limit) : kept;

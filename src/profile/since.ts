@@ -1,47 +1,28 @@
-/** What came after a moment: the difference between a profile and an earlier moment of its recording. */
+/** What came after a moment: the difference between a recording and an earlier moment of it. Of call paths see path_sums.ts. */
 import { combine, combineCounters, NOTHING, UNSEEN } from "./figures.ts";
 import { sumOfMargins } from "./sampling.ts";
-import type { CallPath, Counters, Profile, Sizes } from "./profile.ts";
-import type { Moment } from "./read.ts";
+import type { Counters, Profile, Thread, Totals } from "./profile.ts";
+
+/** The process's figures, but for those that only call paths tell. */
+export type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
 
 function less(now: Counters, then: Counters = NOTHING): Counters {
-  return combineCounters(now, then, -1);
+  // Digits that a number does not hold may be those of the one before alone.
+  return { exact: undefined, ...combineCounters(now, then, -1) };
 }
 
-function lessSizes(now: Sizes, then: Sizes | undefined): Sizes {
-  return {
-    requests: now.requests.map((n, i) => n - (then?.requests[i] ?? 0)),
-    slack: now.slack === undefined ? undefined : now.slack - (then?.slack ?? 0),
-  };
+/** Whether the peak came after an earlier moment. */
+export function isLaterPeak(now: MomentTotals, then: MomentTotals): boolean {
+  return now.peakBytes > then.peakBytes;
 }
 
-function changed(figures: Counters): boolean {
-  return figures.allocations !== 0 || figures.frees !== 0 || figures.liveBytes !== 0;
-}
-
-/**
- * What a recording says of the time between an earlier moment and a profile of it. Counts and bytes are
- * differences; what is live may be negative, where more of a path was freed than allocated. The peak is the
- * process's: of a path, what it had live at the peak above what it had live at the earlier moment when the
- * peak is a later one, else 0.
- */
-export function profileSince(now: Profile, then: Moment): Profile {
+/** A profile without call paths, of what came after an earlier moment: differences, and of a later peak what it was above what was live then. */
+export function allSince(
+  now: Profile,
+  then: { readonly totals: MomentTotals; readonly threads: readonly Thread[] },
+): Profile {
   const threads = new Map(then.threads.map((thread) => [thread.id, thread]));
-  const newPeak = now.totals.peakBytes > then.totals.peakBytes;
-  const difference = (path: CallPath): CallPath => {
-    const before = then.paths.figures(path.id);
-    return {
-      ...path,
-      ...less(path, before),
-      threads: undefined,
-      ...path.sizes && { sizes: lessSizes(path.sizes, then.paths.sizes(path.id)) },
-      peakBytes: newPeak ? path.peakBytes - before.liveBytes : 0,
-      peakCount: newPeak ? path.peakCount - before.liveCount : 0,
-    };
-  };
   const { totals } = now;
-  const callPaths = now.callPaths.map(difference).filter(changed).sort((a, b) => b.bytes - a.bytes || a.id - b.id);
-  const ending = (end: string) => callPaths.reduce((n, path) => path.end === end ? n + path.allocations : n, 0);
   // The earlier moment's time is not known, but how far the program was.
   const timeline = now.timeline.filter((sample) => sample.allocations >= then.totals.allocations).map((sample) => ({
     ...sample,
@@ -54,12 +35,13 @@ export function profileSince(now: Profile, then: Moment): Profile {
     totals: {
       ...less(totals, then.totals),
       ...totals.margins && { margins: sumOfMargins(totals.margins, then.totals.margins) },
-      peakBytes: newPeak ? totals.peakBytes - then.totals.liveBytes : 0,
+      peakBytes: isLaterPeak(totals, then.totals) ? totals.peakBytes - then.totals.liveBytes : 0,
       ...combine(UNSEEN, totals, then.totals, -1),
-      fallbackAllocations: ending("full"),
-      overflowAllocations: ending("none"),
+      fallbackAllocations: 0,
+      overflowAllocations: 0,
     },
-    threads: now.threads.map((thread) => ({ ...thread, ...less(thread, threads.get(thread.id)) })).filter(changed),
-    callPaths,
+    threads: now.threads.map((thread) => ({ ...thread, ...less(thread, threads.get(thread.id)) })).filter((thread) =>
+      thread.allocations !== 0 || thread.frees !== 0 || thread.liveBytes !== 0
+    ),
   };
 }

@@ -1,13 +1,17 @@
 /** What each call path of this process allocated, freed and has in use, with its backtrace. */
-import type { CallPath, Profile } from "../profile/profile.ts";
-import { checkLimit, selectPaths } from "../profile/select.ts";
+import type { Frame, PathCounters, Profile } from "../profile/profile.ts";
+import { checkSelection } from "../profile/select.ts";
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import { inLocale } from "../report/signs.ts";
+import { shortStack } from "../symbols/lead.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
 import { checkChoice, checkOptions } from "./options.ts";
-import { DEFAULT_LIMIT, namePaths, profileNow, unseen } from "./sites.ts";
+import { nameFrames } from "./own_names.ts";
+import { largestRows, shownAs, stopsOf } from "./rows.ts";
+import { inSlices } from "./slices.ts";
+import { DEFAULT_LIMIT, keptPaths, readingNow, unseen } from "./sites.ts";
 import type { SiteOptions } from "./sites.ts";
 
 /** How much of a backtrace to give; see {@linkcode backtraceReport}. */
@@ -39,14 +43,14 @@ export interface BacktraceRow {
   readonly backtrace: readonly NamedFrame[];
 }
 
-function row(path: CallPath, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
+function row(figures: PathCounters, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
   return {
-    bytes: path.bytes,
-    freedBytes: path.freedBytes,
-    allocations: path.allocations,
-    averageBytes: path.allocations > 0 ? path.bytes / path.allocations : 0,
-    liveBytes: path.liveBytes,
-    liveCount: path.liveCount,
+    bytes: figures.bytes,
+    freedBytes: figures.freedBytes,
+    allocations: figures.allocations,
+    averageBytes: figures.allocations > 0 ? figures.bytes / figures.allocations : 0,
+    liveBytes: figures.liveBytes,
+    liveCount: figures.liveCount,
     place,
     backtrace,
   };
@@ -59,8 +63,7 @@ function frameText(frame: Omit<NamedFrame, "key" | "kind"> | undefined): string 
 }
 
 /** The same without a look-up. */
-function addressText(profile: Profile, path: CallPath): string {
-  const frame = path.stack[0];
+function addressText(profile: Profile, frame: Frame | undefined): string {
   const module = profile.modules[frame?.module ?? -1]?.path ?? "";
   return frameText(frame && { function: "", file: "", line: 0, inlined: false, module, address: frame.address });
 }
@@ -135,50 +138,34 @@ export class BacktraceReport {
  * ```
  */
 export async function backtraceReport(options: BacktraceOptions = {}): Promise<BacktraceReport> {
-  const { mode = "short", limit = DEFAULT_LIMIT } = options;
-  checkLimit("limit", limit);
+  const { mode = "short", limit = DEFAULT_LIMIT, sortBy = "size" } = options;
+  checkSelection(options);
   checkChoice("mode", mode, ["none", "short", "full"]);
   checkOptions("backtraceReport", options, ["limit", "sortBy", "filter", "since", "mode"]);
-  const profile = profileNow(options.since);
-  const matching = own(() => selectPaths(profile, { ...options, limit: 0 }));
+  using reading = await readingNow(options.since);
+  const ids = await inSlices(keptPaths(reading, options.filter));
   if (mode === "none") {
+    const { nodes } = reading;
+    const leaf = (id: number) => nodes.isFrame(nodes.leaf(id)) ? nodes.leaf(id) : 0;
+    const keyOf = (id: number) => leaf(id) && nodes.place(leaf(id)) + 1;
+    const rows = await inSlices(largestRows(reading, ids, keyOf, limit, sortBy));
     return own(() => {
-      const rows = matching.map((path) => row(path, addressText(profile, path), []));
-      return new BacktraceReport(...merged(rows, limit), unseen(profile));
+      const named = rows.largest.map(({ id, figures }) =>
+        row(figures, addressText(reading.profile, leaf(id) ? nodes.frame(leaf(id)) : undefined), [])
+      );
+      return new BacktraceReport(named, rows.all, unseen(reading.profile));
     });
   }
-  const { named, problem } = await namePaths(profile, matching);
+  const stops = await inSlices(stopsOf(reading, ids));
+  const { symbols, problem } = await nameFrames(reading, stops);
+  const keyOf = await inSlices(shownAs(reading, stops, symbols, frameText, mode === "full"));
+  const rows = await inSlices(largestRows(reading, ids, keyOf, limit, sortBy));
   return own(() => {
-    const rows = named.map(({ path, stack, short }) => {
-      const backtrace = mode === "full" ? stack : short;
-      return row(path, frameText(backtrace[0]), backtrace);
+    const named = rows.largest.map(({ id, figures }) => {
+      const stack = symbols.stack(reading.path(id));
+      const backtrace = mode === "full" ? stack : shortStack(stack);
+      return row(figures, frameText(backtrace[0]), backtrace);
     });
-    return new BacktraceReport(...merged(rows, limit), problem);
+    return new BacktraceReport(named, rows.all, unseen(reading.profile) || problem);
   });
-}
-
-/** Rows that show the same become one, in the order of the first; then at most `limit`, and how many there are. */
-function merged(rows: readonly BacktraceRow[], limit: number): [rows: BacktraceRow[], all: number] {
-  const byText = new Map<string, BacktraceRow>();
-  for (const row of rows) {
-    const key = [row.place, ...row.backtrace.map(frameText)].join("\n");
-    const known = byText.get(key);
-    byText.set(key, known ? together(known, row) : row);
-  }
-  const all = [...byText.values()];
-  return [limit > 0 ? all.slice(0, limit) : all, all.length];
-}
-
-function together(a: BacktraceRow, b: BacktraceRow): BacktraceRow {
-  const allocations = a.allocations + b.allocations;
-  const bytes = a.bytes + b.bytes;
-  return {
-    ...a,
-    bytes,
-    freedBytes: a.freedBytes + b.freedBytes,
-    allocations,
-    averageBytes: allocations > 0 ? bytes / allocations : 0,
-    liveBytes: a.liveBytes + b.liveBytes,
-    liveCount: a.liveCount + b.liveCount,
-  };
 }

@@ -1,15 +1,15 @@
 /** Allocation limits in tests. */
-import type { CallPath, Profile } from "../profile/profile.ts";
-import { selectPaths } from "../profile/select.ts";
-import { profileSince } from "../profile/since.ts";
+import type { CallPath } from "../profile/profile.ts";
+import type { Reading } from "../profile/read.ts";
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import { CALLED_BY, inLocale } from "../report/signs.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
-import { attach, own, ownMoment, ownProfile } from "./install.ts";
+import { attach, ownMoment, ownReading } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";
 import { checkOptions } from "./options.ts";
-import { namePaths } from "./sites.ts";
+import { inSlices } from "./slices.ts";
+import { largestPaths, namePaths } from "./sites.ts";
 import type { NamedPath } from "./sites.ts";
 
 /** What a function may allocate. */
@@ -77,14 +77,15 @@ const CONSIDERED = 50;
  * The paths that a figure comes from, as far as paths tell: they are read before and after what is counted, and
  * other threads go on meanwhile. One with more than was counted in all is theirs.
  */
-async function topPaths(profile: Profile, limit: LimitName, figures: Figures): Promise<string> {
+async function topPaths(reading: Reading, limit: LimitName, figures: Figures): Promise<string> {
   const sortBy = limit === "maxCount" ? "count" : limit === "maxLive" ? "live" : "size";
   const possible = (path: CallPath) =>
     path.allocations > 0 && path.allocations <= figures.allocations && path.bytes <= figures.bytes;
-  const paths = selectPaths(profile, { sortBy, limit: CONSIDERED, filter: possible });
-  const { named, problem } = await namePaths(profile, paths);
+  const paths = await inSlices(largestPaths(reading, possible, CONSIDERED, sortBy));
+  const { named, problem } = await namePaths(reading, paths);
   // What runs through code of the test's before what the runtime does by itself.
-  const isRuntime = ({ short }: NamedPath) => short.every((frame) => frame.module === profile.process.executable);
+  const isRuntime = ({ short }: NamedPath) =>
+    short.every((frame) => frame.module === reading.profile.process.executable);
   const top = [...named.filter((path) => !isRuntime(path)), ...named.filter(isRuntime)].slice(0, SHOWN);
   const note = problem && top.some(({ short }) => !short[0]?.function) ? `\n  (${printable(problem)})` : "";
   const lines = top.map(({ path, short: [frame, ...callers] }) => {
@@ -157,11 +158,11 @@ export async function expectAllocations(run: () => unknown, limits: AllocationLi
   }
   const passed = names.find((name) => LIMITS[name][1](figures) > (limits[name] ?? Infinity));
   if (!passed) return figures;
-  const profile = own(() => profileSince(ownProfile(!limits.process), before));
+  using reading = await inSlices(ownReading({ thread: !limits.process, since: before }));
   const [what, of, show] = LIMITS[passed];
   const text = `${show(of(figures))} ${what}, where ${passed} allows ${show(limits[passed] ?? 0)}`;
   throw new AllocationLimitError(
-    `Expected fewer allocations: ${text}${await topPaths(profile, passed, figures)}`,
+    `Expected fewer allocations: ${text}${await topPaths(reading, passed, figures)}`,
     passed,
     figures,
   );

@@ -4,9 +4,9 @@ import { runtimeName, variable } from "../native/ffi.ts";
 import { openOwnLibrary, UNSET } from "../native/library.ts";
 import type { Library } from "../native/library.ts";
 import { intervalText } from "../profile/facts.ts";
-import { modeOf, readOwnMoment, readOwnProfile } from "../profile/read.ts";
-import type { Moment } from "../profile/read.ts";
-import type { Profile } from "../profile/profile.ts";
+import { modeOf, readOwn, readOwnMoment } from "../profile/read.ts";
+import type { Moment, Reading } from "../profile/read.ts";
+import { Places } from "../profile/places.ts";
 import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../file/layout.ts";
 import { checkTogether, checkVariables, RANGES, tableSize } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
@@ -302,15 +302,22 @@ export function own<T>(part: (library: Attached) => T): T {
   }
 }
 
-/** This process's profile at this moment; `thread` gives the call paths of the calling thread alone. */
-export function ownProfile(thread = false): Profile {
-  return own(({ memory, library, slot }) => {
-    library.functions.heaptap_threads();
-    return readOwnProfile(memory, { thread: thread ? slot : undefined });
-  });
+/** Frames of this process's recording, each made once: names are kept by them. */
+const places = new Places();
+
+/** What this process's recording says at this moment, or of what came after an earlier one; `thread` gives the call paths of the calling thread alone. */
+export function* ownReading(
+  { thread = false, since }: { thread?: boolean; since?: Moment | undefined } = {},
+): Generator<undefined, Reading> {
+  const { memory, library, slot } = attach();
+  library.functions.heaptap_threads();
+  return yield* readOwn(memory, { thread: thread ? slot : undefined, since, places });
 }
 
 /** This process's figures at this moment, without stacks; `thread` as above. */
 export function ownMoment(thread = false): Moment {
-  return own(({ memory, slot }) => readOwnMoment(memory, { thread: thread ? slot : undefined }));
+  return own(({ memory, library, slot }) => {
+    library.functions.heaptap_threads();
+    return readOwnMoment(memory, { thread: thread ? slot : undefined });
+  });
 }

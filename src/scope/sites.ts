@@ -1,14 +1,15 @@
 /** Call sites of this process, as the table has them at this moment. */
 import type { CallPath, Profile } from "../profile/profile.ts";
-import type { Moment } from "../profile/read.ts";
-import { selectPaths } from "../profile/select.ts";
-import type { Selection } from "../profile/select.ts";
-import { profileSince } from "../profile/since.ts";
-import { Symbols } from "../symbols/symbols.ts";
+import type { Moment, Reading } from "../profile/read.ts";
+import { checkSelection } from "../profile/select.ts";
+import type { Selection, SortBy } from "../profile/select.ts";
 import { shortStack } from "../symbols/lead.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
-import { own, ownMoment, ownProfile } from "./install.ts";
+import { own, ownMoment, ownReading } from "./install.ts";
 import { checkOptions } from "./options.ts";
+import { nameFrames } from "./own_names.ts";
+import { largestOf, stopsOf } from "./rows.ts";
+import { inBatches, inSlices } from "./slices.ts";
 
 /** Call paths that are shown when nothing else is said. */
 export const DEFAULT_LIMIT = 50;
@@ -64,13 +65,12 @@ export function mark(): Mark {
   return Mark.now();
 }
 
-/** This process's profile, of what came after a mark when one is given. */
-export function profileNow(since: Mark | undefined): Profile {
+/** This process's recording now, of what came after a mark when one is given. */
+export function readingNow(since: Mark | undefined): Promise<Reading> {
   if (since !== undefined && !(since instanceof Mark)) {
     throw new TypeError("Cannot start from what is no mark: since takes what mark() gave");
   }
-  const now = ownProfile();
-  return since ? own(() => profileSince(now, momentOf(since))) : now;
+  return inSlices(ownReading({ since: since && momentOf(since) }));
 }
 
 /** What to show of the call paths; at most 50 of them when no limit is given. */
@@ -102,6 +102,38 @@ export function unseen(profile: Profile): string {
   return `The table was full: ${few} allocations are known by their innermost frames alone, ${none} by none; raise buckets (HEAPTAP_BUCKETS)`;
 }
 
+/** The numbers of the call paths that a filter keeps. Figures alone are looked at, unless the filter looks at more. */
+export function* keptPaths(reading: Reading, filter: Selection["filter"]): Generator<undefined, Uint32Array> {
+  if (!filter) return reading.used;
+  const { used } = reading;
+  // Few filters look at more than the path that they are asked about.
+  const profile = Object.defineProperty({ ...reading.profile }, "callPaths", {
+    enumerable: true,
+    get: () => reading.whole().callPaths,
+  });
+  const kept = new Uint32Array(used.length);
+  let n = 0;
+  yield* inBatches(used.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const id = used[i] as number;
+      if (filter(reading.path(id), profile)) kept[n++] = id;
+    }
+  });
+  return kept.subarray(0, n);
+}
+
+/** The numbers of the largest of the call paths that a filter keeps, the largest first. */
+export function* largestPaths(
+  reading: Reading,
+  filter: Selection["filter"],
+  limit: number,
+  sortBy: SortBy,
+): Generator<undefined, Uint32Array> {
+  const ids = yield* keptPaths(reading, filter);
+  const figure = (i: number) => reading.sums?.figure(ids[i] as number, sortBy) ?? 0;
+  return (yield* largestOf(ids.length, figure, limit)).map((i) => ids[i] as number);
+}
+
 /** A call path with its named stack, whole and without what explains nothing. */
 export interface NamedPath {
   readonly path: CallPath;
@@ -109,20 +141,20 @@ export interface NamedPath {
   readonly short: readonly NamedFrame[];
 }
 
-/** Call paths with the names of their frames, and what they do not tell. */
+/** Call paths of a reading with the names of their frames, and what those do not tell. */
 export async function namePaths(
-  profile: Profile,
-  paths: readonly CallPath[],
+  reading: Reading,
+  ids: Uint32Array,
 ): Promise<{ named: NamedPath[]; problem: string }> {
-  using symbols = new Symbols(profile, { within: (part) => own(part) });
-  await symbols.resolve(paths);
+  const { symbols, problem } = await nameFrames(reading, await inSlices(stopsOf(reading, ids)));
   const named = own(() =>
-    paths.map((path) => {
+    Array.from(ids, (id) => {
+      const path = reading.path(id);
       const stack = symbols.stack(path);
       return { path, stack, short: shortStack(stack) };
     })
   );
-  return { named, problem: unseen(profile) || symbols.problem };
+  return { named, problem: unseen(reading.profile) || problem };
 }
 
 /**
@@ -145,9 +177,11 @@ export async function namePaths(
  */
 export async function callSites(options: SiteOptions = {}): Promise<CallSite[]> {
   checkOptions("callSites", options, ["limit", "sortBy", "filter", "since"]);
-  const profile = profileNow(options.since);
-  const paths = own(() => selectPaths(profile, { ...options, limit: options.limit ?? DEFAULT_LIMIT }));
-  const { named } = await namePaths(profile, paths);
+  const { limit = DEFAULT_LIMIT, sortBy = "size" } = options;
+  checkSelection(options);
+  using reading = await readingNow(options.since);
+  const ids = await inSlices(largestPaths(reading, options.filter, limit, sortBy));
+  const { named } = await namePaths(reading, ids);
   return own(() =>
     named.map(({ path, stack, short: [frame] }) => ({
       ...path,

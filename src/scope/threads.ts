@@ -3,7 +3,7 @@ import type { Thread } from "../profile/profile.ts";
 import { checkLimit } from "../profile/select.ts";
 import { bytes, count, printable } from "../profile/format.ts";
 import { markdownTable } from "../report/table.ts";
-import { own, ownProfile } from "./install.ts";
+import { own, ownMoment } from "./install.ts";
 
 /** Options of {@linkcode threadReport}. */
 export interface ThreadOptions {
@@ -172,6 +172,6 @@ export class ThreadReport {
  */
 export function threadReport({ limit = 64 }: ThreadOptions = {}): ThreadReport {
   checkLimit("limit", limit);
-  const { threads } = ownProfile();
+  const { threads } = ownMoment();
   return own(() => new ThreadReport(limitRows(threads.map(row), limit)));
 }

@@ -72,6 +72,6 @@ export function isAllocationFunction(name: string): boolean {
  * Whether a function passes a program's allocations on. `callers` is how many different places it is called from right above
  * the allocator, 0 where it does not stand there.
  */
-export function isWrapper(name: string, callers: number): boolean {
-  return WRAPPER.test(name) || (callers >= MANY && NAMED_AFTER_IT.test(name));
+export function isWrapper(name: string, callers: () => number): boolean {
+  return WRAPPER.test(name) || (NAMED_AFTER_IT.test(name) && callers() >= MANY);
 }

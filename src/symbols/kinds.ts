@@ -34,6 +34,8 @@ export interface KindOptions {
   readonly notOwn?: RegExp | undefined;
   /** Functions that only pass allocations on, by name. */
   readonly allocationFunctions?: RegExp | undefined;
+  /** From how many places one is called right above the allocator; counted over the profile's call paths when left out. */
+  readonly callers?: ((place: Frame) => number) | undefined;
 }
 
 /**
@@ -134,7 +136,7 @@ export class Kinds {
     if (basename(module).startsWith("libheaptap")) return "allocation";
     const ofModule = this.#module(module);
     // The shape of a wrapper tells in a program's code; a runtime's functions are not shown anyhow.
-    const callers = ofModule === "own" || ofModule === "system" ? this.#callersOf(place) : 0;
+    const callers = () => ofModule === "own" || ofModule === "system" ? this.#callersOf(place) : 0;
     if (isWrapper(name, callers)) return "wrapper";
     if (START.test(name)) return "standard";
     if (ofModule !== "own") return ofModule;
@@ -172,6 +174,7 @@ export class Kinds {
 
   /** From how many places a place is reached that stands right above the allocator: at most two frames from the inner end. */
   #callersOf(place: Frame): number {
+    if (this.#options.callers) return this.#options.callers(place);
     if (!this.#callers) {
       const callers = new Map<Frame, Set<Frame>>();
       for (const { stack } of this.#profile.callPaths) {

@@ -10,7 +10,8 @@ const START = /^(_start|start_thread|(__)?clone3?|std::rt::lang_start.*|std::sys
 /** What calls main: nothing of the program's is further out. */
 const ABOVE_MAIN = /^__libc_start_(call_main|main(_impl)?)$/;
 
-function passesOn(kind: FrameKind): boolean {
+/** Whether a frame only passes allocations on. */
+export function passesOn(kind: FrameKind): boolean {
   return kind === "allocation" || kind === "wrapper";
 }
 
@@ -139,8 +140,11 @@ export function cleanFrames(stack: readonly NamedFrame[]): NamedFrame[] {
 /** A stack without the allocator's frames at its inner end, the runtime's, and those that start a program or a thread. Where nothing else is left, the frame that called the allocator stays. */
 export function shortStack(stack: readonly NamedFrame[]): NamedFrame[] {
   const inner = stack.slice(Math.max(0, stack.findIndex(({ kind }) => !passesOn(kind))));
-  const kept = inner.filter(({ kind, function: name }) =>
-    kind !== "runtime" && !START.test(name) && !ABOVE_MAIN.test(name)
-  );
+  const kept = inner.filter(isShown);
   return kept.length > 0 ? kept : inner.slice(0, 1);
+}
+
+/** Whether a frame says something in a short stack: it is no runtime's, and does not start a program or a thread. */
+export function isShown({ kind, function: name }: Pick<NamedFrame, "kind" | "function">): boolean {
+  return kind !== "runtime" && !START.test(name) && !ABOVE_MAIN.test(name);
 }

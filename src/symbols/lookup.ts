@@ -21,6 +21,7 @@ const MOST_FAILURES = 2;
 /** Asks tools about addresses. */
 export class Lookup {
   readonly #tools: readonly { readonly tool: Tool; readonly backend: Backend }[];
+  readonly #thorough: boolean;
   readonly #given = new Map<Backend, Set<string>>();
   readonly #proven = new Set<Backend>();
   readonly #tables = new Map<string, SymbolTable>();
@@ -28,7 +29,9 @@ export class Lookup {
   /** Whether programs may not be run: what one is refused, all are. */
   #isDenied = false;
 
-  constructor(tools: readonly Tool[]) {
+  /** `thorough`: what the best tool leaves open others are asked, not only what it fails at. */
+  constructor(tools: readonly Tool[], thorough = true) {
+    this.#thorough = thorough;
     this.#tools = tools.map((tool) => ({ tool, backend: tool.open() }));
   }
 
@@ -102,6 +105,7 @@ export class Lookup {
         }
       }
       await ask(backend, open);
+      if (!this.#thorough && !this.#given.get(backend)?.has(source.elf.path)) return;
       open = open.filter((i) => !isWhole(answers[i] ?? []));
       if (open.length === 0) return;
     }
@@ -197,7 +201,7 @@ export class Lookup {
     return spelt;
   }
 
-  /** Ends the tools. */
+  /** Ends the tools' processes; they start again when something is asked. */
   close(): void {
     for (const { backend } of this.#tools) backend.close();
   }

@@ -46,6 +46,8 @@ export interface SymbolOptions extends KindOptions {
   readonly cache?: boolean | undefined;
   /** Whether to ask the servers of `DEBUGINFOD_URLS` for debug files; true when left out, but for a script's own process. */
   readonly debuginfod?: boolean | undefined;
+  /** Whether to ask other tools about what the best one did not know of a file; true when left out. Some take a minute for a large file. */
+  readonly thorough?: boolean | undefined;
   /** Runs the parts of the work that do not wait; to measure them, or to leave them out of a measurement. */
   readonly within?: (<T>(part: () => T) => T) | undefined;
 }
@@ -102,7 +104,7 @@ interface Found {
  * ```
  */
 export class Symbols {
-  readonly #profile: Profile;
+  #profile: Profile;
   readonly #names = new Map<Frame, readonly Name[]>();
   readonly #named = new Map<Frame, readonly NamedFrame[]>();
   readonly #options: SymbolOptions;
@@ -145,36 +147,45 @@ export class Symbols {
 
   /** Looks up every frame of these call paths that is not known yet. */
   async resolve(paths: Iterable<CallPath>, progress?: Progress): Promise<void> {
+    const [frames, interrupted] = [new Set<Frame>(), new Set<Frame>()];
+    for (const { stack } of paths) {
+      for (const [i, frame] of stack.entries()) {
+        if (this.#names.has(frame)) continue;
+        frames.add(frame);
+        if (stack[i - 1]?.way === "signal") interrupted.add(frame);
+      }
+    }
+    await this.resolveFrames(frames, interrupted, progress);
+  }
+
+  /** Looks up those of these frames that are not known yet; `interrupted` are those that a signal handler stands on. */
+  async resolveFrames(frames: Iterable<Frame>, interrupted: ReadonlySet<Frame>, progress?: Progress): Promise<void> {
     const wanted = new Map<number, Set<Frame>>();
     if (this.#carried === null) this.#carried = carriedNames(this.#profile);
     let total = 0;
-    const interrupted = new Set<Frame>();
-    for (const path of paths) {
-      for (const [i, frame] of path.stack.entries()) {
-        if (this.#names.has(frame)) continue;
-        if (frame.way === "signal") {
-          this.#names.set(frame, [SIGNAL]);
-          continue;
-        }
-        const module = this.#profile.modules[frame.module]?.path ?? "";
-        if (isPool(module)) {
-          this.#names.set(frame, [{ ...NAMELESS, function: module }]);
-          continue;
-        }
-        const carried = this.#carried?.(frame);
-        if (carried) {
-          this.#names.set(frame, carried);
-          continue;
-        }
-        let frames = wanted.get(frame.module);
-        if (!frames) wanted.set(frame.module, frames = new Set());
-        if (!frames.has(frame)) total++;
-        frames.add(frame);
-        if (path.stack[i - 1]?.way === "signal") interrupted.add(frame);
+    for (const frame of frames) {
+      if (this.#names.has(frame)) continue;
+      if (frame.way === "signal") {
+        this.#names.set(frame, [SIGNAL]);
+        continue;
       }
+      const module = this.#profile.modules[frame.module]?.path ?? "";
+      if (isPool(module)) {
+        this.#names.set(frame, [{ ...NAMELESS, function: module }]);
+        continue;
+      }
+      const carried = this.#carried?.(frame);
+      if (carried) {
+        this.#names.set(frame, carried);
+        continue;
+      }
+      let known = wanted.get(frame.module);
+      if (!known) wanted.set(frame.module, known = new Set());
+      if (!known.has(frame)) total++;
+      known.add(frame);
     }
     let done = 0;
-    if (total > 0) await readyToDemangle();
+    if (total > 0) await this.#within(readyToDemangle);
     await this.#fetch(wanted.keys(), (doing) => progress?.(done, total, doing));
     for (const [module, frames] of wanted) {
       const step = (count: number) => progress?.(done += count, total);
@@ -317,7 +328,7 @@ export class Symbols {
         missingPermission(error) ?? (error as Error).message
       }`;
     }
-    return this.#lookup = new Lookup(tools);
+    return this.#lookup = new Lookup(tools, this.#options.thorough ?? true);
   }
 
   #cacheOf(state: ModuleState, source: NameSource | undefined, lookup: Lookup): NameCache | undefined {
@@ -426,9 +437,32 @@ export class Symbols {
     return this.#names.get(frame) ?? [];
   }
 
+  /**
+   * Goes on with a later reading of the same recording, which may have more modules; its frames are the same objects. What had no name
+   * and is in no file may have one by now.
+   */
+  follow(profile: Profile): void {
+    this.#profile = profile;
+    this.#perfMap = null;
+    for (const [frame, names] of this.#names) {
+      if (frame.module < 0 && names.length === 0) this.#forget(frame);
+    }
+    this.#nameless.delete(-1);
+  }
+
+  #forget(frame: Frame): void {
+    this.#names.delete(frame);
+    this.#named.delete(frame);
+  }
+
+  /** Ends the symbolisers' processes until a name is wanted again. */
+  rest(): void {
+    this.#lookup?.close();
+  }
+
   /** Ends the symbolisers' processes. */
   [Symbol.dispose](): void {
-    this.#lookup?.close();
+    this.rest();
     this.#private[Symbol.dispose]();
   }
 }

@@ -1,23 +1,19 @@
 /** A worker that measures its own thread, while others allocate. Posts the figures of each span. */
+import { parentPort } from "node:worker_threads";
 import { counters, Session, threadCounters } from "../../mod.ts";
 import { openBlocks } from "../blocks.ts";
 
-const scope = globalThis as unknown as {
-  onmessage: ((event: MessageEvent<{ library: string; rounds: number }>) => void) | null;
-  postMessage(message: unknown): void;
-};
-
-scope.onmessage = ({ data }) => {
-  const blocks = openBlocks(data.library);
+parentPort?.on("message", ({ library, rounds }: { library: string; rounds: number }) => {
+  const blocks = openBlocks(library);
   const session = new Session();
   const operation = session.operation("worker");
   const counts: number[] = [];
   const start = threadCounters().allocations;
-  for (let i = 0; i < data.rounds; i++) {
+  for (let i = 0; i < rounds; i++) {
     const span = operation.measureThread();
     blocks.pairs_seven();
     counts.push(span.end().allocations);
   }
   const thread = threadCounters().allocations - start;
-  scope.postMessage({ counts, thread, process: counters().allocations, report: session.toReport().toJSON() });
-};
+  parentPort?.postMessage({ counts, thread, process: counters().allocations, report: session.toReport().toJSON() });
+});

@@ -1,5 +1,6 @@
 /** Several workers and the main thread at once, each with spans of its own. Prints what each saw. */
 import process from "node:process";
+import { Worker } from "node:worker_threads";
 import { counters, Session, SessionReport } from "../../mod.ts";
 import type { SessionReportJson } from "../../mod.ts";
 import { openBlocks } from "../blocks.ts";
@@ -16,13 +17,13 @@ interface Said {
 }
 
 const workers = [1, 2, 3].map(() => {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const worker = new Worker(new URL("./worker.ts", import.meta.url));
   return new Promise<Said>((done, fail) => {
-    worker.onmessage = ({ data }: MessageEvent<Said>) => {
+    worker.on("message", (said: Said) => {
       worker.terminate();
-      done(data);
-    };
-    worker.onerror = (event) => fail(new Error(event.message));
+      done(said);
+    });
+    worker.on("error", fail);
     worker.postMessage({ library, rounds: ROUNDS });
   });
 });

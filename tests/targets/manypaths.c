@@ -42,6 +42,9 @@ KEEP static void one(int depth)
     __asm__ volatile("" ::: "memory");
 }
 
+/* For scripts, which have it as a library. */
+void grow(unsigned depth) { next((int)depth); }
+
 int main(int argc, char **argv)
 {
     next(argc > 1 ? atoi(argv[1]) : 4);
