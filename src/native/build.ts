@@ -5,10 +5,11 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import process from "node:process";
+import { makeFolder } from "../file/folder.ts";
 
 /**
  * The library cannot be had; the message says why and what to do.
@@ -115,7 +116,7 @@ function key(compiler: string): string {
 
 function compile(compiler: string, folder: string, target: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (cause) {
     const why = missingPermission(cause) ??
       `${(cause as Error).message}; set XDG_CACHE_HOME to one that can be written`;

@@ -2,21 +2,13 @@
  * Debug files from the servers of `DEBUGINFOD_URLS`, by build id. They are kept where elfutils' own client keeps them, in
  * the same form, so that each file comes once for all tools.
  */
-import {
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { createWriteStream, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import process from "node:process";
 import { finished } from "node:stream/promises";
 import { once } from "node:events";
+import { makeFolder } from "../file/folder.ts";
 import { missingPermission } from "../native/build.ts";
 import { bytes as readableBytes } from "../profile/format.ts";
 
@@ -154,7 +146,7 @@ export class Debuginfod {
   /** An empty file says, as elfutils has it, that there was none. */
   #remember(path: string): void {
     try {
-      mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+      makeFolder(join(path, ".."), 0o700);
       writeFileSync(path, "", { mode: 0o600, flag: "wx" });
     } catch {
       // The next report asks again.
@@ -183,7 +175,7 @@ export class Debuginfod {
         await response.body?.cancel();
         throw new Error(`it answered ${response.status} ${response.statusText}`.trim());
       }
-      mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
+      makeFolder(join(path, ".."), 0o700);
       const file = createWriteStream(made, { mode: 0o600 });
       const closed = finished(file);
       closed.catch(() => {}); // told by what waits for it below

@@ -4,8 +4,9 @@
  * mistaken for it.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../file/folder.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { cacheFolder } from "../native/build.ts";
 import { hasLine, isWhole } from "./answers.ts";
@@ -146,7 +147,7 @@ export class NameCache {
     }
     const kept = rows.size > MOST_ADDRESSES ? [...rows].slice(-this.#changed.size) : rows;
     try {
-      mkdirSync(join(this.#path, ".."), { recursive: true, mode: 0o700 });
+      makeFolder(join(this.#path, ".."), 0o700);
       const text = JSON.stringify({ form: FORM, names: Object.fromEntries(kept) });
       writeWhole(this.#path, (fd) => writeFileSync(fd, text), 0o600);
     } catch {
