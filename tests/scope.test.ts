@@ -19,6 +19,7 @@ import {
   expectAllocations,
   install,
   mark,
+  notes,
   pause,
   Profiler,
   resume,
@@ -29,12 +30,12 @@ import {
   threadCounters,
   threadReport,
 } from "../mod.ts";
-import type { AllocationLimits, CallPath, NamedFrame, Profile } from "../mod.ts";
+import type { AllocationLimits, CallPath, Figures, NamedFrame, Profile } from "../mod.ts";
 import { openLibrary } from "../src/native/ffi.ts";
 import { ownMoment, ownReading } from "../src/scope/install.ts";
 import { nameFrames } from "../src/scope/own_names.ts";
 import { largestRows, shownAs, stopsOf } from "../src/scope/rows.ts";
-import { largestPaths } from "../src/scope/sites.ts";
+import { chosenPaths, largestPaths } from "../src/scope/sites.ts";
 import { inSlices } from "../src/scope/slices.ts";
 import { limitRows } from "../src/scope/threads.ts";
 import { shortStack } from "../src/symbols/lead.ts";
@@ -404,7 +405,8 @@ test("a report's figures, its table and its JSON", () => {
   const table = String(report);
   assert.match(table, /^\| Operation +\| Mean bytes \| Mean count \|/);
   assert.match(table, /a\\\|b/);
-  assert.equal(new Set(table.trim().split("\n").map((line) => line.length)).size, 1);
+  const rows = table.split("\n").filter((line) => line.startsWith("|"));
+  assert.equal(new Set(rows.map((line) => line.length)).size, 1);
   const json = JSON.parse(JSON.stringify(report));
   assert.equal(json.operations[0].name, "a|b");
   const merged = report.merge(SessionReport.fromJSON(json)).operations;
@@ -629,9 +631,112 @@ test("rows and choices are those of a look at every stack", async () => {
   }
   for (const sortBy of ["size", "count", "live", "peak", "temporary"] as const) {
     for (const filter of [undefined, ({ id }: CallPath) => id % 3 === 0]) {
-      const ids = await inSlices(largestPaths(reading, filter, 11, sortBy));
+      const ids = await inSlices(largestPaths(reading, await chosenPaths(reading, { filter }), 11, sortBy));
       assert.deepEqual([...ids], selectPaths(profile, { sortBy, limit: 11, filter }).map(({ id }) => id));
     }
+  }
+});
+
+test("what passes through a module, or a function, is counted exactly", async () => {
+  // Deno and Node allocate for foreign calls themselves, and other libraries' blocks lie between.
+  const [modules, functions] = [/\/after\.so$/, /^keep$/];
+  const run = () => {
+    before.blocks.pairs(50, 11);
+    after.blocks.pairs(40, 25);
+    after.blocks.keep(3, 1000);
+    return new Uint8Array(100_000);
+  };
+  const wanted = { allocations: 43, bytes: 4000, frees: 40, freedBytes: 1000, liveBytes: 3000, liveCount: 3 };
+  const exact = ({ temporary: _, peakBytes, ...figures }: Figures, of = wanted) => {
+    assert.deepEqual({ ...figures }, of);
+    assert.ok(Number.isNaN(peakBytes));
+  };
+  for (const thread of [true, false]) {
+    const profiler = Profiler.start({ thread, modules });
+    run();
+    exact(profiler.stop());
+    after.blocks.release();
+  }
+  const session = new Session();
+  const span = session.operation("module").measureThread({ modules });
+  run();
+  const { iterations: _i, runtime: _r, ...figures } = span.end();
+  exact(figures);
+  after.blocks.release();
+  assert.match(String(session.toReport()), /\| module +\| +4,000 \| +43 \| {2,}\|/);
+
+  exact(await expectAllocations(run, { modules, maxCount: 43, maxBytes: 4000, maxLive: 3000 }));
+  const keep = { allocations: 3, bytes: 3000, frees: 0, freedBytes: 0, liveBytes: 3000, liveCount: 3 };
+  exact(
+    await expectAllocations(() => (after.blocks.release(), run()), { functions, maxCount: 3 }).catch((e) =>
+      e.figures ?? e
+    ),
+    {
+      ...keep,
+      // The ones before are of the same function.
+      frees: 3,
+      freedBytes: 3000,
+      liveBytes: 0,
+      liveCount: 0,
+    },
+  );
+  after.blocks.release();
+  await assert.rejects(
+    expectAllocations(run, { modules, maxCount: 42 }),
+    /43 allocations, where maxCount allows 42\n.*\n.*/,
+  );
+  await assert.rejects(expectAllocations(run, { modules, maxPeak: 1 }), /^TypeError: Cannot expect maxPeak of modules/);
+  after.blocks.release();
+
+  const since = mark();
+  run();
+  const sites = await callSites({ since, modules });
+  assert.deepEqual(sites.map((site) => [site.function, site.allocations]).sort(), [["keep", 3], ["pairs", 40]]);
+  const { rows } = await backtraceReport({ since, functions });
+  assert.deepEqual(rows.map((row) => [row.allocations, row.bytes]), [[3, 3000]]);
+  after.blocks.release();
+});
+
+test("what is not seen is said by every report", { skip: seesRuntime && "this runtime is seen" }, async () => {
+  const own = /^Bun .* has an allocator of its own linked in: only what native libraries allocate is seen/;
+  const session = new Session();
+  session.operation("nothing").measureThread().end();
+  assert.match(notes()[0] ?? "", own);
+  assert.match(session.toReport().toJSON().notes[0] ?? "", own);
+  assert.match(String(session.toReport()), /\nBun .* has an allocator of its own/);
+  const report = await backtraceReport({ limit: 1 });
+  assert.ok(report.notes.some((note) => own.test(note)));
+  assert.match(String(report), /\nBun .* has an allocator of its own/);
+  // What the runtime itself says of its memory is held to the limit.
+  const kept: Uint8Array[] = [];
+  const failed = await expectAllocations(() => kept.push(new Uint8Array(100_000_000)), { maxBytes: 1 }).catch((e) => e);
+  assert.match(
+    failed.message,
+    /the runtime's own memory, which is not counted, grew by 1\d\d,.* where maxBytes allows 1 /,
+  );
+  assert.deepEqual(failed.limits, ["maxBytes"]);
+  assert.equal(kept.length, 1);
+});
+
+test("the resident set at its highest within a span, whatever other spans are open", () => {
+  const operation = new Session().operation("resident");
+  const touch = (bytes: number) => new Uint8Array(bytes).fill(1).length;
+  const outer = operation.measureThread({ runtime: true });
+  touch(120_000_000);
+  const inner = operation.measureThread({ runtime: true });
+  touch(40_000_000);
+  const [small, large] = [inner.end().runtime, outer.end().runtime];
+  assert.ok(small?.peakRss !== undefined && large?.peakRss !== undefined);
+  assert.ok(large.peakRss >= large.before.rss + 100_000_000, `${large.peakRss} ${large.before.rss}`);
+  assert.ok(small.peakRss >= small.before.rss, `${small.peakRss} ${small.before.rss}`);
+  assert.ok(large.peakRss >= small.peakRss);
+});
+
+test("options that are none are refused", () => {
+  const wrong = { tread: true } as object;
+  const operation = new Session().operation("options");
+  for (const use of [() => Profiler.start(wrong), () => operation.measureThread(wrong), () => threadReport(wrong)]) {
+    assert.throws(use, /^TypeError: Cannot use the option "tread" of /);
   }
 });
 
@@ -667,7 +772,10 @@ test("expectAllocations passes below its limits and returns the figures", async 
 
 test("expectAllocations names the limit, the figure and the call paths", async () => {
   const cases: [AllocationLimits, RegExp][] = [
-    [{ maxCount: 10 }, /^Expected fewer allocations: 5\d\d allocations, where maxCount allows 10\n/],
+    [
+      { maxCount: 10 },
+      /^Expected fewer allocations at \/.*scope\.test\.ts:\d+: 5\d\d allocations, where maxCount allows 10\n/,
+    ],
     [{ maxBytes: 1000 }, /bytes allocated, where maxBytes allows 1,000 \(1\.00 KB\)\n/],
     [{ maxPeak: 1000 }, /bytes at the peak above the start, where maxPeak allows 1,000/],
     [{ maxLive: 0 }, /bytes more in use at the end, where maxLive allows 0/],
@@ -682,6 +790,15 @@ test("expectAllocations names the limit, the figure and the call paths", async (
     assert.ok(failed.figures.allocations >= 500);
   }
   await assert.rejects(expectAllocations(() => Promise.reject(new Error("its own")), {}), /its own/);
+  const both = await expectAllocations(() => after.blocks.keep(500, 3000), {
+    maxCount: 1,
+    maxLive: 7,
+    maxPeak: 2_000_000,
+  })
+    .then(() => undefined, (e) => e);
+  after.blocks.release();
+  assert.deepEqual(both.limits, ["maxCount", "maxLive"]);
+  assert.match(both.message, /where maxCount allows 1; 1,500,\d+ \(1\.50 MB\) bytes more in use .* allows 7 \(7 B\)\n/);
 });
 
 test("call paths of a limit that was passed read as those of reports do, in the locale's signs", async () => {

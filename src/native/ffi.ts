@@ -23,7 +23,12 @@ interface DenoNamespace {
   readonly version: { readonly deno: string };
   dlopen(path: string, definitions: unknown): { readonly symbols: unknown };
   readonly permissions: {
-    querySync(wanted: { readonly name: "ffi" } | { readonly name: "env"; readonly variable: string }): {
+    querySync(
+      wanted:
+        | { readonly name: "ffi" }
+        | { readonly name: "env"; readonly variable: string }
+        | { readonly name: "read" | "write"; readonly path: string },
+    ): {
       readonly state: string;
     };
   };
@@ -113,6 +118,12 @@ export function whyNoLibraries(): string {
 /** Whether libraries can be opened here without a question: Deno asks on a terminal for what it was not allowed. */
 export function mayOpenLibraries(): boolean {
   return deno ? deno.permissions.querySync({ name: "ffi" }).state === "granted" : whyNoLibraries() === "";
+}
+
+/** Whether a file may be read, and another written, without a question on a terminal. */
+export function mayTouch(read: string, write: string): boolean {
+  const may = (name: "read" | "write", path: string) => deno?.permissions.querySync({ name, path }).state === "granted";
+  return !deno || (may("read", read) && may("write", write));
 }
 
 /** An environment variable; nothing where Deno may not tell, which would ask on a terminal. */

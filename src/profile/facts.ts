@@ -82,7 +82,8 @@ function pausedText({ paused, pauses, running }: Process): string {
   return `Recording was paused${times}${now}. What was allocated meanwhile is not counted`;
 }
 
-function notCounted({ name, path, why }: LinkedAllocator): string {
+/** An allocator that is linked in, and not seen. */
+export function notCounted({ name, path, why }: LinkedAllocator): string {
   const allocator = name === "malloc" || name === "operator new" ? `its own ${name}` : `${name} linked in`;
   return `"${path.replace(/^.*\//, "")}" has ${allocator}, and what that hands out is not seen: ${why}`;
 }

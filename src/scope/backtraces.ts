@@ -8,10 +8,11 @@ import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
 import { checkChoice, checkOptions } from "./options.ts";
+import { notes } from "./notes.ts";
 import { nameFrames } from "./own_names.ts";
 import { largestRows, shownAs, stopsOf } from "./rows.ts";
 import { inSlices } from "./slices.ts";
-import { DEFAULT_LIMIT, keptPaths, readingNow, unseen } from "./sites.ts";
+import { chosenPaths, DEFAULT_LIMIT, readingNow, SITE_OPTIONS, unseen } from "./sites.ts";
 import type { SiteOptions } from "./sites.ts";
 
 /** How much of a backtrace to give; see {@linkcode backtraceReport}. */
@@ -84,14 +85,14 @@ export class BacktraceReport {
   readonly rows: readonly BacktraceRow[];
   /** Rows that the filter left, shown or not. */
   readonly matching: number;
-  /** What the report cannot tell, and why; "" when it tells everything. */
-  readonly problem: string;
+  /** What the report cannot tell, and why, a sentence each; empty when it tells everything. */
+  readonly notes: readonly string[];
 
   /** A report of these rows. */
-  constructor(rows: readonly BacktraceRow[], matching: number, problem: string) {
+  constructor(rows: readonly BacktraceRow[], matching: number, notes: readonly string[]) {
     this.rows = rows;
     this.matching = matching;
-    this.problem = problem;
+    this.notes = notes;
   }
 
   /** The report as text: a line of figures for each call path, its backtrace below. */
@@ -108,7 +109,7 @@ export class BacktraceReport {
       ];
       const hidden = this.matching - this.rows.length;
       if (hidden > 0) lines.push(`and ${count(hidden)} more ${plural(hidden, "call path")}`);
-      if (this.problem) lines.push(printable(this.problem));
+      lines.push(...this.notes.map(printable));
       return inLocale(lines.join("\n") + "\n");
     });
   }
@@ -141,9 +142,9 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
   const { mode = "short", limit = DEFAULT_LIMIT, sortBy = "size" } = options;
   checkSelection(options);
   checkChoice("mode", mode, ["none", "short", "full"]);
-  checkOptions("backtraceReport", options, ["limit", "sortBy", "filter", "since", "mode"]);
+  checkOptions("backtraceReport", options, [...SITE_OPTIONS, "mode"]);
   using reading = await readingNow(options.since);
-  const ids = await inSlices(keptPaths(reading, options.filter));
+  const ids = await chosenPaths(reading, options);
   if (mode === "none") {
     const { nodes } = reading;
     const leaf = (id: number) => nodes.isFrame(nodes.leaf(id)) ? nodes.leaf(id) : 0;
@@ -153,7 +154,7 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
       const named = rows.largest.map(({ id, figures }) =>
         row(figures, addressText(reading.profile, leaf(id) ? nodes.frame(leaf(id)) : undefined), [])
       );
-      return new BacktraceReport(named, rows.all, unseen(reading.profile));
+      return new BacktraceReport(named, rows.all, [...unseen(reading.profile), ...notes()]);
     });
   }
   const stops = await inSlices(stopsOf(reading, ids));
@@ -166,6 +167,6 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
       const backtrace = mode === "full" ? stack : shortStack(stack);
       return row(figures, frameText(backtrace[0]), backtrace);
     });
-    return new BacktraceReport(named, rows.all, unseen(reading.profile) || problem);
+    return new BacktraceReport(named, rows.all, [...unseen(reading.profile), ...problem ? [problem] : [], ...notes()]);
   });
 }

@@ -2,6 +2,8 @@
 import { attach, own } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures, Meter } from "./meter.ts";
+import { checkOptions } from "./options.ts";
+import { ModuleMeter } from "./through.ts";
 
 /**
  * The figures of the process since `install()`: the sums over all its threads.
@@ -43,10 +45,39 @@ export function threadCounters(): Figures {
   return { ...thread.figures };
 }
 
+/** What is between two moments. */
+interface Stretch {
+  read(): Figures;
+  stop(): Figures;
+}
+
+/** The same of a meter. */
+class MeterStretch implements Stretch {
+  readonly #meter: Meter;
+  readonly #window = new Window();
+
+  constructor(meter: Meter) {
+    this.#meter = meter;
+    meter.open(this.#window);
+  }
+
+  read(): Figures {
+    this.#meter.look(this.#window);
+    return { ...this.#meter.figures };
+  }
+
+  stop(): Figures {
+    this.#meter.close(this.#window);
+    return { ...this.#meter.figures };
+  }
+}
+
 /** Options of {@linkcode Profiler}. */
 export interface ProfilerOptions {
   /** Whether to count the calling thread alone; the whole process when left out. */
   readonly thread?: boolean | undefined;
+  /** Count what passes through these modules alone, by their paths; `peakBytes` is NaN then, and a look takes milliseconds. */
+  readonly modules?: RegExp | undefined;
 }
 
 /**
@@ -63,8 +94,8 @@ export interface ProfilerOptions {
  * ```
  */
 export class Profiler {
-  readonly #meter: Meter;
-  #window: Window | undefined;
+  readonly #begin: () => Stretch;
+  #stretch: Stretch | undefined;
   #result: Figures | undefined;
 
   /**
@@ -73,8 +104,11 @@ export class Profiler {
    * @throws {LibraryError} when the library cannot be installed.
    */
   constructor(options: ProfilerOptions = {}) {
+    checkOptions("Profiler", options, ["thread", "modules"]);
     const { thread, process } = attach();
-    this.#meter = options.thread ? thread : process;
+    const { modules } = options;
+    const meter = options.thread ? thread : process;
+    this.#begin = modules ? () => new ModuleMeter(modules, options.thread ?? false) : () => new MeterStretch(meter);
   }
 
   /**
@@ -90,41 +124,35 @@ export class Profiler {
 
   /** Begins at this moment; does nothing when it runs already. */
   start(): void {
-    if (this.#window) return;
-    const window = new Window();
-    this.#window = window;
-    this.#meter.open(window);
+    this.#stretch ??= this.#begin();
   }
 
   /** The difference between the start and now; it goes on. After {@linkcode Profiler.stop} what that gave. */
   read(): Figures {
-    if (this.#window) {
-      this.#meter.look(this.#window);
-      return { ...this.#meter.figures };
-    }
+    if (this.#stretch) return this.#stretch.read();
     if (this.#result) return this.#result;
     throw new Error("Cannot read the profiler: it has not been started");
   }
 
   /** Ends, and gives the difference between the start and now. A second call gives the same again. */
   stop(): Figures {
-    if (!this.#window) return this.read();
-    this.#meter.close(this.#window);
-    this.#window = undefined;
-    return this.#result = { ...this.#meter.figures };
+    if (!this.#stretch) return this.read();
+    this.#result = this.#stretch.stop();
+    this.#stretch = undefined;
+    return this.#result;
   }
 
   /** Begins anew at this moment, whether it runs or not. Nothing else notices. */
   reset(): void {
     own(() => {
-      if (this.#window) this.#meter.close(this.#window);
-      this.#window = this.#result = undefined;
+      this.#stretch?.stop();
+      this.#stretch = this.#result = undefined;
     });
     this.start();
   }
 
   /** Ends it, for `using`. */
   [Symbol.dispose](): void {
-    if (this.#window) this.stop();
+    if (this.#stretch) this.stop();
   }
 }

@@ -2,8 +2,10 @@
 import { attach, own } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures, Meter } from "./meter.ts";
-import { runtimeMemory } from "./runtime_memory.ts";
-import type { RuntimeMemory } from "./runtime_memory.ts";
+import { checkOptions } from "./options.ts";
+import { MemoryWindow } from "./runtime_memory.ts";
+import type { SpanMemory } from "./runtime_memory.ts";
+import { ModuleMeter } from "./through.ts";
 import { OperationTally, SessionReport } from "./session_report.ts";
 
 /**
@@ -32,13 +34,15 @@ export interface SpanFigures extends Figures {
   /** Rounds that it stands for. */
   readonly iterations: number;
   /** The runtime's own view before and after, when the span was to give it. */
-  readonly runtime: { readonly before: RuntimeMemory; readonly after: RuntimeMemory } | undefined;
+  readonly runtime: SpanMemory | undefined;
 }
 
 /** Options of a span. */
 export interface SpanOptions {
   /** Whether to take the runtime's own view of its memory too, to see which side grew; costs some microseconds. */
   readonly runtime?: boolean | undefined;
+  /** Count what passes through these modules alone, by their paths; `peakBytes` is NaN then, and the span costs milliseconds where there are many call paths. */
+  readonly modules?: RegExp | undefined;
 }
 
 /**
@@ -61,14 +65,21 @@ export class Span {
   readonly #meter: Meter;
   readonly #tally: OperationTally;
   readonly #window = new Window();
-  readonly #before: RuntimeMemory | undefined;
+  readonly #memory: MemoryWindow | undefined;
+  readonly #ofModules: ModuleMeter | undefined;
   #open = true;
 
   /** For {@linkcode Operation}. */
-  constructor(meter: Meter, tally: OperationTally, before: RuntimeMemory | undefined) {
+  constructor(
+    meter: Meter,
+    tally: OperationTally,
+    memory: MemoryWindow | undefined,
+    ofModules: ModuleMeter | undefined,
+  ) {
+    this.#ofModules = ofModules;
     this.#meter = meter;
     this.#tally = tally;
-    this.#before = before;
+    this.#memory = memory;
     tally.begun++;
     meter.open(this.#window);
   }
@@ -96,9 +107,8 @@ export class Span {
     }
     this.#open = false;
     this.#meter.close(this.#window);
-    const { figures } = this.#meter;
-    const before = this.#before;
-    const runtime = before && { before, after: runtimeMemory() };
+    const figures = this.#ofModules?.read() ?? this.#meter.figures;
+    const runtime = this.#memory?.end();
     this.#tally.add(figures, rounds, runtime);
     return {
       allocations: figures.allocations,
@@ -148,13 +158,25 @@ export class Operation {
 
   /** Begins a span that counts the calling thread. */
   measureThread(options?: SpanOptions): Span {
-    return new Span(attach().thread, this.#tally, options?.runtime ? runtimeMemory() : undefined);
+    return this.#begin(attach().thread, true, options);
   }
 
   /** Begins a span that counts all threads of the process. */
   measureProcess(options?: SpanOptions): Span {
     this.#tally.ofProcess = true;
-    return new Span(attach().process, this.#tally, options?.runtime ? runtimeMemory() : undefined);
+    return this.#begin(attach().process, false, options);
+  }
+
+  #begin(meter: Meter, thread: boolean, options: SpanOptions | undefined): Span {
+    if (!options) return new Span(meter, this.#tally, undefined, undefined);
+    checkOptions("a span", options, ["runtime", "modules"]);
+    const { runtime, modules } = options;
+    return new Span(
+      meter,
+      this.#tally,
+      runtime ? new MemoryWindow() : undefined,
+      modules && new ModuleMeter(modules, thread),
+    );
   }
 }
 

@@ -5,8 +5,9 @@ import { inLocale } from "../report/signs.ts";
 import { markdownTable } from "../report/table.ts";
 import type { Column } from "../report/table.ts";
 import { attach, own } from "./install.ts";
+import { notes } from "./notes.ts";
 import type { Figures } from "./meter.ts";
-import type { RuntimeMemory } from "./runtime_memory.ts";
+import type { RuntimeMemory, SpanMemory } from "./runtime_memory.ts";
 import { Tally } from "./statistics.ts";
 import type { Spread, TallyData } from "./statistics.ts";
 
@@ -30,7 +31,7 @@ export interface OperationReport {
   readonly meanBytes: number;
   /** Allocations per iteration. */
   readonly meanAllocations: number;
-  /** Highest rise of the bytes in use above a span's start. */
+  /** Highest rise of the bytes in use above a span's start; NaN, in JSON null, when a span was of modules. */
   readonly peakBytes: number;
   /** By how much the bytes in use grew from the starts of the spans to their ends, in all. */
   readonly grownLiveBytes: number;
@@ -38,6 +39,8 @@ export interface OperationReport {
   readonly spread: { readonly bytes: Spread; readonly count: Spread };
   /** Growth of the runtime's own figures over the spans that took them; undefined when none did. */
   readonly runtime: RuntimeMemory | undefined;
+  /** The process's resident set at its highest within those spans, bytes; undefined where that is not known. */
+  readonly peakRss: number | undefined;
   /** What `merge` needs. */
   readonly tallies: { readonly bytes: TallyData; readonly count: TallyData };
 }
@@ -46,6 +49,8 @@ export interface OperationReport {
 export interface SessionReportJson {
   /** Operations in the order in which they were named. */
   readonly operations: readonly OperationReport[];
+  /** What the figures do not tell: see {@linkcode notes}. */
+  readonly notes: readonly string[];
 }
 
 /** What is known of an operation so far. */
@@ -60,6 +65,7 @@ export class OperationTally {
   readonly #bytes = new Tally();
   readonly #count = new Tally();
   #runtime: RuntimeMemory | undefined;
+  #peakRss: number | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -69,12 +75,13 @@ export class OperationTally {
   add(
     figures: Figures,
     iterations: number,
-    runtime: { before: RuntimeMemory; after: RuntimeMemory } | undefined,
+    runtime: SpanMemory | undefined,
   ): void {
     this.#bytes.add(figures.bytes, iterations);
     this.#count.add(figures.allocations, iterations);
     this.#grownLiveBytes += figures.liveBytes;
-    if (figures.peakBytes > this.#peakBytes) this.#peakBytes = figures.peakBytes;
+    // NaN, where it is not known, stays.
+    if (!(figures.peakBytes <= this.#peakBytes)) this.#peakBytes = Math.max(this.#peakBytes, figures.peakBytes);
     if (runtime) {
       const { before, after } = runtime;
       this.#runtime = addMemory(this.#runtime, {
@@ -82,6 +89,7 @@ export class OperationTally {
         external: after.external - before.external,
         rss: after.rss - before.rss,
       });
+      this.#peakRss = higher(this.#peakRss, runtime.peakRss);
     }
   }
 
@@ -93,8 +101,13 @@ export class OperationTally {
       peakBytes: this.#peakBytes,
       grownLiveBytes: this.#grownLiveBytes,
       runtime: this.#runtime,
+      peakRss: this.#peakRss,
     });
   }
+}
+
+function higher(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? a ?? b : Math.max(a, b);
 }
 
 function addMemory(a: RuntimeMemory | undefined, b: RuntimeMemory | undefined): RuntimeMemory | undefined {
@@ -106,7 +119,7 @@ function operationReport(
   name: string,
   bytes: Tally,
   count: Tally,
-  rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownLiveBytes" | "runtime">,
+  rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownLiveBytes" | "runtime" | "peakRss">,
 ): OperationReport {
   return {
     name,
@@ -134,12 +147,14 @@ function mergeOperations(a: OperationReport, b: OperationReport): OperationRepor
       peakBytes: Math.max(a.peakBytes, b.peakBytes),
       grownLiveBytes: a.grownLiveBytes + b.grownLiveBytes,
       runtime: addMemory(a.runtime, b.runtime),
+      peakRss: higher(a.peakRss, b.peakRss),
     },
   );
 }
 
 /** A mean or median, with as many digits as tell something. */
 function figure(n: number): string {
+  if (Number.isNaN(n)) return "";
   return Number.isInteger(n) ? count(n) : n.toLocaleString("en-US", { maximumFractionDigits: n < 100 ? 2 : 0 });
 }
 
@@ -149,7 +164,7 @@ const COLUMNS: readonly Column[] = [
   ...figures("Mean bytes", "Mean count", "Peak bytes", "Growth bytes", "Spans", "Iterations"),
   ...figures("Min bytes", "Median bytes", "Max bytes", "Mean \u00b1 95 %"),
 ];
-const RUNTIME_COLUMNS = figures("JS heap bytes", "External bytes", "RSS bytes");
+const RUNTIME_COLUMNS = figures("JS heap bytes", "External bytes", "RSS bytes", "Peak RSS bytes");
 
 /**
  * What the operations of a session allocated. Reports of several workers come together with
@@ -178,7 +193,14 @@ export class SessionReport {
   /** The report of which {@linkcode SessionReport.toJSON} gave the value. */
   static fromJSON(json: SessionReportJson): SessionReport {
     if (!Array.isArray(json?.operations)) throw new TypeError("Cannot read a report: it takes what toJSON() gave");
-    return new SessionReport(json.operations.map((o) => ({ ...o, runtime: o.runtime ?? undefined })));
+    return new SessionReport(
+      json.operations.map((o) => ({
+        ...o,
+        runtime: o.runtime ?? undefined,
+        peakRss: o.peakRss ?? undefined,
+        peakBytes: o.peakBytes ?? NaN,
+      })),
+    );
   }
 
   /** This report and another's spans together: operations of one name become one. */
@@ -200,7 +222,12 @@ export class SessionReport {
       const runtime = this.operations.some((o) => o.runtime);
       const rows = this.operations.map((o) => {
         const { min, median, max, interval } = o.spread.bytes;
-        const memory = o.runtime ? [o.runtime.heapUsed, o.runtime.external, o.runtime.rss].map(count) : [];
+        const memory = o.runtime
+          ? [
+            ...[o.runtime.heapUsed, o.runtime.external, o.runtime.rss].map(count),
+            o.peakRss === undefined ? "" : count(o.peakRss),
+          ]
+          : [];
         return [
           printable(o.name),
           ...[o.meanBytes, o.meanAllocations, o.peakBytes, o.grownLiveBytes, o.spans, o.iterations].map(figure),
@@ -218,7 +245,7 @@ export class SessionReport {
 
   /** What a reader of the table should know. */
   #notes(): string[] {
-    const { recording, notes } = attach().installation;
+    const { recording } = attach().installation;
     const open = this.operations.filter((o) => o.openSpans > 0);
     return [
       ...open.map((o) =>
@@ -229,7 +256,7 @@ export class SessionReport {
           "Peaks of process spans: of each other thread up to 32 KiB may be missing; install({ exactPeak: true }) has all",
         ]
         : [],
-      ...notes,
+      ...notes(),
     ];
   }
 
@@ -246,6 +273,6 @@ export class SessionReport {
 
   /** The report as a plain value. */
   toJSON(): SessionReportJson {
-    return { operations: this.operations };
+    return { operations: this.operations, notes: notes() };
   }
 }

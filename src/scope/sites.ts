@@ -10,6 +10,8 @@ import { checkOptions } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
 import { largestOf, stopsOf } from "./rows.ts";
 import { inBatches, inSlices } from "./slices.ts";
+import { throughFunctions, throughModules } from "./through.ts";
+import type { Through } from "./through.ts";
 
 /** Call paths that are shown when nothing else is said. */
 export const DEFAULT_LIMIT = 50;
@@ -74,10 +76,13 @@ export function readingNow(since: Mark | undefined): Promise<Reading> {
 }
 
 /** What to show of the call paths; at most 50 of them when no limit is given. */
-export interface SiteOptions extends Selection {
+export interface SiteOptions extends Selection, Through {
   /** Leave out what came before this moment. */
   readonly since?: Mark | undefined;
 }
+
+/** Their names. */
+export const SITE_OPTIONS = ["limit", "sortBy", "filter", "since", "modules", "functions"] as const;
 
 /** A bucket of the table: a call path with its figures and its named frames. */
 export interface CallSite extends Omit<CallPath, "stack"> {
@@ -93,13 +98,13 @@ export interface CallSite extends Omit<CallPath, "stack"> {
   readonly stack: readonly NamedFrame[];
 }
 
-/** What a profile's call paths do not tell, in words; "" when they tell everything. */
-export function unseen(profile: Profile): string {
-  if (profile.limits.mode !== "paths") return `Call paths are not recorded: the mode is ${profile.limits.mode}`;
-  const { fallbackAllocations, overflowAllocations } = profile.totals;
+/** What a reading's call paths do not tell, beside what nothing tells ({@linkcode notes}). */
+export function unseen({ limits, totals }: Profile): string[] {
+  if (limits.mode !== "paths") return [`Call paths are not recorded: the mode is ${limits.mode}`];
+  const { fallbackAllocations, overflowAllocations } = totals;
   const [few, none] = [fallbackAllocations, overflowAllocations].map((n) => n.toLocaleString("en-US"));
-  if (fallbackAllocations + overflowAllocations === 0) return "";
-  return `The table was full: ${few} allocations are known by their innermost frames alone, ${none} by none; raise buckets (HEAPTAP_BUCKETS)`;
+  if (fallbackAllocations + overflowAllocations === 0) return [];
+  return [`The table was full: ${few} allocations are known by their innermost frames alone, ${none} by none`];
 }
 
 /** The numbers of the call paths that a filter keeps. Figures alone are looked at, unless the filter looks at more. */
@@ -122,14 +127,19 @@ export function* keptPaths(reading: Reading, filter: Selection["filter"]): Gener
   return kept.subarray(0, n);
 }
 
-/** The numbers of the largest of the call paths that a filter keeps, the largest first. */
+/** The numbers of the call paths that options choose. */
+export async function chosenPaths(reading: Reading, { filter, modules, functions }: SiteOptions): Promise<Uint32Array> {
+  const kept = await inSlices(keptPaths(reading, filter));
+  return await throughFunctions(reading, await inSlices(throughModules(reading, kept, modules)), functions);
+}
+
+/** The numbers of the largest of call paths, the largest first. */
 export function* largestPaths(
   reading: Reading,
-  filter: Selection["filter"],
+  ids: Uint32Array,
   limit: number,
   sortBy: SortBy,
 ): Generator<undefined, Uint32Array> {
-  const ids = yield* keptPaths(reading, filter);
   const figure = (i: number) => reading.sums?.figure(ids[i] as number, sortBy) ?? 0;
   return (yield* largestOf(ids.length, figure, limit)).map((i) => ids[i] as number);
 }
@@ -154,7 +164,7 @@ export async function namePaths(
       return { path, stack, short: shortStack(stack) };
     })
   );
-  return { named, problem: unseen(reading.profile) || problem };
+  return { named, problem };
 }
 
 /**
@@ -176,11 +186,11 @@ export async function namePaths(
  * ```
  */
 export async function callSites(options: SiteOptions = {}): Promise<CallSite[]> {
-  checkOptions("callSites", options, ["limit", "sortBy", "filter", "since"]);
+  checkOptions("callSites", options, SITE_OPTIONS);
   const { limit = DEFAULT_LIMIT, sortBy = "size" } = options;
   checkSelection(options);
   using reading = await readingNow(options.since);
-  const ids = await inSlices(largestPaths(reading, options.filter, limit, sortBy));
+  const ids = await inSlices(largestPaths(reading, await chosenPaths(reading, options), limit, sortBy));
   const { named } = await namePaths(reading, ids);
   return own(() =>
     named.map(({ path, stack, short: [frame] }) => ({

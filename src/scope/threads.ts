@@ -4,6 +4,7 @@ import { checkLimit } from "../profile/select.ts";
 import { bytes, count, printable } from "../profile/format.ts";
 import { markdownTable } from "../report/table.ts";
 import { own, ownMoment } from "./install.ts";
+import { checkOptions } from "./options.ts";
 
 /** Options of {@linkcode threadReport}. */
 export interface ThreadOptions {
@@ -170,7 +171,9 @@ export class ThreadReport {
  * console.log(String(report), report.rows.length <= 10);
  * ```
  */
-export function threadReport({ limit = 64 }: ThreadOptions = {}): ThreadReport {
+export function threadReport(options: ThreadOptions = {}): ThreadReport {
+  checkOptions("threadReport", options, ["limit"]);
+  const { limit = 64 } = options;
   checkLimit("limit", limit);
   const { threads } = ownMoment();
   return own(() => new ThreadReport(limitRows(threads.map(row), limit)));
