@@ -1,70 +1,43 @@
 /**
  * A server that says what it allocates, while it runs.
  *
- *     deno run -A docs/examples/server.ts 8000       bun docs/examples/server.ts 8000
+ *     deno run -A docs/examples/server.ts 8000
+ *     bun docs/examples/server.ts 8000
+ *     node --experimental-ffi docs/examples/server.ts 8000
  *     curl 'localhost:8000/work?blocks=100'
- *     curl 'localhost:8000/heap?limit=5&min-bytes=1000&sort-by=live&mode=short'
- *     curl 'localhost:8000/heap/threads'
+ *     curl 'localhost:8000/heap/'                  the report of this moment, for a browser
+ *     curl 'localhost:8000/heap/mark/before'       … some work, then
+ *     curl 'localhost:8000/heap/since/before?limit=5'
+ *     go tool pprof -top 'http://localhost:8000/heap/pprof/heap'
  *
- * The work here is ArrayBuffers, which show on Deno; on Bun only what native libraries allocate does.
- *
- * Whoever can reach /heap learns the names of functions and files: serve it on loopback, or behind
- * the guard that your other operator's pages have.
+ * The work here is ArrayBuffers, which show on Deno and Node; on Bun only what native libraries allocate does.
  */
+import { createServer } from "node:http";
 import process from "node:process";
-import { backtraceReport, counters, install, threadReport } from "../../mod.ts";
-import type { BacktraceMode, SortBy } from "../../mod.ts";
+import { heapHandler, nodeListener, Session } from "../../mod.ts";
 
-install();
-
+const session = new Session();
+const work = session.operation("work");
+const heap = heapHandler({ path: "/heap", session });
 const kept: Uint8Array[] = [];
 
-/** A figure of the query, checked: what comes from outside is not to be trusted. */
-function number(query: URLSearchParams, name: string, otherwise: number): number {
-  const value = Number(query.get(name) ?? otherwise);
-  if (!Number.isInteger(value) || value < 0) throw new RangeError(`${name} takes a whole number, 0 or more`);
-  return value;
-}
-
-async function heap(query: URLSearchParams): Promise<string> {
-  const [limit, minBytes] = [number(query, "limit", 20), number(query, "min-bytes", 0)];
-  const report = await backtraceReport({
-    limit: Math.min(limit || 1000, 1000),
-    mode: (query.get("mode") ?? "short") as BacktraceMode,
-    sortBy: (query.get("sort-by") ?? "live") as SortBy,
-    // Asked before any name is looked up, so what is left out costs next to nothing.
-    filter: (path) => path.bytes >= minBytes,
-  });
-  return String(report);
-}
-
-async function answer(request: Request): Promise<Response> {
+// deno-lint-ignore require-await -- servers want a promise
+async function answer(request: Request, from?: unknown): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url);
-  try {
-    switch (pathname) {
-      case "/work":
-        for (let i = number(searchParams, "blocks", 1); i > 0; i--) kept.push(new Uint8Array(10_000));
-        return new Response(`${kept.length} blocks\n`);
-      case "/heap":
-        return new Response(await heap(searchParams));
-      case "/heap/threads":
-        return new Response(String(threadReport({ limit: number(searchParams, "limit", 20) })));
-      case "/heap/counters":
-        return Response.json(counters());
-      default:
-        return new Response("not found\n", { status: 404 });
-    }
-  } catch (error) {
-    // A mistake in the query is the caller's; the server goes on.
-    const wrong = error instanceof RangeError || error instanceof TypeError;
-    return new Response(`${(error as Error).message}\n`, { status: wrong ? 400 : 500 });
-  }
+  if (pathname === "/heap" || pathname.startsWith("/heap/")) return heap(request, from);
+  if (pathname !== "/work") return new Response("not found\n", { status: 404 });
+  using _span = work.measureThread();
+  for (let i = Number(searchParams.get("blocks") ?? 1); i > 0; i--) kept.push(new Uint8Array(10_000));
+  return new Response(`${kept.length} blocks\n`);
 }
 
-const options = { port: Number(process.argv[2] ?? 8000), hostname: "127.0.0.1" };
+const [port, hostname] = [Number(process.argv[2] ?? 8000), "127.0.0.1"];
+const told = (port: number) => console.log(`listening on ${port}`);
 if ("Deno" in globalThis) {
-  Deno.serve({ ...options, onListen: ({ port }) => console.log(`listening on ${port}`) }, answer);
+  Deno.serve({ port, hostname, onListen: ({ port }) => told(port) }, answer);
+} else if ("Bun" in globalThis) {
+  told(Bun.serve({ port, hostname, fetch: answer }).port ?? port);
 } else {
-  const { port } = Bun.serve({ ...options, fetch: answer });
-  console.log(`listening on ${port}`);
+  const server = createServer(nodeListener(answer));
+  server.listen(port, hostname, () => told((server.address() as { port: number }).port));
 }

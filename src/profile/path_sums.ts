@@ -86,6 +86,12 @@ export function earlierSums(snapshot: Snapshot, threads?: ReadonlySet<number>): 
   return { count, lower, upper, sizes: sizesOf(snapshot, count, threads) };
 }
 
+/** Bytes that a call path had in use at an earlier moment. */
+export function earlierLive({ count, lower, upper }: EarlierSums, id: number): number {
+  const at = id * WIDTH + LIVE;
+  return id < count ? (lower[at] as number) + (upper.size > 0 ? upper.get(at) ?? 0 : 0) : 0;
+}
+
 /** What every call path has, by its number. */
 export class PathSums {
   /** Numbers below this are in use. */

@@ -35,7 +35,32 @@ export function* largestRows(
   limit: number,
   sortBy: SortBy,
 ): Generator<undefined, Rows> {
-  const { nodes, sums } = reading;
+  const { sums } = reading;
+  const { rowOf, firsts } = yield* rowsOf(reading, ids, keyOf);
+  const figures = new Float64Array(firsts.length);
+  yield* inBatches(ids.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const row = rowOf[i] as number;
+      figures[row] = (figures[row] as number) + (sums?.figure(ids[i] as number, sortBy) ?? 0);
+    }
+  });
+  const chosen = yield* largestOf(firsts.length, (row) => figures[row] as number, limit);
+  const shown = new Map(Array.from(chosen, (row) => [row, { id: firsts[row] as number, figures: new PathTotals() }]));
+  yield* inBatches(ids.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const row = shown.get(rowOf[i] as number);
+      if (row && sums) row.figures.add(sums.figures(ids[i] as number));
+    }
+  });
+  return { all: firsts.length, largest: [...shown.values()] };
+}
+
+/** Numbers the rows of call paths: `rowOf` by the place of a path in `ids`, `firsts` the first path of each row. */
+export function* rowsOf(
+  { nodes }: Reading,
+  ids: Uint32Array,
+  keyOf: (id: number) => number | string,
+): Generator<undefined, { rowOf: Int32Array; firsts: readonly number[] }> {
   const numbered = new Int32Array(nodes.length);
   const others = new Map<number | string, number>();
   const rowOf = new Int32Array(ids.length);
@@ -53,22 +78,7 @@ export function* largestRows(
       rowOf[i] = row - 1;
     }
   });
-  const figures = new Float64Array(firsts.length);
-  yield* inBatches(ids.length, (from, to) => {
-    for (let i = from; i < to; i++) {
-      const row = rowOf[i] as number;
-      figures[row] = (figures[row] as number) + (sums?.figure(ids[i] as number, sortBy) ?? 0);
-    }
-  });
-  const chosen = yield* largestOf(firsts.length, (row) => figures[row] as number, limit);
-  const shown = new Map(Array.from(chosen, (row) => [row, { id: firsts[row] as number, figures: new PathTotals() }]));
-  yield* inBatches(ids.length, (from, to) => {
-    for (let i = from; i < to; i++) {
-      const row = shown.get(rowOf[i] as number);
-      if (row && sums) row.figures.add(sums.figures(ids[i] as number));
-    }
-  });
-  return { all: firsts.length, largest: [...shown.values()] };
+  return { rowOf, firsts };
 }
 
 /** Of so many numbers from 0 on those with the largest figures, the largest first, equal ones in order; all when the limit is 0. */

@@ -16,7 +16,19 @@ import type { Through } from "./through.ts";
 /** Call paths that are shown when nothing else is said. */
 export const DEFAULT_LIMIT = 50;
 
-let momentOf: (mark: Mark) => Moment;
+/** What a mark knows. */
+interface Marked {
+  readonly moment: Moment;
+  /** When it was made, milliseconds of the process's own clock. */
+  readonly at: number;
+}
+
+let markedOf: (mark: Mark) => Marked;
+
+/** What a mark knows. */
+export function markOf(mark: Mark): Marked {
+  return markedOf(mark);
+}
 
 /**
  * A moment, from {@linkcode mark}: what reports with `since` leave out is what came before it.
@@ -31,14 +43,14 @@ let momentOf: (mark: Mark) => Moment;
  * ```
  */
 export class Mark {
-  readonly #moment: Moment;
+  readonly #marked: Marked;
 
   static {
-    momentOf = (mark) => mark.#moment;
+    markedOf = (mark) => mark.#marked;
   }
 
   private constructor(moment: Moment) {
-    this.#moment = moment;
+    this.#marked = { moment, at: performance.now() };
   }
 
   /** This moment; the same as {@linkcode mark}. */
@@ -72,7 +84,7 @@ export function readingNow(since: Mark | undefined): Promise<Reading> {
   if (since !== undefined && !(since instanceof Mark)) {
     throw new TypeError("Cannot start from what is no mark: since takes what mark() gave");
   }
-  return inSlices(ownReading({ since: since && momentOf(since) }));
+  return inSlices(ownReading({ since: since && markOf(since).moment }));
 }
 
 /** What to show of the call paths; at most 50 of them when no limit is given. */

@@ -1,0 +1,226 @@
+/** What grew between several moments: the likely leaks of a process that goes on. */
+import { clearInterval, setInterval } from "node:timers";
+import { bytes, count, plural, printable } from "../profile/format.ts";
+import { earlierLive } from "../profile/path_sums.ts";
+import type { EarlierSums } from "../profile/path_sums.ts";
+import { CALLED_BY, inLocale } from "../report/signs.ts";
+import { shortStack } from "../symbols/lead.ts";
+import { frameName, sourcePlace } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/symbols.ts";
+import { own } from "./install.ts";
+import { notes } from "./notes.ts";
+import { checkOptions } from "./options.ts";
+import { nameFrames } from "./own_names.ts";
+import { rowsOf, shownAs, stopsOf } from "./rows.ts";
+import { chosenPaths, Mark, mark, markOf, readingNow } from "./sites.ts";
+import { inBatches, inSlices } from "./slices.ts";
+import type { Through } from "./through.ts";
+
+/** Options of {@linkcode growth}. */
+export interface GrowthOptions extends Through {
+  /** At most so many rows, 20 when left out; 0 for all. */
+  readonly limit?: number | undefined;
+  /** Bytes that a row must have grown by in all; 1 when left out. */
+  readonly minBytes?: number | undefined;
+}
+
+/** Call paths that show the same, and whose bytes in use grew from each moment to the next. */
+export interface GrowthRow {
+  /** Bytes more in use now than at the first mark. */
+  readonly bytes: number;
+  /** Bytes a second, between the first mark and now. */
+  readonly bytesPerSecond: number;
+  /** Bytes in use at each mark, and now. */
+  readonly liveBytes: readonly number[];
+  /** Frames from the innermost outwards, without the runtime's and the allocator's own. */
+  readonly backtrace: readonly NamedFrame[];
+}
+
+/**
+ * What grew between marks, what grew most first.
+ *
+ * @example
+ * ```ts
+ * import { growth, type GrowthReport, mark } from "./mod.ts";
+ *
+ * const report: GrowthReport = await growth([mark(), mark()]);
+ * console.log(report.rows.length, report.seconds, String(report));
+ * ```
+ */
+export class GrowthReport {
+  /** What grew in each interval. */
+  readonly rows: readonly GrowthRow[];
+  /** Rows that there are, shown or not. */
+  readonly matching: number;
+  /** Seconds from the first mark to now. */
+  readonly seconds: number;
+  /** What the report cannot tell, a sentence each. */
+  readonly notes: readonly string[];
+
+  /** A report of these rows. */
+  constructor(rows: readonly GrowthRow[], matching: number, seconds: number, notes: readonly string[]) {
+    this.rows = rows;
+    this.matching = matching;
+    this.seconds = seconds;
+    this.notes = notes;
+  }
+
+  /** The report as text: a line for each row, its callers below. */
+  toString(): string {
+    return own(() => {
+      const lines = [
+        `grew in each of the intervals of ${this.seconds.toFixed(1)} s`,
+        "",
+        "grew by  a second   in use at each moment",
+        ...this.rows.flatMap((row) => {
+          const levels = row.liveBytes.map(bytes).join(" ");
+          const [lead, ...callers] = row.backtrace.map((frame) => {
+            const place = sourcePlace(frame);
+            return printable(`${frameName(frame)}${place && ` (${place})`}`);
+          });
+          return [
+            `${bytes(row.bytes).padStart(8)} ${bytes(Math.round(row.bytesPerSecond)).padStart(9)}   ${levels}`,
+            `    ${lead ?? "(unknown)"}${callers.slice(0, 4).map((caller) => ` ${CALLED_BY} ${caller}`).join("")}`,
+          ];
+        }),
+        ...this.rows.length === 0 ? ["nothing did"] : [],
+      ];
+      const hidden = this.matching - this.rows.length;
+      if (hidden > 0) lines.push(`and ${count(hidden)} more ${plural(hidden, "row")}`);
+      lines.push(...this.notes.map(printable));
+      return inLocale(lines.join("\n") + "\n");
+    });
+  }
+}
+
+/**
+ * What grew from each of these marks to the next, and from the last one to now: a leak grows in all intervals, a cache that fills up
+ * or a burst of work does not. Two marks or three, some requests or some minutes apart, tell most.
+ *
+ * @throws {TypeError} when there is no mark, or one that is none.
+ * @throws {LibraryError} when the library cannot be installed.
+ *
+ * @example
+ * ```ts
+ * import { growth, mark } from "./mod.ts";
+ *
+ * const kept: Uint8Array[] = [];
+ * const marks = [];
+ * for (let round = 0; round < 3; round++) {
+ *   marks.push(mark());
+ *   kept.push(new Uint8Array(100_000));
+ * }
+ * const { rows } = await growth(marks, { limit: 3 });
+ * console.log(rows[0]?.bytes, rows[0]?.liveBytes, kept.length);
+ * ```
+ */
+export async function growth(marks: readonly Mark[], options: GrowthOptions = {}): Promise<GrowthReport> {
+  checkOptions("growth", options, ["limit", "minBytes", "modules", "functions"]);
+  if (!Array.isArray(marks) || marks.length === 0 || marks.some((m) => !(m instanceof Mark))) {
+    throw new TypeError("Cannot tell what grew without marks: it takes a list of what mark() gave, the earliest first");
+  }
+  const { limit = 20, minBytes = 1, modules, functions } = options;
+  using reading = await readingNow(undefined);
+  const moments = marks.map(markOf);
+  const seconds = (performance.now() - (moments[0]?.at ?? 0)) / 1000;
+  const ids = await chosenPaths(reading, { modules, functions });
+  const stops = await inSlices(stopsOf(reading, ids));
+  const { symbols, problem } = await nameFrames(reading, stops);
+  const { rowOf, firsts } = await inSlices(
+    rowsOf(reading, ids, await inSlices(shownAs(reading, stops, symbols, lineOf, false))),
+  );
+  const paths = moments.map(({ moment }) => moment.paths);
+  // By row what was in use at each moment.
+  const levels = moments.map(() => new Float64Array(firsts.length));
+  const now = new Float64Array(firsts.length);
+  await inSlices(inBatches(ids.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const [id, row] = [ids[i] as number, rowOf[i] as number];
+      now[row] = (now[row] as number) + (reading.sums?.figure(id, "live") ?? 0);
+      for (const [m, level] of levels.entries()) {
+        level[row] = (level[row] as number) + earlierLive(paths[m] as EarlierSums, id);
+      }
+    }
+  }));
+  return own(() => {
+    const all = [...levels, now];
+    const grew = firsts.map((_, row) => row).filter((row) =>
+      all.every((level, m) => m === 0 || (level[row] as number) > (all[m - 1]?.[row] as number)) &&
+      (now[row] as number) - (levels[0]?.[row] as number) >= minBytes
+    );
+    const by = (row: number) => (now[row] as number) - (levels[0]?.[row] as number);
+    grew.sort((a, b) => by(b) - by(a));
+    const rows = (limit > 0 ? grew.slice(0, limit) : grew).map((row) => ({
+      bytes: by(row),
+      bytesPerSecond: by(row) / seconds,
+      liveBytes: all.map((level) => level[row] as number),
+      backtrace: shortStack(symbols.stack(reading.path(firsts[row] as number))),
+    }));
+    return new GrowthReport(rows, grew.length, seconds, [...problem ? [problem] : [], ...notes()]);
+  });
+}
+
+function lineOf(frame: NamedFrame): string {
+  return `${frameName(frame)} ${sourcePlace(frame, true)}`;
+}
+
+/** Options of {@linkcode watch}. */
+export interface WatchOptions extends GrowthOptions {
+  /** Milliseconds between two marks; a minute when left out. */
+  readonly every?: number | undefined;
+  /** How many intervals a row must have grown in; 3 when left out. */
+  readonly intervals?: number | undefined;
+  /** Told what grew, whenever something did. */
+  readonly onGrowth: (report: GrowthReport) => void;
+}
+
+/** A watch that is under way. */
+export interface Watch {
+  /** Ends it. */
+  stop(): void;
+  /** Ends it, for `using`. */
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Marks a moment now and then, and tells what grew in each of the last intervals. It does not keep the process from ending.
+ *
+ * @throws {RangeError} when a number is not above 0.
+ *
+ * @example
+ * ```ts
+ * import { watch } from "./mod.ts";
+ *
+ * using _watch = watch({
+ *   every: 60_000,
+ *   minBytes: 1_000_000,
+ *   onGrowth: (report) => console.error(String(report)),
+ * });
+ * ```
+ */
+export function watch(options: WatchOptions): Watch {
+  checkOptions("watch", options, ["every", "intervals", "onGrowth", "limit", "minBytes", "modules", "functions"]);
+  const { every = 60_000, intervals = 3, onGrowth, ...rest } = options;
+  if (typeof onGrowth !== "function") throw new TypeError("Cannot watch without onGrowth, which is told what grew");
+  for (const [name, n] of Object.entries({ every, intervals })) {
+    if (!(n > 0)) throw new RangeError(`Cannot watch with ${name} ${n}: it takes more than 0`);
+  }
+  const marks = [mark()];
+  let isBusy = false;
+  const look = async () => {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      const report = marks.length >= intervals ? await growth(marks, rest) : undefined;
+      marks.push(mark());
+      if (marks.length > intervals) marks.shift();
+      if (report && report.rows.length > 0) onGrowth(report);
+    } finally {
+      isBusy = false;
+    }
+  };
+  const timer = setInterval(look, every);
+  timer.unref();
+  const stop = () => clearInterval(timer);
+  return { stop, [Symbol.dispose]: stop };
+}
