@@ -281,14 +281,20 @@ function isSame(a: string, b: string): boolean {
 
 /** What is used of Node's `IncomingMessage`. */
 export interface NodeRequest {
+  /** GET or another. */
   readonly method?: string | undefined;
+  /** Path and query. */
   readonly url?: string | undefined;
+  /** Headers, by names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** The connection. */
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 /** What is used of Node's `ServerResponse`. */
 export interface NodeResponse {
+  /** Begins the answer. */
   writeHead(status: number, headers: Record<string, string>): unknown;
+  /** Ends it. */
   end(body: Uint8Array): unknown;
 }
 
