@@ -352,6 +352,7 @@ reportOptions(program.command("run").passThroughOptions())
       .choices(["all", "exec", "none"] as const),
   )
   .option("--only <regex>", "record only programs whose path matches, and spare the rest", pathPattern)
+  .option("--js-names", "have Node and Deno tell the names of JavaScript functions")
   .option("--python", "have Python ask malloc for every block, and name its functions (3.12 and later)")
   .option("--php", "have PHP ask malloc for every block")
   .option("--no-command-line", "leave the program's arguments out of the recording")

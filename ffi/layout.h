@@ -34,6 +34,7 @@ struct ht_double {
 #define HT_KEY_MODULE_BITS 12
 #define HT_KEY_SIGNAL_BIT 60
 #define HT_KEY_GUESS_BIT 61
+#define HT_KEY_NOTE_BIT 62
 #define HT_THREAD_SHARED 0
 #define HT_SIZE_CLASSES 31
 #define HT_SIZES_OFF 0

@@ -16,6 +16,9 @@
  * that fits the processor's near cache: also those that it did not find once the table was full.
  * Nodes never go away, and a full table stays full, so what it remembers stays true.
  *
+ * A compiler at run time may throw code away and put other code in its place. What it writes of its code for perf tells which was
+ * there when: so how much that was when a node of such code came is noted below the node, in one that is in no index and on no stack.
+ *
  * When nodes or buckets run out, a path falls back to its innermost HT_FALLBACK_FRAMES frames (below
  * HT_NODE_FULL, for which a sixteenth of both is kept back), then to its innermost frame (another
  * sixteenth), and to HT_PATH_NONE when that is full too. The few frames matter: the innermost one is
@@ -116,6 +119,28 @@ HT_INLINE uint32_t ht_node_look(uint32_t *line, uint32_t places, uint32_t hash, 
     return 0;
 }
 
+/* How long the file is in which compilers at run time write for perf what their code is; 0 when there is none. */
+static uint64_t ht_code_map_length(void)
+{
+    char path[40], *at = path;
+    at = ht_path_text(at, path + sizeof path, "/tmp/perf-", 10);
+    at = ht_path_number(at, path + sizeof path, ht_peek(&ht_p.header->pid));
+    at = ht_path_text(at, path + sizeof path, ".map", 5);
+    uint64_t statx[32] = { 0 };
+    enum { SIZE_WANTED = 0x200, SIZE_AT = 5 };
+    if (HT_FAILED(ht_syscall(HT_SYS_STATX, HT_AT_FDCWD, (long)path, 0, SIZE_WANTED, (long)statx, 0)))
+        return 0;
+    return statx[SIZE_AT];
+}
+
+/* After a node of code of no object was made. */
+HT_NOINLINE void ht_node_note(struct ht_thread *t, uint32_t node, enum ht_use use)
+{
+    uint64_t length = ht_min(ht_code_map_length(), (1ull << HT_KEY_OFFSET_BITS) - 1);
+    if (length)
+        ht_node_new(t, node, 1ull << HT_KEY_NOTE_BIT | length, use);
+}
+
 static uint32_t *ht_index_line(uint32_t level, uint32_t hash)
 {
     static const uint32_t factors[HT_INDEX_LEVELS] = { 1, 0x9e3779b1u, 0x85ebca6bu };
@@ -134,8 +159,11 @@ HT_NOINLINE uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t
                 uint32_t entry = 0, fresh = ht_node_new(t, parent, key, use);
                 if (fresh == 0)
                     return 0;
-                if (ht_shared_swap(empty, &entry, fresh | (hash & ~((1u << HT_INDEX_NODE_BITS) - 1))))
+                if (ht_shared_swap(empty, &entry, fresh | (hash & ~((1u << HT_INDEX_NODE_BITS) - 1)))) {
+                    if (!(key >> HT_KEY_OFFSET_BITS & ((1u << HT_KEY_MODULE_BITS) - 1)))
+                        ht_node_note(t, fresh, use);
                     return fresh;
+                }
                 t->spare_node = fresh;
                 node = ht_node_look(line, places, hash, parent, key, &empty);
             }

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { before, test } from "node:test";
@@ -202,13 +212,79 @@ test("looked-up names are kept, and a changed program's are not shown", async ()
 });
 
 test("perf maps: V8's and CPython's names, and stale maps", () => {
-  const map = new PerfMap(
-    "1000 100 JS:*render file:///app/view.js:12:7\n1100 80 py::load:/app/load.py\n1200 10 Builtin:Call\n1000 100 JS:~again /a.js:3:1\nbad line\n",
-  );
+  const text =
+    "1000 100 JS:*render file:///app/view.js:12:7\n1100 80 py::load:/app/load.py\n1200 10 Builtin:Call\n1000 100 JS:~again /a.js:3:1\nbad line\n";
+  const map = new PerfMap({ text });
   assert.deepEqual(map.lookup(0x1050), [{ function: "again", file: "/a.js", line: 3, inlined: false }]);
   assert.deepEqual(map.lookup(0x1100), [{ function: "load", file: "/app/load.py", line: 0, inlined: false }]);
   assert.deepEqual(map.lookup(0x1205)[0]?.function, "Builtin:Call");
   assert.deepEqual(map.lookup(0x9999), []);
+  // What stood there when the file had so many bytes; a compiler that writes late has it later.
+  const lines = text.split("\n");
+  const upTo = (n: number) => lines.slice(0, n).join("\n").length + 1;
+  assert.equal(map.lookup(0x1050, upTo(1))[0]?.function, "render");
+  assert.equal(map.lookup(0x1050, upTo(3))[0]?.function, "render");
+  assert.equal(map.lookup(0x1050, upTo(4))[0]?.function, "again");
+  assert.equal(map.lookup(0x1110, 1)[0]?.function, "load");
+});
+
+test("perf maps: every form that V8 writes, a function the same however it was compiled", () => {
+  const forms: [form: string, name: string, file: string, line: number][] = [
+    ...["~", "^", "+", "+'", "*", "*'", "o+", "o*"].map((sign) =>
+      [`JS:${sign}render file:///app/view%20x.js:12:7`, "render", "/app/view x.js", 12] as [
+        string,
+        string,
+        string,
+        number,
+      ]
+    ),
+    ["JS:~o file:///a.mjs:3:26", "o", "/a.mjs", 3],
+    ["JS:+'o file:///a.mjs:3:26", "o", "/a.mjs", 3],
+    ["JS:o* file:///a.mjs:5:231", "(anonymous)", "/a.mjs", 5],
+    ["JS:~weird name file:///a.mjs:3:67", "weird name", "/a.mjs", 3],
+    ["JS:~get g /with space/b c.cjs:9:1", "get g", "/with space/b c.cjs", 9],
+    ["JS:*#p file:///a.mjs:1:152", "#p", "/a.mjs", 1],
+    [
+      "JS:^internalBinding node:internal/bootstrap/realm:197:45",
+      "internalBinding",
+      "node:internal/bootstrap/realm",
+      197,
+    ],
+    ["JS:~ ext:core/01_core.js:10:5", "(anonymous)", "ext:core/01_core.js", 10],
+    ["Script:~ file:///a.mjs:1:1", "(script)", "/a.mjs", 1],
+    ["JS:^ file:///a.mjs:1:1", "(script)", "/a.mjs", 1],
+    ["Eval:~ :1:1", "(eval)", "", 0],
+    ["JS:~ :1:20", "(anonymous)", "", 0],
+    ["JS:~inner :1:16", "inner", "", 0],
+    ["LazyCompile:~old /a.js:4:2", "old", "/a.js", 4],
+    ["JS:wasm-function[0]-0-liftoff", "wasm-function[0]", "", 0],
+    ["JS:wasm-function[0]-0-turbofan", "wasm-function[0]", "", 0],
+    ["Stub:js-to-wasm:ii:i", "Stub:js-to-wasm:ii:i", "", 0],
+    ["Builtin:Call_ReceiverIsAny", "Builtin:Call_ReceiverIsAny", "", 0],
+    ["RegExp.< src: 'a+b' flags: ''", "RegExp.< src: 'a+b' flags: ''", "", 0],
+  ];
+  const map = new PerfMap({
+    text: forms.map(([form], i) => `${(0x1000 + 16 * i).toString(16)} 10 ${form}\n`).join(""),
+  });
+  forms.forEach(([form, name, file, line], i) => {
+    assert.deepEqual(map.lookup(0x1000 + 16 * i + 3), [{ function: name, file, line, inlined: false }], form);
+  });
+});
+
+test("perf maps of any shape: hostile sizes, a file that grows, one that is replaced", () => {
+  const path = join(folder, "perf-7.map");
+  writeFileSync(
+    path,
+    "0 ffffffffffffffff JS:~all /x.js:1:2\n1000 0 JS:~none /x.js:2:2\n2000 10 JS:~a\u00e9 /x.js:3:2\n3000 10 half",
+  );
+  const map = new PerfMap({ path });
+  assert.equal(map.lookup(0x2005)[0]?.function, "a\u00e9");
+  assert.equal(map.lookup(0x1000)[0]?.function, "all");
+  appendFileSync(path, " a line\n2000 10 JS:~b /x.js:4:2\n");
+  map.update();
+  assert.deepEqual([map.lookup(0x2005)[0]?.function, map.lookup(0x3001)[0]?.function], ["b", "half a line"]);
+  // As before the append, where nobody can know better.
+  assert.equal(map.lookup(0x2005, statSync(path).size - 30)[0]?.function, "a\u00e9");
 });
 
 test("pipes in the places of a program and of a perf map are not waited for", () => {

@@ -80,6 +80,8 @@ export const CONSTANTS = {
   KEY_SIGNAL_BIT: 60,
   /** Bit of a node's key: code without an unwind table, whose caller was found by the frame pointer alone: a guess. */
   KEY_GUESS_BIT: 61,
+  /** Bit of a node's key: no frame, but a note on its parent, which is code of no object: how long /tmp/perf-PID.map was when that node was made. */
+  KEY_NOTE_BIT: 62,
   /** Thread number of the record that threads share when there is no other. */
   THREAD_SHARED: 0,
   /** Classes of request sizes: the first up to 8 bytes, each next one twice as much, the last whatever is more. */
@@ -353,7 +355,7 @@ export const RECORDS = {
       type: "u64",
       writer: "any thread",
       doc:
-        "From bit 48 the module's number in 12 bits, below it the return address less the module's base (the address itself for module 0), in interrupted code the address plus 1; bit 60 is set in the kernel's frame of a signal handler, bit 61 in a frame whose caller was guessed",
+        "From bit 48 the module's number in 12 bits, below it the return address less the module's base (the address itself for module 0), in interrupted code the address plus 1; bit 60 is set in the kernel's frame of a signal handler, bit 61 in a frame whose caller was guessed. With bit 62 it is no frame but a note on its parent, a node of module 0: bytes that /tmp/perf-PID.map had when that was made (compilers at run time write there what their code is, and use its place again)",
     },
     parent: {
       type: "u32",

@@ -16,7 +16,7 @@ function addTotals(a: Totals, b: Totals): Totals {
 class Modules {
   readonly all: Module[] = [];
   readonly #numbers = new Map<string, number>();
-  readonly #frames: Map<number, Frame>[] = [];
+  readonly #frames: Map<number | string, Frame>[] = [];
 
   number(module: Module): number {
     const key = `${module.path}\0${module.buildId}`;
@@ -31,7 +31,8 @@ class Modules {
   /** A place in a module: the same object for each process that has it. */
   frame(module: number, other: Frame): Frame {
     const frames = this.#frames[module];
-    const key = placeNumber(other.address, other.way);
+    const place = placeNumber(other.address, other.way);
+    const key = other.age === undefined ? place : `${place} ${other.age}`;
     let frame = frames?.get(key);
     if (!frame) frames?.set(key, frame = { ...other, module });
     return frame ?? { ...other, module };

@@ -1,7 +1,7 @@
 /** Stacks as a recording has them: nodes, each a frame below its caller's. */
 import { CONSTANTS, LAYOUT } from "../file/layout.ts";
 import type { Table } from "../file/reader.ts";
-import { isGuess, isSignal, Places } from "./places.ts";
+import { isGuess, isNote, isSignal, Places } from "./places.ts";
 import type { Frame, StackEnd } from "./profile.ts";
 
 const ENDS: Readonly<Record<number, StackEnd>> = {
@@ -40,6 +40,8 @@ export class Nodes {
   readonly #places: Places;
   /** The node of each call path; 0 where it has none. */
   readonly #leaves: Uint32Array;
+  /** Of code of no object, how much its compiler had written when a node was made. */
+  readonly #ages: Uint32Array | undefined;
   #frames: (Frame | undefined)[] | undefined;
   #ends: readonly StackEnd[] | undefined;
   #asked = 0;
@@ -51,11 +53,17 @@ export class Nodes {
     const leaves = new Uint32Array(paths);
     const full = CONSTANTS.NODE_FULL;
     let hasFull = false;
+    let ages: Uint32Array | undefined;
     for (let node = FIRST; node < length; node++) {
       const bucket = words[node * WORDS + BUCKET] as number;
       if (bucket > 0 && bucket < paths) leaves[bucket] = node;
       if (words[node * WORDS + PARENT] === full) hasFull = true;
+      if (isNote(words[node * WORDS + KEY + 1] as number)) {
+        ages ??= new Uint32Array(length);
+        ages[words[node * WORDS + PARENT] as number] = ageOf(words, node);
+      }
     }
+    this.#ages = ages;
     this.length = length;
     this.hasFull = hasFull;
     this.#words = words;
@@ -132,7 +140,7 @@ export class Nodes {
 
   /** The number of the place where a node is: the same for all nodes of that place, in every reading with the same places. */
   place(node: number): number {
-    return this.#places.number(this.#words[node * WORDS + KEY] ?? 0, this.#high(node));
+    return this.#places.number(this.#words[node * WORDS + KEY] ?? 0, this.#high(node), this.#ages?.[node] ?? 0);
   }
 
   /** The frame of a node. */
@@ -149,6 +157,12 @@ export class Nodes {
   get placeCount(): number {
     return this.#places.count;
   }
+}
+
+/** Bytes of a file, as a note has them; as many as 32 bits hold. */
+function ageOf(words: Uint32Array, node: number): number {
+  const [low, high] = [words[node * WORDS + KEY] as number, words[node * WORDS + KEY + 1] as number];
+  return (high & 0xffff) > 0 ? 0xffffffff : low;
 }
 
 function endingAs(root: number, guessed: boolean): StackEnd {

@@ -112,6 +112,8 @@ export interface Frame {
    * names what it has interrupted; `guess`, by the frame pointer of code without a table.
    */
   readonly way?: "signal" | "guess" | undefined;
+  /** Of code of no object: bytes that the file of its compiler for perf had when it was first met; left out where that is not known. */
+  readonly age?: number | undefined;
 }
 
 /** How the outer end of a stack came about. */

@@ -2,7 +2,8 @@
  * Interpreters that serve small requests from pools of their own, so that malloc hears little of them: how they are known,
  * and the environment variables that switch the pools off, in what they start too.
  */
-import { basename } from "node:path";
+import { readdirSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 
 /** Which interpreters are to do without pools of their own, in the program and in what it starts. */
 export interface InterpreterOptions {
@@ -10,7 +11,14 @@ export interface InterpreterOptions {
   readonly python?: boolean | undefined;
   /** PHP: `USE_ZEND_ALLOC=0`. */
   readonly php?: boolean | undefined;
+  /** Node and Deno: V8's flags by which it tells the names of its functions, added to `NODE_OPTIONS` and `DENO_V8_FLAGS`. */
+  readonly jsNames?: boolean | undefined;
 }
+
+/** V8's flags: to write what its code is, and to give interpreted functions frames of their own. */
+const V8_FLAGS = ["--perf-basic-prof", "--interpreted-frames-native-stack"];
+/** Where runtimes take such flags from, and what is between two. */
+const V8_VARIABLES = [["NODE_OPTIONS", " "], ["DENO_V8_FLAGS", ","]] as const;
 
 interface Variable {
   readonly name: string;
@@ -20,7 +28,7 @@ interface Variable {
 }
 
 interface Interpreter {
-  readonly option: keyof InterpreterOptions;
+  readonly option: "python" | "php";
   /** What its file is called. */
   readonly file: RegExp;
   /** What the file is called of those that have their pools in any case. */
@@ -49,7 +57,7 @@ const INTERPRETERS: readonly Interpreter[] = [
 ];
 
 /**
- * The environment in which interpreters do without their pools, as far as that is asked for. A variable that is set already
+ * The environment in which interpreters do without their pools and tell names, as far as that is asked for. A variable that is set already
  * is the user's and stays, which is noted where it says otherwise.
  *
  * @param file The file of the program, or of a script's interpreter, where it is known.
@@ -69,7 +77,19 @@ export function withoutPools(
       else if (!agrees(given)) notes.push(`${name}=${given} stays as it was set: --${option} would set ${value}`);
     }
   }
+  for (const [name, between] of asked.jsNames ? V8_VARIABLES : []) {
+    const given = (env[name] ?? "").split(between).filter(Boolean);
+    changed[name] = [...given, ...V8_FLAGS.filter((flag) => !given.includes(flag))].join(between);
+  }
   return { env: changed, notes };
+}
+
+/** Removes the logs that V8 leaves in a folder, of these processes, when it is to tell names: nobody asked for them. */
+export function removeV8Logs(folder: string, pids: ReadonlySet<number>): void {
+  for (const name of readdirSync(folder)) {
+    const pid = /^isolate-0x[0-9a-f]+-(\d+)-v8\.log$/.exec(name)?.[1];
+    if (pid !== undefined && pids.has(Number(pid))) rmSync(join(folder, name), { force: true });
+  }
 }
 
 /**

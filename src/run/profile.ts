@@ -13,8 +13,9 @@ import { choiceText, chooseProcess } from "../profile/asked.ts";
 import { programName } from "../profile/launchers.ts";
 import type { OutlinedProcess } from "../profile/processes.ts";
 import { byAllocations, newRun, outlined, processesOfRun } from "../profile/processes.ts";
+import { readOutline } from "../profile/read.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
-import { poolNotes, withoutPools } from "./interpreters.ts";
+import { poolNotes, removeV8Logs, withoutPools } from "./interpreters.ts";
 import type { InterpreterOptions } from "./interpreters.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
@@ -235,6 +236,15 @@ export async function profile(command: readonly string[], options: ProfileOption
     signal,
     seconds,
   }, watch.endings.take());
+  if (options.jsNames) {
+    const recorded = [found.recording, ...found.others].flatMap((recording) =>
+      recording ? [readOutline(recording.path)] : []
+    );
+    removeV8Logs(
+      options.cwd ?? process.cwd(),
+      new Set(recorded.map(({ process }) => process.pid).concat(child.pid ?? 0)),
+    );
+  }
   return {
     ...found,
     exitCode,

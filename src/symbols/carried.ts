@@ -11,7 +11,8 @@ const MOST_BYTES = 1 << 29;
 
 /** The key of a frame. */
 export function keyOf(frame: Frame): string {
-  return `${frame.module}:${frame.address.toString(16)}`;
+  const age = frame.age === undefined ? "" : `@${frame.age.toString(16)}`;
+  return `${frame.module}:${frame.address.toString(16)}${age}`;
 }
 
 /** A look-up of the names that a profile's recording carries; undefined when it carries none that can be read. */

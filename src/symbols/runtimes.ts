@@ -18,12 +18,13 @@ const RUNTIMES: readonly Runtime[] = [
   {
     program: /^deno$/,
     remedy:
-      "JavaScript functions are shown as addresses: start Deno with --v8-flags=--perf-basic-prof,--interpreted-frames-native-stack to see their names",
+      "JavaScript functions are shown as addresses: start Deno with --v8-flags=--perf-basic-prof,--interpreted-frames-native-stack (heaptap run --js-names adds them) to see their names",
   },
   {
     program: /^(node|nodejs)(-?\d+)?$/,
     library: /^libnode\.so/,
-    remedy: `JavaScript functions are shown as addresses: start Node with ${V8} to see their names`,
+    remedy:
+      `JavaScript functions are shown as addresses: start Node with ${V8} (heaptap run --js-names adds them) to see their names`,
   },
   { program: /^bunx?(-.*)?$/, remedy: "JavaScript functions are shown as addresses: Bun does not tell their names" },
   {

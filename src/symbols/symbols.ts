@@ -32,6 +32,8 @@ import { debugPackages, remedy, whyNameless } from "./remedies.ts";
 import type { Means, ModuleState } from "./remedies.ts";
 import { hasInterpreter, interpreterRemedy, jitRemedy } from "./runtimes.ts";
 import { splitDebug } from "./split_debug.ts";
+import { sourcesOf } from "./transpiled.ts";
+import type { SourceOf } from "./transpiled.ts";
 
 /** Called as look-ups go on: addresses done and wanted, and what takes long where that is something else. */
 export type Progress = (done: number, total: number, doing?: string) => void;
@@ -119,6 +121,7 @@ export class Symbols {
   #servers: Debuginfod | undefined;
   #trouble = "";
   #perfMap: ReturnType<typeof findPerfMap> | null = null;
+  readonly #sourceOf: SourceOf;
   #carried: ReturnType<typeof carriedNames> | null = null;
 
   /** Names for the frames of `profile`; nothing is looked up yet. */
@@ -127,6 +130,7 @@ export class Symbols {
     this.#options = options;
     this.#kinds = new Kinds(profile, options);
     const { executable, startTime } = profile.process;
+    this.#sourceOf = sourcesOf(/\/deno$/.test(executable));
     // In this very process a file may have been made, and loaded, after the recording began.
     const since = profile.path ? startTime : undefined;
     this.#files = new DebugFiles({ executable, since }, options.debugFolders ?? [], this.#private);
@@ -229,7 +233,9 @@ export class Symbols {
     // This process may have run, and written its map, long before it was recorded.
     const since = this.#profile.path ? startTime : Date.now() - process.uptime() * 1000;
     if (this.#perfMap === null) this.#perfMap = findPerfMap(pid, since);
-    for (const frame of frames) this.#put(frame, this.#perfMap?.lookup(frame.address - 1) ?? []);
+    for (const frame of frames) {
+      this.#put(frame, this.#perfMap?.lookup(frame.address - 1, frame.age, this.#sourceOf) ?? []);
+    }
     step(frames.length);
   }
 
@@ -443,7 +449,12 @@ export class Symbols {
    */
   follow(profile: Profile): void {
     this.#profile = profile;
-    this.#perfMap = null;
+    try {
+      this.#perfMap?.update();
+    } catch {
+      // It went away: what is known stays.
+    }
+    if (!this.#perfMap) this.#perfMap = null;
     for (const [frame, names] of this.#names) {
       if (frame.module < 0 && names.length === 0) this.#forget(frame);
     }
