@@ -104,6 +104,8 @@ export { checkVariables, isPathPattern } from "./src/native/variables.ts";
 export type { RecordOptions } from "./src/native/variables.ts";
 export { install, pause, resume } from "./src/scope/install.ts";
 export { notes } from "./src/scope/notes.ts";
+export { measure, Measurement } from "./src/scope/measure.ts";
+export type { MeasureOptions, PerCall } from "./src/scope/measure.ts";
 export { growth, GrowthReport, watch } from "./src/scope/growth.ts";
 export type { GrowthOptions, GrowthRow, Watch, WatchOptions } from "./src/scope/growth.ts";
 export { heapHandler, nodeListener } from "./src/scope/server.ts";

@@ -19,6 +19,7 @@ import {
   expectAllocations,
   install,
   mark,
+  measure,
   notes,
   pause,
   Profiler,
@@ -646,7 +647,15 @@ test("what passes through a module, or a function, is counted exactly", async ()
     after.blocks.keep(3, 1000);
     return new Uint8Array(100_000);
   };
-  const wanted = { allocations: 43, bytes: 4000, frees: 40, freedBytes: 1000, liveBytes: 3000, liveCount: 3 };
+  const wanted = {
+    allocations: 43,
+    bytes: 4000,
+    frees: 40,
+    freedBytes: 1000,
+    liveBytes: 3000,
+    liveCount: 3,
+    reallocations: 0,
+  };
   const exact = ({ temporary: _, peakBytes, ...figures }: Figures, of = wanted) => {
     assert.deepEqual({ ...figures }, of);
     assert.ok(Number.isNaN(peakBytes));
@@ -666,7 +675,15 @@ test("what passes through a module, or a function, is counted exactly", async ()
   assert.match(String(session.toReport()), /\| module +\| +4,000 \| +43 \| {2,}\|/);
 
   exact(await expectAllocations(run, { modules, maxCount: 43, maxBytes: 4000, maxLive: 3000 }));
-  const keep = { allocations: 3, bytes: 3000, frees: 0, freedBytes: 0, liveBytes: 3000, liveCount: 3 };
+  const keep = {
+    allocations: 3,
+    bytes: 3000,
+    frees: 0,
+    freedBytes: 0,
+    liveBytes: 3000,
+    liveCount: 3,
+    reallocations: 0,
+  };
   exact(
     await expectAllocations(() => (after.blocks.release(), run()), { functions, maxCount: 3 }).catch((e) =>
       e.figures ?? e
@@ -730,6 +747,54 @@ test("the resident set at its highest within a span, whatever other spans are op
   assert.ok(large.peakRss >= large.before.rss + 100_000_000, `${large.peakRss} ${large.before.rss}`);
   assert.ok(small.peakRss >= small.before.rss, `${small.peakRss} ${small.before.rss}`);
   assert.ok(large.peakRss >= small.peakRss);
+});
+
+test("what a call allocates, as benchmarks tell it", async () => {
+  const modules = /\/after\.so$/;
+  const exact = await measure(() => after.blocks.pairs(3, 100), { modules, rounds: 5, calls: 20, warmUp: 10 });
+  assert.deepEqual([exact.allocations, exact.bytes], [{ least: 3, median: 3 }, { least: 300, median: 300 }]);
+  assert.deepEqual([exact.exact, exact.rounds, exact.liveBytes.least], [true, 5, 0]);
+  assert.equal(String(exact), "3 allocs/op  300 B/op");
+  const later = await measure(async () => (await null, after.blocks.keep(1, 5000)), {
+    modules,
+    rounds: 2,
+    calls: 4,
+    warmUp: 0,
+  });
+  assert.equal(String(later), "1 allocs/op  5.00 KB/op");
+  assert.equal(later.liveBytes.median, 5000);
+  after.blocks.release();
+  // Every second call: half a block each, and rounds that differ.
+  let n = 0;
+  const uneven = await measure(() => n++ % 2 ? after.blocks.pairs(1, 10) : undefined, {
+    modules,
+    rounds: 4,
+    calls: 3,
+    warmUp: 0,
+  });
+  assert.equal(uneven.exact, false);
+  assert.match(String(uneven), /^0\.33 allocs\/op {2}3\.33 B\/op {2}\(median 0\.5 allocs\/op {2}5 B\/op\)$/);
+  const plain = await measure(() => after.blocks.pairs(3, 100));
+  assert.ok(plain.allocations.least >= 3 && plain.allocations.median >= plain.allocations.least);
+  await assert.rejects(
+    measure(() => {}, { rounds: 0 }),
+    /^RangeError: Cannot measure with rounds 0: it takes a whole number, 1 or more/,
+  );
+  await assert.rejects(measure(() => {}, { call: 3 } as object), /^TypeError: Cannot use the option "call" of measure/);
+});
+
+test("means of an operation, reallocations, threads for a spreadsheet", () => {
+  const operation = new Session().operation("mean");
+  assert.deepEqual(operation.mean(), { bytes: 0, allocations: 0 });
+  const span = operation.measureThread({ modules: /\/after\.so$/ });
+  after.blocks.resized(20, 100, 300);
+  const { reallocations, allocations, bytes } = span.iterations(10);
+  assert.deepEqual([reallocations, allocations], [20, 40]);
+  assert.deepEqual(operation.mean(), { bytes: bytes / 10, allocations: 4 });
+  const [heading = "", ...lines] = threadReport().toCSV().trimEnd().split("\n");
+  assert.match(heading, /^name,tid,threads,running,ended,allocations,bytes,frees,freedBytes,freedByOthers,/);
+  const cells = (line: string) => line.split(",").length;
+  assert.ok(lines.length > 0 && lines.every((line) => cells(line) === cells(heading)), lines.join("\n"));
 });
 
 test("options that are none are refused", () => {
@@ -798,7 +863,7 @@ test("expectAllocations names the limit, the figure and the call paths", async (
     .then(() => undefined, (e) => e);
   after.blocks.release();
   assert.deepEqual(both.limits, ["maxCount", "maxLive"]);
-  assert.match(both.message, /where maxCount allows 1; 1,500,\d+ \(1\.50 MB\) bytes more in use .* allows 7 \(7 B\)\n/);
+  assert.match(both.message, /where maxCount allows 1; 1,5\d\d,\d+ \(1\.5\d MB\) bytes more in use .* allows 7 \(7 B\)\n/);
 });
 
 test("call paths of a limit that was passed read as those of reports do, in the locale's signs", async () => {

@@ -29,6 +29,8 @@ export interface Figures {
   readonly peakBytes: number;
   /** Blocks freed by the thread that allocated them before it allocated another. */
   readonly temporary: number;
+  /** Reallocations of known blocks; they are among the allocations. */
+  readonly reallocations: number;
 }
 
 /** What is open between two moments: the figures at its start. */
@@ -74,6 +76,7 @@ export class Meter {
     liveCount: 0,
     peakBytes: 0,
     temporary: 0,
+    reallocations: 0,
   };
   readonly #ask: () => unknown;
   readonly #words: Float64Array;
@@ -161,13 +164,15 @@ export class Meter {
     const bytes = (words[BYTES] as number) - window.bytes;
     const frees = (words[FREES] as number) - window.frees;
     const liveBytes = (words[CURRENT] as number) - window.current;
+    const reallocations = (words[REALLOCATIONS] as number) - window.reallocations;
     const rise = this.#highestSince(window) - window.level;
     f.allocations = allocations;
     f.bytes = bytes;
     f.frees = frees;
     f.freedBytes = bytes - liveBytes;
     f.liveBytes = liveBytes;
-    f.liveCount = allocations - frees - ((words[REALLOCATIONS] as number) - window.reallocations);
+    f.liveCount = allocations - frees - reallocations;
+    f.reallocations = reallocations;
     // Levels of the process go by what threads have told so far; the ends are exact.
     f.peakBytes = rise > liveBytes ? rise : liveBytes > 0 ? liveBytes : 0;
     f.temporary = (words[TEMPORARY] as number) - window.temporary;
@@ -183,7 +188,8 @@ export class Meter {
     f.frees = words[FREES] as number;
     f.liveBytes = words[CURRENT] as number;
     f.freedBytes = f.bytes - f.liveBytes;
-    f.liveCount = f.allocations - f.frees - (words[REALLOCATIONS] as number);
+    f.reallocations = words[REALLOCATIONS] as number;
+    f.liveCount = f.allocations - f.frees - f.reallocations;
     f.peakBytes = words[PEAK] as number;
     f.temporary = words[TEMPORARY] as number;
   }

@@ -119,6 +119,7 @@ export class Span {
       liveCount: figures.liveCount,
       peakBytes: figures.peakBytes,
       temporary: figures.temporary,
+      reallocations: figures.reallocations,
       iterations: rounds,
       runtime,
     };
@@ -154,6 +155,12 @@ export class Operation {
   /** Its name. */
   get name(): string {
     return this.#tally.name;
+  }
+
+  /** What its spans that have ended allocated per iteration, bytes and allocations; 0 without any. */
+  mean(): { readonly bytes: number; readonly allocations: number } {
+    const { meanBytes, meanAllocations } = own(() => this.#tally.toReport());
+    return { bytes: meanBytes, allocations: meanAllocations };
   }
 
   /** Begins a span that counts the calling thread. */
@@ -246,6 +253,11 @@ export class Session {
     const operation = new Operation(tally);
     this.#operations.set(name, { operation, tally });
     return operation;
+  }
+
+  /** Prints the report, for `using`. */
+  [Symbol.dispose](): void {
+    this.toReport().print();
   }
 
   /** What the spans that have ended so far say. */

@@ -131,6 +131,30 @@ export class ThreadReport {
     this.rows = rows;
   }
 
+  /** The same for a spreadsheet: a heading, then a line for each row, figures in full. */
+  toCSV(): string {
+    return own(() => {
+      const columns = [
+        "name",
+        "tid",
+        "threads",
+        "running",
+        "ended",
+        "allocations",
+        "bytes",
+        "frees",
+        "freedBytes",
+      ] as const;
+      const more = ["freedByOthers", "freedByOthersBytes", "liveCount", "liveBytes"] as const;
+      const all = [...columns, ...more];
+      const cell = (value: string | number | boolean) => {
+        const text = printable(String(value));
+        return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+      };
+      return [all.join(","), ...this.rows.map((row) => all.map((name) => cell(row[name])).join(","))].join("\n") + "\n";
+    });
+  }
+
   /** A table of the threads, in the form that Markdown reads too. */
   toString(): string {
     return own(() =>

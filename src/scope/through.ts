@@ -67,8 +67,8 @@ export async function throughFunctions(
 export function figuresOf(reading: Reading, ids: Uint32Array): Figures {
   const sum = new PathTotals();
   for (const id of ids) if (reading.sums) sum.add(reading.sums.figures(id));
-  const { allocations, bytes, frees, freedBytes, liveBytes, liveCount, temporary } = sum;
-  return { allocations, bytes, frees, freedBytes, liveBytes, liveCount, temporary, peakBytes: NaN };
+  const { allocations, bytes, frees, freedBytes, liveBytes, liveCount, temporary, reallocations } = sum;
+  return { allocations, bytes, frees, freedBytes, liveBytes, liveCount, temporary, reallocations, peakBytes: NaN };
 }
 
 /** Figures of modules, of the calling thread or of the process, between two moments. Each is some milliseconds of work where there are many call paths. */

@@ -1,0 +1,139 @@
+/** What one call of a function allocates: for benchmarks, as Go's `-benchmem` tells it. */
+import { bytes, count } from "../profile/format.ts";
+import { attach } from "./install.ts";
+import { Window } from "./meter.ts";
+import type { Figures } from "./meter.ts";
+import { notes } from "./notes.ts";
+import { checkOptions } from "./options.ts";
+import { ModuleMeter } from "./through.ts";
+
+/** Options of {@linkcode measure}. */
+export interface MeasureOptions {
+  /** Rounds that are measured, 15 when left out. */
+  readonly rounds?: number | undefined;
+  /** Calls in a round, 100 when left out. */
+  readonly calls?: number | undefined;
+  /** Calls before the first round, for the engine to compile the function; 500 when left out. */
+  readonly warmUp?: number | undefined;
+  /** Whether to count all threads of the process; the calling thread alone when left out. */
+  readonly process?: boolean | undefined;
+  /** Count what passes through these modules alone, by their paths: exact on every runtime. */
+  readonly modules?: RegExp | undefined;
+}
+
+/** A figure of a call, over rounds. */
+export interface PerCall {
+  /** Of the round with the least: what the function itself does, where a runtime adds to some rounds. */
+  readonly least: number;
+  /** The median over rounds. */
+  readonly median: number;
+}
+
+/**
+ * What a call of a function allocates.
+ *
+ * @example
+ * ```ts
+ * import { type Measurement, measure } from "./mod.ts";
+ *
+ * const measurement: Measurement = await measure(() => structuredClone({ a: [1, 2, 3] }));
+ * console.log(`${measurement}`, measurement.allocations.least, measurement.exact);
+ * ```
+ */
+export class Measurement {
+  /** Allocations a call. */
+  readonly allocations: PerCall;
+  /** Bytes a call. */
+  readonly bytes: PerCall;
+  /** Bytes that a call left in use. */
+  readonly liveBytes: PerCall;
+  /** Whether every round said the same. */
+  readonly exact: boolean;
+  /** Rounds that were measured. */
+  readonly rounds: number;
+  /** What the figures do not tell, a sentence each. */
+  readonly notes: readonly string[];
+
+  /** For {@linkcode measure}. */
+  constructor(rounds: readonly Figures[], calls: number, notes: readonly string[]) {
+    const per = (of: (figures: Figures) => number): PerCall => {
+      const sorted = rounds.map((figures) => of(figures) / calls).sort((a, b) => a - b);
+      const middle = sorted.length >> 1;
+      const median = sorted.length % 2 ? sorted[middle] : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+      return { least: sorted[0] ?? 0, median: median ?? 0 };
+    };
+    this.allocations = per((f) => f.allocations);
+    this.bytes = per((f) => f.bytes);
+    this.liveBytes = per((f) => f.liveBytes);
+    this.exact = rounds.every((f) => f.allocations === rounds[0]?.allocations && f.bytes === rounds[0]?.bytes);
+    this.rounds = rounds.length;
+    this.notes = notes;
+  }
+
+  /** `12 allocs/op  345 B/op`, of the round with the least; with the median where rounds differ. */
+  toString(): string {
+    const line = (of: "least" | "median") => `${figure(this.allocations[of])} allocs/op  ${size(this.bytes[of])}/op`;
+    return this.exact ? line("least") : `${line("least")}  (median ${line("median")})`;
+  }
+}
+
+function figure(n: number): string {
+  return Number.isInteger(n) ? count(n) : n.toLocaleString("en-US", { maximumFractionDigits: 2 });
+}
+
+function size(n: number): string {
+  return n < 1000 ? `${figure(n)} B` : bytes(Math.round(n));
+}
+
+/**
+ * Calls a function many times and says what a call allocates, natively: beside `Deno.bench`, mitata or any other benchmark, or by
+ * itself. An asynchronous function is awaited; what the event loop allocates meanwhile is in its figures.
+ *
+ * @throws {RangeError} when a number is no whole one above 0; `warmUp` may be 0.
+ * @throws {LibraryError} when the library cannot be installed.
+ *
+ * @example
+ * ```ts
+ * import { measure } from "./mod.ts";
+ *
+ * const encoder = new TextEncoder();
+ * console.log("encode", `${await measure(() => encoder.encode("x".repeat(1000)))}`); // encode 1 allocs/op  1.00 KB/op
+ * ```
+ */
+export async function measure(run: () => unknown, options: MeasureOptions = {}): Promise<Measurement> {
+  checkOptions("measure", options, ["rounds", "calls", "warmUp", "process", "modules"]);
+  const { rounds = 15, calls = 100, warmUp = 500, modules } = options;
+  for (const [name, n, least] of [["rounds", rounds, 1], ["calls", calls, 1], ["warmUp", warmUp, 0]] as const) {
+    if (!Number.isInteger(n) || n < least) {
+      throw new RangeError(`Cannot measure with ${name} ${n}: it takes a whole number, ${least} or more`);
+    }
+  }
+  const { thread, process } = attach();
+  const meter = options.process ? process : thread;
+  const call = async (times: number) => {
+    for (let i = 0; i < times; i++) {
+      const result = run();
+      // An await takes turns of the event loop, which allocate: only where there is something to wait for.
+      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
+    }
+  };
+  await call(warmUp);
+  const figures: Figures[] = [];
+  for (let round = 0; round < rounds; round++) {
+    if (modules) {
+      const counted = new ModuleMeter(modules, !options.process);
+      await call(calls);
+      figures.push(counted.read());
+    } else {
+      const window = new Window();
+      meter.open(window);
+      try {
+        await call(calls);
+      } finally {
+        meter.close(window);
+      }
+      figures.push({ ...meter.figures });
+    }
+  }
+  return new Measurement(figures, calls, notes());
+}
