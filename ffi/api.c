@@ -188,6 +188,30 @@ HT_EXPORT uint32_t heaptap_process(void)
     return held;
 }
 
+/* The number of an operation of the script, made when it is new; 0 when there is no room, or no call paths are recorded. */
+HT_EXPORT uint32_t heaptap_operation(const char *name)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return 0;
+    uint32_t number = ht_p.mode == HT_MODE_PATHS ? ht_module_named(HT_OPERATION_PATH, name) : 0;
+    ht_end(t, idle);
+    return number;
+}
+
+/* From here on what the calling thread allocates is that operation's, 0 for none. */
+HT_EXPORT void heaptap_operate(uint32_t operation)
+{
+    uint32_t idle;
+    struct ht_thread *t = ht_begin(&idle);
+    if (!t)
+        return;
+    if (operation < ht_peek(&ht_p.header->modules_used))
+        ht_operation_set(t, operation);
+    ht_end(t, idle);
+}
+
 /* Looks which threads have ended, all of them, and notes it in their records. */
 HT_EXPORT void heaptap_threads(void)
 {

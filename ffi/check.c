@@ -16,7 +16,11 @@ static int ht_thread_is_valid(const struct ht_thread *t)
         if (f->words < f[-1].words || f->words - f[-1].words > HT_STEP_WORDS)
             return 0;
         /* Interned below its caller, unless the table was full from here on. */
-        uint32_t caller = i == 1 ? t->root : f[-1].node;
+        uint32_t outermost = i == 1 && t->operation && f->node ? ht_p.nodes[f->node].parent : t->root;
+        if (i == 1 && t->operation && f->node
+            && (ht_p.nodes[outermost].parent != t->root || ht_p.nodes[outermost].key != (uint64_t)t->operation << HT_KEY_OFFSET_BITS))
+            return 0;
+        uint32_t caller = i == 1 ? outermost : f[-1].node;
         if (f->node && (f->node <= caller || ht_p.nodes[f->node].parent != caller))
             return 0;
         if (!caller && f->node)

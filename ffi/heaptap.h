@@ -241,9 +241,11 @@ struct ht_thread {
     uint32_t half_tag;  /* the same in half words, 0 when they have no room for it */
     uint32_t latest;    /* the call path that was found last */
     uint32_t generation; /* of loaded code, under which the stack was kept */
+    uint32_t operation; /* the module that stands for what the script says it does in this thread, 0 when it says nothing; unwind.c */
     uint32_t locked;    /* holds the lock of the shared records */
     struct ht_path path;  /* of the kept stack */
     struct ht_frame *top; /* innermost kept frame */
+    struct ht_frame *other;  /* the same while those frames have the numbers of another operation, and `top` says that none is kept; else NULL */
     struct ht_frame *frames; /* [0] is a sentinel no stack can match, then outermost first */
     struct ht_word *words;   /* [0] is a sentinel that never agrees, then outermost first */
     struct ht_step *steps;

@@ -13,6 +13,7 @@
 #include "heaptap.h"
 
 #define HT_POOL_PATH "pool "
+#define HT_OPERATION_PATH "operation "
 
 /* Adds text to the strings section; *offset is where. Returns the length kept: 0 when it is full. */
 static uint32_t ht_string_add(const char *text, uint64_t length, uint32_t *offset)
@@ -68,14 +69,15 @@ static uint32_t ht_module_number(const struct ht_object *object, const char *pat
     return used;
 }
 
-/* A module without code, which stands for a pool of the program's: its path is `pool NAME`. 0 when there is no room. */
-static uint32_t ht_module_named(const char *name)
+/* A module without code, which stands for a pool of the program's, `pool NAME`, or for an operation of a script, `operation NAME`.
+ * 0 when there is no room. */
+static uint32_t ht_module_named(const char *kind, const char *name)
 {
     static char path[256]; /* under module_lock */
     static const struct ht_object nothing;
     ht_lock(&ht_p.module_lock);
-    uint32_t length = sizeof HT_POOL_PATH - 1;
-    memcpy(path, HT_POOL_PATH, length);
+    uint32_t length = (uint32_t)ht_length(kind);
+    memcpy(path, kind, length);
     length += ht_copy(path + length, sizeof path - length, name);
     uint32_t module = ht_module_number(&nothing, path, length);
     ht_unlock(&ht_p.module_lock);

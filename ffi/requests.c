@@ -129,7 +129,7 @@ static void ht_request_pool(const char *name)
     if (name == t->pool_name || (t = ht_begin(&idle)) == NULL)
         return;
     t->pool_name = name;
-    t->pool = name && *name && ht_p.mode == HT_MODE_PATHS ? ht_module_named(name) : 0;
+    t->pool = name && *name && ht_p.mode == HT_MODE_PATHS ? ht_module_named(HT_POOL_PATH, name) : 0;
     ht_end(t, idle);
 }
 

@@ -702,9 +702,45 @@ static void ht_tail_keep(struct ht_thread *t, uint32_t base)
     ht_own_set(&tail->pc, top->pc);
 }
 
+/*
+ * The node below which the outermost frame of a stack is. What a script does in a thread (api.c) stands between the root and that
+ * frame, so that paths of one operation are another's no part of. The thread alone changes it; the kept stack stays what it
+ * is, and gets other numbers at the next walk.
+ */
+static uint32_t ht_outermost(struct ht_thread *t)
+{
+    return HT_UNLIKELY(t->operation) ? ht_node_intern(t, t->root, (uint64_t)t->operation << HT_KEY_OFFSET_BITS, HT_USE_STACK) : t->root;
+}
+
+static void ht_relabel(struct ht_thread *t)
+{
+    t->top = t->other;
+    t->other = NULL;
+    uint32_t node = ht_kept(t) ? ht_outermost(t) : 0;
+    for (struct ht_frame *f = t->frames + 1; f <= t->top; f++) {
+        uint64_t key = ht_frame_key(f);
+        node = node ? ht_node_intern(t, node, key, HT_USE_STACK) : 0;
+        f->node = node;
+    }
+}
+
+/* From here on the thread does something else. */
+static void ht_operation_set(struct ht_thread *t, uint32_t operation)
+{
+    if (t->operation == operation)
+        return;
+    t->operation = operation;
+    if (t->other)
+        return;
+    t->other = t->top;
+    t->top = t->frames; /* no stack is the kept one, and no tail has a frame to stand on */
+}
+
 HT_NOINLINE struct ht_path *ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
 {
     uint32_t generation = ht_shared_get(&ht_p.generation);
+    if (HT_UNLIKELY(t->other))
+        ht_relabel(t);
     if (t->generation != generation) {
         t->generation = generation;
         t->top = t->frames;
@@ -724,7 +760,7 @@ HT_NOINLINE struct ht_path *ht_walk(struct ht_thread *t, uint64_t pc, uint64_t s
     }
     t->relied = kept ? ht_min(t->relied, t->relied_now) : t->relied_now;
     t->top = t->frames + kept;
-    uint32_t node = kept ? t->top->node : t->root;
+    uint32_t node = kept ? t->top->node : ht_outermost(t);
     for (uint32_t i = steps; i-- > 0;) {
         node = node ? ht_node_intern(t, node, t->steps[i].key, HT_USE_STACK) : 0;
         ht_keep(t, &t->steps[i], node);

@@ -863,7 +863,10 @@ test("expectAllocations names the limit, the figure and the call paths", async (
     .then(() => undefined, (e) => e);
   after.blocks.release();
   assert.deepEqual(both.limits, ["maxCount", "maxLive"]);
-  assert.match(both.message, /where maxCount allows 1; 1,5\d\d,\d+ \(1\.5\d MB\) bytes more in use .* allows 7 \(7 B\)\n/);
+  assert.match(
+    both.message,
+    /where maxCount allows 1; 1,5\d\d,\d+ \(1\.5\d MB\) bytes more in use .* allows 7 \(7 B\)\n/,
+  );
 });
 
 test("call paths of a limit that was passed read as those of reports do, in the locale's signs", async () => {

@@ -91,6 +91,7 @@ function pathJson(path: CallPath, stack: readonly NamedFrame[], interval: number
     reallocations: path.reallocations,
     carried_bytes: path.carried,
     stack_end: path.end,
+    ...path.operation !== undefined && { operation: path.operation },
     ...path.sizes && sizesJson(path.sizes),
   };
 }

@@ -93,7 +93,7 @@ function parts(path: CallPath): Part[] {
 
 /**
  * The file's bytes: alloc_objects, alloc_space, inuse_objects, inuse_space and peak_space by call path, with
- * inlined functions and the loaded objects' build ids; labels tell threads when the profile was read `byThread`.
+ * inlined functions and the loaded objects' build ids; labels tell operations of a script, and threads when the profile was read `byThread`.
  * Names must have been resolved.
  *
  * @example
@@ -156,6 +156,12 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
       const sample = new Message().packed(1, locations).packed(2, TYPES.map(([, , of]) => of(figures)));
       if (thread !== undefined) {
         for (const label of labels(thread)) sample.bytes(3, label);
+      }
+      if (path.operation !== undefined) {
+        sample.bytes(
+          3,
+          new Message().number(1, tables.text("operation")).number(2, tables.text(path.operation)).finish(),
+        );
       }
       out.bytes(PROFILE.sample, sample.finish());
     }

@@ -15,6 +15,10 @@ const SIGNATURES = {
   heaptap_threads: [[], "void"],
   /** on */
   heaptap_pause: [["u32"], "void"],
+  /** name */
+  heaptap_operation: [["buffer"], "u32"],
+  /** operation */
+  heaptap_operate: [["u32"], "void"],
   heaptap_own_begin: [[], "void"],
   heaptap_own_end: [[], "void"],
 } as const;

@@ -45,7 +45,7 @@ class Paths {
   readonly #numbers = new Map<Frame, number>();
 
   add(path: CallPath, stack: readonly Frame[]): void {
-    const key = `${path.end} ${stack.map((frame) => this.#number(frame)).join(" ")}`;
+    const key = `${path.end} ${path.operation ?? ""}\0${stack.map((frame) => this.#number(frame)).join(" ")}`;
     const known = this.#paths.get(key);
     this.#paths.set(key, {
       ...path,

@@ -1,8 +1,8 @@
 /** Stacks as a recording has them: nodes, each a frame below its caller's. */
 import { CONSTANTS, LAYOUT } from "../file/layout.ts";
 import type { Table } from "../file/reader.ts";
-import { isGuess, isNote, isSignal, Places } from "./places.ts";
-import type { Frame, StackEnd } from "./profile.ts";
+import { isGuess, isNote, isSignal, moduleOf, Places } from "./places.ts";
+import type { Frame, Module, StackEnd } from "./profile.ts";
 
 const ENDS: Readonly<Record<number, StackEnd>> = {
   [CONSTANTS.NODE_ROOT]: "root",
@@ -42,12 +42,14 @@ export class Nodes {
   readonly #leaves: Uint32Array;
   /** Of code of no object, how much its compiler had written when a node was made. */
   readonly #ages: Uint32Array | undefined;
+  /** Nodes that are no frames but operations of a script, between a stack's root and its outermost frame, and their names. */
+  readonly #operations: ReadonlyMap<number, string> | undefined;
   #frames: (Frame | undefined)[] | undefined;
   #ends: readonly StackEnd[] | undefined;
   #asked = 0;
 
   /** The nodes, for call paths with numbers below `paths` in so many modules; `places` are those that other readings have made. */
-  constructor(nodes: Table, paths: number, modules: number, places = new Places()) {
+  constructor(nodes: Table, paths: number, modules: readonly Module[], places = new Places()) {
     const { raw, length } = nodes;
     const words = new Uint32Array(raw.buffer, raw.byteOffset, raw.byteLength >>> 2);
     const leaves = new Uint32Array(paths);
@@ -64,10 +66,11 @@ export class Nodes {
       }
     }
     this.#ages = ages;
+    this.#operations = operationsOf(words, length, modules);
     this.length = length;
     this.hasFull = hasFull;
     this.#words = words;
-    this.#modules = modules;
+    this.#modules = modules.length;
     this.#places = places;
     this.#leaves = leaves;
   }
@@ -85,7 +88,16 @@ export class Nodes {
   /** The node of a node's caller, smaller than its own number; below `NODE_FIRST` when there is none. */
   parent(node: number): number {
     const parent = this.#words[node * WORDS + PARENT] ?? 0;
-    return parent < node ? parent : 0;
+    if (parent >= node) return 0;
+    return this.#operations?.has(parent) ? this.#words[parent * WORDS + PARENT] ?? 0 : parent;
+  }
+
+  /** The operation of a script in which a call path allocated; undefined when it said none. */
+  operation(path: number): string | undefined {
+    if (!this.#operations) return undefined;
+    let node = this.leaf(path);
+    for (let parent; (parent = this.#words[node * WORDS + PARENT] ?? 0) >= FIRST && parent < node;) node = parent;
+    return this.#operations.get(node);
   }
 
   /** What stands at the outer end of a call path's stack. */
@@ -157,6 +169,20 @@ export class Nodes {
   get placeCount(): number {
     return this.#places.count;
   }
+}
+
+/** What the path of a module that stands for an operation begins with. */
+const OPERATION = "operation ";
+
+function operationsOf(words: Uint32Array, length: number, modules: readonly Module[]): Map<number, string> | undefined {
+  if (!modules.some(({ path }) => path.startsWith(OPERATION))) return undefined;
+  const operations = new Map<number, string>();
+  for (let node = FIRST; node < length; node++) {
+    if ((words[node * WORDS + PARENT] as number) >= FIRST) continue;
+    const path = modules[moduleOf(words[node * WORDS + KEY + 1] as number)]?.path ?? "";
+    if (path.startsWith(OPERATION)) operations.set(node, path.slice(OPERATION.length));
+  }
+  return operations;
 }
 
 /** Bytes of a file, as a note has them; as many as 32 bits hold. */

@@ -25,6 +25,11 @@ export function isSignal(high: number): boolean {
   return (high & SIGNAL) !== 0;
 }
 
+/** The index of a key's module; -1 for code of none. */
+export function moduleOf(high: number): number {
+  return (high >>> 16 & MODULE_BITS) - 1;
+}
+
 /** Whether it is no frame but a note on its parent. */
 export function isNote(high: number): boolean {
   return (high & NOTE) !== 0;

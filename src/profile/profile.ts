@@ -155,6 +155,8 @@ export interface CallPath extends PathCounters {
   readonly threads?: readonly ThreadShare[] | undefined;
   /** Sizes; undefined when they were not recorded (`heaptap run --sizes`). */
   readonly sizes?: Sizes | undefined;
+  /** The operation of a script in which it allocated: {@linkcode Operation.run}. Undefined when it said none. */
+  readonly operation?: string | undefined;
 }
 
 /** One sample of the timeline. */

@@ -244,7 +244,7 @@ export class Reading {
       : {};
     if (then) sums?.startAt(then.paths, isLaterPeak(totals, then.totals));
     yield;
-    const nodes = new Nodes(snapshot.sections.nodes, paths, modules.length, places);
+    const nodes = new Nodes(snapshot.sections.nodes, paths, modules, places);
     yield;
     const used = sums?.used() ?? new Uint32Array();
     const profile: Profile = {

@@ -20,6 +20,7 @@ export class ReadPath implements CallPath {
   readonly end: StackEnd;
   declare readonly exact?: CallPath["exact"];
   declare readonly variance?: number;
+  declare readonly operation?: string;
   readonly sizes: Sizes | undefined;
   readonly threads: readonly ThreadShare[] | undefined;
   declare readonly stack: readonly Frame[];
@@ -52,6 +53,8 @@ export class ReadPath implements CallPath {
     if (figures.exact) this.exact = figures.exact;
     if (figures.variance !== undefined) this.variance = figures.variance;
     this.end = nodes.end(id);
+    const operation = nodes.operation(id);
+    if (operation !== undefined) this.operation = operation;
     this.sizes = sums.sizes(id);
     this.threads = threads;
     this.#nodes = nodes;

@@ -4,6 +4,7 @@ import { printable } from "../profile/format.ts";
 import { readLinked } from "../profile/linked.ts";
 import { readMemory } from "../file/reader.ts";
 import { own } from "./install.ts";
+import { operationNotes } from "./operate.ts";
 
 /**
  * What cannot be seen of this process at this moment, and what is not as it was asked for, a sentence each; empty when everything
@@ -32,6 +33,7 @@ export function notes(): string[] {
           "The table of call paths is full: totals are exact, new paths are not told apart; raise buckets (HEAPTAP_BUCKETS)",
         ]
         : [],
+      ...operationNotes(),
       ...installation.notes,
     ];
   });

@@ -52,7 +52,7 @@ const PAGES = [
   ["", "the HTML report of this moment; limit=, since=MARK"],
   [
     "report.txt",
-    "call paths; limit=, filter= (a regular expression for functions), module=, sort-by=, mode=, since=MARK",
+    "call paths; limit=, filter= (a regular expression for functions), module=, sort-by=, mode=, operation=, since=MARK",
   ],
   ["mark/NAME", "keep this moment under a name"],
   ["since/NAME", "what came after it, by what is in use"],
@@ -207,6 +207,7 @@ function siteOptions(query: URLSearchParams, marks: ReadonlyMap<string, Mark>, l
     limit: number(query, "limit", limit),
     sortBy: (query.get("sort-by") ?? "live") as SortBy,
     since: markNamed(marks, query.get("since")),
+    operation: query.get("operation") ?? undefined,
     functions: pattern(query, "filter"),
     modules: pattern(query, "module"),
   };

@@ -1,5 +1,10 @@
 /** Sessions: what named operations of a script allocate, span by span. */
+import { backtraceReport } from "./backtraces.ts";
+import type { BacktraceOptions, BacktraceReport } from "./backtraces.ts";
 import { attach, own } from "./install.ts";
+import { runIn } from "./operate.ts";
+import { callSites } from "./sites.ts";
+import type { CallSite, SiteOptions } from "./sites.ts";
 import { Window } from "./meter.ts";
 import type { Figures, Meter } from "./meter.ts";
 import { checkOptions } from "./options.ts";
@@ -155,6 +160,27 @@ export class Operation {
   /** Its name. */
   get name(): string {
     return this.#tally.name;
+  }
+
+  /**
+   * Runs a function in this operation: the call paths through which it allocates are this operation's, in every report, in JSON and as labels
+   * in pprof. An asynchronous function is followed over its awaits on Deno and Node, so that two requests at once are told apart; on Bun it is
+   * known until its first one. Costs some 100 ns, and on Node 300 for every await of the process once it was used.
+   *
+   * @returns What the function returns.
+   */
+  run<T>(run: () => T): T {
+    return runIn(this.#tally.name, run);
+  }
+
+  /** The call sites at which {@linkcode Operation.run} allocated, of all sessions: see {@linkcode callSites}. */
+  callSites(options: Omit<SiteOptions, "operation"> = {}): Promise<CallSite[]> {
+    return callSites({ ...options, operation: this.#tally.name });
+  }
+
+  /** The same with backtraces: see {@linkcode backtraceReport}. */
+  backtraceReport(options: Omit<BacktraceOptions, "operation"> = {}): Promise<BacktraceReport> {
+    return backtraceReport({ ...options, operation: this.#tally.name });
   }
 
   /** What its spans that have ended allocated per iteration, bytes and allocations; 0 without any. */

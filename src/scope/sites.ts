@@ -91,10 +91,12 @@ export function readingNow(since: Mark | undefined): Promise<Reading> {
 export interface SiteOptions extends Selection, Through {
   /** Leave out what came before this moment. */
   readonly since?: Mark | undefined;
+  /** What was allocated in the operation of that name alone: see {@linkcode Operation.run}. */
+  readonly operation?: string | undefined;
 }
 
 /** Their names. */
-export const SITE_OPTIONS = ["limit", "sortBy", "filter", "since", "modules", "functions"] as const;
+export const SITE_OPTIONS = ["limit", "sortBy", "filter", "since", "operation", "modules", "functions"] as const;
 
 /** A bucket of the table: a call path with its figures and its named frames. */
 export interface CallSite extends Omit<CallPath, "stack"> {
@@ -140,9 +142,22 @@ export function* keptPaths(reading: Reading, filter: Selection["filter"]): Gener
 }
 
 /** The numbers of the call paths that options choose. */
-export async function chosenPaths(reading: Reading, { filter, modules, functions }: SiteOptions): Promise<Uint32Array> {
-  const kept = await inSlices(keptPaths(reading, filter));
-  return await throughFunctions(reading, await inSlices(throughModules(reading, kept, modules)), functions);
+export async function chosenPaths(
+  reading: Reading,
+  { filter, operation, modules, functions }: SiteOptions,
+): Promise<Uint32Array> {
+  const inOperation = operation === undefined
+    ? await inSlices(keptPaths(reading, filter))
+    : await inSlices(pathsOf(reading, operation, await inSlices(keptPaths(reading, filter))));
+  return await throughFunctions(reading, await inSlices(throughModules(reading, inOperation, modules)), functions);
+}
+
+function* pathsOf({ nodes }: Reading, operation: string, ids: Uint32Array): Generator<undefined, Uint32Array> {
+  const found: number[] = [];
+  yield* inBatches(ids.length, (from, to) => {
+    for (const id of ids.subarray(from, to)) if (nodes.operation(id) === operation) found.push(id);
+  });
+  return Uint32Array.from(found);
 }
 
 /** The numbers of the largest of call paths, the largest first. */

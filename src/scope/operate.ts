@@ -1,0 +1,87 @@
+/**
+ * Which operation a thread is in: a number that the library keeps with every call path. Over an `await` it is carried as far as the
+ * runtime tells when a function goes on: Node by its hooks, Deno by those of its promises and timers, Bun not at all.
+ */
+import { AsyncLocalStorage, createHook } from "node:async_hooks";
+import { attach, own } from "./install.ts";
+
+/** Operations whose paths are told apart: each stands in the recording's table of modules. */
+const MOST = 1000;
+/** Bytes of a name that the recording has room for. */
+const NAME_BYTES = 200;
+
+const numbers = new Map<string, number>();
+const storage = new AsyncLocalStorage<number>();
+/** The number that the library has for this thread. */
+let current = 0;
+/** Whether the runtime tells when functions go on; undefined before it was asked. */
+let follows: boolean | undefined;
+
+function numberOf(name: string): number {
+  let number = numbers.get(name);
+  if (number === undefined) {
+    number = numbers.size < MOST
+      ? own(({ library }) => {
+        const bytes = new Uint8Array(NAME_BYTES + 1);
+        // Whole characters only, and room for the zero.
+        new TextEncoder().encodeInto(name, bytes.subarray(0, NAME_BYTES));
+        return Number(library.functions.heaptap_operation(bytes));
+      })
+      : 0;
+    numbers.set(name, number);
+  }
+  return number;
+}
+
+function operate(number: number): void {
+  if (number === current) return;
+  current = number;
+  attach().library.functions.heaptap_operate(number);
+}
+
+/** What Deno has for the hooks of promises. */
+interface DenoCore {
+  setPromiseHooks(init: undefined, before: () => void, after: () => void, resolve: undefined): void;
+}
+
+/** Has the runtime tell when functions go on, and when they stop. */
+function follow(): boolean {
+  if ("Bun" in globalThis) return false;
+  const before = () => operate(storage.getStore() ?? 0);
+  const after = () => operate(0);
+  try {
+    createHook({ before, after }).enable();
+    const { Deno: deno } = globalThis as unknown as {
+      Deno?: Record<symbol, { core?: DenoCore }> & { internal: symbol };
+    };
+    deno?.[deno.internal]?.core?.setPromiseHooks(undefined, before, after, undefined);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a function in an operation; what it returns, a promise too, is returned. */
+export function runIn<T>(name: string, run: () => T): T {
+  const number = numberOf(name);
+  follows ??= own(follow);
+  const outer = storage.getStore() ?? 0;
+  return storage.run(number, () => {
+    operate(number);
+    try {
+      return run();
+    } finally {
+      operate(outer);
+    }
+  });
+}
+
+/** What operations do not tell, a sentence each. */
+export function operationNotes(): string[] {
+  return [
+    ...follows === false
+      ? ["Operations are known until their first await: this runtime does not tell when a function goes on"]
+      : [],
+    ...numbers.size > MOST ? [`Call paths of the first ${MOST} operations alone are told apart`] : [],
+  ];
+}
