@@ -135,14 +135,16 @@ test("pprof reads the profiles of a server, behind Node's http too", async () =>
 });
 
 test("what grows in each interval is told apart from what does not", async () => {
-  blocks.keep(5, 100);
+  const grower = new Session().operation("grower");
+  grower.run(() => blocks.keep(5, 100));
   const marks = [mark()];
   for (let round = 0; round < 3; round++) {
-    blocks.keep(10, 1000); // grows each time
+    grower.run(() => blocks.keep(10, 1000)); // grows each time
     if (round === 1) blocks.zeroed(10, 1000); // leaves nothing
     marks.push(mark());
   }
-  blocks.keep(1, 7);
+  grower.run(() => blocks.keep(1, 7));
+  blocks.keep(9, 9); // in no operation, and once
   const { rows, matching } = await growth(marks, { modules: library });
   assert.equal(matching, 1);
   assert.deepEqual(rows.map(({ bytes, liveBytes }) => [bytes, liveBytes]), [
@@ -152,7 +154,7 @@ test("what grows in each interval is told apart from what does not", async () =>
   assert.ok((rows[0]?.bytesPerSecond ?? 0) > 0);
   assert.match(
     String(await growth(marks, { modules: library })),
-    /\n 30\.0 KB .* 500 B 10\.5 KB 20\.5 KB 30\.5 KB 30\.5 KB\n {4}keep \(/,
+    /\n 30\.0 KB .* 500 B 10\.5 KB 20\.5 KB 30\.5 KB 30\.5 KB\n {4}keep \(blocks\.c:\d+\).* {2}in grower\n/,
   );
   // Nothing came after this one.
   assert.deepEqual((await growth([...marks, mark()], { modules: library })).rows, []);

@@ -4,10 +4,11 @@ import { bytes, count, plural, printable } from "../profile/format.ts";
 import { earlierLive } from "../profile/path_sums.ts";
 import type { EarlierSums } from "../profile/path_sums.ts";
 import { CALLED_BY, inLocale } from "../report/signs.ts";
-import { shortStack } from "../symbols/lead.ts";
+import { leadOf, shortStack } from "../symbols/lead.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
+import type { Reading } from "../profile/read.ts";
 import { notes } from "./notes.ts";
 import { checkOptions } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
@@ -32,6 +33,8 @@ export interface GrowthRow {
   readonly bytesPerSecond: number;
   /** Bytes in use at each mark, and now. */
   readonly liveBytes: readonly number[];
+  /** The operation in which they allocated: {@linkcode Operation.run}; undefined when it was none. */
+  readonly operation: string | undefined;
   /** Frames from the innermost outwards, without the runtime's and the allocator's own. */
   readonly backtrace: readonly NamedFrame[];
 }
@@ -74,13 +77,13 @@ export class GrowthReport {
         "grew by  a second   in use at each moment",
         ...this.rows.flatMap((row) => {
           const levels = row.liveBytes.map(bytes).join(" ");
-          const [lead, ...callers] = row.backtrace.map((frame) => {
-            const place = sourcePlace(frame);
-            return printable(`${frameName(frame)}${place && ` (${place})`}`);
-          });
+          const { lead, via, callers } = leadOf(row.backtrace);
+          const through = via ? ` via ${frameName(via)}` : "";
+          const operation = row.operation === undefined ? "" : `  in ${row.operation}`;
+          const from = callers.slice(0, 4).map((caller) => ` ${CALLED_BY} ${placed(caller)}`).join("");
           return [
             `${bytes(row.bytes).padStart(8)} ${bytes(Math.round(row.bytesPerSecond)).padStart(9)}   ${levels}`,
-            `    ${lead ?? "(unknown)"}${callers.slice(0, 4).map((caller) => ` ${CALLED_BY} ${caller}`).join("")}`,
+            `    ${printable(placed(lead) + through + from + operation)}`,
           ];
         }),
         ...this.rows.length === 0 ? ["nothing did"] : [],
@@ -127,7 +130,7 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
   const stops = await inSlices(stopsOf(reading, ids));
   const { symbols, problem } = await nameFrames(reading, stops);
   const { rowOf, firsts } = await inSlices(
-    rowsOf(reading, ids, await inSlices(shownAs(reading, stops, symbols, lineOf, false))),
+    rowsOf(reading, ids, byOperation(reading, await inSlices(shownAs(reading, stops, symbols, lineOf, false)))),
   );
   const paths = moments.map(({ moment }) => moment.paths);
   // By row what was in use at each moment.
@@ -154,10 +157,25 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
       bytes: by(row),
       bytesPerSecond: by(row) / seconds,
       liveBytes: all.map((level) => level[row] as number),
+      operation: reading.nodes.operation(firsts[row] as number),
       backtrace: shortStack(symbols.stack(reading.path(firsts[row] as number))),
     }));
     return new GrowthReport(rows, grew.length, seconds, [...problem ? [problem] : [], ...notes()]);
   });
+}
+
+/** A frame with its place. */
+function placed(frame: NamedFrame | undefined): string {
+  const place = frame && sourcePlace(frame);
+  return `${frameName(frame)}${place && ` (${place})`}`;
+}
+
+/** What call paths have in common that show the same in the same operation. */
+function byOperation({ nodes }: Reading, keyOf: (id: number) => number | string): (id: number) => number | string {
+  return (id) => {
+    const operation = nodes.operation(id);
+    return operation === undefined ? keyOf(id) : `${keyOf(id)} ${operation}`;
+  };
 }
 
 function lineOf(frame: NamedFrame): string {
