@@ -45,6 +45,8 @@ const LOOPS: readonly Loop[] = [
     arguments: [what],
     pairs: what === "w1one" ? 20_000 : 40_000,
   })),
+  // A program that grows: each fall after a rise is a new peak. A pair is a key with its value, some seven blocks.
+  { name: "growing map", source: "strings.cc", arguments: [], pairs: 10_000 },
   ...["jemalloc.so.2", "tcmalloc_minimal.so.4", "mimalloc.so.2.0"].flatMap((library) =>
     ["malloc", "small", "new", "w1"].map((kind) => ({
       name: `${library.replace(/[_.].*/, "")} ${kind}`,
