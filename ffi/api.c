@@ -200,16 +200,27 @@ HT_EXPORT uint32_t heaptap_operation(const char *name)
     return number;
 }
 
-/* From here on what the calling thread allocates is that operation's, 0 for none. */
-HT_EXPORT void heaptap_operate(uint32_t operation)
+/* Whether a module stands for an operation. */
+static int ht_is_operation(uint32_t module)
+{
+    static const char path[] = HT_OPERATION_PATH;
+    const struct ht_file_modules *m = &ht_p.modules[module];
+    return module < ht_shared_get(&ht_p.header->modules_used) && m->path_length >= sizeof path - 1
+        && ht_same_bytes(ht_p.strings + m->path, path, sizeof path - 1);
+}
+
+/* From here on what the calling thread allocates is that operation's, 0 for none. Returns whether it is. */
+HT_EXPORT uint32_t heaptap_operate(uint32_t operation)
 {
     uint32_t idle;
     struct ht_thread *t = ht_begin(&idle);
     if (!t)
-        return;
-    if (operation < ht_peek(&ht_p.header->modules_used))
+        return 0;
+    uint32_t is_set = !operation || ht_is_operation(operation);
+    if (is_set)
         ht_operation_set(t, operation);
     ht_end(t, idle);
+    return is_set;
 }
 
 /* Looks which threads have ended, all of them, and notes it in their records. */

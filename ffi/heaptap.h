@@ -291,6 +291,7 @@ enum ht_state { HT_STATE_NEW = 0, HT_STATE_STARTING, HT_STATE_ON, HT_STATE_OFF }
 struct ht_process {
     uint32_t state;  /* enum ht_state; NEW in a fork's child, whatever it was before */
     uint32_t mode, depth, buckets, exact_peak, sizes_kept;
+    uint32_t installed; /* by a script, in its own process */
     uint32_t generation; /* counts up when code was unloaded */
     /* The mapped recording. Written at the start, constant from then on. */
     uint8_t *file;

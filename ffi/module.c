@@ -62,6 +62,11 @@ static uint32_t ht_module_number(const struct ht_object *object, const char *pat
         }
     }
     m->path_length = ht_string_add(path, length, &m->path);
+    if (!object->header_count && !m->path_length) {
+        /* Its name is all that it is. */
+        memset(m, 0, sizeof *m);
+        return 0;
+    }
     m->build_id_length = id_length;
     memcpy(m->build_id, id, id_length);
     ht_shared_set(&m->ready, 1u);
@@ -79,7 +84,8 @@ static uint32_t ht_module_named(const char *kind, const char *name)
     uint32_t length = (uint32_t)ht_length(kind);
     memcpy(path, kind, length);
     length += ht_copy(path + length, sizeof path - length, name);
-    uint32_t module = ht_module_number(&nothing, path, length);
+    /* Loaded objects need room too. */
+    uint32_t module = ht_p.header->modules_used < ht_p.capacity[HT_SECTION_MODULES] / 2 ? ht_module_number(&nothing, path, length) : 0;
     ht_unlock(&ht_p.module_lock);
     return module;
 }

@@ -127,18 +127,20 @@ static uint64_t ht_code_map_length(void)
     at = ht_path_number(at, path + sizeof path, ht_peek(&ht_p.header->pid));
     at = ht_path_text(at, path + sizeof path, ".map", 5);
     uint64_t statx[32] = { 0 };
-    enum { SIZE_WANTED = 0x200, SIZE_AT = 5 };
-    if (HT_FAILED(ht_syscall(HT_SYS_STATX, HT_AT_FDCWD, (long)path, 0, SIZE_WANTED, (long)statx, 0)))
+    enum { SIZE_AND_TIME = 0x240, SIZE_AT = 5, TIME_AT = 14 };
+    if (HT_FAILED(ht_syscall(HT_SYS_STATX, HT_AT_FDCWD, (long)path, 0, SIZE_AND_TIME, (long)statx, 0)))
         return 0;
-    return statx[SIZE_AT];
+    /* One of an earlier process's with that number. A script's own may have been written before it was recorded. */
+    int is_old = !ht_p.installed && statx[TIME_AT] + 1 < ht_p.header->start_time / 1000000000u;
+    return is_old ? 0 : statx[SIZE_AT];
 }
 
 /* After a node of code of no object was made. */
-HT_NOINLINE void ht_node_note(struct ht_thread *t, uint32_t node, enum ht_use use)
+HT_NOINLINE void ht_node_note(struct ht_thread *t, uint32_t node)
 {
     uint64_t length = ht_min(ht_code_map_length(), (1ull << HT_KEY_OFFSET_BITS) - 1);
     if (length)
-        ht_node_new(t, node, 1ull << HT_KEY_NOTE_BIT | length, use);
+        ht_node_new(t, node, 1ull << HT_KEY_NOTE_BIT | length, HT_USE_STACK);
 }
 
 static uint32_t *ht_index_line(uint32_t level, uint32_t hash)
@@ -161,7 +163,7 @@ HT_NOINLINE uint32_t ht_node_find(struct ht_thread *t, uint32_t parent, uint64_t
                     return 0;
                 if (ht_shared_swap(empty, &entry, fresh | (hash & ~((1u << HT_INDEX_NODE_BITS) - 1)))) {
                     if (!(key >> HT_KEY_OFFSET_BITS & ((1u << HT_KEY_MODULE_BITS) - 1)))
-                        ht_node_note(t, fresh, use);
+                        ht_node_note(t, fresh);
                     return fresh;
                 }
                 t->spare_node = fresh;

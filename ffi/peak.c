@@ -8,7 +8,7 @@
  * since the thread's own window began (INT64_MAX when nobody asked for one).
  *
  * While only one thread has ever allocated, the range follows it exactly. While it rises above the
- * old peak nothing is stored; the first fall after a rise stores the peak and its number, so a
+ * old peak nothing is stored; the first fall after a rise raises the peak and its number, so a
  * reader that finds the present sum above `peak` knows that the peak is now.
  *
  * With several threads each adds its net change to the header's `current` when it has changed by
@@ -43,6 +43,7 @@ HT_INLINE void ht_peak_keep(struct ht_file_paths *r)
     ht_own_set(&r->peak_bytes, r->live_bytes);
     ht_own_set(&r->peak_count, (int64_t)(r->allocations - r->frees - r->moved));
     ht_own_set(&r->peak_seen, number);
+    ht_signal_fence();
 }
 
 /* Makes the first thread's next rise or fall come here. */
@@ -129,13 +130,14 @@ static void ht_peak_over(struct ht_thread *t, int64_t net)
     }
 }
 
-/* The only thread's first fall after a rise; returns whether it is the only one. */
+/* The only thread's first fall after a rise, which was to a new peak; returns whether it is the only one. */
 HT_INLINE int ht_peak_left(struct ht_thread *t)
 {
-    if (HT_UNLIKELY(ht_peek(&ht_p.header->multi)))
+    /* A second one may come now, and have a higher peak before this one is stored; it says so before. */
+    int64_t peak = ht_shared_get(&ht_p.header->peak);
+    if (HT_UNLIKELY(ht_peek(&ht_p.header->multi) || !ht_shared_swap(&ht_p.header->peak, &peak, t->rise)))
         return 0;
-    ht_own_set(&ht_p.header->peak, t->rise);
-    ht_own_add(&ht_p.header->peak_number, 1u);
+    ht_shared_add(&ht_p.header->peak_number, 1u);
     t->low = INT64_MIN;
     return 1;
 }

@@ -229,6 +229,7 @@ static int ht_process_open(void)
     ht_p.depth = c->depth;
     ht_p.mode = c->mode;
     ht_p.exact_peak = c->exact_peak;
+    ht_p.installed = c->installed;
     ht_p.interval = c->mode == HT_MODE_PATHS ? c->interval : c->mode == HT_MODE_TOTALS ? HT_INTERVAL_NEVER : 0;
     ht_p.seed = c->seed;
     if (ht_p.interval) {

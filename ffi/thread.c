@@ -193,6 +193,7 @@ static void ht_thread_mend(struct ht_thread *t)
     uint32_t bucket = t->latest;
     t->top = t->frames;
     t->other = NULL;
+    t->label = 0;
     t->path = (struct ht_path){ NULL, HT_PATH_NONE, 0 };
     t->spare_node = t->spare_bucket = 0;
     memset(t->memo, 0, HT_MEMO_ENTRIES * sizeof *t->memo);
@@ -400,7 +401,7 @@ static struct ht_thread *ht_thread_start(void)
     /* The sentinel of the compares: it holds its own address, which is not 0. */
     t->words[0] = (struct ht_word){ (const uint64_t *)&t->words[0].at, 0 };
     /* What the one before it was at. */
-    t->operation = t->pool = 0;
+    t->operation = t->pool = t->label = 0;
     t->pool_name = NULL;
     t->other = NULL;
     t->stack_low = t->stack_high = 0;

@@ -705,7 +705,7 @@ static void ht_tail_keep(struct ht_thread *t, uint32_t base)
 /*
  * The node below which the outermost frame of a stack is. What a script does in a thread (api.c) stands between the root and that
  * frame, so that paths of one operation are another's no part of. The thread alone changes it; the kept stack stays what it
- * is, and gets other numbers at the next walk.
+ * is, and what of it is still there gets other numbers at the next walk, which needs words and keys alone.
  */
 static uint32_t ht_outermost(struct ht_thread *t)
 {
@@ -714,8 +714,6 @@ static uint32_t ht_outermost(struct ht_thread *t)
 
 static void ht_relabel(struct ht_thread *t)
 {
-    t->top = t->other;
-    t->other = NULL;
     uint32_t node = ht_kept(t) ? ht_outermost(t) : 0;
     for (struct ht_frame *f = t->frames + 1; f <= t->top; f++) {
         uint64_t key = ht_frame_key(f);
@@ -739,8 +737,11 @@ static void ht_operation_set(struct ht_thread *t, uint32_t operation)
 HT_NOINLINE struct ht_path *ht_walk(struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t fp)
 {
     uint32_t generation = ht_shared_get(&ht_p.generation);
-    if (HT_UNLIKELY(t->other))
-        ht_relabel(t);
+    struct ht_frame *other = t->other;
+    if (HT_UNLIKELY(other)) {
+        t->top = other;
+        t->other = NULL;
+    }
     if (t->generation != generation) {
         t->generation = generation;
         t->top = t->frames;
@@ -760,6 +761,8 @@ HT_NOINLINE struct ht_path *ht_walk(struct ht_thread *t, uint64_t pc, uint64_t s
     }
     t->relied = kept ? ht_min(t->relied, t->relied_now) : t->relied_now;
     t->top = t->frames + kept;
+    if (HT_UNLIKELY(other))
+        ht_relabel(t);
     uint32_t node = kept ? t->top->node : ht_outermost(t);
     for (uint32_t i = steps; i-- > 0;) {
         node = node ? ht_node_intern(t, node, t->steps[i].key, HT_USE_STACK) : 0;

@@ -703,6 +703,14 @@ test("what passes through a module, or a function, is counted exactly", async ()
     /43 allocations, where maxCount allows 42\n.*\n.*/,
   );
   await assert.rejects(expectAllocations(run, { modules, maxPeak: 1 }), /^TypeError: Cannot expect maxPeak of modules/);
+  await assert.rejects(
+    expectAllocations(run, { modules: /libsqlit33/ }),
+    /^TypeError: Cannot count .* no library of that name is loaded$/,
+  );
+  await assert.rejects(
+    expectAllocations(run, { modules: "after" as never }),
+    /^TypeError: Cannot use modules "after": it takes a regular/,
+  );
   after.blocks.release();
 
   const since = mark();
@@ -865,7 +873,7 @@ test("expectAllocations names the limit, the figure and the call paths", async (
   assert.deepEqual(both.limits, ["maxCount", "maxLive"]);
   assert.match(
     both.message,
-    /where maxCount allows 1; 1,5\d\d,\d+ \(1\.5\d MB\) bytes more in use .* allows 7 \(7 B\)\n/,
+    /where maxCount allows 1; [\d,]+ \([\d.]+ MB\) bytes more in use .* allows 7 \(7 B\)\n/,
   );
 });
 

@@ -1,6 +1,6 @@
 /** Scoped profilers in processes of their own: workers, joining, a recording on disk, a server, permissions. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -119,6 +119,24 @@ test("a server reports what it allocates while it serves", async () => {
     server.kill();
   }
 });
+
+// Where the library is put into the process by each of them, as it can be once only.
+for (const part of ["server", "operations"]) {
+  test(`tests/inside/${part}.ts, in a process of its own`, () => {
+    const command = RUNTIME === "Deno"
+      ? ["test", "-A", "--no-check"]
+      : RUNTIME === "Bun"
+      ? ["test", "--timeout", "60000"]
+      : ["--test", ...SCRIPT];
+    const result = spawnSync(process.execPath, [...command, `./tests/inside/${part}.ts`], {
+      cwd: ROOT,
+      encoding: "utf8",
+      env: { ...process.env, NO_COLOR: "1", NODE_TEST_CONTEXT: undefined },
+    });
+    assert.equal(result.status, 0, `${result.stdout}${result.stderr}`);
+    assert.match(result.stdout + result.stderr, /\b[5-9] pass|pass [5-9]/);
+  });
+}
 
 const PROBE = `import { counters } from "${join(ROOT, "mod.ts")}";
 try {

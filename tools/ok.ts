@@ -71,7 +71,7 @@ const RUNTIMES: readonly Step[] = [
     bin("node"),
     "--test",
     "--experimental-ffi",
-    ...["scope", "scope_process", "server", "operations"].map((name) => `tests/${name}.test.ts`),
+    ...["scope", "scope_process"].map((name) => `tests/${name}.test.ts`),
   ], nodeCount],
 ];
 

@@ -48,6 +48,9 @@ const FORMATS: Readonly<
 export const FORMAT_NAMES: readonly FormatName[] = Object.keys(FORMATS) as FormatName[];
 
 function written(profile: Profile, symbols: Symbols, format: FormatName, options: ExportOptions): Report {
+  if (!Object.hasOwn(FORMATS, format)) {
+    throw new TypeError(`Cannot export "${format}": it takes ${FORMAT_NAMES.join(", ")}`);
+  }
   const { limit = 0 } = options;
   const limited = limit > 0 && format !== "json"
     ? { ...profile, callPaths: profile.callPaths.slice(0, limit) }

@@ -18,7 +18,7 @@ const SIGNATURES = {
   /** name */
   heaptap_operation: [["buffer"], "u32"],
   /** operation */
-  heaptap_operate: [["u32"], "void"],
+  heaptap_operate: [["u32"], "u32"],
   heaptap_own_begin: [[], "void"],
   heaptap_own_end: [[], "void"],
 } as const;

@@ -38,7 +38,10 @@ export function checkLimit(name: string, limit: number | undefined): void {
 }
 
 /** Checks what a selection names. */
-export function checkSelection({ limit, sortBy = "size" }: Selection): void {
+export function checkSelection({ limit, sortBy = "size", filter }: Selection): void {
+  if (filter !== undefined && typeof filter !== "function") {
+    throw new TypeError("Cannot filter with what is no function: filter is asked for each call path");
+  }
   checkLimit("limit", limit);
   if (!Object.hasOwn(FIGURES, sortBy)) {
     throw new TypeError(`Cannot sort by "${sortBy}": it takes ${Object.keys(FIGURES).join(", ")}`);

@@ -107,6 +107,7 @@ export class BacktraceReport {
           ...r.backtrace.slice(1).map((frame) => `${" ".repeat(62)}${frameText(frame)}`),
         ]),
       ];
+      if (this.rows.length === 0) lines.push("no call path matches");
       const hidden = this.matching - this.rows.length;
       if (hidden > 0) lines.push(`and ${count(hidden)} more ${plural(hidden, "call path")}`);
       lines.push(...this.notes.map(printable));

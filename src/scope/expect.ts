@@ -8,12 +8,12 @@ import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import { attach, ownMoment, ownReading } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";
-import { checkOptions } from "./options.ts";
+import { checkFunction, checkOptions, checkPattern } from "./options.ts";
 import { notes } from "./notes.ts";
 import { inSlices } from "./slices.ts";
 import { chosenPaths, largestPaths, namePaths } from "./sites.ts";
 import { committedByBun } from "./runtime_memory.ts";
-import { figuresOf } from "./through.ts";
+import { checkModules, figuresOf } from "./through.ts";
 import type { NamedPath } from "./sites.ts";
 
 /** What a function may allocate. */
@@ -140,6 +140,7 @@ async function topPaths(reading: Reading, ids: Uint32Array, limit: LimitName, fi
  */
 export async function expectAllocations(run: () => unknown, limits: AllocationLimits = {}): Promise<Figures> {
   const caller = callerOf(new Error());
+  checkFunction("expectAllocations", run);
   checkLimits(limits);
   const names = Object.keys(LIMITS) as LimitName[];
   const { thread, process, installation: { seesRuntime, sees } } = attach();
@@ -166,6 +167,7 @@ export async function expectAllocations(run: () => unknown, limits: AllocationLi
   if (!modules && !functions && over(figures).length + outside.length === 0) return figures;
   using reading = await inSlices(ownReading({ thread: !limits.process, since: before }));
   const ids = await chosenPaths(reading, { modules, functions });
+  checkModules(modules);
   if (modules || functions) figures = figuresOf(reading, ids);
   const passed = over(figures);
   const texts = passed.map((name) => {
@@ -230,6 +232,8 @@ function checkLimits(limits: AllocationLimits): void {
       : "of totals what is live is not known";
     throw new TypeError(`Cannot expect ${unknown}: ${why}`);
   }
+  checkPattern("modules", limits.modules);
+  checkPattern("functions", limits.functions);
   if ((limits.modules || limits.functions) && limits.maxPeak !== undefined) {
     throw new TypeError("Cannot expect maxPeak of modules or functions: how much they had in use at most is not known");
   }

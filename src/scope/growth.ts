@@ -25,6 +25,10 @@ export interface GrowthOptions extends Through {
   readonly minBytes?: number | undefined;
 }
 
+function seconds(n: number): string {
+  return n < 1 ? `${Math.round(n * 1000)} ms` : `${n.toFixed(1)} s`;
+}
+
 /** Call paths that show the same, and whose bytes in use grew from each moment to the next. */
 export interface GrowthRow {
   /** Bytes more in use now than at the first mark. */
@@ -55,15 +59,24 @@ export class GrowthReport {
   readonly rows: readonly GrowthRow[];
   /** Rows that there are, shown or not. */
   readonly matching: number;
+  /** Intervals: from each mark to the next, and to now. */
+  readonly intervals: number;
   /** Seconds from the first mark to now. */
   readonly seconds: number;
   /** What the report cannot tell, a sentence each. */
   readonly notes: readonly string[];
 
   /** A report of these rows. */
-  constructor(rows: readonly GrowthRow[], matching: number, seconds: number, notes: readonly string[]) {
+  constructor(
+    rows: readonly GrowthRow[],
+    matching: number,
+    intervals: number,
+    seconds: number,
+    notes: readonly string[],
+  ) {
     this.rows = rows;
     this.matching = matching;
+    this.intervals = intervals;
     this.seconds = seconds;
     this.notes = notes;
   }
@@ -72,7 +85,7 @@ export class GrowthReport {
   toString(): string {
     return own(() => {
       const lines = [
-        `grew in each of the intervals of ${this.seconds.toFixed(1)} s`,
+        `grew in each of ${this.intervals} ${plural(this.intervals, "interval")}, ${seconds(this.seconds)} in all`,
         "",
         "grew by  a second   in use at each moment",
         ...this.rows.flatMap((row) => {
@@ -120,11 +133,11 @@ export class GrowthReport {
 export async function growth(marks: readonly Mark[], options: GrowthOptions = {}): Promise<GrowthReport> {
   checkOptions("growth", options, ["limit", "minBytes", "modules", "functions"]);
   if (!Array.isArray(marks) || marks.length === 0 || marks.some((m) => !(m instanceof Mark))) {
-    throw new TypeError("Cannot tell what grew without marks: it takes a list of what mark() gave, the earliest first");
+    throw new TypeError("Cannot tell what grew without marks: it takes a list of what mark() gave");
   }
   const { limit = 20, minBytes = 1, modules, functions } = options;
   using reading = await readingNow(undefined);
-  const moments = marks.map(markOf);
+  const moments = marks.map(markOf).sort((a, b) => a.at - b.at);
   const seconds = (performance.now() - (moments[0]?.at ?? 0)) / 1000;
   const ids = await chosenPaths(reading, { modules, functions });
   const stops = await inSlices(stopsOf(reading, ids));
@@ -160,7 +173,7 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
       operation: reading.nodes.operation(firsts[row] as number),
       backtrace: shortStack(symbols.stack(reading.path(firsts[row] as number))),
     }));
-    return new GrowthReport(rows, grew.length, seconds, [...problem ? [problem] : [], ...notes()]);
+    return new GrowthReport(rows, grew.length, moments.length, seconds, [...problem ? [problem] : [], ...notes()]);
   });
 }
 
@@ -182,7 +195,10 @@ function lineOf(frame: NamedFrame): string {
   return `${frameName(frame)} ${sourcePlace(frame, true)}`;
 }
 
-/** Options of {@linkcode watch}. */
+/** Bytes by which a watch wants something to have grown: less is a runtime's own to and fro. */
+const NOTABLE = 100_000;
+
+/** Options of {@linkcode watch}; `minBytes` is 100,000 when left out. */
 export interface WatchOptions extends GrowthOptions {
   /** Milliseconds between two marks; a minute when left out. */
   readonly every?: number | undefined;
@@ -217,8 +233,10 @@ export interface Watch {
  * ```
  */
 export function watch(options: WatchOptions): Watch {
+  if (typeof options !== "object") throw new TypeError("Cannot watch without options: onGrowth is told what grew");
   checkOptions("watch", options, ["every", "intervals", "onGrowth", "limit", "minBytes", "modules", "functions"]);
-  const { every = 60_000, intervals = 3, onGrowth, ...rest } = options;
+  const { every = 60_000, intervals = 3, onGrowth, minBytes = NOTABLE, ...others } = options;
+  const rest = { ...others, minBytes };
   if (typeof onGrowth !== "function") throw new TypeError("Cannot watch without onGrowth, which is told what grew");
   for (const [name, n] of Object.entries({ every, intervals })) {
     if (!(n > 0)) throw new RangeError(`Cannot watch with ${name} ${n}: it takes more than 0`);
@@ -233,6 +251,9 @@ export function watch(options: WatchOptions): Watch {
       marks.push(mark());
       if (marks.length > intervals) marks.shift();
       if (report && report.rows.length > 0) onGrowth(report);
+    } catch (error) {
+      // A watch is not worth the process that it watches.
+      console.error(`heaptap: watch: ${error instanceof Error ? error.message : String(error)}`);
     } finally {
       isBusy = false;
     }

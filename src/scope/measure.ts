@@ -4,7 +4,7 @@ import { attach } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";
 import { notes } from "./notes.ts";
-import { checkOptions } from "./options.ts";
+import { checkFunction, checkOptions, checkPattern } from "./options.ts";
 import { ModuleMeter } from "./through.ts";
 
 /** Options of {@linkcode measure}. */
@@ -97,10 +97,12 @@ function size(n: number): string {
  * import { measure } from "./mod.ts";
  *
  * const encoder = new TextEncoder();
- * console.log("encode", `${await measure(() => encoder.encode("x".repeat(1000)))}`); // encode 1 allocs/op  1.00 KB/op
+ * console.log("encode", `${await measure(() => encoder.encode("x".repeat(1000)))}`); // encode 3 allocs/op  1.05 KB/op
  * ```
  */
 export async function measure(run: () => unknown, options: MeasureOptions = {}): Promise<Measurement> {
+  checkFunction("measure", run);
+  checkPattern("modules", options.modules);
   checkOptions("measure", options, ["rounds", "calls", "warmUp", "process", "modules"]);
   const { rounds = 15, calls = 100, warmUp = 500, modules } = options;
   for (const [name, n, least] of [["rounds", rounds, 1], ["calls", calls, 1], ["warmUp", warmUp, 0]] as const) {

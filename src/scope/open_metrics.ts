@@ -46,7 +46,8 @@ function family(
 export function openMetrics(session?: Session): string {
   const { allocations, bytes, frees, liveBytes, liveCount, peakBytes } = counters();
   return own(() => {
-    const operations = session?.toReport().operations ?? [];
+    // Those that were run only have call paths, and no spans.
+    const operations = (session?.toReport().operations ?? []).filter(({ spans }) => spans > 0);
     const by = (of: (operation: typeof operations[number]) => number) =>
       operations.map((operation) => [`{operation="${label(operation.name)}"}`, of(operation)] as const);
     return [

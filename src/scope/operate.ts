@@ -4,11 +4,15 @@
  */
 import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { attach, own } from "./install.ts";
+import { checkFunction } from "./options.ts";
 
 /** Operations whose paths are told apart: each stands in the recording's table of modules. */
 const MOST = 1000;
 /** Bytes of a name that the recording has room for. */
 const NAME_BYTES = 200;
+
+/** Functions inside one another that are followed: more are pairs that a runtime left open. */
+const DEEPEST = 1000;
 
 const numbers = new Map<string, number>();
 const storage = new AsyncLocalStorage<number>();
@@ -34,9 +38,7 @@ function numberOf(name: string): number {
 }
 
 function operate(number: number): void {
-  if (number === current) return;
-  current = number;
-  attach().library.functions.heaptap_operate(number);
+  if (number !== current && attach().library.functions.heaptap_operate(number) === 1) current = number;
 }
 
 /** What Deno has for the hooks of promises. */
@@ -47,8 +49,13 @@ interface DenoCore {
 /** Has the runtime tell when functions go on, and when they stop. */
 function follow(): boolean {
   if ("Bun" in globalThis) return false;
-  const before = () => operate(storage.getStore() ?? 0);
-  const after = () => operate(0);
+  // A resource may have a function run inside another one's: what was under way goes on then.
+  const outer: number[] = [];
+  const before = () => {
+    if (outer.push(current) > DEEPEST) outer.length = 0;
+    operate(storage.getStore() ?? 0);
+  };
+  const after = () => operate(outer.pop() ?? 0);
   try {
     createHook({ before, after }).enable();
     const { Deno: deno } = globalThis as unknown as {
@@ -63,6 +70,7 @@ function follow(): boolean {
 
 /** Runs a function in an operation; what it returns, a promise too, is returned. */
 export function runIn<T>(name: string, run: () => T): T {
+  checkFunction(`run of the operation "${name}"`, run);
   const number = numberOf(name);
   follows ??= own(follow);
   const outer = storage.getStore() ?? 0;

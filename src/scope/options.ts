@@ -9,6 +9,18 @@ export function checkOptions(of: string, options: object, known: readonly string
   }
 }
 
+/** Refuses what cannot be called. */
+export function checkFunction(of: string, run: unknown): void {
+  if (typeof run !== "function") throw new TypeError(`Cannot use ${of} without a function to run`);
+}
+
+/** Refuses what is no regular expression. */
+export function checkPattern(name: string, pattern: unknown): void {
+  if (pattern !== undefined && !(pattern instanceof RegExp)) {
+    throw new TypeError(`Cannot use ${name} "${String(pattern)}": it takes a regular expression, /sqlite/`);
+  }
+}
+
 /** Refuses a value that is none of a few. */
 export function checkChoice(name: string, value: string | undefined, choices: readonly string[]): void {
   if (value !== undefined && !choices.includes(value)) {

@@ -84,6 +84,9 @@ const PAGES = [
  */
 export function heapHandler(options: HeapHandlerOptions = {}): HeapHandler {
   checkOptions("heapHandler", options, ["path", "token", "anywhere", "session"]);
+  if (!/^[\w/.~%-]*$/.test(options.path ?? "")) {
+    throw new TypeError(`Cannot answer below "${options.path}": a path is letters, digits and / . _ ~ % -`);
+  }
   if (options.token === "") throw new TypeError("Cannot take an empty token: it would let everybody in");
   install();
   const base = `/${options.path ?? ""}/`.replace(/\/+/g, "/");
@@ -123,7 +126,8 @@ async function answer(
   marks: Map<string, Mark>,
   { session }: HeapHandlerOptions,
 ): Promise<Response> {
-  const [page = "", name = "", ...rest] = path.split("/").map((part) => decodeURIComponent(part));
+  const [page = "", name = "", ...rest] = path.split("/").map(decoded);
+  checkQuery(query);
   if (method !== "GET" && method !== "HEAD" && !(method === "POST" && page === "mark")) {
     throw new Refusal(405, `Cannot answer ${method}: pages are read with GET`);
   }
@@ -161,6 +165,23 @@ async function answer(
   throw new Refusal(404, `There is no page "${path}"; there are\n${lines.join("\n")}`);
 }
 
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new Refusal(400, `Cannot read "${part.slice(0, 100)}": its % signs make no text`);
+  }
+}
+
+/** What a query may name. */
+const QUERY = ["limit", "sort-by", "mode", "filter", "module", "operation", "since", "token"];
+
+function checkQuery(query: URLSearchParams): void {
+  for (const name of query.keys()) {
+    if (!QUERY.includes(name)) throw new Refusal(400, `Cannot use ${name}=: a page takes ${QUERY.join(", ")}`);
+  }
+}
+
 /** A figure of the query, checked: what comes from outside is not to be trusted. */
 function number(query: URLSearchParams, name: string, otherwise: number): number {
   const value = Number(query.get(name) ?? otherwise);
@@ -191,7 +212,7 @@ function markNamed(marks: ReadonlyMap<string, Mark>, name: string | null): Mark 
 
 function setMark(marks: Map<string, Mark>, name: string): void {
   if (!/^[\w.-]{1,100}$/.test(name)) {
-    throw new Refusal(400, `Cannot name a mark "${name}": it takes letters, digits, "-", "_" and "."`);
+    throw new Refusal(400, `Cannot name a mark "${name.slice(0, 100)}": it takes letters, digits, "-", "_" and "."`);
   }
   marks.delete(name);
   marks.set(name, mark());
@@ -263,7 +284,8 @@ function checkAccess(request: Request, url: URL, from: unknown, { token, anywher
   }
   if (!anywhere) {
     const address = addressOf(request, from);
-    if (!isLoopback(url.hostname) || (address !== undefined && !isLoopback(address))) {
+    const isPassedOn = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].some((name) => request.headers.has(name));
+    if (isPassedOn || !isLoopback(url.hostname) || (address !== undefined && !isLoopback(address))) {
       throw new Refusal(
         403,
         "Cannot answer: this is for requests from the machine itself; heapHandler({ anywhere: true, token }) takes others",
@@ -313,14 +335,27 @@ export interface NodeResponse {
  */
 export function nodeListener(handler: HeapHandler): (request: NodeRequest, response: NodeResponse) => Promise<void> {
   return async ({ method = "GET", url = "/", headers, socket }, response) => {
-    const asked = new Request(`http://${headers.host ?? "unknown"}${url}`, {
+    const host = /^[\w.:[\]-]+$/.test(String(headers.host)) ? headers.host : "unknown";
+    const asked = new Request(`http://${host}${url}`, {
       method,
       headers: Object.entries(headers).flatMap(([name, value]) =>
         typeof value === "string" ? [[name, value] as [string, string]] : []
       ),
     });
-    const answer = await handler(asked, socket);
-    response.writeHead(answer.status, Object.fromEntries(answer.headers));
-    response.end(Buffer.from(await answer.arrayBuffer()));
+    let status = 500;
+    let answered: readonly [headers: Record<string, string>, body: Uint8Array] = [
+      {},
+      Buffer.from("Internal Server Error\n"),
+    ];
+    try {
+      const answer = await handler(asked, socket);
+      const body = Buffer.from(await answer.arrayBuffer());
+      [status, answered] = [answer.status, [Object.fromEntries(answer.headers), body]];
+    } catch (error) {
+      // As other servers do: a mistake in one answer does not end the others.
+      console.error(`${method} ${url}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    response.writeHead(status, answered[0]);
+    response.end(answered[1]);
   };
 }

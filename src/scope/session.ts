@@ -170,6 +170,7 @@ export class Operation {
    * @returns What the function returns.
    */
   run<T>(run: () => T): T {
+    this.#tally.runs++;
     return runIn(this.#tally.name, run);
   }
 

@@ -21,6 +21,8 @@ export interface OperationReport {
   readonly iterations: number;
   /** Spans that were begun and have not ended; they are in no other figure. */
   readonly openSpans: number;
+  /** How often it was run for its call paths alone, which is in no other figure: see {@linkcode Operation.run}. */
+  readonly runs: number;
   /** Whether spans of the process are among them: other threads' part of a peak is known to some KiB. */
   readonly ofProcess: boolean;
   /** Bytes allocated. */
@@ -58,6 +60,8 @@ export class OperationTally {
   readonly name: string;
   /** Spans that have been begun. */
   begun = 0;
+  /** How often it was run, for its call paths alone. */
+  runs = 0;
   /** Whether one of them was of the process. */
   ofProcess = false;
   #peakBytes = 0;
@@ -97,6 +101,7 @@ export class OperationTally {
   toReport(): OperationReport {
     return operationReport(this.name, this.#bytes, this.#count, {
       openSpans: this.begun - this.#bytes.spans,
+      runs: this.runs,
       ofProcess: this.ofProcess,
       peakBytes: this.#peakBytes,
       grownLiveBytes: this.#grownLiveBytes,
@@ -119,7 +124,10 @@ function operationReport(
   name: string,
   bytes: Tally,
   count: Tally,
-  rest: Pick<OperationReport, "openSpans" | "ofProcess" | "peakBytes" | "grownLiveBytes" | "runtime" | "peakRss">,
+  rest: Pick<
+    OperationReport,
+    "openSpans" | "runs" | "ofProcess" | "peakBytes" | "grownLiveBytes" | "runtime" | "peakRss"
+  >,
 ): OperationReport {
   return {
     name,
@@ -143,6 +151,7 @@ function mergeOperations(a: OperationReport, b: OperationReport): OperationRepor
     merge(a.tallies.count, b.tallies.count),
     {
       openSpans: a.openSpans + b.openSpans,
+      runs: a.runs + b.runs,
       ofProcess: a.ofProcess || b.ofProcess,
       peakBytes: Math.max(a.peakBytes, b.peakBytes),
       grownLiveBytes: a.grownLiveBytes + b.grownLiveBytes,
@@ -198,6 +207,7 @@ export class SessionReport {
         ...o,
         runtime: o.runtime ?? undefined,
         peakRss: o.peakRss ?? undefined,
+        runs: o.runs ?? 0,
         peakBytes: o.peakBytes ?? NaN,
       })),
     );
@@ -250,6 +260,11 @@ export class SessionReport {
     return [
       ...open.map((o) =>
         `${count(o.openSpans)} ${plural(o.openSpans, "span")} of "${printable(o.name)}" not ended yet`
+      ),
+      ...this.operations.filter((o) => o.runs > 0 && o.spans === 0).map((o) =>
+        `"${printable(o.name)}" was run ${count(o.runs)} ${
+          plural(o.runs, "time")
+        } without a span: its figures are its call paths'`
       ),
       ...this.operations.some((o) => o.ofProcess) && !recording.exactPeak
         ? [

@@ -6,7 +6,7 @@ import type { Selection, SortBy } from "../profile/select.ts";
 import { shortStack } from "../symbols/lead.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own, ownMoment, ownReading } from "./install.ts";
-import { checkOptions } from "./options.ts";
+import { checkOptions, checkPattern } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
 import { largestOf, stopsOf } from "./rows.ts";
 import { inBatches, inSlices } from "./slices.ts";
@@ -146,6 +146,8 @@ export async function chosenPaths(
   reading: Reading,
   { filter, operation, modules, functions }: SiteOptions,
 ): Promise<Uint32Array> {
+  checkPattern("modules", modules);
+  checkPattern("functions", functions);
   const inOperation = operation === undefined
     ? await inSlices(keptPaths(reading, filter))
     : await inSlices(pathsOf(reading, operation, await inSlices(keptPaths(reading, filter))));

@@ -1,10 +1,13 @@
 /** Call paths that pass through code of one's own choice: of a library, of a function. */
+import { readFileSync } from "node:fs";
+import { mayTouch } from "../native/ffi.ts";
 import type { Reading } from "../profile/read.ts";
 import { matches } from "../profile/select.ts";
 import { PathTotals } from "../profile/figures.ts";
 import { frameName } from "../symbols/symbols.ts";
 import type { Moment } from "../profile/read.ts";
 import { own, ownMoment, ownReading } from "./install.ts";
+import { checkPattern } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
 import { stopsOf } from "./rows.ts";
 import { finish, inBatches, inSlices } from "./slices.ts";
@@ -71,6 +74,20 @@ export function figuresOf(reading: Reading, ids: Uint32Array): Figures {
   return { allocations, bytes, frees, freedBytes, liveBytes, liveCount, temporary, reallocations, peakBytes: NaN };
 }
 
+/** Throws when no loaded object is of these modules: a limit of theirs would hold whatever happens. */
+export function checkModules(modules: RegExp | undefined): void {
+  if (!modules || !mayTouch("/proc/self/maps", "/proc/self/clear_refs")) return;
+  let maps;
+  try {
+    maps = readFileSync("/proc/self/maps", "utf8");
+  } catch {
+    return;
+  }
+  const loaded = new Set([...maps.matchAll(/ (\/.*)$/gm)].map(([, path = ""]) => path));
+  if ([...loaded].some((path) => matches(modules, path))) return;
+  throw new TypeError(`Cannot count what passes through ${modules}: no library of that name is loaded`);
+}
+
 /** Figures of modules, of the calling thread or of the process, between two moments. Each is some milliseconds of work where there are many call paths. */
 export class ModuleMeter {
   readonly #modules: RegExp;
@@ -79,6 +96,7 @@ export class ModuleMeter {
 
   /** Begins. */
   constructor(modules: RegExp, thread: boolean) {
+    checkPattern("modules", modules);
     this.#modules = modules;
     this.#thread = thread;
     this.#before = ownMoment(thread);

@@ -26,7 +26,10 @@ const RUNTIMES: readonly Runtime[] = [
     remedy:
       `JavaScript functions are shown as addresses: start Node with ${V8} (heaptap run --js-names adds them) to see their names`,
   },
-  { program: /^bunx?(-.*)?$/, remedy: "JavaScript functions are shown as addresses: Bun does not tell their names" },
+  {
+    program: /^bunx?(-.*)?(\.exe)?$/,
+    remedy: "JavaScript functions are shown as addresses: Bun does not tell their names",
+  },
   {
     program: /^(electron|chrome|chromium)/,
     remedy: `JavaScript functions are shown as addresses: start it with --js-flags="${V8}" to see their names`,

@@ -1,12 +1,15 @@
 /** Operations as labels of call paths: nested, at random, over awaits, in reports and in pprof. */
 import assert from "node:assert/strict";
+import { AsyncResource } from "node:async_hooks";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { callSites, exportProfile, install, jsonReport, mark, notes, profileNow, Session } from "../mod.ts";
-import { compileBlocks, openCopy } from "./blocks.ts";
-import { random, RUNTIME, scratch } from "./helpers.ts";
+import { callSites, exportProfile, install, jsonReport, mark, notes, profileNow, Session } from "../../mod.ts";
+import { readMemory } from "../../src/file/reader.ts";
+import { attach } from "../../src/scope/install.ts";
+import { compileBlocks, openCopy } from "../blocks.ts";
+import { random, RUNTIME, scratch } from "../helpers.ts";
 
 install();
 const folder = scratch();
@@ -117,6 +120,45 @@ test("two at once are told apart over awaits", { skip: RUNTIME === "Bun" && "Bun
     "": [1, 1],
   });
   blocks.release();
+});
+
+test(
+  "what runs inside another's scope leaves the operation",
+  { skip: RUNTIME === "Bun" && "Bun does not tell" },
+  async () => {
+    const since = mark();
+    const resource = new AsyncResource("pool");
+    await session.operation("outer").run(async () => {
+      blocks.keep(1, 10);
+      resource.runInAsyncScope(() => blocks.keep(1, 100));
+      blocks.keep(1, 10);
+      await null;
+      resource.runInAsyncScope(() => blocks.keep(1, 100));
+      blocks.keep(1, 10);
+    });
+    // What is run inside may count for the outer one or for none; the outer one goes on.
+    const by = await byOperation(since);
+    const [outer, none] = [by.outer?.[1] ?? 0, by[""]?.[1] ?? 0];
+    assert.ok(outer === 30 || outer === 230, String(outer));
+    assert.equal(outer + none, 230);
+    blocks.release();
+  },
+);
+
+test("a switch of operations makes no paths of what is over", async () => {
+  const nodes = () => readMemory(attach().memory, []).header.number(0, "nodes_used");
+  const deep = (depth: number, run: () => void): void => depth > 0 ? deep(depth - 1, run) : run();
+  const names = Array.from({ length: 30 }, (_, i) => session.operation(`switched ${i}`));
+  const round = () => {
+    for (const [i, operation] of names.entries()) operation.run(() => deep(i * 3, () => blocks.pairs(1, 1)));
+  };
+  for (let i = 0; i < 20; i++) round();
+  const before = nodes();
+  for (let i = 0; i < 200; i++) names[(i * 7) % 30]?.run(() => deep(i % 90, () => blocks.pairs(1, 1)));
+  // Each of 200 has at most 90 frames of its own and some of the runtime's, and others' are no part of it.
+  assert.ok(nodes() - before < 200 * 200, String(nodes() - before));
+  const { callPaths } = (await profileNow({ modules, operation: "switched 3" })).profile;
+  assert.ok(callPaths.length > 0);
 });
 
 test("what is not known of operations is said", { skip: RUNTIME !== "Bun" && "this runtime tells" }, () => {

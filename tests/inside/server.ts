@@ -7,10 +7,20 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { growth, heapHandler, install, mark, nodeListener, openMetrics, profileNow, Session, watch } from "../mod.ts";
-import type { GrowthReport, HeapHandler } from "../mod.ts";
-import { compileBlocks, openCopy } from "./blocks.ts";
-import { scratch } from "./helpers.ts";
+import {
+  growth,
+  heapHandler,
+  install,
+  mark,
+  nodeListener,
+  openMetrics,
+  profileNow,
+  Session,
+  watch,
+} from "../../mod.ts";
+import type { GrowthReport, HeapHandler } from "../../mod.ts";
+import { compileBlocks, openCopy } from "../blocks.ts";
+import { scratch } from "../helpers.ts";
 
 install();
 const folder = scratch();
@@ -37,7 +47,7 @@ test("every page of a server's memory, and what is none", async () => {
       ["/debug/heap/since/one?module=served", "text/plain", /in use {2}call path\n/],
       ["/debug/heap/threads", "text/plain", /^\| Thread /],
       ["/debug/heap/counters", "application/json", /"allocations":\d/],
-      ["/debug/heap/growth", "text/plain", /^grew in each of the intervals/],
+      ["/debug/heap/growth", "text/plain", /^grew in each of 1 interval, \d+ ms in all\n/],
       [
         "/debug/heap/metrics",
         "application/openmetrics-text",
@@ -61,6 +71,8 @@ test("every page of a server's memory, and what is none", async () => {
       ["/debug/heaps", 404, /^There is nothing at \/debug\/heaps: all lies below \/debug\/heap\/\n$/],
       ["/debug/heap/report.txt?limit=-1", 400, /^Cannot use limit=-1: it takes a whole number, 0 for all\n$/],
       ["/debug/heap/report.txt?filter=(", 400, /^Cannot use filter=\(: Invalid regular expression/],
+      ["/debug/heap/report.txt?limt=2", 400, /^Cannot use limt=: a page takes limit, sort-by, /],
+      ["/debug/heap/mark/%ff", 400, /^Cannot read "%ff": its % signs make no text\n$/],
       ["/debug/heap/report.txt?sort-by=what", 400, /^Cannot sort by "what": it takes size, /],
       ["/debug/heap/report.txt?mode=long", 400, /^Cannot use mode "long": it takes none, short, full\n$/],
       ["/debug/heap/since/three", 404, /^There is no mark "three"; there are one, two\. mark\/three makes it\n$/],
@@ -94,6 +106,8 @@ test("who may read it", async () => {
   // A page elsewhere may give this machine a name of its own, or send requests from a browser here.
   assert.equal((await open(new Request("http://evil.example/counters"))).status, 403);
   assert.equal((await get(open, "/mark/x", { headers: { origin: "http://evil.example" } })).status, 403);
+  assert.equal((await get(open, "/counters", { headers: { "x-forwarded-for": "192.0.2.7" } })).status, 403);
+  assert.throws(() => heapHandler({ path: "/a b" }), /^TypeError: Cannot answer below "\/a b"/);
   const guarded = heapHandler({ anywhere: true, token: "secret" });
   assert.equal((await get(guarded, "/counters", {}, away)).status, 401);
   assert.equal((await get(guarded, "/counters?token=secre", {}, away)).status, 401);
@@ -132,6 +146,15 @@ test("pprof reads the profiles of a server, behind Node's http too", async () =>
     server.close();
     blocks.release();
   }
+  // A handler that throws is answered, and the server goes on.
+  const throwing = createServer(nodeListener(() => Promise.reject(new Error("its own"))));
+  await new Promise<void>((listening) => throwing.listen(0, "127.0.0.1", listening));
+  const url = `http://127.0.0.1:${(throwing.address() as AddressInfo).port}/`;
+  for (let i = 0; i < 2; i++) {
+    const response = await fetch(url);
+    assert.deepEqual([response.status, await response.text()], [500, "Internal Server Error\n"]);
+  }
+  throwing.close();
 });
 
 test("what grows in each interval is told apart from what does not", async () => {
@@ -145,7 +168,7 @@ test("what grows in each interval is told apart from what does not", async () =>
   }
   grower.run(() => blocks.keep(1, 7));
   blocks.keep(9, 9); // in no operation, and once
-  const { rows, matching } = await growth(marks, { modules: library });
+  const { rows, matching } = await growth(marks.toReversed(), { modules: library });
   assert.equal(matching, 1);
   assert.deepEqual(rows.map(({ bytes, liveBytes }) => [bytes, liveBytes]), [
     [30_007, [500, 10_500, 20_500, 30_500, 30_507]],
@@ -170,6 +193,7 @@ test("a watch tells what grew in as many intervals as it was asked for", async (
     const watching = watch({
       every: 50,
       intervals: 2,
+      minBytes: 1,
       modules: library,
       onGrowth: (report) => {
         clearInterval(grow);
