@@ -605,7 +605,7 @@ test("rows and choices are those of a look at every stack", async () => {
 
   using reading = await inSlices(ownReading());
   const stops = await inSlices(stopsOf(reading, reading.used));
-  const { symbols } = await nameFrames(reading, stops);
+  const symbols = await nameFrames(reading, stops);
   const profile = reading.whole();
   const text = ({ function: name, file, line }: NamedFrame) => `${name} ${file}:${line}`;
   for (const whole of [true, false]) {

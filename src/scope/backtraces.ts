@@ -159,12 +159,14 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
     });
   }
   const stops = await inSlices(stopsOf(reading, ids));
-  const { symbols, problem } = await nameFrames(reading, stops);
+  const symbols = await nameFrames(reading, stops);
   const keyOf = await inSlices(shownAs(reading, stops, symbols, frameText, mode === "full"));
   const rows = await inSlices(largestRows(reading, ids, keyOf, limit, sortBy));
   return own(() => {
-    const named = rows.largest.map(({ id, figures }) => {
-      const stack = symbols.stack(reading.path(id));
+    const stacks = rows.largest.map(({ id }) => symbols.stack(reading.path(id)));
+    const problem = symbols.problemOf(stacks);
+    const named = rows.largest.map(({ figures }, i) => {
+      const stack = stacks[i] ?? [];
       const backtrace = mode === "full" ? stack : shortStack(stack);
       return row(figures, frameText(backtrace[0]), backtrace);
     });

@@ -141,7 +141,7 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
   const seconds = (performance.now() - (moments[0]?.at ?? 0)) / 1000;
   const ids = await chosenPaths(reading, { modules, functions });
   const stops = await inSlices(stopsOf(reading, ids));
-  const { symbols, problem } = await nameFrames(reading, stops);
+  const symbols = await nameFrames(reading, stops);
   const { rowOf, firsts } = await inSlices(
     rowsOf(reading, ids, byOperation(reading, await inSlices(shownAs(reading, stops, symbols, lineOf, false)))),
   );
@@ -166,12 +166,15 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
     );
     const by = (row: number) => (now[row] as number) - (levels[0]?.[row] as number);
     grew.sort((a, b) => by(b) - by(a));
-    const rows = (limit > 0 ? grew.slice(0, limit) : grew).map((row) => ({
+    const shown = limit > 0 ? grew.slice(0, limit) : grew;
+    const stacks = shown.map((row) => symbols.stack(reading.path(firsts[row] as number)));
+    const problem = symbols.problemOf(stacks);
+    const rows = shown.map((row, i) => ({
       bytes: by(row),
       bytesPerSecond: by(row) / seconds,
       liveBytes: all.map((level) => level[row] as number),
       operation: reading.nodes.operation(firsts[row] as number),
-      backtrace: shortStack(symbols.stack(reading.path(firsts[row] as number))),
+      backtrace: shortStack(stacks[i] ?? []),
     }));
     return new GrowthReport(rows, grew.length, moments.length, seconds, [...problem ? [problem] : [], ...notes()]);
   });

@@ -37,13 +37,12 @@ function callersOf(place: Frame): number {
 }
 
 /**
- * Looks up the names of frames of a reading; `interrupted` are those that a signal handler stands on. Gives what knows them, and what
- * they do not tell, in words; "" when they tell everything.
+ * Looks up the names of frames of a reading; `interrupted` are those that a signal handler stands on. Gives what knows them.
  */
 export async function nameFrames(
   reading: Reading,
   { frames, interrupted }: Pick<Stops, "frames" | "interrupted">,
-): Promise<{ symbols: Symbols; problem: string }> {
+): Promise<Symbols> {
   const known = own(() => {
     latest = reading;
     symbols ??= new Symbols(reading.profile, { thorough: false, within: (part) => own(part), callers: callersOf });
@@ -53,7 +52,7 @@ export async function nameFrames(
   users++;
   try {
     await known.resolveFrames(frames, interrupted);
-    return { symbols: known, problem: known.problem };
+    return known;
   } finally {
     if (--users === 0) known.rest();
   }

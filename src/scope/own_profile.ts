@@ -44,6 +44,6 @@ export async function profileNow(options: SiteOptions = {}): Promise<NamedProfil
   await inSlices(inBatches(ids.length, (from, to) => {
     for (let i = from; i < to; i++) callPaths.push(reading.path(ids[i] as number));
   }));
-  const { symbols } = await nameFrames(reading, await inSlices(stopsOf(reading, ids)));
+  const symbols = await nameFrames(reading, await inSlices(stopsOf(reading, ids)));
   return own(() => ({ profile: { ...reading.profile, callPaths }, symbols }));
 }

@@ -185,7 +185,7 @@ export async function namePaths(
   reading: Reading,
   ids: Uint32Array,
 ): Promise<{ named: NamedPath[]; problem: string }> {
-  const { symbols, problem } = await nameFrames(reading, await inSlices(stopsOf(reading, ids)));
+  const symbols = await nameFrames(reading, await inSlices(stopsOf(reading, ids)));
   const named = own(() =>
     Array.from(ids, (id) => {
       const path = reading.path(id);
@@ -193,7 +193,7 @@ export async function namePaths(
       return { path, stack, short: shortStack(stack) };
     })
   );
-  return { named, problem };
+  return { named, problem: symbols.problemOf(named.map(({ stack }) => stack)) };
 }
 
 /**

@@ -60,7 +60,7 @@ export async function throughFunctions(
 ): Promise<Uint32Array> {
   if (!functions) return ids;
   const stops = await inSlices(stopsOf(reading, ids));
-  const { symbols } = await nameFrames(reading, stops);
+  const symbols = await nameFrames(reading, stops);
   const isThere = (place: number) =>
     symbols.frames(reading.nodes.frameAt(place)).some((frame) => matches(functions, frameName(frame)));
   return await inSlices(passing(reading, ids, isThere));

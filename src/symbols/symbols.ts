@@ -141,10 +141,16 @@ export class Symbols {
     return this.#problems()[0] ?? "";
   }
 
-  #problems(): string[] {
+  /** The same as far as it concerns these stacks: what would name code of no object matters where one has some without a name. */
+  problemOf(stacks: readonly (readonly NamedFrame[])[]): string {
+    const hasNameless = stacks.some((stack) => stack.some((frame) => frame.module === "" && frame.function === ""));
+    return this.#problems(hasNameless)[0] ?? "";
+  }
+
+  #problems(withJit = true): string[] {
     const modules = [...this.#found].filter(([module]) => this.#nameless.has(module))
       .map(([, { state }]) => whyNameless(state));
-    const jit = this.#nameless.has(-1) ? this.#jitRemedy() : "";
+    const jit = withJit && this.#nameless.has(-1) ? this.#jitRemedy() : "";
     return [this.#trouble, ...this.#lookup?.problems ?? [], ...this.#servers?.problems ?? [], ...modules, jit]
       .filter((problem) => problem !== "");
   }

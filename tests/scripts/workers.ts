@@ -1,4 +1,5 @@
 /** Several workers and the main thread at once, each with spans of its own. Prints what each saw. */
+import { join } from "node:path";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { counters, Session, SessionReport } from "../../mod.ts";
@@ -17,7 +18,7 @@ interface Said {
 }
 
 const workers = [1, 2, 3].map(() => {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url));
+  const worker = new Worker(join(import.meta.dirname ?? "", "worker.ts"));
   return new Promise<Said>((done, fail) => {
     worker.on("message", (said: Said) => {
       worker.terminate();
