@@ -97,11 +97,13 @@ function build({ source, archive }: Loop): string {
 function count(loop: Loop, pairs: number, env: Record<string, string> | undefined): Map<string, number> {
   const preload = [...env ? ["./heaptap.so"] : [], ...loop.preload ? [loop.preload] : []].join(":");
   const out = join(work, "callgrind.out");
-  const command = ["--tool=callgrind", `--callgrind-out-file=${out}`, "-q", `./${build(loop)}`];
-  const { status, stderr } = spawnSync("valgrind", [...command, ...loop.arguments, String(pairs)], {
+  const set = { PATH: "/usr/bin:/bin", LD_PRELOAD: preload, HEAPTAP_OUT: "/tmp/heaptap-counted.heaptap", ...env };
+  // By env: Deno adds its own environment to that of `spawnSync`, and with it the stack would lie elsewhere.
+  const clean = ["-i", ...Object.entries(set).map(([name, value]) => `${name}=${value}`)];
+  const command = ["valgrind", "--tool=callgrind", `--callgrind-out-file=${out}`, "-q", `./${build(loop)}`];
+  const { status, stderr } = spawnSync("env", [...clean, ...command, ...loop.arguments, String(pairs)], {
     cwd: work,
     encoding: "utf8",
-    env: { PATH: "/usr/bin:/bin", LD_PRELOAD: preload, HEAPTAP_OUT: "/tmp/heaptap-counted.heaptap", ...env },
   });
   rmSync("/tmp/heaptap-counted.heaptap", { force: true });
   if (status !== 0) throw new Error(`${loop.name} ended with ${status}: ${stderr}`);
