@@ -1,4 +1,5 @@
-/** Call paths as comma-separated values (RFC 4180), a row each. */
+/** Call paths as comma-separated values, a row each. */
+import { csvText } from "../profile/csv.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
 import { frameName } from "../symbols/symbols.ts";
@@ -19,13 +20,6 @@ const FIGURES: readonly [title: string, of: (path: CallPath) => number][] = [
   ["reallocations", (p) => p.reallocations],
   ["carried_bytes", (p) => p.carried],
 ];
-
-function cell(value: string | number): string {
-  if (typeof value === "number") return String(value);
-  // A spreadsheet takes a text that begins like this for a formula.
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return `"${text.replace(/"/g, '""')}"`;
-}
 
 /**
  * The call paths: figures, then function, module, file and line of the innermost frame that is not an
@@ -53,5 +47,5 @@ export function csvReport(profile: Profile, symbols: Symbols, options: StackOpti
       outwardIn(path, symbols, options).map((f) => f.name).join(" > "),
     ];
   });
-  return [titles.join(","), ...rows.map((row) => row.map(cell).join(","))].map((line) => `${line}\r\n`).join("");
+  return csvText(titles, rows);
 }

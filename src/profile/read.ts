@@ -4,6 +4,7 @@ import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
+import { finish } from "./finish.ts";
 import { Nodes } from "./nodes.ts";
 import type { Places } from "./places.ts";
 import { earlierSums, intervalOf, PathSums, threadShares } from "./path_sums.ts";
@@ -307,10 +308,7 @@ export function readProfile(
   options?: ReadOptions,
   since?: (now: Pick<Profile, "process" | "threads">) => Moment,
 ): Profile {
-  const reading = Reading.of(readSnapshot(path), options, since);
-  let step = reading.next();
-  while (!step.done) step = reading.next();
-  return step.value.whole();
+  return finish(Reading.of(readSnapshot(path), options, since)).whole();
 }
 
 /** What is needed of an earlier moment to tell what came after it: figures, no stacks. */

@@ -13,7 +13,7 @@ import { notes } from "./notes.ts";
 import { checkOptions } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
 import { rowsOf, shownAs, stopsOf } from "./rows.ts";
-import { chosenPaths, Mark, mark, markOf, readingNow } from "./sites.ts";
+import { chosenPaths, Mark, mark, markOf, readingNow, unseen } from "./sites.ts";
 import { inBatches, inSlices } from "./slices.ts";
 import type { Through } from "./through.ts";
 
@@ -160,11 +160,11 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
   }));
   return own(() => {
     const all = [...levels, now];
+    const by = (row: number) => (now[row] as number) - (levels[0]?.[row] as number);
     const grew = firsts.map((_, row) => row).filter((row) =>
       all.every((level, m) => m === 0 || (level[row] as number) > (all[m - 1]?.[row] as number)) &&
-      (now[row] as number) - (levels[0]?.[row] as number) >= minBytes
+      by(row) >= minBytes
     );
-    const by = (row: number) => (now[row] as number) - (levels[0]?.[row] as number);
     grew.sort((a, b) => by(b) - by(a));
     const shown = limit > 0 ? grew.slice(0, limit) : grew;
     const stacks = shown.map((row) => symbols.stack(reading.path(firsts[row] as number)));
@@ -176,7 +176,11 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
       operation: reading.nodes.operation(firsts[row] as number),
       backtrace: shortStack(stacks[i] ?? []),
     }));
-    return new GrowthReport(rows, grew.length, moments.length, seconds, [...problem ? [problem] : [], ...notes()]);
+    return new GrowthReport(rows, grew.length, moments.length, seconds, [
+      ...unseen(reading.profile),
+      ...problem ? [problem] : [],
+      ...notes(),
+    ]);
   });
 }
 

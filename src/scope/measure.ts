@@ -1,11 +1,9 @@
 /** What one call of a function allocates: for benchmarks, as Go's `-benchmem` tells it. */
 import { bytes, count } from "../profile/format.ts";
-import { attach } from "./install.ts";
-import { Window } from "./meter.ts";
+import { Profiler } from "./counters.ts";
 import type { Figures } from "./meter.ts";
 import { notes } from "./notes.ts";
 import { checkFunction, checkOptions, checkPattern } from "./options.ts";
-import { ModuleMeter } from "./through.ts";
 
 /** Options of {@linkcode measure}. */
 export interface MeasureOptions {
@@ -110,8 +108,7 @@ export async function measure(run: () => unknown, options: MeasureOptions = {}):
       throw new RangeError(`Cannot measure with ${name} ${n}: it takes a whole number, ${least} or more`);
     }
   }
-  const { thread, process } = attach();
-  const meter = options.process ? process : thread;
+  const profiler = new Profiler({ thread: !options.process, modules });
   const call = async (times: number) => {
     for (let i = 0; i < times; i++) {
       const result = run();
@@ -122,19 +119,11 @@ export async function measure(run: () => unknown, options: MeasureOptions = {}):
   await call(warmUp);
   const figures: Figures[] = [];
   for (let round = 0; round < rounds; round++) {
-    if (modules) {
-      const counted = new ModuleMeter(modules, !options.process);
+    profiler.start();
+    try {
       await call(calls);
-      figures.push(counted.read());
-    } else {
-      const window = new Window();
-      meter.open(window);
-      try {
-        await call(calls);
-      } finally {
-        meter.close(window);
-      }
-      figures.push({ ...meter.figures });
+    } finally {
+      figures.push(profiler.stop());
     }
   }
   return new Measurement(figures, calls, notes());

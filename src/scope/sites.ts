@@ -148,10 +148,10 @@ export async function chosenPaths(
 ): Promise<Uint32Array> {
   checkPattern("modules", modules);
   checkPattern("functions", functions);
-  const inOperation = operation === undefined
-    ? await inSlices(keptPaths(reading, filter))
-    : await inSlices(pathsOf(reading, operation, await inSlices(keptPaths(reading, filter))));
-  return await throughFunctions(reading, await inSlices(throughModules(reading, inOperation, modules)), functions);
+  let ids = await inSlices(keptPaths(reading, filter));
+  if (operation !== undefined) ids = await inSlices(pathsOf(reading, operation, ids));
+  ids = await inSlices(throughModules(reading, ids, modules));
+  return await throughFunctions(reading, ids, functions);
 }
 
 function* pathsOf({ nodes }: Reading, operation: string, ids: Uint32Array): Generator<undefined, Uint32Array> {

@@ -18,13 +18,6 @@ export function* inBatches(count: number, part: (from: number, to: number) => vo
   }
 }
 
-/** Runs such work without a wait. */
-export function finish<T>(work: Generator<undefined, T>): T {
-  let step = work.next();
-  while (!step.done) step = work.next();
-  return step.value;
-}
-
 /** Runs a generator that yields where it may wait, and gives what it returns. What it allocates is not the script's. */
 export async function inSlices<T>(work: Generator<undefined, T>): Promise<T> {
   for (;;) {

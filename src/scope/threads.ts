@@ -1,10 +1,28 @@
 /** What each thread of this process allocated and freed. */
 import type { Thread } from "../profile/profile.ts";
 import { checkLimit } from "../profile/select.ts";
+import { csvText } from "../profile/csv.ts";
 import { bytes, count, printable } from "../profile/format.ts";
 import { markdownTable } from "../report/table.ts";
 import { own, ownMoment } from "./install.ts";
 import { checkOptions } from "./options.ts";
+
+/** Of the comma-separated values. */
+const COLUMNS = [
+  "name",
+  "tid",
+  "threads",
+  "running",
+  "ended",
+  "allocations",
+  "bytes",
+  "frees",
+  "freedBytes",
+  "freedByOthers",
+  "freedByOthersBytes",
+  "liveCount",
+  "liveBytes",
+] as const;
 
 /** Options of {@linkcode threadReport}. */
 export interface ThreadOptions {
@@ -131,27 +149,11 @@ export class ThreadReport {
     this.rows = rows;
   }
 
-  /** The same for a spreadsheet: a heading, then a line for each row, figures in full. */
+  /** The same as comma-separated values (RFC 4180): a heading, then a line for each row, figures in full. */
   toCSV(): string {
     return own(() => {
-      const columns = [
-        "name",
-        "tid",
-        "threads",
-        "running",
-        "ended",
-        "allocations",
-        "bytes",
-        "frees",
-        "freedBytes",
-      ] as const;
-      const more = ["freedByOthers", "freedByOthersBytes", "liveCount", "liveBytes"] as const;
-      const all = [...columns, ...more];
-      const cell = (value: string | number | boolean) => {
-        const text = printable(String(value));
-        return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-      };
-      return [all.join(","), ...this.rows.map((row) => all.map((name) => cell(row[name])).join(","))].join("\n") + "\n";
+      const cell = (value: string | number | boolean) => typeof value === "string" ? printable(value) : value;
+      return csvText(COLUMNS, this.rows.map((row) => COLUMNS.map((name) => cell(row[name]))));
     });
   }
 

@@ -1,16 +1,16 @@
 /** Call paths that pass through code of one's own choice: of a library, of a function. */
 import { readFileSync } from "node:fs";
 import { mayTouch } from "../native/ffi.ts";
-import type { Reading } from "../profile/read.ts";
+import { finish } from "../profile/finish.ts";
+import type { Moment, Reading } from "../profile/read.ts";
 import { matches } from "../profile/select.ts";
 import { PathTotals } from "../profile/figures.ts";
 import { frameName } from "../symbols/symbols.ts";
-import type { Moment } from "../profile/read.ts";
 import { own, ownMoment, ownReading } from "./install.ts";
 import { checkPattern } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
 import { stopsOf } from "./rows.ts";
-import { finish, inBatches, inSlices } from "./slices.ts";
+import { inBatches, inSlices } from "./slices.ts";
 import type { Figures } from "./meter.ts";
 
 /** Which code allocations are to pass through: one of the frames on their stack. */
