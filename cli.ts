@@ -55,6 +55,7 @@ import {
 } from "./src/command/plan.ts";
 import type { ReportOptions } from "./src/command/plan.ts";
 import { everything, processesReport, render } from "./src/command/render.ts";
+import { benchSuite, testSuite } from "./src/command/suite.ts";
 import { checkReportPath, checkTerminal, progressBar, put } from "./src/command/terminal.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
@@ -133,6 +134,11 @@ function selectionOptions<A extends unknown[], O extends OptionValues, G extends
     .option("-f, --filter <regex>", "keep those with a function, module or file that matches", pattern)
     .option("--exclude <regex>", "drop those with one that matches", pattern)
     .option("--thread <regex>", "count what threads with such a name allocated, alone", pattern)
+    .option(
+      "--operation <regex>",
+      "those of operations whose names match: a script's, or tests of heaptap test",
+      pattern,
+    )
     .option("--all", "all processes of the run together")
     .option("--suppressions <file>", "leave out known leaks, in LeakSanitizer's format: leak:PATTERN")
     .option("--no-default-suppressions", "show what libraries are known to keep among what is live");
@@ -461,6 +467,88 @@ Examples:
     await put(text, options.output, process.stdout);
     const judgement = await judged(recording.path, options, process.stderr, IN_WORKFLOW);
     if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
+  });
+
+/** What tests and benchmarks are counted by. */
+function countingOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+  command: Command<A, O, G>,
+) {
+  return command.optionsGroup("What is counted and shown:")
+    .option("--modules <regex>", "what passes through libraries whose path matches, alone", pattern)
+    .option("--report-file <file>", "write the report there, not to stderr")
+    .addOption(
+      new Option("--format <format>", "how to write it").choices(["text", "json", "markdown"] as const)
+        .default("text" as const),
+    );
+}
+
+budgetOptions(nameOptions(countingOptions(program.command("test").passThroughOptions())))
+  .description("run tests of Deno, Bun or Node and tell what each of them allocates natively")
+  .usage("[options] [--] deno|bun|node [args...]")
+  .argument("<runner>", "deno, bun or node")
+  .argument("[args...]", "its arguments; test and --test may be left out")
+  .optionsGroup("Tests:")
+  .option("--thread", "count the thread that the tests run in alone")
+  .option("--rounds <n>", "run each test so often; the last time counts", wholeNumber(1, 1e6), 1)
+  .option("--no-gc", "do not collect garbage before what a test left is counted")
+  .addOption(
+    new Option("--sort-by <figure>", "what comes first").choices(["left", "peak", "size", "count"] as const)
+      .default("left" as const),
+  )
+  .option("--limit <n>", "tests in the table, 0 for all (20)", wholeNumber(0, 1e9))
+  .option("--save <file>", "write the figures there as JSON, to compare later runs with")
+  .option("--compare <file>", "tell what changed against such a file; --max-growth is against it")
+  .option("-o, --out <file>", "keep the recording; %p becomes the process's number")
+  .option("--js-names", "have Node and Deno tell the names of JavaScript functions")
+  .addHelpText(
+    "after",
+    `
+Limits are for each test, and --budget 'REGEX:max-peak=1MB' is for tests whose name matches.
+
+Examples:
+  heaptap test deno tests/
+  heaptap test --max-live 1MB --junit tests.xml bun
+  heaptap test --rounds 10 --max-live 100KB -- node --test tests/*.test.mjs
+  heaptap test --save main.json deno      then, on the branch: heaptap test --compare main.json --max-growth 5 deno`,
+  )
+  .action(async (runner, args, options) => {
+    for (const path of [options.reportFile, options.save, options.junit]) if (path !== undefined) checkReportPath(path);
+    if (options.reportFile === undefined) checkTerminal(process.stderr, options.format, "--report-file");
+    const to = options.reportFile === undefined ? process.stderr : {};
+    const result = await testSuite([runner, ...args], options, to, IN_WORKFLOW);
+    process.exitCode = result.exitCode;
+    for (const note of result.notes) say(note);
+    if (result.problem) {
+      say(`nothing was counted: ${result.problem}`);
+      process.exitCode ||= USAGE;
+      return;
+    }
+    await put(result.report, options.reportFile ?? "-", process.stderr);
+    if (options.save !== undefined) await put(result.saved, options.save, process.stdout);
+    if (!await pronounce(result.judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
+  });
+
+countingOptions(program.command("bench").passThroughOptions())
+  .description("run benchmarks of Deno.bench or mitata, and tell what a call of each allocates natively")
+  .usage("[options] [--] deno|bun|node [args...]")
+  .argument("<runner>", "deno, bun or node")
+  .argument("[args...]", "its arguments")
+  .option("--process", "count all threads, not that of the benchmark alone")
+  .option("--no-times", "leave the run out that takes times, which is without heaptap's hooks")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  heaptap bench deno encode.bench.ts\n  heaptap bench --no-times --modules libsqlite3 -- node bench.mjs",
+  )
+  .action(async (runner, args, options) => {
+    if (options.reportFile !== undefined) checkReportPath(options.reportFile);
+    const to = options.reportFile === undefined ? process.stderr : {};
+    const result = await benchSuite([runner, ...args], { ...options, thread: !options.process }, to);
+    process.exitCode = result.exitCode;
+    for (const note of result.notes) say(note);
+    if (result.problem) {
+      say(`nothing was counted: ${result.problem}`);
+      process.exitCode ||= USAGE;
+    } else if (result.report) await put(result.report, options.reportFile ?? "-", process.stderr);
   });
 
 program.command("processes")

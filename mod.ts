@@ -132,7 +132,7 @@ export { ThreadReport, threadReport } from "./src/scope/threads.ts";
 export type { ThreadOptions, ThreadRow } from "./src/scope/threads.ts";
 export { AllocationLimitError, expectAllocations } from "./src/scope/expect.ts";
 export type { AllocationLimits } from "./src/scope/expect.ts";
-export { filterByFigures, ofThreads, selectPaths } from "./src/profile/select.ts";
+export { filterByFigures, ofOperations, ofThreads, selectPaths } from "./src/profile/select.ts";
 export type { FigureFilter, Selection, SortBy } from "./src/profile/select.ts";
 export { filterByName } from "./src/symbols/filter.ts";
 export type { NameFilter } from "./src/symbols/filter.ts";

@@ -9,9 +9,22 @@ import process from "node:process";
 const ROOT = join(import.meta.dirname ?? "", "../");
 
 /** Each folder of src/ may import from itself and from those before it. report and export
- * do not know each other, nor do run (programs that are run) and scope (the process that a script is in). */
-const LAYERS = ["file", "native", "profile", "symbols", "judge", "report", "export", "run", "scope", "command"];
-const PEERS = [new Set(["report", "export"]), new Set(["run", "scope"])];
+ * do not know each other, nor do run (programs that are run) and scope (the process that a script is in), nor run and suite (the
+ * process that tests are in). */
+const LAYERS = [
+  "file",
+  "native",
+  "profile",
+  "symbols",
+  "judge",
+  "report",
+  "export",
+  "run",
+  "scope",
+  "suite",
+  "command",
+];
+const PEERS = [new Set(["report", "export"]), new Set(["run", "scope"]), new Set(["run", "suite"])];
 
 const TOP_LEVEL = new Set(
   "mod.ts cli.ts ffi src tests bench tools docs deno.json bunfig.toml package.json package-lock.json tsconfig.json README.md CHANGELOG.md LICENSE .ci .git .gitignore node_modules"

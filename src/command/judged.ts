@@ -61,8 +61,15 @@ export async function judged(
 ): Promise<Judgement | undefined> {
   if (budgetsOf(options).length === 0 && options.compare === undefined) return undefined;
   const names = { ...naming(options), setAside: options.defaultSuppressions !== false, all: options.all };
-  const { thread, since, process } = options;
-  const run = await readComparable(path, { ...names, thread, since, process, suppressions: suppressions(options) });
+  const { thread, operation, since, process } = options;
+  const run = await readComparable(path, {
+    ...names,
+    thread,
+    operation,
+    since,
+    process,
+    suppressions: suppressions(options),
+  });
   const before = options.compare === undefined
     ? undefined
     : await readComparable(earlier(options.compare, options), names);
@@ -84,7 +91,16 @@ export interface CompareOptions extends
   Omit<BudgetOptions, "compare">,
   Pick<
     ReportOptions,
-    "filter" | "exclude" | "thread" | "view" | "suppressions" | "defaultSuppressions" | "all" | "since" | "limit"
+    | "filter"
+    | "exclude"
+    | "thread"
+    | "operation"
+    | "view"
+    | "suppressions"
+    | "defaultSuppressions"
+    | "all"
+    | "since"
+    | "limit"
   > {
   format: "text" | "markdown" | "json" | "html";
   sortBy?: keyof typeof GROWTH | undefined;
@@ -105,7 +121,7 @@ export async function compared(
   to: Target,
   inWorkflow: boolean,
 ): Promise<{ report: string; judgement: Judgement }> {
-  const { groupBy, view, format, sortBy, thread, filter, exclude, since, all } = options;
+  const { groupBy, view, format, sortBy, thread, operation, filter, exclude, since, all } = options;
   if (groupBy && format === "html") {
     throw new OutputError("Cannot write --group-by as html: groups are text, markdown or json");
   }
@@ -117,7 +133,7 @@ export async function compared(
   const read = (path: string, process: number | undefined) =>
     readComparable(earlier(path, { all, process }), {
       ...naming(options),
-      ...{ filter, exclude, thread, since, all, process, progress: bar.step },
+      ...{ filter, exclude, thread, operation, since, all, process, progress: bar.step },
       suppressions: suppressions(options),
       setAside: options.defaultSuppressions !== false,
     });

@@ -24,7 +24,7 @@ export const GROWTH = {
   live: "liveBytes",
   temporary: "temporary",
 } as const;
-export const GROUPS = ["path", "function", "module", "file", "line", "thread"] as const;
+export const GROUPS = ["path", "function", "module", "file", "line", "thread", "operation"] as const;
 export const COMPARED_GROUPS = ["function", "module", "file", "line"] as const;
 /** The figure of each view. */
 export const VIEW_FIGURES = {
@@ -66,6 +66,7 @@ export interface ReportOptions extends NameOptions {
   filter?: RegExp | undefined;
   exclude?: RegExp | undefined;
   thread?: RegExp | undefined;
+  operation?: RegExp | undefined;
   minCount?: number | undefined;
   thresholdBytes?: number | undefined;
   view?: ViewName | undefined;

@@ -7,7 +7,7 @@ import type { HtmlOptions } from "../export/html.ts";
 import { count, plural } from "../profile/format.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { Recording } from "../profile/recording.ts";
-import { filterByFigures, ofThreads, selectPaths } from "../profile/select.ts";
+import { filterByFigures, ofOperations, ofThreads, selectPaths } from "../profile/select.ts";
 import { groupsText, treeText } from "../report/groups.ts";
 import { processesJson, processesText } from "../report/processes.ts";
 import { shownPaths, textReport } from "../report/text.ts";
@@ -76,7 +76,7 @@ export async function render(
 ): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
   const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options.thread);
-  const recorded = filterByFigures(read, { view, minCount, minBytes: thresholdBytes });
+  const recorded = filterByFigures(ofOperations(read, options.operation), { view, minCount, minBytes: thresholdBytes });
   if (sizes && !recorded.limits.sizes) {
     const remedy = recorded.limits.interval ? "it is sampled, and has none" : "record with heaptap run --sizes";
     throw new OutputError(`Cannot show sizes of "${recording.path}": they were not recorded; ${remedy}`);
@@ -84,7 +84,7 @@ export async function render(
   checkMode(recorded.limits.mode, options);
   // What a run comes to is told of a whole run.
   const isPart = [
-    ...[options.filter, options.exclude, options.thread, options.since],
+    ...[options.filter, options.exclude, options.thread, options.operation, options.since],
     ...[minCount, thresholdBytes, options.suppressions],
   ]
     .some((option) => option !== undefined);
@@ -120,6 +120,8 @@ export async function render(
           view ? " of this view" : ""
         } has a function, module or file that matches --filter "${options.filter.source}"`,
       ]
+      : options.operation && selected.callPaths.length === 0
+      ? [`no call path is of an operation whose name matches --operation "${options.operation.source}"`]
       : options.thread && selected.threads.length === 0
       ? [`no thread has a name that matches --thread "${options.thread.source}"`]
       : isPart

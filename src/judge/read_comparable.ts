@@ -3,7 +3,7 @@ import { isRecording, RecordingError } from "../file/reader.ts";
 import { unpackRun } from "../profile/unpack.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
-import { ofThreads } from "../profile/select.ts";
+import { ofOperations, ofThreads } from "../profile/select.ts";
 import type { NameFilter } from "../symbols/filter.ts";
 import { programSuppressions } from "../symbols/lsan.ts";
 import { keeper, suppressLeaks } from "../symbols/suppressions.ts";
@@ -14,11 +14,13 @@ import { addFigures, comparable, NO_FIGURES } from "./comparable.ts";
 import type { Comparable, ComparablePath } from "./comparable.ts";
 import { readSaved } from "./saved_report.ts";
 
-/** Options of {@linkcode readComparable}. A JSON report knows neither threads nor earlier moments nor other processes. */
+/** Options of {@linkcode readComparable}. A JSON report knows neither threads nor operations nor earlier moments nor other processes. */
 export interface ComparableOptions
   extends SymbolOptions, NameFilter, Pick<ProfileReadOptions, "since" | "process" | "all"> {
   /** Only what threads with such a name allocated; what of it is live is not known then. */
   readonly thread?: RegExp | undefined;
+  /** Only what operations with such a name allocated. */
+  readonly operation?: RegExp | undefined;
   /** Known leaks, which are left out of what is live. */
   readonly suppressions?: readonly Suppression[] | undefined;
   /** Whether what libraries are known to keep is left out of what is live too. */
@@ -59,6 +61,7 @@ function fromSaved(path: string, options: ComparableOptions): Comparable {
   const run = readSaved(path);
   const unknown = [
     [options.thread, "threads", "what each thread allocated"],
+    [options.operation, "operations", "what each operation allocated"],
     [options.since, "what came before a moment", "earlier moments"],
     [options.process, "another process", "other processes than the one that it was saved of"],
   ] as const;
@@ -100,13 +103,13 @@ function finished(run: Comparable, options: ComparableOptions): Comparable {
 export async function readComparable(path: string, options: ComparableOptions = {}): Promise<Comparable> {
   if (!isRecording(path)) return finished(fromSaved(path, options), options);
   await unpackRun(path);
-  const profile = ofThreads(Recording.open(path).profile(options), options.thread);
+  const profile = ofOperations(ofThreads(Recording.open(path).profile(options), options.thread), options.operation);
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, options.progress);
   const run = comparable(
     suppressLeaks(profile, symbols, [...options.suppressions ?? [], ...programSuppressions(profile)]),
     symbols,
   );
-  const whole = options.thread ? { ...run, totals: sumOf(run.paths.values()), timeline: [] } : run;
+  const whole = options.thread || options.operation ? { ...run, totals: sumOf(run.paths.values()), timeline: [] } : run;
   return finished(whole, options);
 }

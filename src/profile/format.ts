@@ -58,6 +58,16 @@ export function count(n: number | bigint): string {
   return n.toLocaleString("en-US");
 }
 
+/** A figure of a call of several, which need not be whole: `4.01`. */
+export function perCall(n: number): string {
+  return Number.isInteger(n) ? count(n) : n.toLocaleString("en-US", { maximumFractionDigits: 2 });
+}
+
+/** The same of bytes: `345.5 B`, `1.05 KB`. */
+export function bytesPerCall(n: number): string {
+  return Math.abs(n) < 1000 ? `${perCall(n)} B` : bytes(Math.round(n));
+}
+
 /**
  * A noun for a number of things.
  *

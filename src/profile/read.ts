@@ -352,6 +352,11 @@ export function readOwn(
   return Reading.of(readMemory(memory), { thread }, since && (() => since), places);
 }
 
+/** The threads of the recording that the library has mapped in this process. */
+export function readOwnThreads(memory: Uint8Array): Thread[] {
+  return readThreads(readMemory(memory, ["threads"]));
+}
+
 /** Reads the figures of this process's recording, without its stacks, as they are at this moment. */
 export function readOwnMoment(memory: Uint8Array, { thread }: ReadOptions = {}): Moment {
   return momentOf(readMemory(memory, FIGURE_SECTIONS), thread);

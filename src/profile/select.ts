@@ -104,6 +104,26 @@ export function ofThreads(profile: Profile, thread: RegExp | undefined): Profile
 }
 
 /**
+ * A profile of the call paths through which operations whose names match allocated: see {@linkcode Operation.run}; of `heaptap test`
+ * an operation is a test. Its totals stay those of the process.
+ *
+ * @example
+ * ```ts
+ * import { ofOperations, Recording } from "./mod.ts";
+ *
+ * const profile = ofOperations(Recording.open("sort.heaptap").profile(), /^parse/);
+ * console.log(profile.callPaths.length);
+ * ```
+ */
+export function ofOperations(profile: Profile, operation: RegExp | undefined): Profile {
+  if (!operation) return profile;
+  const callPaths = profile.callPaths.filter((path) =>
+    path.operation !== undefined && matches(operation, path.operation)
+  );
+  return { ...profile, callPaths };
+}
+
+/**
  * The profile with the call paths that a filter keeps. Its totals stay those of the process.
  *
  * @example

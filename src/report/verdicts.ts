@@ -20,7 +20,8 @@ export function breachText(verdict: Verdict): string {
   } too much${share}`;
 }
 
-function responsibleLines(verdict: Verdict): string[] {
+/** The places that a figure comes from, a line each. */
+export function responsibleLines(verdict: Verdict): string[] {
   // What several call paths of one place come to.
   const places = new Map<string, number>();
   for (const { culprit, names, figures } of verdict.responsible) {
@@ -44,9 +45,12 @@ function responsibleLines(verdict: Verdict): string[] {
  * console.log(breachesText(verdicts));
  * ```
  */
-export function breachesText(verdicts: readonly Verdict[]): string {
+export function breachesText(
+  verdicts: readonly Verdict[],
+  nothing: string = "no call path has such a function",
+): string {
   const strays = verdicts.filter(({ matched }) => !matched)
-    .map(({ name }) => `budget of nothing: ${printable(name)}: no call path has such a function\n`);
+    .map(({ name }) => `budget of nothing: ${printable(name)}: ${nothing}\n`);
   const broken = verdicts.filter(({ kept }) => !kept)
     .map((verdict) => [`over budget: ${breachText(verdict)}`, ...responsibleLines(verdict)].join("\n") + "\n");
   return [...strays, ...broken].join("");
@@ -65,6 +69,16 @@ export function annotations(verdicts: readonly Verdict[]): string {
   }).join("");
 }
 
+/** A text as XML has it. */
+export function escapeXml(text: string): string {
+  // deno-lint-ignore no-control-regex -- XML has no way to write them
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd").replace(/&/g, "&amp;").replace(
+    /</g,
+    "&lt;",
+  )
+    .replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}
+
 /**
  * All budgets as a JUnit file, a test case each.
  *
@@ -78,25 +92,21 @@ export function annotations(verdicts: readonly Verdict[]): string {
  * ```
  */
 export function junitReport(title: string, verdicts: readonly Verdict[]): string {
-  const escape = (text: string) =>
-    // deno-lint-ignore no-control-regex -- XML has no way to write them
-    text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd").replace(/&/g, "&amp;").replace(/</g, "&lt;")
-      .replace(/>/g, "&gt;").replace(/"/g, "&quot;");
   const skipped = verdicts.filter(({ matched }) => !matched).length;
   const failures = verdicts.filter((verdict) => !verdict.kept).length;
   const cases = verdicts.map((verdict) => {
-    const open = `    <testcase classname="heaptap" name="${escape(verdict.name)}"`;
+    const open = `    <testcase classname="heaptap" name="${escapeXml(verdict.name)}"`;
     if (!verdict.matched) {
       return `${open}>\n      <skipped message="no call path has such a function"/>\n    </testcase>\n`;
     }
     if (verdict.kept) return `${open}/>\n`;
     const detail = responsibleLines(verdict).join("\n");
-    return `${open}>\n      <failure message="${escape(breachText(verdict))}">${
-      escape(detail)
+    return `${open}>\n      <failure message="${escapeXml(breachText(verdict))}">${
+      escapeXml(detail)
     }</failure>\n    </testcase>\n`;
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n  <testsuite name="${
-    escape(`heaptap ${title}`)
+    escapeXml(`heaptap ${title}`)
   }" tests="${verdicts.length}" failures="${failures}" skipped="${skipped}">\n${
     cases.join("")
   }  </testsuite>\n</testsuites>\n`;

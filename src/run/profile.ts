@@ -19,6 +19,7 @@ import { poolNotes, removeV8Logs, withoutPools } from "./interpreters.ts";
 import type { InterpreterOptions } from "./interpreters.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
+import { pass, passSignals } from "./signals.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
 
@@ -147,34 +148,6 @@ function checkOnly({ only }: ProfileOptions): void {
         source(only)
       }": it takes literals, classes, groups, alternatives, * + ? and anchors, up to 200 ASCII characters`,
     );
-  }
-}
-
-/**
- * Signals that reach only us and are the program's. Those that a terminal sends (Ctrl-C, Ctrl-\) go
- * to the whole foreground group: the program has them already, and we only must not die of them.
- */
-function passSignals(kill: (signal: NodeJS.Signals) => void): () => void {
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-  const handlers = (["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const).map((signal) => {
-    const fromTerminal = onTerminal && (signal === "SIGINT" || signal === "SIGQUIT");
-    const handler = () => fromTerminal ? undefined : kill(signal);
-    try {
-      process.on(signal, handler);
-    } catch {
-      // A runtime that keeps this signal for itself.
-    }
-    return [signal, handler] as const;
-  });
-  return () => handlers.forEach(([signal, handler]) => process.off(signal, handler));
-}
-
-/** Not `child.kill`: Deno would then report that signal as the end, whatever the program made of it. */
-function pass(pid: number | undefined, signal: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined) process.kill(pid, signal);
-  } catch {
-    // It has ended already.
   }
 }
 

@@ -1,6 +1,7 @@
 /** What one call of a function allocates: for benchmarks, as Go's `-benchmem` tells it. */
-import { bytes, count } from "../profile/format.ts";
+import { bytesPerCall, perCall } from "../profile/format.ts";
 import { Profiler } from "./counters.ts";
+import { attach } from "./install.ts";
 import type { Figures } from "./meter.ts";
 import { notes } from "./notes.ts";
 import { checkFunction, checkOptions, checkPattern } from "./options.ts";
@@ -18,6 +19,9 @@ export interface MeasureOptions {
   /** Count what passes through these modules alone, by their paths: exact on every runtime. */
   readonly modules?: RegExp | undefined;
 }
+
+/** What is counted of calls. */
+type CallFigures = Pick<Figures, "allocations" | "bytes" | "liveBytes">;
 
 /** A figure of a call, over rounds. */
 export interface PerCall {
@@ -53,8 +57,8 @@ export class Measurement {
   readonly notes: readonly string[];
 
   /** For {@linkcode measure}. */
-  constructor(rounds: readonly Figures[], calls: number, notes: readonly string[]) {
-    const per = (of: (figures: Figures) => number): PerCall => {
+  constructor(rounds: readonly CallFigures[], calls: number, notes: readonly string[]) {
+    const per = (of: (figures: CallFigures) => number): PerCall => {
       const sorted = rounds.map((figures) => of(figures) / calls).sort((a, b) => a - b);
       const middle = sorted.length >> 1;
       const median = sorted.length % 2 ? sorted[middle] : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
@@ -68,19 +72,83 @@ export class Measurement {
     this.notes = notes;
   }
 
-  /** `12 allocs/op  345 B/op`, of the round with the least; with the median where rounds differ. */
+  /** `12 allocs/op  345 B/op`, of the round with the least; with the median where it differs, and whose memory is not seen. */
   toString(): string {
-    const line = (of: "least" | "median") => `${figure(this.allocations[of])} allocs/op  ${size(this.bytes[of])}/op`;
-    return this.exact ? line("least") : `${line("least")}  (median ${line("median")})`;
+    const [least, median] = [perCallText(this, "least"), perCallText(this, "median")];
+    const { seesRuntime, runtime } = attach().installation;
+    const unseen = seesRuntime ? "" : `  (of native libraries: ${runtime}'s own memory is not seen)`;
+    return (least === median ? least : `${least}  (median ${median})`) + unseen;
   }
 }
 
-function figure(n: number): string {
-  return Number.isInteger(n) ? count(n) : n.toLocaleString("en-US", { maximumFractionDigits: 2 });
+function perCallText({ allocations, bytes }: Measurement, of: keyof PerCall): string {
+  return `${perCall(allocations[of])} allocs/op  ${bytesPerCall(bytes[of])}/op`;
 }
 
-function size(n: number): string {
-  return n < 1000 ? `${figure(n)} B` : bytes(Math.round(n));
+/** What is between any number of starts and stops, together. */
+export class Stretches {
+  readonly #profiler: Profiler;
+  readonly #sum = { allocations: 0, bytes: 0, liveBytes: 0 };
+  #open = false;
+
+  /** For {@linkcode measureRounds}. */
+  constructor(profiler: Profiler) {
+    this.#profiler = profiler;
+  }
+
+  /** Counts from here on; what was counted since an earlier start that no stop has followed does not count. */
+  start(): void {
+    if (this.#open) this.#profiler.reset();
+    else this.#profiler.start();
+    this.#open = true;
+  }
+
+  /** Counts up to here. */
+  stop(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const { allocations, bytes, liveBytes } = this.#profiler.stop();
+    this.#sum.allocations += allocations;
+    this.#sum.bytes += bytes;
+    this.#sum.liveBytes += liveBytes;
+  }
+
+  /** What was counted since it was last asked. */
+  take(): CallFigures {
+    this.stop();
+    const taken = { ...this.#sum };
+    this.#sum.allocations = this.#sum.bytes = this.#sum.liveBytes = 0;
+    return taken;
+  }
+}
+
+/** Calls a function so often, waiting for it where it is asynchronous. */
+export async function callTimes(run: () => unknown, times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    const result = run();
+    // An await takes turns of the event loop, which allocate: only where there is something to wait for.
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
+  }
+}
+
+/** Has rounds of so many calls run, each of which counts what it does between starts and stops. */
+export async function measureRounds(
+  round: (stretches: Stretches) => Promise<void>,
+  { rounds, calls, process, modules }: Omit<MeasureOptions, "warmUp"> & {
+    readonly rounds: number;
+    readonly calls: number;
+  },
+): Promise<Measurement> {
+  const stretches = new Stretches(new Profiler({ thread: !process, modules }));
+  const figures: CallFigures[] = [];
+  for (let n = 0; n < rounds; n++) {
+    try {
+      await round(stretches);
+    } finally {
+      figures.push(stretches.take());
+    }
+  }
+  return new Measurement(figures, calls, notes());
 }
 
 /**
@@ -102,29 +170,16 @@ export async function measure(run: () => unknown, options: MeasureOptions = {}):
   checkFunction("measure", run);
   checkPattern("modules", options.modules);
   checkOptions("measure", options, ["rounds", "calls", "warmUp", "process", "modules"]);
-  const { rounds = 15, calls = 100, warmUp = 500, modules } = options;
+  const { rounds = 15, calls = 100, warmUp = 500, process, modules } = options;
   for (const [name, n, least] of [["rounds", rounds, 1], ["calls", calls, 1], ["warmUp", warmUp, 0]] as const) {
     if (!Number.isInteger(n) || n < least) {
       throw new RangeError(`Cannot measure with ${name} ${n}: it takes a whole number, ${least} or more`);
     }
   }
-  const profiler = new Profiler({ thread: !options.process, modules });
-  const call = async (times: number) => {
-    for (let i = 0; i < times; i++) {
-      const result = run();
-      // An await takes turns of the event loop, which allocate: only where there is something to wait for.
-      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
-    }
-  };
-  await call(warmUp);
-  const figures: Figures[] = [];
-  for (let round = 0; round < rounds; round++) {
-    profiler.start();
-    try {
-      await call(calls);
-    } finally {
-      figures.push(profiler.stop());
-    }
-  }
-  return new Measurement(figures, calls, notes());
+  await callTimes(run, warmUp);
+  return await measureRounds(async (stretches) => {
+    stretches.start();
+    await callTimes(run, calls);
+    stretches.stop();
+  }, { rounds, calls, process, modules });
 }

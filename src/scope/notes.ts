@@ -20,6 +20,11 @@ import { operationNotes } from "./operate.ts";
  * ```
  */
 export function notes(): string[] {
+  return [...unseenNow(), ...operationNotes()];
+}
+
+/** The same but for what operations do not tell. */
+export function unseenNow(): string[] {
   return own(({ installation, memory }) => {
     const snapshot = readMemory(memory, ["strings"]);
     const h = (field: string) => snapshot.header.number(0, field);
@@ -33,7 +38,6 @@ export function notes(): string[] {
           "The table of call paths is full: totals are exact, new paths are not told apart; raise buckets (HEAPTAP_BUCKETS)",
         ]
         : [],
-      ...operationNotes(),
       ...installation.notes,
     ];
   });

@@ -84,6 +84,29 @@ export function runIn<T>(name: string, run: () => T): T {
   });
 }
 
+/**
+ * The same where nothing else runs in the thread until the promise is settled: there the operation is known over every `await` on a runtime,
+ * too, that does not tell when functions go on.
+ */
+export function runAloneIn<T>(name: string, run: () => T): T {
+  const result = runIn(name, run);
+  if (follows || typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") return result;
+  operate(numberOf(name));
+  const leave = () => operate(0);
+  return (result as unknown as PromiseLike<unknown>).then(
+    (value) => (leave(), value),
+    (error) => {
+      leave();
+      throw error;
+    },
+  ) as T;
+}
+
+/** Whether operations that run at the same time are told apart over their awaits; undefined before there was one. */
+export function tellsApart(): boolean | undefined {
+  return follows;
+}
+
 /** What operations do not tell, a sentence each. */
 export function operationNotes(): string[] {
   return [

@@ -154,7 +154,8 @@ export async function chosenPaths(
   return await throughFunctions(reading, ids, functions);
 }
 
-function* pathsOf({ nodes }: Reading, operation: string, ids: Uint32Array): Generator<undefined, Uint32Array> {
+/** Those of call paths that an operation allocated through. */
+export function* pathsOf({ nodes }: Reading, operation: string, ids: Uint32Array): Generator<undefined, Uint32Array> {
   const found: number[] = [];
   yield* inBatches(ids.length, (from, to) => {
     for (const id of ids.subarray(from, to)) if (nodes.operation(id) === operation) found.push(id);

@@ -1,10 +1,12 @@
 /** What each thread of this process allocated and freed. */
 import type { Thread } from "../profile/profile.ts";
+import { readOwnThreads } from "../profile/read.ts";
 import { checkLimit } from "../profile/select.ts";
 import { csvText } from "../profile/csv.ts";
 import { bytes, count, printable } from "../profile/format.ts";
 import { markdownTable } from "../report/table.ts";
-import { own, ownMoment } from "./install.ts";
+import { own } from "./install.ts";
+import type { Attached } from "./install.ts";
 import { checkOptions } from "./options.ts";
 
 /** Of the comma-separated values. */
@@ -201,6 +203,15 @@ export function threadReport(options: ThreadOptions = {}): ThreadReport {
   checkOptions("threadReport", options, ["limit"]);
   const { limit = 64 } = options;
   checkLimit("limit", limit);
-  const { threads } = ownMoment();
-  return own(() => new ThreadReport(limitRows(threads.map(row), limit)));
+  return own((here) => new ThreadReport(limitRows(threadsNow(here).map(row), limit)));
+}
+
+function threadsNow({ memory, library }: Attached): Thread[] {
+  library.functions.heaptap_threads();
+  return readOwnThreads(memory);
+}
+
+/** The same of all threads but the one that calls, none merged. */
+export function otherThreads(): ThreadRow[] {
+  return own((here) => threadsNow(here).filter(({ id }) => id !== here.slot).map(row));
 }

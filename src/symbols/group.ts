@@ -6,7 +6,7 @@ import { frameName } from "./symbols.ts";
 import type { NamedFrame, Symbols } from "./symbols.ts";
 
 /** What call paths can be put together by. */
-export type GroupBy = "function" | "module" | "file" | "line" | "thread";
+export type GroupBy = "function" | "module" | "file" | "line" | "thread" | "operation";
 
 /** Figures of a group or of a tree's node. */
 export interface GroupFigures {
@@ -50,7 +50,7 @@ function add(to: GroupFigures, path: Omit<GroupFigures, "peakCount" | "peakBytes
   to.temporary += path.temporary;
 }
 
-const NAMES: Readonly<Record<Exclude<GroupBy, "thread">, (frame: NamedFrame) => string>> = {
+const NAMES: Readonly<Record<Exclude<GroupBy, "thread" | "operation">, (frame: NamedFrame) => string>> = {
   function: frameName,
   module: (frame) => frame.module || "JIT code",
   file: (frame) => frame.file || `(no file) ${frame.module || "JIT code"}`,
@@ -88,6 +88,14 @@ export function groupPaths(profile: Profile, symbols: Symbols, by: GroupBy): Gro
       const { self, inclusive } = group(thread.name || "(no name)");
       add(self, thread);
       add(inclusive, thread);
+    }
+    return [...groups.values()];
+  }
+  if (by === "operation") {
+    for (const path of profile.callPaths) {
+      const { self, inclusive } = group(path.operation ?? "(none)");
+      add(self, path);
+      add(inclusive, path);
     }
     return [...groups.values()];
   }

@@ -1,0 +1,165 @@
+/** How test and benchmark runners are started so that heaptap's part of them runs first. */
+import { spawnSync } from "node:child_process";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, extname, join } from "node:path";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { ownPath } from "../file/paths.ts";
+import { libraryPath } from "../native/build.ts";
+import { OutputError } from "../run/output.ts";
+import { ProgramError } from "../run/recordable.ts";
+import type { Line, Setting } from "../suite/setting.ts";
+
+/** What is run of a runner. */
+export type Kind = "test" | "bench";
+
+/** A command that is started with heaptap's part in it. */
+export interface Prepared {
+  /** The command as it is meant: `bun x.test.ts` is `bun test x.test.ts`. */
+  readonly plain: readonly string[];
+  /** The same with heaptap's part. */
+  readonly command: readonly string[];
+  /** Recordings of its processes, with `%p` for their numbers. */
+  readonly out: string;
+  /** What was changed that somebody might not expect, a sentence each. */
+  readonly notes: readonly string[];
+  /** The lines that were told. */
+  lines(): Line[];
+  /** Removes the folder. */
+  end(): void;
+}
+
+/** Our sources. */
+const SOURCES = join(import.meta.dirname ?? "", "../");
+
+/** Which file of src/suite hooks in. */
+const HOOKS: Readonly<Record<Kind, Readonly<Record<string, string>>>> = {
+  test: { deno: "deno_test", bun: "bun_test", node: "node_test" },
+  bench: { deno: "deno_bench", bun: "mitata_bench", node: "mitata_bench" },
+};
+
+function runtimeOf(program: string): "deno" | "bun" | "node" | undefined {
+  const [, name] = /^(deno|bun|node)(?:js)?[\d.-]*$/.exec(basename(program)) ?? [];
+  return name as "deno" | "bun" | "node" | undefined;
+}
+
+/** What is typed when a runner is meant. */
+const EXAMPLES: Readonly<Record<Kind, string>> = {
+  test: "heaptap test deno, heaptap test bun, heaptap test node x.test.mjs",
+  bench: "heaptap bench deno x.bench.ts, heaptap bench bun x.mjs with mitata",
+};
+
+/** Deno is told in its own words what else this needs, in narrow terms, when the user gave permissions one by one. */
+function denoPermissions(values: readonly string[], folder: string): { values: string[]; added: string[] } {
+  const end = values.indexOf("--");
+  const options = end < 0 ? values : values.slice(0, end);
+  if (options.some((value) => value === "-A" || value === "--allow-all")) return { values: [...values], added: [] };
+  const wide = (name: string, short: string) => options.includes(`--allow-${name}`) || options.includes(short);
+  const added = [
+    // Counters are read through pointers, for which a list of libraries is not enough.
+    ...options.includes("--allow-ffi") ? [] : ["--allow-ffi"],
+    ...wide("read", "-R") ? [] : [`--allow-read=${SOURCES},${folder}`],
+    ...wide("write", "-W") ? [] : [`--allow-write=${folder}`],
+  ];
+  return { values: values.filter((value) => !value.startsWith("--allow-ffi=")), added };
+}
+
+/** The command with an option of the runtime that has heaptap's part run first, and with what that needs. */
+function arranged(
+  program: string,
+  runtime: "deno" | "bun" | "node",
+  given: readonly string[],
+  kind: Kind,
+  folder: string,
+): Pick<Prepared, "plain" | "command" | "notes"> {
+  const preload = join(folder, "first.mjs");
+  if (runtime === "deno") {
+    const named = /^(test|bench|run)$/.test(given[0] ?? "");
+    const [verb = kind, ...rest] = named ? given : [kind, ...given];
+    const { values, added } = denoPermissions(rest, folder);
+    const notes = added.length > 0
+      ? [`Deno is given ${added.map((flag) => flag.replace(/=.*/, "=…")).join(" ")}, which counting needs`]
+      : [];
+    return {
+      plain: [program, verb, ...rest],
+      command: [program, verb, `--preload=${preload}`, ...added, ...values],
+      notes,
+    };
+  }
+  if (runtime === "bun") {
+    const named = given[0] === "test" || given[0] === "run";
+    const verb = named ? [given[0] as string] : kind === "test" ? ["test"] : [];
+    const rest = named ? given.slice(1) : given;
+    return {
+      plain: [program, ...verb, ...rest],
+      command: [program, ...verb, `--preload=${preload}`, ...rest],
+      notes: [],
+    };
+  }
+  const testing = kind === "test" && !given.some((value) => /^--test(=|$)/.test(value)) ? ["--test"] : [];
+  return {
+    plain: [program, ...testing, ...given],
+    command: [program, "--experimental-ffi", `--import=${preload}`, ...testing, ...given],
+    notes: [],
+  };
+}
+
+/** Refuses a Node that cannot open libraries. */
+function checkNode(program: string): void {
+  const { status, error, stdout } = spawnSync(program, ["--experimental-ffi", "-p", "0"], {
+    encoding: "utf8",
+    env: process.env,
+  });
+  if (error || (status === 0 && stdout.startsWith("0"))) return;
+  throw new ProgramError(
+    `Cannot tell tests apart in "${program}": Node counts in its own process from 26.1 on (--experimental-ffi); heaptap run -- ${program} --test records an older one as a whole`,
+    2,
+  );
+}
+
+/** Prepares a command of deno, bun or node. */
+export function prepare(
+  kind: Kind,
+  given: readonly string[],
+  setting: Omit<Setting, "results" | "library" | "out">,
+  asked?: string,
+): Prepared {
+  const [program = "", ...rest] = given;
+  const runtime = runtimeOf(program);
+  if (!runtime) {
+    const which = /^(npm|pnpm|yarn|npx|bunx)$/.test(basename(program))
+      ? `name the runner that ${basename(program)} starts`
+      : "it takes deno, bun or node";
+    throw new OutputError(
+      `Cannot tell the ${kind === "test" ? "tests" : "benchmarks"} of "${program}" apart: ${which} (${EXAMPLES[kind]})`,
+    );
+  }
+  if (runtime === "deno" && rest[0] === "task") {
+    throw new OutputError(`Cannot look into "deno task": name the deno ${kind} that it runs (${EXAMPLES[kind]})`);
+  }
+  if (runtime === "node") checkNode(program);
+  const library = libraryPath();
+  const folder = mkdtempSync(join(tmpdir(), "heaptap-"));
+  const results = join(folder, "results");
+  appendFileSync(results, "");
+  const hook = kind === "bench" && runtime === "deno" && rest[0] === "run" ? "mitata_bench" : HOOKS[kind][runtime];
+  const source = pathToFileURL(join(SOURCES, "suite", hook + extname(import.meta.url))).href;
+  // Node runs each file in a process of its own.
+  const named = asked === undefined || asked.includes("%p") || runtime !== "node"
+    ? asked
+    : asked.replace(/(\.heaptap)?$/, ".%p$1");
+  const out = ownPath(named ?? join(folder, "%p.heaptap"));
+  const told: Setting = { ...setting, results, library, out: kind === "test" ? out : "" };
+  // Imported by a name that is not known beforehand: our sources are not the user's to check.
+  writeFileSync(
+    join(folder, "first.mjs"),
+    `const { start } = await import(${JSON.stringify(source)});\nawait start(${JSON.stringify(told)});\n`,
+  );
+  return {
+    ...arranged(program, runtime, rest, kind, folder),
+    out,
+    lines: () => readFileSync(results, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line) as Line),
+    end: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

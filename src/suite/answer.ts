@@ -1,0 +1,56 @@
+/** What the process of tests or benchmarks answers, and how it begins. */
+import { appendFileSync } from "node:fs";
+import process from "node:process";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { LibraryError } from "../native/build.ts";
+import { install } from "../scope/install.ts";
+import { unseenNow } from "../scope/notes.ts";
+import type { Line, Setting } from "./setting.ts";
+
+/** Adds a line. Each is one write to the file's end: several processes share it. */
+export function tell({ results }: Setting, line: Line): void {
+  appendFileSync(results, JSON.stringify(line) + "\n");
+}
+
+let told = "";
+
+/** Says what figures do not tell, when that has changed. */
+export function tellNotes(setting: Setting): void {
+  const now = unseenNow();
+  if (now.join("\n") === told) return;
+  told = now.join("\n");
+  tell(setting, { kind: "notes", notes: now });
+}
+
+/** Puts the hooks in; false, with the reason told, where that cannot be. Tests and benchmarks run all the same. */
+export function begin(setting: Setting): boolean {
+  // Whoever turned Node's interface on did not ask to be warned of it.
+  const { emitWarning } = process;
+  process.emitWarning = ((warning: string | Error, ...more: unknown[]) => {
+    if (!/^FFI is an experimental/.test(String(warning))) Reflect.apply(emitWarning, process, [warning, ...more]);
+  }) as typeof emitWarning;
+  try {
+    install({ library: setting.library, out: setting.out || undefined });
+    return true;
+  } catch (error) {
+    if (!(error instanceof LibraryError)) throw error;
+    tell(setting, { kind: "problem", problem: error.message });
+    return false;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+let collectGarbage: (() => void) | undefined;
+
+/** Has the engine give back what nothing uses any more, and what that held outside of its heap. */
+export function collect(): void {
+  const { Bun: bun } = globalThis as { readonly Bun?: { gc(now: boolean): void } };
+  if (bun) return bun.gc(true);
+  if (!collectGarbage) {
+    setFlagsFromString("--expose-gc");
+    collectGarbage = runInNewContext("gc") as () => void;
+  }
+  collectGarbage();
+}

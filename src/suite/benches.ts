@@ -1,0 +1,56 @@
+/** Measures what a call of a benchmark allocates: every kind of benchmark comes through `measured`. */
+import { callTimes, measureRounds } from "../scope/measure.ts";
+import type { Measurement, Stretches } from "../scope/measure.ts";
+import { tell, tellNotes } from "./answer.ts";
+import type { Bench, Setting } from "./setting.ts";
+
+/** Rounds that are measured, and calls in one at most. */
+const ROUNDS = 15;
+const CALLS = 100;
+/** Milliseconds that a round, and the calls before the first one, may take about. */
+const ROUND_TIME = 20;
+const WARM_UP_TIME = 300;
+const WARM_UP_CALLS = 500;
+
+/** A benchmark: so many calls, each counted between a start and a stop. */
+export type Calls = (calls: number, stretches: Pick<Stretches, "start" | "stop">) => Promise<void>;
+
+/** Calls of a function, counted as one. */
+export function plainCalls(run: () => unknown): Calls {
+  return async (calls, stretches) => {
+    stretches.start();
+    await callTimes(run, calls);
+    stretches.stop();
+  };
+}
+
+const UNCOUNTED = { start() {}, stop() {} };
+
+async function measure(run: Calls, { thread, modules }: Setting): Promise<Measurement> {
+  const options = { process: !thread, modules: modules ? new RegExp(modules) : undefined };
+  const begun = performance.now();
+  for (let n = 0; n < WARM_UP_CALLS && (n === 0 || performance.now() - begun < WARM_UP_TIME); n++) {
+    await run(1, UNCOUNTED);
+  }
+  // One as it is counted, for its time alone: to count what passes through modules takes milliseconds.
+  const before = performance.now();
+  await measureRounds((stretches) => run(1, stretches), { ...options, rounds: 1, calls: 1 });
+  const calls = Math.max(1, Math.min(CALLS, Math.floor(ROUND_TIME / (performance.now() - before))));
+  return await measureRounds((stretches) => run(calls, stretches), { ...options, rounds: ROUNDS, calls });
+}
+
+const NOTHING = { least: 0, median: 0 };
+
+/** Measures a benchmark and tells what was found, an error of its own too. */
+export async function measured(setting: Setting, name: string, file: string, run: Calls): Promise<void> {
+  let bench: Bench;
+  try {
+    const { allocations, bytes, exact } = await measure(run, setting);
+    bench = { name, file, allocations, bytes, exact };
+  } catch (cause) {
+    const error = String((cause as Error)?.message ?? cause).split("\n")[0];
+    bench = { name, file, allocations: NOTHING, bytes: NOTHING, exact: false, error };
+  }
+  tell(setting, { kind: "bench", bench });
+  tellNotes(setting);
+}

@@ -1,0 +1,43 @@
+/** What the command line tells the process that tests or benchmarks run in, and what that answers: a line of JSON each. */
+import type { Test } from "../judge/suite.ts";
+
+/** How tests and benchmarks are to be counted. */
+export interface Setting {
+  /** The file that lines are added to. */
+  readonly results: string;
+  /** The compiled library. */
+  readonly library: string;
+  /** The file of the recording, with `%p` for the process's number; "" for memory alone. */
+  readonly out: string;
+  /** Whether the thread of the tests is counted alone, without those that work for it. */
+  readonly thread: boolean;
+  /** Count what passes through these modules alone; a regular expression, "" for all. */
+  readonly modules: string;
+  /** How often each test runs; the last time counts. */
+  readonly rounds: number;
+  /** Whether garbage is collected before what a test left is counted. */
+  readonly collect: boolean;
+}
+
+/** What a benchmark allocates a call: of the round with the least, and the median. */
+export interface Bench {
+  /** Its name, with its group's. */
+  readonly name: string;
+  /** The file that it stands in. */
+  readonly file: string;
+  readonly allocations: { readonly least: number; readonly median: number };
+  readonly bytes: { readonly least: number; readonly median: number };
+  /** Whether all rounds were the same. */
+  readonly exact: boolean;
+  /** Why it could not be measured. */
+  readonly error?: string | undefined;
+}
+
+/** A line of the answer. */
+export type Line =
+  | { readonly kind: "test"; readonly test: Test }
+  | { readonly kind: "bench"; readonly bench: Bench }
+  /** What figures do not tell. */
+  | { readonly kind: "notes"; readonly notes: readonly string[] }
+  /** Why nothing can be counted. */
+  | { readonly kind: "problem"; readonly problem: string };

@@ -1,0 +1,51 @@
+/*
+ * Of the library, allocations, bytes, bytes left:
+ *   keeps 10, 1000, 1000 · group > pairs 5, 250, 0 · group > over an await 3, 21, 21 · throws 4, 40, 0 (fails)
+ *   calls done 1, 8, 8 · outer 2, 2, 2 · outer > inner 6, 36, 36 · skipped: none
+ *   beside one another: both > a 3, 27, 27 · both > b 4, 52, 52
+ */
+import { describe, it, test } from "node:test";
+import { blocks, later } from "./blocks.ts";
+
+test("keeps", () => {
+  blocks.keep(10, 100);
+});
+describe("group", () => {
+  it("pairs", () => {
+    blocks.pairs(5, 50);
+  });
+  it("over an await", async () => {
+    blocks.keep(1, 7);
+    await later();
+    blocks.keep(2, 7);
+  });
+});
+test("throws", () => {
+  blocks.blocks(4, 10);
+  throw new Error("meant");
+});
+test("calls done", (_, done) => {
+  blocks.keep(1, 8);
+  setTimeout(done, 5);
+});
+test("outer", async (t) => {
+  blocks.keep(2, 1);
+  await t.test("inner", () => {
+    blocks.keep(6, 6);
+  });
+});
+test("skipped", { skip: true }, () => {
+  blocks.keep(100, 100);
+});
+describe("both", { concurrency: true }, () => {
+  it("a", async () => {
+    blocks.keep(2, 11);
+    await later();
+    blocks.keep(1, 5);
+  });
+  it("b", async () => {
+    await later();
+    blocks.keep(4, 13);
+    await later();
+  });
+});
