@@ -307,7 +307,9 @@ export async function benchSuite(
     // Times first, and without us: hooks cost some nanoseconds an allocation.
     const exitCode = options.times ? await run(prepared.plain, process.env) : 0;
     if (exitCode !== 0) return { exitCode, problem: "", report: "", notes: [] };
-    const counted = await run(prepared.command, process.env, true);
+    // mitata cannot draw all that it draws without colours; nobody sees it.
+    const { NO_COLOR: _, ...env } = process.env;
+    const counted = await run(prepared.command, env, true);
     const lines = prepared.lines();
     const benches = lines.flatMap((line): Bench[] =>
       line.kind === "bench" ? [{ ...line.bench, file: shownFile(line.bench.file) }] : []
