@@ -61,11 +61,13 @@ const onDeno = "Deno" in globalThis;
 for (const { name, code } of examples) {
   const other = onDeno ? /bun:test/.test(code) && "it is Bun's" : /Deno\.test/.test(code) && "it is Deno's";
   test(`example: ${name}`, { skip: other }, () => {
-    assert.match(code, /from "\.\/mod\.ts"/, "an example imports what it shows");
+    assert.match(code, /from "(\.\/mod\.ts|heaptap\/\w+)"/, "an example imports what it shows");
     const at = join(folder, name.replace(/\W/g, "_"));
     mkdirSync(at, { recursive: true });
     const script = join(at, "example.ts");
-    writeFileSync(script, code.replaceAll('"./mod.ts"', JSON.stringify(join(ROOT, "mod.ts"))));
+    const own = code.replaceAll('"./mod.ts"', JSON.stringify(join(ROOT, "mod.ts")))
+      .replace(/"heaptap\/(\w+)"/g, (_, entry) => JSON.stringify(join(ROOT, `src/entry/${entry}.ts`)));
+    writeFileSync(script, own);
     // A test of the runner's own runs under the runner.
     const isTest = /node:test|bun:test|Deno\.test/.test(code);
     const flags = onDeno ? [isTest ? "test" : "run", "-A", "--no-check"] : isTest ? ["test"] : [];

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { ownFolder } from "../file/own_folder.ts";
 import type { PageData } from "./page/data.ts";
 
 /** The page's scripts, each of which may use those before it. They become one. */
@@ -16,7 +17,8 @@ export const PAGE_SCRIPTS = [
 ] as const;
 
 function part(name: string): string {
-  return readFileSync(join(import.meta.dirname ?? "", "page", name), "utf8");
+  const files = [...PAGE_SCRIPTS.map((script) => `${script}.js`), "page.css", "page.html"];
+  return readFileSync(join(ownFolder("src/export/page", files), name), "utf8");
 }
 
 /** The scripts as one, in which what a file imports is there already. */

@@ -1,6 +1,14 @@
 /** Folders that are made where they are wanted. */
 import { existsSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import process from "node:process";
+
+/** The user's cache folder for heaptap, after the XDG base directory specification. */
+export function cacheFolder(): string {
+  const xdg = process.env.XDG_CACHE_HOME;
+  return join(xdg && isAbsolute(xdg) ? xdg : join(process.env.HOME || homedir(), ".cache"), "heaptap");
+}
 
 /**
  * Makes a folder, and those above it that are missing. Throws what the file system throws. Not `mkdir` with `recursive`: in Node that

@@ -1,9 +1,9 @@
 /** Files that are whole or not there: they are made under another name, then moved. */
 import { randomUUID } from "node:crypto";
 import {
+  chmodSync,
   closeSync,
   existsSync,
-  fchmodSync,
   openSync,
   readlinkSync,
   renameSync,
@@ -89,7 +89,7 @@ export function writeWhole(path: string, fill: (fd: number) => void, mode = 0o66
   const fd = openSync(made, "wx", mode);
   try {
     try {
-      if (old) fchmodSync(fd, old.mode);
+      if (old) chmodSync(made, old.mode);
       fill(fd);
     } finally {
       closeSync(fd);

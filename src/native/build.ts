@@ -6,10 +6,10 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { delimiter, isAbsolute, join } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
-import { makeFolder } from "../file/folder.ts";
+import { cacheFolder, makeFolder } from "../file/folder.ts";
+import { ownFolder } from "../file/own_folder.ts";
 
 /**
  * The library cannot be had; the message says why and what to do.
@@ -58,8 +58,6 @@ export const FLAGS: readonly string[] = [
   "-Wl,-soname,libheaptap.so",
 ];
 
-const SOURCES = join(import.meta.dirname ?? "", "../../ffi/");
-
 /** Where an executable file named `name` is on the PATH. */
 export function findInPath(name: string, path: string = process.env.PATH ?? ""): string | undefined {
   for (const folder of path.split(delimiter)) {
@@ -86,27 +84,25 @@ export function findCompiler(): string | undefined {
   return undefined;
 }
 
-/** The user's cache folder for heaptap, after the XDG base directory specification. */
-export function cacheFolder(): string {
-  const xdg = process.env.XDG_CACHE_HOME;
-  return join(xdg && isAbsolute(xdg) ? xdg : join(process.env.HOME || homedir(), ".cache"), "heaptap");
+/** The folder of the library's sources. */
+function sources(): string {
+  try {
+    return join(ownFolder("ffi", ["all.c", "include/heaptap.h"]), "/");
+  } catch (cause) {
+    throw new LibraryError(`${missingPermission(cause) ?? (cause as Error).message}`, { cause });
+  }
 }
 
-function sourceFiles(): string[] {
-  return readdirSync(SOURCES, { recursive: true, withFileTypes: true })
+function sourceFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 }
 
-function key(compiler: string): string {
-  if (!existsSync(join(SOURCES, "all.c"))) {
-    throw new LibraryError(
-      `Cannot compile the library: its sources are not at "${SOURCES}", as in a bundled script; name a compiled one, which "heaptap lib" gives: install({ library })`,
-    );
-  }
+function key(compiler: string, from: string): string {
   const hash = createHash("sha256");
-  for (const file of sourceFiles()) hash.update(file.slice(SOURCES.length)).update("\0").update(readFileSync(file));
+  for (const file of sourceFiles(from)) hash.update(file.slice(from.length)).update("\0").update(readFileSync(file));
   // The binary's identity in place of `cc --version`: as telling, and no process to start.
   const real = realpathSync(compiler);
   const stat = statSync(real);
@@ -114,7 +110,7 @@ function key(compiler: string): string {
   return hash.digest("hex").slice(0, 24);
 }
 
-function compile(compiler: string, folder: string, target: string): void {
+function compile(compiler: string, from: string, folder: string, target: string): void {
   try {
     makeFolder(folder);
   } catch (cause) {
@@ -128,7 +124,7 @@ function compile(compiler: string, folder: string, target: string): void {
   if (process.stderr.isTTY) {
     process.stderr.write(`heaptap: compiling its library with ${compiler}, once: it takes some seconds\n`);
   }
-  const result = spawnSync(compiler, [...FLAGS, "-o", made, join(SOURCES, "all.c")], { encoding: "utf8" });
+  const result = spawnSync(compiler, [...FLAGS, "-o", made, join(from, "all.c")], { encoding: "utf8" });
   if (result.status !== 0) {
     rmSync(made, { force: true });
     // Deno without --allow-run gives an empty result.
@@ -159,10 +155,30 @@ function liesOnNoexec(path: string): boolean {
   return noexec;
 }
 
+/** A library that was compiled elsewhere and is named. */
+function named(): string | undefined {
+  const path = process.env.HEAPTAP_LIBRARY;
+  if (!path || existsSync(path)) return path && resolve(path);
+  throw new LibraryError(`Cannot find the library "${path}", which HEAPTAP_LIBRARY names`);
+}
+
+/** What a library beside a program that has heaptap in it is called. */
+const LIBRARY = "libheaptap.so";
+
 /** Path of the compiled library; compiles it when the cache does not have it yet. Throws as {@linkcode libraryPath}. */
 export function compiledLibrary(): string {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
+  }
+  const library = named();
+  if (library) return library;
+  const from = sources();
+  if (!existsSync(join(from, "all.c"))) {
+    const beside = join(dirname(process.execPath), LIBRARY);
+    if (existsSync(beside)) return beside;
+    throw new LibraryError(
+      `Cannot compile the library: its sources are not at "${from}", as in a bundled script; put a compiled one, which "heaptap lib" gives, beside the program as ${LIBRARY}, or name it: HEAPTAP_LIBRARY, install({ library })`,
+    );
   }
   const compiler = findCompiler();
   if (!compiler) {
@@ -172,8 +188,8 @@ export function compiledLibrary(): string {
     );
   }
   const folder = cacheFolder();
-  const target = join(folder, `libheaptap-${key(compiler)}.so`);
-  if (!existsSync(target)) compile(compiler, folder, target);
+  const target = join(folder, `libheaptap-${key(compiler, from)}.so`);
+  if (!existsSync(target)) compile(compiler, from, folder, target);
   return target;
 }
 
@@ -188,7 +204,7 @@ export function compiledLibrary(): string {
  * ```
  */
 export function headerFolder(): string {
-  return join(SOURCES, "include");
+  return join(sources(), "include");
 }
 
 /**

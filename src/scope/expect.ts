@@ -1,6 +1,5 @@
 /** Allocation limits in tests. */
 import { writeSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Reading } from "../profile/read.ts";
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import { CALLED_BY, inLocale } from "../report/signs.ts";
@@ -206,10 +205,9 @@ function warnOnce(sees: string): void {
 
 /** Where a test asked, ` at file:line`; "" when the stack does not tell. */
 function callerOf({ stack = "" }: Error): string {
-  const own = import.meta.url;
-  const line = stack.split("\n").find((line) =>
-    /:\d+:\d+\)?$/.test(line) && !line.includes(own) && !line.includes(fileURLToPath(own))
-  );
+  // As a URL and as a path: over a network it has none.
+  const own = [import.meta.url, import.meta.filename ?? import.meta.url];
+  const line = stack.split("\n").find((line) => /:\d+:\d+\)?$/.test(line) && !own.some((file) => line.includes(file)));
   const place = /\(?((?:file:\/\/)?\/[^()\s]+:\d+):\d+\)?$/.exec(line ?? "")?.[1];
   return place ? ` at ${place.replace(/^file:\/\//, "")}` : "";
 }

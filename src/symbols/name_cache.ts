@@ -8,7 +8,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder } from "../file/folder.ts";
 import { writeWhole } from "../file/whole_file.ts";
-import { cacheFolder } from "../native/build.ts";
+import { cacheFolder } from "../file/folder.ts";
 import { hasLine, isWhole } from "./answers.ts";
 import type { Name } from "./backend.ts";
 

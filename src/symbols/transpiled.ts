@@ -1,6 +1,7 @@
 /** Where in its source a place of a script is that was translated before it ran: by Deno, or by whatever left a source map. */
 import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
-import { SourceMap } from "node:module";
+import * as nodeModule from "node:module";
+import type { SourceMap } from "node:module";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
@@ -57,7 +58,10 @@ function sourceMapOf(path: string): SourceMap | undefined {
     "utf8",
   );
   const text = INSIDE.test(name) ? new TextDecoder().decode(Uint8Array.from(json, (c) => c.charCodeAt(0))) : json;
-  return new SourceMap(JSON.parse(text));
+  // Older Denos have no such class: the map is one that cannot be read.
+  const { SourceMap: Reader } = nodeModule as Partial<typeof nodeModule>;
+  if (!Reader) throw new Error("no reader of source maps");
+  return new Reader(JSON.parse(text));
 }
 
 /** What Deno made of a source, in its cache; undefined when it is not there, or is of an older source. */
@@ -79,7 +83,7 @@ export function sourcesOf(isDeno: boolean): SourceOf {
       const made = isTranslated ? emittedByDeno(path) : path;
       return (made && sourceMapOf(made)) || (isTranslated ? "lost" : "none");
     } catch {
-      return isTranslated ? "lost" : "none";
+      return isTranslated || !("SourceMap" in nodeModule) ? "lost" : "none";
     }
   };
   return (script, line, column) => {

@@ -1,0 +1,61 @@
+/**
+ * Folders of heaptap's own files that are no modules: the C library's sources, the page. They lie beside the modules; where Deno had those
+ * over a network, they are fetched from there, once, into the cache folder.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { cacheFolder, makeFolder } from "./folder.ts";
+
+/** Fetches files, and those that they include, and writes them as JSON: in a process of its own, since those who ask cannot wait. */
+const FETCH = `
+const found = {};
+for (const name of names) {
+  const answer = await fetch(new URL(name, base));
+  if (!answer.ok) throw new Error(\`\${answer.url}: \${answer.status}\`);
+  found[name] = await answer.text();
+  for (const [, other] of found[name].matchAll(/^#\\s*include "([^"]+)"/gm)) {
+    const path = new URL(other, new URL(name, "http://x/")).pathname.slice(1);
+    if (!names.includes(path)) names.push(path);
+  }
+}
+console.log(JSON.stringify(found));
+`;
+
+/**
+ * A folder of heaptap's, by its path from the top; `first` are the files of it that are needed, beside those that they include.
+ *
+ * @throws {Error} when it has to be fetched and cannot be.
+ */
+export function ownFolder(path: string, first: readonly string[]): string {
+  if (import.meta.dirname !== undefined) return join(import.meta.dirname, "../../", path);
+  const base = new URL(`../../${path}/`, import.meta.url).href;
+  const folder = join(cacheFolder(), "fetched", createHash("sha256").update(base).digest("hex").slice(0, 24), path);
+  if (existsSync(folder)) return folder;
+  const code = `const base = ${JSON.stringify(base)}, names = ${JSON.stringify(first)};${FETCH}`;
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, ["eval", "--no-config", code], {
+    encoding: "utf8",
+    env: { ...process.env, NO_COLOR: "1" },
+    maxBuffer: 1 << 26,
+  });
+  if (status !== 0) {
+    // Deno without --allow-run gives an empty result.
+    const why = error?.message ?? stderr?.split("\n").find((line) => line.includes("rror")) ??
+      "Deno needs --allow-run for it";
+    throw new Error(`Cannot fetch heaptap's own files from ${base}: ${why}`);
+  }
+  const made = `${folder}.${process.pid}.${Date.now()}`;
+  for (const [name, text] of Object.entries(JSON.parse(stdout) as Record<string, string>)) {
+    makeFolder(dirname(join(made, name)));
+    writeFileSync(join(made, name), text);
+  }
+  try {
+    renameSync(made, folder);
+  } catch {
+    // Somebody else was first.
+    rmSync(made, { recursive: true, force: true });
+  }
+  return folder;
+}
