@@ -119,13 +119,21 @@ HT_INLINE uint32_t ht_node_look(uint32_t *line, uint32_t places, uint32_t hash, 
     return 0;
 }
 
-/* How long the file is in which compilers at run time write for perf what their code is; 0 when there is none. */
+/* The file in which compilers at run time write for perf what their code is. */
+enum { HT_CODE_MAP_PATH = 40 };
+static void ht_code_map_path(char path[HT_CODE_MAP_PATH])
+{
+    char *at = path, *end = path + HT_CODE_MAP_PATH;
+    at = ht_path_text(at, end, "/tmp/perf-", 10);
+    at = ht_path_number(at, end, ht_peek(&ht_p.header->pid));
+    ht_path_text(at, end, ".map", 5);
+}
+
+/* How long it is; 0 when there is none. */
 static uint64_t ht_code_map_length(void)
 {
-    char path[40], *at = path;
-    at = ht_path_text(at, path + sizeof path, "/tmp/perf-", 10);
-    at = ht_path_number(at, path + sizeof path, ht_peek(&ht_p.header->pid));
-    at = ht_path_text(at, path + sizeof path, ".map", 5);
+    char path[HT_CODE_MAP_PATH];
+    ht_code_map_path(path);
     uint64_t statx[32] = { 0 };
     enum { SIZE_AND_TIME = 0x240, SIZE_AT = 5, TIME_AT = 14 };
     if (HT_FAILED(ht_syscall(HT_SYS_STATX, HT_AT_FDCWD, (long)path, 0, SIZE_AND_TIME, (long)statx, 0)))

@@ -1,7 +1,7 @@
 /** Names of JavaScript functions while their code moves, in a script's own process and under `heaptap run`. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -92,6 +92,70 @@ for (const [name, [program = "", ...flags], env] of RUNTIMES) {
     check(rows, 20_000);
   });
 }
+
+test("Node without flags: names of code that moves, in the script's own process", () => {
+  const [program = "", flag = ""] = RUNTIMES[1]?.[1] ?? [];
+  const run = (...args: string[]) =>
+    spawnSync(program, [flag, "--disable-warning=ExperimentalWarning", ...args], { encoding: "utf8", cwd: folder });
+  const result = run(script, library, "names");
+  assert.equal(result.status, 0, result.stderr);
+  const { kept, rows } = JSON.parse(result.stdout);
+  assert.equal(kept, 20_000);
+  check(rows, kept);
+  assert.equal(existsSync(`/tmp/perf-${result.pid}.map`), false, "it goes with the process");
+  // A recording on the disk keeps it; and workers tell their own.
+  const other = join(folder, "named.mjs");
+  const out = join(folder, "named.heaptap");
+  writeFileSync(
+    other,
+    `import { Worker, isMainThread } from "node:worker_threads";
+import { callSites, install } from ${JSON.stringify(join(ROOT, "mod.ts"))};
+const { notes } = install({ jsNames: true, out: ${JSON.stringify(out)} });
+function inMain() { return new Uint8Array(123456); }
+function inWorker() { return new Uint8Array(234567); }
+const kept = isMainThread ? inMain() : inWorker();
+const names = (await callSites({ limit: 0 })).filter((site) => [123456, 234567].includes(site.bytes))
+  .flatMap((site) => site.stack.map((frame) => frame.function)).filter((name) => /^in(Main|Worker)$/.test(name));
+console.log(JSON.stringify({ notes, names, kept: kept.length }));
+if (isMainThread) new Worker(new URL(import.meta.url));
+`,
+  );
+  const both = run(other);
+  const said = both.stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const [, { names = [] } = {}] = said;
+  assert.deepEqual(said[0], { notes: [], names: ["inMain"], kept: 123456 }, both.stderr);
+  assert.ok(names.includes("inWorker"), both.stdout);
+  const map = `/tmp/perf-${both.pid}.map`;
+  assert.match(readFileSync(map, "utf8"), /^[0-9a-f]+ [0-9a-f]+ JS:[~+*^o']*inMain file:.*named\.mjs:4:16$/m);
+  tidy([both.pid]);
+});
+
+test("where names cannot be told, install says so, with what would tell them", () => {
+  const other = join(folder, "asks.mjs");
+  writeFileSync(
+    other,
+    `import { install } from ${JSON.stringify(join(ROOT, "mod.ts"))};
+console.log(install({ jsNames: true }).notes.join());
+`,
+  );
+  const [[, [deno = "", ...flags] = []] = []] = RUNTIMES;
+  const env = { ...process.env, DENO_DIR: join(folder, "deno") };
+  assert.match(
+    spawnSync(deno, [...flags, other], { encoding: "utf8", env }).stdout,
+    /Deno tells them from its start on, with --v8-flags=--perf-basic-prof/,
+  );
+  assert.match(
+    spawnSync(join(ROOT, "node_modules/.bin/bun"), [other], { encoding: "utf8" }).stdout,
+    /Bun does not tell them/,
+  );
+  const told = spawnSync(deno, [...flags, other], {
+    encoding: "utf8",
+    cwd: scratch(),
+    env: { ...env, DENO_V8_FLAGS: "--perf-basic-prof,--interpreted-frames-native-stack" },
+  });
+  assert.equal(told.stdout, "\n");
+  tidy([told.pid]);
+});
 
 test("lines are the source's: Deno's translation, maps beside a script and inside it", () => {
   const path = join(folder, "lines.ts");

@@ -1,6 +1,6 @@
 /**
  * Compiles and runs the C tests: every source in tests/ffi, in the variants below, with each compiler that is
- * there. Warnings are errors. Ends with `N passed, N failed`. test_c.ts [library|tables|sampling|unwinding|model|matching]; SEED.
+ * there. Warnings are errors. Ends with `N passed, N failed`. test_c.ts [library|tables|names|sampling|unwinding|model|matching]; SEED.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -134,6 +134,15 @@ function tables(of: Compiler): void {
     const program = join(work, "tables");
     const built = run(of.c, [...WARNINGS, ...TEST, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
     report(`unwind tables of every form (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
+  }
+}
+
+function names(of: Compiler): void {
+  for (const [kind, flags] of [["", ["-O2"]], ...SANITIZERS.slice(1)] as [string, string[]][]) {
+    if (kind && !sanitizerWorks(of, flags)) continue;
+    const program = join(work, "names");
+    const built = run(of.c, [...WARNINGS, ...TEST, ...flags, source("names_check.c"), "-lpthread", "-o", program]);
+    report(`names of code, as V8 tells them (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
   }
 }
 
@@ -300,7 +309,7 @@ function matching(compiler: Compiler): void {
 }
 
 for (const compiler of compilers()) {
-  for (const step of [library, tables, sampling, unwinding, model, matching]) {
+  for (const step of [library, tables, names, sampling, unwinding, model, matching]) {
     if (!process.argv[2] || process.argv[2] === step.name) await step(compiler);
   }
 }

@@ -114,6 +114,7 @@ enum ht_syscall_number {
     HT_SYS_RT_SIGPROCMASK = 14,
     HT_SYS_PREAD64 = 17,
     HT_SYS_PWRITE64 = 18,
+    HT_SYS_WRITEV = 20,
     HT_SYS_ACCESS = 21,
     HT_SYS_SCHED_YIELD = 24,
     HT_SYS_MADVISE = 28,

@@ -19,6 +19,7 @@ const SIGNATURES = {
   heaptap_operation: [["buffer"], "u32"],
   /** operation */
   heaptap_operate: [["u32"], "u32"],
+  heaptap_code_events: [[], "pointer"],
   heaptap_own_begin: [[], "void"],
   heaptap_own_end: [[], "void"],
 } as const;

@@ -2,6 +2,7 @@
 import { LibraryError } from "../native/build.ts";
 import { runtimeName, variable } from "../native/ffi.ts";
 import { openOwnLibrary, UNSET } from "../native/library.ts";
+import { tellNames } from "../native/v8_names.ts";
 import type { Library } from "../native/library.ts";
 import { intervalText } from "../profile/facts.ts";
 import { modeOf, readOwn, readOwnMoment } from "../profile/read.ts";
@@ -17,6 +18,11 @@ import { checkChoice, checkOptions } from "./options.ts";
 export interface InstallOptions extends RecordOptions {
   /** File for the recording, which other processes can then read; `%p` becomes the process's number. `HEAPTAP_OUT`, else the recording is kept in memory. */
   readonly out?: string | undefined;
+  /**
+   * Whether Node is to tell the names of JavaScript functions, as with `--perf-basic-prof --interpreted-frames-native-stack` at its start:
+   * functions that are compiled from here on have names on every stack. Deno takes such flags at its start alone.
+   */
+  readonly jsNames?: boolean | undefined;
   /** A compiled library, as `heaptap lib` prints; the one in the cache, compiled on first use, when left out. */
   readonly library?: string | undefined;
 }
@@ -92,7 +98,17 @@ const MODES = ["counters", "paths", "totals"] as const;
 function checked(
   options: InstallOptions,
 ): readonly [buckets: number, depth: number, mode: number, exactPeak: number, sizes: number, sample: number] {
-  checkOptions("install", options, ["out", "buckets", "depth", "mode", "exactPeak", "sizes", "sample", "library"]);
+  checkOptions("install", options, [
+    "out",
+    "buckets",
+    "depth",
+    "mode",
+    "exactPeak",
+    "sizes",
+    "sample",
+    "jsNames",
+    "library",
+  ]);
   checkChoice("mode", options.mode, MODES);
   if (options.mode === "totals") {
     throw new TypeError(
@@ -190,6 +206,9 @@ export function attach(options: InstallOptions = {}): Attached {
   const notes = [
     ...rejected.flatMap((name) => checkVariables({ [name]: variable(name) })),
     ...started.joined ? ignored(options, recorded) : [],
+    ...options.jsNames
+      ? [tellNames(library.functions.heaptap_code_events(), options.out !== undefined)].filter(Boolean)
+      : [],
     ...recorded.interval > 0
       ? [
         `a block every ${
@@ -251,7 +270,10 @@ export function install(options: InstallOptions = {}): Installation {
   if (!attached) return attach(options).installation;
   checked(options);
   const { installation } = attached;
-  const late = ignored(options, installation.recording);
+  const late = [
+    ...ignored(options, installation.recording),
+    ...options.jsNames ? ["the option jsNames came too late: the library was installed already"] : [],
+  ];
   return late.length > 0 ? { ...installation, notes: [...installation.notes, ...late] } : installation;
 }
 

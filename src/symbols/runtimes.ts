@@ -24,7 +24,7 @@ const RUNTIMES: readonly Runtime[] = [
     program: /^(node|nodejs)(-?\d+)?$/,
     library: /^libnode\.so/,
     remedy:
-      `JavaScript functions are shown as addresses: start Node with ${V8} (heaptap run --js-names adds them) to see their names`,
+      `JavaScript functions are shown as addresses: start Node with ${V8} (heaptap run --js-names adds them), or a script with install({ jsNames: true }), to see their names`,
   },
   {
     program: /^bunx?(-.*)?(\.exe)?$/,

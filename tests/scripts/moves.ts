@@ -1,4 +1,4 @@
-/** A program whose code moves: functions are optimised and thrown away while native blocks are kept below two of them. moves.ts LIBRARY [report] */
+/** A program whose code moves: functions are optimised and thrown away while native blocks are kept below two of them. moves.ts LIBRARY [report|names] */
 import process from "node:process";
 import { backtraceReport, install, mark } from "../../mod.ts";
 import { openBlocks } from "../blocks.ts";
@@ -9,7 +9,7 @@ interface Made {
 type Maker = (round: number) => Made | undefined;
 
 const [library = "", report] = process.argv.slice(2);
-if (report) install();
+if (report) install({ jsNames: report === "names" });
 const blocks = openBlocks(library);
 const since = report ? mark() : undefined;
 let kept = 0;
