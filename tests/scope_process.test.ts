@@ -1,7 +1,7 @@
 /** Scoped profilers in processes of their own: workers, joining, a recording on disk, a server, permissions. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -117,6 +117,39 @@ test("a server reports what it allocates while it serves", async () => {
     }
   } finally {
     server.kill();
+  }
+});
+
+test("a leak in a server is found in the three steps of the docs: its operation and its function", async () => {
+  const names = RUNTIME === "Deno" ? ["--v8-flags=--perf-basic-prof,--interpreted-frames-native-stack"] : [];
+  const server = spawn(process.execPath, [...SCRIPT, ...names, script("leaks.ts"), library], {
+    stdio: ["ignore", "pipe", "inherit"],
+    cwd: folder,
+  });
+  try {
+    const first = await new Promise<string>((said) => server.stdout.once("data", (data) => said(String(data))));
+    const base = `http://127.0.0.1:${/listening on (\d+)/.exec(first)?.[1]}`;
+    const get = async (path: string) => await (await fetch(base + path)).text();
+    const work = async (rounds: number) => {
+      for (let i = 0; i < rounds; i++) for (const name of ["upload", "lookup", "render"]) await get(`/${name}`);
+    };
+    // The cache is full by then, and code is compiled.
+    await work(40);
+    await get("/heap/mark/before");
+    await work(100);
+    const since = await get("/heap/since/before?limit=1");
+    assert.match(since, /^ *300 KB +0 B +100 +3\.00 KB +300 KB {2}keep .*blocks\.c:\d+ {2}in upload$/m);
+    if (RUNTIME !== "Bun") assert.match(since, /^ +keepUpload {2}.*leaks\.ts:15$/m);
+    // Nothing of heaptap's stands between the server's functions.
+    assert.doesNotMatch(since, /src\/scope/);
+    await get("/heap/mark/later");
+    await work(50);
+    const growth = await get("/heap/growth?limit=0");
+    assert.match(growth, /^ *(?:3[5-9]\d|4\d\d) KB .*\n +keep \(blocks\.c:\d+\).* {2}in upload$/m);
+    assert.doesNotMatch(growth, /in lookup|in render/);
+  } finally {
+    server.kill();
+    rmSync(`/tmp/perf-${server.pid}.map`, { force: true });
   }
 });
 

@@ -1,7 +1,7 @@
 /** `heaptap test` and `heaptap bench`: what each test and benchmark of a suite allocates. */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { collect, figuresOf } from "../judge/comparable.ts";
@@ -30,9 +30,8 @@ import { removeV8Logs, withoutPools } from "../run/interpreters.ts";
 import { ProgramError } from "../run/recordable.ts";
 import { pass, passSignals } from "../run/signals.ts";
 import { isOwn } from "../symbols/kinds.ts";
-import { leadIndex, leadOfPath } from "../symbols/lead.ts";
+import { leadOfPath } from "../symbols/lead.ts";
 import { Symbols } from "../symbols/symbols.ts";
-import type { NamedFrame } from "../symbols/symbols.ts";
 import type { Bench, Line } from "../suite/setting.ts";
 import type { Judgement } from "./judged.ts";
 import { budgetsOf, naming } from "./plan.ts";
@@ -130,9 +129,7 @@ class PathsOfTests {
   #pathsOf(test: Test) {
     const { symbols, own } = this.#of(test);
     const kept = new Map(test.kept.map(({ path, liveBytes }) => [path, liveBytes]));
-    // What calls tests is heaptap's; what it and the runner allocate for a test explains nothing.
-    const paths = own.filter((path) => !isHeaptap(symbols.stack(path)))
-      .map((path): CallPath => ({ ...path, stack: path.stack, liveBytes: kept.get(path.id) ?? 0 }));
+    const paths = own.map((path): CallPath => ({ ...path, stack: path.stack, liveBytes: kept.get(path.id) ?? 0 }));
     return { symbols, paths };
   }
 
@@ -152,22 +149,13 @@ class PathsOfTests {
       told.find(({ lead }) => lead && lead.function !== "" && lead.kind !== "runtime");
     if (!best) return "";
     const rows = new Rows({ width, callersWidth: width, wholeFiles: false, raw: false, apart: false });
-    const callersOf = best.callers.filter(({ file }) => !file.startsWith(HEAPTAP));
-    const { name, place, via, callers } = rows.say({ ...best, callers: callersOf });
+    const { name, place, via, callers } = rows.say(best);
     return `by ${name}${place && ` ${place}`}${via.replace(/^ +/, " ")}${callers && ` ${callers}`}`;
   }
 
   [Symbol.dispose](): void {
     for (const { symbols } of this.#read.values()) symbols[Symbol.dispose]();
   }
-}
-
-/** Our sources. */
-const HEAPTAP = join(import.meta.dirname ?? "", "../");
-
-/** Whether a stack is known by a function of heaptap's. */
-function isHeaptap(stack: readonly NamedFrame[]): boolean {
-  return stack[leadIndex(stack)]?.file.startsWith(HEAPTAP) ?? false;
 }
 
 /** Call paths of a test that are looked at for one that explains something. */

@@ -26,6 +26,9 @@ const EXISTING = 1;
 /** What names need of a runtime that is not Node, or of one that was started so. */
 const FLAGS = "--perf-basic-prof,--interpreted-frames-native-stack";
 
+/** What a sentence about missing names begins with. */
+export const NO_NAMES = "names of JavaScript functions: ";
+
 const mapPath = () => `/tmp/perf-${process.pid}.map`;
 
 /** Whether V8 writes the map by itself. */
@@ -52,11 +55,9 @@ function makeMap(): void {
  * @returns Why there are none, a sentence; "" when there are.
  */
 export function tellNames(handler: unknown, keep: boolean): string {
-  if ("Bun" in globalThis) return "names of JavaScript functions: Bun does not tell them";
+  if ("Bun" in globalThis) return `${NO_NAMES}Bun does not tell them`;
   if ("Deno" in globalThis) {
-    return writesItself()
-      ? ""
-      : `names of JavaScript functions: Deno tells them from its start on, with --v8-flags=${FLAGS}`;
+    return writesItself() ? "" : `${NO_NAMES}Deno tells them from its start on, with --v8-flags=${FLAGS}`;
   }
   if (isMainThread && writesItself()) return "";
   let set: ((handler: unknown, option: number) => void) | undefined;
@@ -81,9 +82,7 @@ export function tellNames(handler: unknown, keep: boolean): string {
     if (made) rmSync(mapPath(), { force: true });
     made = false;
     const why = (error as Error).message.split("\n")[0];
-    return `names of JavaScript functions: this Node does not tell them (${why}); start it with ${
-      FLAGS.replace(",", " ")
-    }`;
+    return `${NO_NAMES}this Node does not tell them (${why}); start it with ${FLAGS.replace(",", " ")}`;
   }
   if (isMainThread && !keep) process.on("exit", () => rmSync(mapPath(), { force: true }));
   return "";

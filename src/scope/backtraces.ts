@@ -10,7 +10,7 @@ import { own } from "./install.ts";
 import { checkChoice, checkOptions } from "./options.ts";
 import { notes } from "./notes.ts";
 import { nameFrames } from "./own_names.ts";
-import { largestRows, shownAs, stopsOf } from "./rows.ts";
+import { byOperation, largestRows, operationText, shownAs, stopsOf } from "./rows.ts";
 import { inSlices } from "./slices.ts";
 import { chosenPaths, DEFAULT_LIMIT, readingNow, SITE_OPTIONS, unseen } from "./sites.ts";
 import type { SiteOptions } from "./sites.ts";
@@ -38,13 +38,20 @@ export interface BacktraceRow {
   readonly liveBytes: number;
   /** Blocks in use. */
   readonly liveCount: number;
+  /** The operation in which they allocated: {@linkcode Operation.run}; undefined when it was none. */
+  readonly operation: string | undefined;
   /** Where it is: the innermost frame of `backtrace`, or module and address without a look-up. */
   readonly place: string;
   /** Frames from the innermost outwards; empty with mode `none`. */
   readonly backtrace: readonly NamedFrame[];
 }
 
-function row(figures: PathCounters, place: string, backtrace: readonly NamedFrame[]): BacktraceRow {
+function row(
+  figures: PathCounters,
+  operation: string | undefined,
+  place: string,
+  backtrace: readonly NamedFrame[],
+): BacktraceRow {
   return {
     bytes: figures.bytes,
     freedBytes: figures.freedBytes,
@@ -52,6 +59,7 @@ function row(figures: PathCounters, place: string, backtrace: readonly NamedFram
     averageBytes: figures.allocations > 0 ? figures.bytes / figures.allocations : 0,
     liveBytes: figures.liveBytes,
     liveCount: figures.liveCount,
+    operation,
     place,
     backtrace,
   };
@@ -103,7 +111,7 @@ export class BacktraceReport {
         ...this.rows.flatMap((r) => [
           `${bytes(r.bytes).padStart(9)} ${bytes(r.freedBytes).padStart(11)} ${count(r.allocations).padStart(12)} ${
             bytes(Math.round(r.averageBytes)).padStart(11)
-          } ${bytes(r.liveBytes).padStart(11)}  ${r.place}`,
+          } ${bytes(r.liveBytes).padStart(11)}  ${r.place}${printable(operationText(r.operation))}`,
           ...r.backtrace.slice(1).map((frame) => `${" ".repeat(62)}${frameText(frame)}`),
         ]),
       ];
@@ -150,10 +158,15 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
     const { nodes } = reading;
     const leaf = (id: number) => nodes.isFrame(nodes.leaf(id)) ? nodes.leaf(id) : 0;
     const keyOf = (id: number) => leaf(id) && nodes.place(leaf(id)) + 1;
-    const rows = await inSlices(largestRows(reading, ids, keyOf, limit, sortBy));
+    const rows = await inSlices(largestRows(reading, ids, byOperation(reading, keyOf), limit, sortBy));
     return own(() => {
       const named = rows.largest.map(({ id, figures }) =>
-        row(figures, addressText(reading.profile, leaf(id) ? nodes.frame(leaf(id)) : undefined), [])
+        row(
+          figures,
+          nodes.operation(id),
+          addressText(reading.profile, leaf(id) ? nodes.frame(leaf(id)) : undefined),
+          [],
+        )
       );
       return new BacktraceReport(named, rows.all, [...unseen(reading.profile), ...notes()]);
     });
@@ -161,14 +174,14 @@ export async function backtraceReport(options: BacktraceOptions = {}): Promise<B
   const stops = await inSlices(stopsOf(reading, ids));
   const symbols = await nameFrames(reading, stops);
   const keyOf = await inSlices(shownAs(reading, stops, symbols, frameText, mode === "full"));
-  const rows = await inSlices(largestRows(reading, ids, keyOf, limit, sortBy));
+  const rows = await inSlices(largestRows(reading, ids, byOperation(reading, keyOf), limit, sortBy));
   return own(() => {
     const stacks = rows.largest.map(({ id }) => symbols.stack(reading.path(id)));
     const problem = symbols.problemOf(stacks);
-    const named = rows.largest.map(({ figures }, i) => {
+    const named = rows.largest.map(({ id, figures }, i) => {
       const stack = stacks[i] ?? [];
       const backtrace = mode === "full" ? stack : shortStack(stack);
-      return row(figures, frameText(backtrace[0]), backtrace);
+      return row(figures, reading.nodes.operation(id), frameText(backtrace[0]), backtrace);
     });
     return new BacktraceReport(named, rows.all, [...unseen(reading.profile), ...problem ? [problem] : [], ...notes()]);
   });

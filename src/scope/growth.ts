@@ -8,11 +8,10 @@ import { leadOf, shortStack } from "../symbols/lead.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame } from "../symbols/symbols.ts";
 import { own } from "./install.ts";
-import type { Reading } from "../profile/read.ts";
 import { notes } from "./notes.ts";
 import { checkOptions } from "./options.ts";
 import { nameFrames } from "./own_names.ts";
-import { rowsOf, shownAs, stopsOf } from "./rows.ts";
+import { byOperation, operationText, rowsOf, shownAs, stopsOf } from "./rows.ts";
 import { chosenPaths, Mark, mark, markOf, readingNow, unseen } from "./sites.ts";
 import { inBatches, inSlices } from "./slices.ts";
 import type { Through } from "./through.ts";
@@ -92,11 +91,10 @@ export class GrowthReport {
           const levels = row.liveBytes.map(bytes).join(" ");
           const { lead, via, callers } = leadOf(row.backtrace);
           const through = via ? ` via ${frameName(via)}` : "";
-          const operation = row.operation === undefined ? "" : `  in ${row.operation}`;
           const from = callers.slice(0, 4).map((caller) => ` ${CALLED_BY} ${placed(caller)}`).join("");
           return [
             `${bytes(row.bytes).padStart(8)} ${bytes(Math.round(row.bytesPerSecond)).padStart(9)}   ${levels}`,
-            `    ${printable(placed(lead) + through + from + operation)}`,
+            `    ${printable(placed(lead) + through + from + operationText(row.operation))}`,
           ];
         }),
         ...this.rows.length === 0 ? ["nothing did"] : [],
@@ -188,14 +186,6 @@ export async function growth(marks: readonly Mark[], options: GrowthOptions = {}
 function placed(frame: NamedFrame | undefined): string {
   const place = frame && sourcePlace(frame);
   return `${frameName(frame)}${place && ` (${place})`}`;
-}
-
-/** What call paths have in common that show the same in the same operation. */
-function byOperation({ nodes }: Reading, keyOf: (id: number) => number | string): (id: number) => number | string {
-  return (id) => {
-    const operation = nodes.operation(id);
-    return operation === undefined ? keyOf(id) : `${keyOf(id)} ${operation}`;
-  };
 }
 
 function lineOf(frame: NamedFrame): string {

@@ -3,6 +3,7 @@ import { notCounted } from "../profile/facts.ts";
 import { printable } from "../profile/format.ts";
 import { readLinked } from "../profile/linked.ts";
 import { readMemory } from "../file/reader.ts";
+import { NO_NAMES } from "../native/v8_names.ts";
 import { own } from "./install.ts";
 import { operationNotes } from "./operate.ts";
 
@@ -38,7 +39,8 @@ export function unseenNow(): string[] {
           "The table of call paths is full: totals are exact, new paths are not told apart; raise buckets (HEAPTAP_BUCKETS)",
         ]
         : [],
-      ...installation.notes,
+      // Reports have a word of their own where names are missing.
+      ...installation.notes.filter((note) => !note.startsWith(NO_NAMES)),
     ];
   });
 }

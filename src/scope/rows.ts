@@ -55,6 +55,22 @@ export function* largestRows(
   return { all: firsts.length, largest: [...shown.values()] };
 }
 
+/** What call paths have in common that show the same in the same operation. */
+export function byOperation(
+  { nodes }: Reading,
+  keyOf: (id: number) => number | string,
+): (id: number) => number | string {
+  return (id) => {
+    const operation = nodes.operation(id);
+    return operation === undefined ? keyOf(id) : `${keyOf(id)} ${operation}`;
+  };
+}
+
+/** How a row tells its operation. */
+export function operationText(operation: string | undefined): string {
+  return operation === undefined ? "" : `  in ${operation}`;
+}
+
 /** Numbers the rows of call paths: `rowOf` by the place of a path in `ids`, `firsts` the first path of each row. */
 export function* rowsOf(
   { nodes }: Reading,
