@@ -92,6 +92,11 @@ export class Nodes {
     return this.#operations?.has(parent) ? this.#words[parent * WORDS + PARENT] ?? 0 : parent;
   }
 
+  /** Whether any call path is of an operation. */
+  get hasOperations(): boolean {
+    return this.#operations !== undefined;
+  }
+
   /** The operation of a script in which a call path allocated; undefined when it said none. */
   operation(path: number): string | undefined {
     if (!this.#operations) return undefined;

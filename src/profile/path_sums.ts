@@ -98,13 +98,16 @@ export class PathSums {
   readonly count: number;
   #sums: Sums;
 
-  /** Of all threads, or of those with these record numbers. */
-  constructor(snapshot: Snapshot, peakIsNow: boolean, threads?: ReadonlySet<number>) {
-    this.count = pathsOf(snapshot);
-    this.#sums = {
-      ...sumPaths(snapshot, this.count, peakIsNow, threads),
-      sizes: sizesOf(snapshot, this.count, threads),
-    };
+  private constructor(count: number, sums: Sums) {
+    this.count = count;
+    this.#sums = sums;
+  }
+
+  /** Of all threads, or of those with these record numbers. It yields where it may wait, if nothing writes in the snapshot meanwhile. */
+  static *of(snapshot: Snapshot, peakIsNow: boolean, threads?: ReadonlySet<number>): Generator<undefined, PathSums> {
+    const count = pathsOf(snapshot);
+    const sizes = sizesOf(snapshot, count, threads);
+    return new PathSums(count, { ...yield* sumPaths(snapshot, count, peakIsNow, threads), sizes });
   }
 
   /**
@@ -464,22 +467,28 @@ function lessSizes(now: SizeSums | undefined, then: SizeSums | undefined): SizeS
   };
 }
 
-function sumPaths(
+/** Pages of records that are added up before it may wait: some tenths of a millisecond. */
+const AT_ONCE = 4096 / CONSTANTS.PAGE_RECORDS;
+
+function* sumPaths(
   snapshot: Snapshot,
   paths: number,
   peakIsNow: boolean,
   threads: ReadonlySet<number> | undefined,
-): Omit<Sums, "sizes"> {
+): Generator<undefined, Omit<Sums, "sizes">> {
   const sums = { fields: takeBuffer(paths * WIDTH), peaks: takeBuffer(2 * paths) };
   const [words, peak] = [wordsOf(snapshot), peakIsNow ? -1 : snapshot.header.number(0, "peak_number")];
-  let large = false;
-  eachPage(snapshot, paths, threads, (record, path, count) => {
-    large = addRecords(words, peak, record, count, sums.fields, sums.peaks, path) || large;
-  });
   const sampled = isSampled(snapshot);
+  const pages: (readonly [record: number, path: number, count: number])[] = [];
+  eachPage(snapshot, paths, threads, (record, path, count) => pages.push([record, path, count]));
+  let large = false;
+  for (const [i, [record, path, count]] of pages.entries()) {
+    if (i % AT_ONCE === 0) yield;
+    large = addRecords(words, peak, record, count, sums.fields, sums.peaks, path) || large;
+  }
   if (sampled) {
     toEstimates(sums);
-    eachPage(snapshot, paths, threads, (record, path, count) => addVariances(words, record, count, sums.fields, path));
+    for (const [record, path, count] of pages) addVariances(words, record, count, sums.fields, path);
   }
   const exact = large && !sampled ? exactSums(snapshot, sums.fields, paths, threads) : new Map();
   return { ...sums, sampled, exact };

@@ -1,8 +1,9 @@
 /** Reads a snapshot of a recording into a profile. */
 import { readFileSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
-import { bytes, readMemory, readSnapshot, text } from "../file/reader.ts";
+import { bytes, readMemory, readSnapshot, Table, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
+import { copyInBuffer, giveBuffer } from "./buffers.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { finish } from "./finish.ts";
 import { Nodes } from "./nodes.ts";
@@ -235,7 +236,7 @@ export class Reading {
     const totals = readTotals(snapshot, threads);
     const [mode, interval] = [modeOf(h("mode")), intervalOf(h("interval"))];
     const peakIsNow = isPeakNow(snapshot, totals);
-    const sums = mode === "paths" ? new PathSums(snapshot, peakIsNow, matching(threads, thread)) : undefined;
+    const sums = mode === "paths" ? yield* PathSums.of(snapshot, peakIsNow, matching(threads, thread)) : undefined;
     const paths = sums?.count ?? 0;
     const then = since?.({ process, threads });
     const shares = byThread && thread === undefined && !then ? threadShares(snapshot, paths, peakIsNow) : undefined;
@@ -334,7 +335,7 @@ function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<num
   const h = (field: string) => snapshot.header.number(0, field);
   const interval = intervalOf(h("interval"));
   const estimated = interval > 0 && wanted === undefined
-    ? estimatedTotals(allFigures(new PathSums(snapshot, isPeakNow(snapshot, totals))), totals, interval)
+    ? estimatedTotals(allFigures(finish(PathSums.of(snapshot, isPeakNow(snapshot, totals)))), totals, interval)
     : {};
   const paths = earlierSums(snapshot, matching(threads, wanted));
   return { pid: h("pid"), startTime: h("start_time") / 1e6, totals: { ...totals, ...estimated }, threads, paths };
@@ -345,11 +346,35 @@ function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<num
  *
  * @throws {RecordingError} when it is of another version.
  */
-export function readOwn(
+export function* readOwn(
   memory: Uint8Array,
   { thread, since, places }: { thread?: number | undefined; since?: Moment | undefined; places: Places },
 ): Generator<undefined, Reading> {
-  return Reading.of(readMemory(memory), { thread }, since && (() => since), places);
+  const { snapshot, release } = standStill(readMemory(memory));
+  try {
+    return yield* Reading.of(snapshot, { thread }, since && (() => since), places);
+  } finally {
+    release();
+  }
+}
+
+/** The snapshot with copies of what is written in place: the rest is only added to. */
+function standStill(snapshot: Snapshot): { snapshot: Snapshot; release: () => void } {
+  const { owners, paths, sizes } = snapshot.sections;
+  const [ownersCopy, pathsCopy] = [owners, paths].map(({ raw }) => copyInBuffer(raw)) as [Float64Array, Float64Array];
+  const bytes = (copy: Float64Array, { raw }: Table) => new Uint8Array(copy.buffer, copy.byteOffset, raw.length);
+  return {
+    snapshot: {
+      ...snapshot,
+      sections: {
+        ...snapshot.sections,
+        owners: new Table("owners", bytes(ownersCopy, owners)),
+        paths: new Table("paths", bytes(pathsCopy, paths)),
+        sizes: new Table("sizes", sizes.raw.slice()),
+      },
+    },
+    release: () => [ownersCopy, pathsCopy].forEach(giveBuffer),
+  };
 }
 
 /** The threads of the recording that the library has mapped in this process. */

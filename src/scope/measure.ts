@@ -55,9 +55,12 @@ export class Measurement {
   readonly rounds: number;
   /** What the figures do not tell, a sentence each. */
   readonly notes: readonly string[];
+  /** Whether they are of modules alone, which are seen on every runtime. */
+  readonly #ofModules: boolean;
 
   /** For {@linkcode measure}. */
-  constructor(rounds: readonly CallFigures[], calls: number, notes: readonly string[]) {
+  constructor(rounds: readonly CallFigures[], calls: number, notes: readonly string[], ofModules: boolean) {
+    this.#ofModules = ofModules;
     const per = (of: (figures: CallFigures) => number): PerCall => {
       const sorted = rounds.map((figures) => of(figures) / calls).sort((a, b) => a - b);
       const middle = sorted.length >> 1;
@@ -76,7 +79,7 @@ export class Measurement {
   toString(): string {
     const [least, median] = [perCallText(this, "least"), perCallText(this, "median")];
     const { seesRuntime, runtime } = attach().installation;
-    const unseen = seesRuntime ? "" : `  (of native libraries: ${runtime}'s own memory is not seen)`;
+    const unseen = seesRuntime || this.#ofModules ? "" : `  (of native libraries: ${runtime}'s own memory is not seen)`;
     return (least === median ? least : `${least}  (median ${median})`) + unseen;
   }
 }
@@ -148,7 +151,7 @@ export async function measureRounds(
       figures.push(stretches.take());
     }
   }
-  return new Measurement(figures, calls, notes());
+  return new Measurement(figures, calls, notes(), modules !== undefined);
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Reading } from "../profile/read.ts";
 import type { SortBy } from "../profile/select.ts";
 import { isShown, passesOn } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
-import { inBatches } from "./slices.ts";
+import { inBatches, NAME_BATCH } from "./slices.ts";
 
 /** Call paths that show the same. */
 export interface Row {
@@ -25,13 +25,13 @@ export interface Rows {
 }
 
 /**
- * Puts call paths together that have a word in common, a small number mostly, and gives the largest of the rows; all when the limit is
+ * Puts call paths together that have a number in common, from 0 on, and gives the largest of the rows; all when the limit is
  * 0. Two looks at the figures: one figure of all, then all of those that are shown.
  */
 export function* largestRows(
   reading: Reading,
   ids: Uint32Array,
-  keyOf: (id: number) => number | string,
+  keyOf: (id: number) => number,
   limit: number,
   sortBy: SortBy,
 ): Generator<undefined, Rows> {
@@ -56,13 +56,18 @@ export function* largestRows(
 }
 
 /** What call paths have in common that show the same in the same operation. */
-export function byOperation(
-  { nodes }: Reading,
-  keyOf: (id: number) => number | string,
-): (id: number) => number | string {
+export function byOperation({ nodes }: Reading, keyOf: (id: number) => number): (id: number) => number {
+  if (!nodes.hasOperations) return keyOf;
+  const operations = new Map<string, number>();
+  const pairs = new Pairs(0);
   return (id) => {
     const operation = nodes.operation(id);
-    return operation === undefined ? keyOf(id) : `${keyOf(id)} ${operation}`;
+    let number = 0;
+    if (operation !== undefined) {
+      number = operations.get(operation) ?? operations.size + 1;
+      operations.set(operation, number);
+    }
+    return pairs.number(keyOf(id), number);
   };
 }
 
@@ -71,27 +76,72 @@ export function operationText(operation: string | undefined): string {
   return operation === undefined ? "" : `  in ${operation}`;
 }
 
+/** Numbers pairs of numbers, from a number on, equal ones alike. No texts in a map: at a hundred thousand that collects garbage while a server waits. */
+class Pairs {
+  readonly #from: number;
+  #table = new Int32Array(1 << 12);
+  #pairs = new Int32Array(1 << 11);
+  #count = 0;
+
+  constructor(from: number) {
+    this.#from = from;
+  }
+
+  #place(first: number, second: number): number {
+    const mask = this.#table.length - 1;
+    const mixed = Math.imul(first, 0x9e3779b1) ^ Math.imul(second, 0x85ebca6b);
+    let at = (mixed ^ mixed >>> 15) & mask;
+    for (let other; (other = this.#table[at] as number) !== 0; at = at + 1 & mask) {
+      if (this.#pairs[2 * other - 2] === first && this.#pairs[2 * other - 1] === second) break;
+    }
+    return at;
+  }
+
+  /** Twice as much room: the table is never more than half full. */
+  #grow(): void {
+    const pairs = new Int32Array(2 * this.#pairs.length);
+    pairs.set(this.#pairs);
+    this.#pairs = pairs;
+    this.#table = new Int32Array(2 * this.#table.length);
+    for (let n = 1; n <= this.#count; n++) {
+      this.#table[this.#place(pairs[2 * n - 2] as number, pairs[2 * n - 1] as number)] = n;
+    }
+  }
+
+  /** The number of a pair. */
+  number(first: number, second: number): number {
+    let at = this.#place(first, second);
+    if (this.#table[at] === 0) {
+      if (2 * this.#count === this.#pairs.length) {
+        this.#grow();
+        at = this.#place(first, second);
+      }
+      this.#pairs[2 * this.#count] = first;
+      this.#pairs[2 * this.#count + 1] = second;
+      this.#table[at] = ++this.#count;
+    }
+    return this.#from + (this.#table[at] as number) - 1;
+  }
+}
+
 /** Numbers the rows of call paths: `rowOf` by the place of a path in `ids`, `firsts` the first path of each row. */
 export function* rowsOf(
   { nodes }: Reading,
   ids: Uint32Array,
-  keyOf: (id: number) => number | string,
+  keyOf: (id: number) => number,
 ): Generator<undefined, { rowOf: Int32Array; firsts: readonly number[] }> {
-  const numbered = new Int32Array(nodes.length);
-  const others = new Map<number | string, number>();
+  let numbered = new Int32Array(nodes.length);
   const rowOf = new Int32Array(ids.length);
   const firsts: number[] = [];
   yield* inBatches(ids.length, (from, to) => {
     for (let i = from; i < to; i++) {
       const key = keyOf(ids[i] as number);
-      const small = typeof key === "number" && key >= 0 && key < numbered.length;
-      let row = (small ? numbered[key] : others.get(key)) ?? 0;
-      if (row === 0) {
-        row = firsts.push(ids[i] as number);
-        if (small) numbered[key] = row;
-        else others.set(key, row);
+      if (key >= numbered.length) {
+        const more = new Int32Array(2 * key);
+        more.set(numbered);
+        numbered = more;
       }
-      rowOf[i] = row - 1;
+      rowOf[i] = (numbered[key] ||= firsts.push(ids[i] as number)) - 1;
     }
   });
   return { rowOf, firsts };
@@ -162,14 +212,14 @@ export function* stopsOf({ nodes }: Reading, ids: Uint32Array): Generator<undefi
   return { nodes: seen, places, frames: places.map((place) => nodes.frameAt(place)), interrupted };
 }
 
-/** Gives for each call path a word that those have in common whose short stacks, or whole ones, read the same. */
+/** Gives for each call path a number that those have in common whose short stacks, or whole ones, read the same. */
 export function* shownAs(
   { nodes }: Reading,
   stops: Stops,
   symbols: Symbols,
   textOf: (frame: NamedFrame) => string,
   whole: boolean,
-): Generator<undefined, (id: number) => number | string> {
+): Generator<undefined, (id: number) => number> {
   const texts = new Map<string, number>([["", 0]]);
   const number = (frames: readonly NamedFrame[]) => {
     const text = frames.map(textOf).join("\n");
@@ -194,7 +244,7 @@ export function* shownAs(
       innermost[place] = at < 0 ? 0 : number(named.slice(at).filter(says));
       first[place] = at < 0 ? -1 : number(named.slice(at, at + 1));
     }
-  });
+  }, NAME_BATCH);
 
   // For each node the first one that shows the same: the same text, below a caller that shows the same. Callers have smaller numbers.
   const [same, above, text] = [0, 1, 2].map(() => new Int32Array(nodes.length)) as [Int32Array, Int32Array, Int32Array];
@@ -220,6 +270,9 @@ export function* shownAs(
     }
   });
 
+  // A node is known by its own number; the rest of a place with what is above it, and an innermost function that stands alone, by others.
+  const pairs = new Pairs(nodes.length);
+  const alone = (text: number) => pairs.number(0, text);
   return (id) => {
     const leaf = nodes.leaf(id);
     let inner = leaf;
@@ -227,8 +280,11 @@ export function* shownAs(
     if (!nodes.isFrame(inner)) return same[leaf] ?? 0;
     const place = nodes.place(inner);
     // Where nothing is shown a short stack has its innermost frame.
-    if (all[place] === innermost[place]) return same[inner] || -(first[place] as number);
+    if (all[place] === innermost[place]) {
+      return same[inner] || alone(first[place] as number);
+    }
     const outer = same[nodes.parent(inner)] as number;
-    return innermost[place] ? `${outer} ${innermost[place]}` : outer || -(first[place] as number);
+    if (innermost[place]) return pairs.number(outer, innermost[place] as number);
+    return outer || alone(first[place] as number);
   };
 }

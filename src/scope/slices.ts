@@ -4,16 +4,22 @@ import { own } from "./install.ts";
 
 /** Milliseconds that the event loop waits for a slice. */
 const SLICE = 6;
-/** Items after which the clock is looked at. */
+/** Items after which the clock is looked at, where each is a look at some numbers. */
 const BATCH = 512;
+/** The same where names of functions are made. */
+export const NAME_BATCH = 16;
 
 /**
  * Does something to so many items, waiting where it may. A function for a range of them, and not a loop that yields: engines do
  * not compile one that is inside a generator well.
  */
-export function* inBatches(count: number, part: (from: number, to: number) => void): Generator<undefined, void> {
-  for (let from = 0; from < count; from += BATCH) {
-    part(from, Math.min(from + BATCH, count));
+export function* inBatches(
+  count: number,
+  part: (from: number, to: number) => void,
+  batch: number = BATCH,
+): Generator<undefined, void> {
+  for (let from = 0; from < count; from += batch) {
+    part(from, Math.min(from + batch, count));
     yield;
   }
 }

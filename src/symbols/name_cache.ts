@@ -96,6 +96,8 @@ export class NameCache {
   readonly #path: string = "";
   readonly #rows = new Map<string, Row>();
   readonly #changed = new Map<string, readonly Name[]>();
+  /** What was new and has been written. */
+  readonly #written = new Map<string, Name[]>();
 
   constructor({ module, source, tools, orOthers }: CacheKey) {
     const folder = namesFolder() && join(namesFolder() ?? "", digest(module));
@@ -128,7 +130,7 @@ export class NameCache {
   get(address: number): Name[] | undefined {
     const key = address.toString(16);
     const row = this.#rows.get(key);
-    return row && unpack(row);
+    return row ? unpack(row) : this.#written.get(key);
   }
 
   /** Keeps names; none are not worth keeping. */
@@ -153,5 +155,7 @@ export class NameCache {
     } catch {
       // A cache that cannot be written costs the next report some time, nothing else.
     }
+    for (const [address, names] of this.#changed) this.#written.set(address, [...names]);
+    this.#changed.clear();
   }
 }

@@ -120,6 +120,10 @@ export class Symbols {
   #lookup: Lookup | undefined;
   #servers: Debuginfod | undefined;
   #trouble = "";
+  readonly #caches = new Map<
+    number,
+    { readonly source: NameSource | undefined; readonly lookup: Lookup; readonly cache: NameCache }
+  >();
   #perfMap: ReturnType<typeof findPerfMap> | null = null;
   readonly #sourceOf: SourceOf;
   #carried: ReturnType<typeof carriedNames> | null = null;
@@ -302,7 +306,7 @@ export class Symbols {
   async #resolveModule(module: number, frames: readonly Frame[], step: (count: number) => void): Promise<void> {
     const { source, state } = this.#locate(module) as Found;
     const lookup = this.#open();
-    const cache = this.#within(() => this.#cacheOf(state, source, lookup));
+    const cache = this.#within(() => this.#cacheOf(module, state, source, lookup));
     const missing = this.#within(() =>
       frames.filter((frame) => {
         const names = cache?.get(frame.address);
@@ -343,15 +347,26 @@ export class Symbols {
     return this.#lookup = new Lookup(tools, this.#options.thorough ?? true);
   }
 
-  #cacheOf(state: ModuleState, source: NameSource | undefined, lookup: Lookup): NameCache | undefined {
+  /** The names of a module that are kept: a script's process asks again and again. */
+  #cacheOf(
+    module: number,
+    state: ModuleState,
+    source: NameSource | undefined,
+    lookup: Lookup,
+  ): NameCache | undefined {
     if (this.#options.cache === false || (!source && !state.buildId)) return undefined;
     if (source?.has === "debug" && splitDebug(source.elf) === "pieces") return undefined;
-    return new NameCache({
-      module: state.buildId || state.path,
-      source: source && identityOf(source),
-      tools: lookup.identity,
-      orOthers: this.#options.symboliser === undefined,
-    });
+    let known = this.#caches.get(module);
+    if (known?.source !== source || known?.lookup !== lookup) {
+      const cache = new NameCache({
+        module: state.buildId || state.path,
+        source: source && identityOf(source),
+        tools: lookup.identity,
+        orOthers: this.#options.symboliser === undefined,
+      });
+      this.#caches.set(module, known = { source, lookup, cache });
+    }
+    return known.cache;
   }
 
   /**
