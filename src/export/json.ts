@@ -205,6 +205,7 @@ function headJson(
       bytes: totals.bytes,
       freed_bytes: known(totals.freedBytes),
       peak_bytes: known(totals.peakBytes),
+      peak_count: limits.mode === "paths" ? totals.peakCount : null,
       live_bytes: known(totals.liveBytes),
       ...limits.interval > 0 &&
         {

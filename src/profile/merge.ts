@@ -5,7 +5,7 @@ import { sumOfMargins } from "./sampling.ts";
 import { combineSizes } from "./sizes.ts";
 import type { CallPath, Frame, Module, Process, Profile, Totals } from "./profile.ts";
 
-const REST = [...UNSEEN, "peakBytes", "fallbackAllocations", "overflowAllocations"] as const;
+const REST = [...UNSEEN, "peakBytes", "peakCount", "fallbackAllocations", "overflowAllocations"] as const;
 
 function addTotals(a: Totals, b: Totals): Totals {
   const margins = sumOfMargins(a.margins, b.margins);

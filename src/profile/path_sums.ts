@@ -173,6 +173,14 @@ export class PathSums {
     return used.subarray(0, n);
   }
 
+  /** Blocks that all call paths had live at the peak. */
+  peakCount(): number {
+    const { peaks } = this.#sums;
+    let sum = 0;
+    for (let at = 1; at < 2 * this.count; at += 2) sum += peaks[at] as number;
+    return Math.round(sum);
+  }
+
   /** One figure of a call path, for a choice among many; in a sampled recording not rounded. */
   figure(id: number, figure: SortBy): number {
     const { fields, peaks } = this.#sums;

@@ -34,6 +34,8 @@ export type CounterName = Exclude<keyof Counters, "exact">;
 export interface Totals extends Counters {
   /** Highest live bytes. */
   readonly peakBytes: number;
+  /** Blocks that were live then; 0 where call paths are not recorded, which tell. */
+  readonly peakCount: number;
   /** By how much `liveBytes` and `peakBytes` may be off in 5 of 100 cases at most; undefined where they are no estimates. */
   readonly margins?: { readonly live: number; readonly peak: number } | undefined;
   /** Requests that the allocator refused. */

@@ -262,7 +262,7 @@ export class Reading {
         rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
         noSpace: h("no_space") !== 0,
       },
-      totals: { ...totals, ...estimated, fallbackAllocations: 0, overflowAllocations: 0 },
+      totals: { ...totals, ...estimated, peakCount: 0, fallbackAllocations: 0, overflowAllocations: 0 },
       threads,
       modules,
       callPaths: [],
@@ -274,7 +274,8 @@ export class Reading {
       used.reduce((n, id) => isIt(id) ? n + (sums?.figures(id).allocations ?? 0) : n, 0);
     const fallbackAllocations = nodes.hasFull ? ending((id) => nodes.end(id) === "full") : 0;
     const overflowAllocations = ending((id) => nodes.leaf(id) === 0);
-    const whole = { ...shown, totals: { ...shown.totals, fallbackAllocations, overflowAllocations } };
+    const peakCount = sums?.peakCount() ?? 0;
+    const whole = { ...shown, totals: { ...shown.totals, peakCount, fallbackAllocations, overflowAllocations } };
     return new Reading({ profile: whole, sums, used, nodes }, shares);
   }
 

@@ -4,7 +4,7 @@ import { sumOfMargins } from "./sampling.ts";
 import type { Counters, Profile, Thread, Totals } from "./profile.ts";
 
 /** The process's figures, but for those that only call paths tell. */
-export type MomentTotals = Omit<Totals, "fallbackAllocations" | "overflowAllocations">;
+export type MomentTotals = Omit<Totals, "peakCount" | "fallbackAllocations" | "overflowAllocations">;
 
 function less(now: Counters, then: Counters = NOTHING): Counters {
   // Digits that a number does not hold may be those of the one before alone.
@@ -37,6 +37,7 @@ export function allSince(
       ...totals.margins && { margins: sumOfMargins(totals.margins, then.totals.margins) },
       peakBytes: isLaterPeak(totals, then.totals) ? totals.peakBytes - then.totals.liveBytes : 0,
       ...combine(UNSEEN, totals, then.totals, -1),
+      peakCount: 0,
       fallbackAllocations: 0,
       overflowAllocations: 0,
     },

@@ -156,7 +156,14 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
       out.bytes(asItIs(totals, "bytes")),
       totals.carried > 0 ? `and ${out.bytes(asItIs(totals, "carried"))} carried over by reallocations` : "",
     ],
-    ["peak", estimateText(totals.peakBytes, limits.interval, (n) => out.bytes(n)), peakExactness(profile)],
+    [
+      "peak",
+      estimateText(totals.peakBytes, limits.interval, (n) => out.bytes(n)),
+      [
+        peakExactness(profile),
+        totals.peakCount > 0 ? `in ${count(totals.peakCount)} ${plural(totals.peakCount, "block")}` : "",
+      ].filter(Boolean).join(" "),
+    ],
     [
       process.running ? "live now" : "live at the end",
       estimateText(totals.liveBytes, limits.interval, (n) => out.bytes(n)),
