@@ -1,7 +1,17 @@
 /** Imported as people do: from a package on three runtimes, over a network, in a program of one file, with strict types. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -10,16 +20,32 @@ import { test } from "node:test";
 import { libraryPath } from "../mod.ts";
 import { ROOT, RUNTIME, scratch, without } from "./helpers.ts";
 
-/** All runtimes are tried here, once. */
-const skip = RUNTIME === "Bun" ? "Deno's tests try all runtimes" : without("npm");
 const bin = (name: string) => join(ROOT, "node_modules/.bin", name);
 const folder = scratch();
 /** A project in a folder whose name has a space, and a home where nothing is. */
 const project = join(folder, "a project");
 const home = join(folder, "home");
-const env = { ...process.env, HOME: home, XDG_CACHE_HOME: "", DENO_DIR: join(folder, "deno"), NO_COLOR: "1" };
+const { HEAPTAP_LIBRARY: _library, HEAPTAP_BUILD: _build, ...rest } = process.env;
+/** Without a compiler: the package brings the library. */
+const env = {
+  ...rest,
+  CC: "/nowhere/cc",
+  HOME: home,
+  XDG_CACHE_HOME: "",
+  DENO_DIR: join(folder, "deno"),
+  NO_COLOR: "1",
+};
 mkdirSync(project);
 mkdirSync(home);
+
+/** All runtimes are tried here, once. */
+const once = RUNTIME === "Bun" ? "Deno's tests try all runtimes" : without("npm");
+const packed = once
+  ? undefined
+  : spawnSync(bin("deno"), ["run", "-A", join(ROOT, "tools/pack.ts"), folder], { encoding: "utf8" });
+/** The library of a package is compiled by Zig, which comes from Python's package index. */
+const skip = once ||
+  (/^pack: (python3|ziglang)/.test(packed?.stderr ?? "") && `no Zig to be had: ${packed?.stderr.trim()}`);
 
 function run(command: string, args: readonly string[], cwd: string = project, more: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: "utf8", env: { ...env, ...more } });
@@ -29,10 +55,16 @@ function run(command: string, args: readonly string[], cwd: string = project, mo
 /** The package, installed without a network; once. */
 function install(): void {
   if (existsSync(join(project, "node_modules/heaptap"))) return;
-  const { status, stdout, stderr } = run(bin("deno"), ["run", "-A", join(ROOT, "tools/pack.ts"), folder], ROOT);
-  assert.equal(status, 0, stderr);
+  assert.ok(packed);
+  assert.equal(packed.status, 0, packed.stderr);
   writeFileSync(join(project, "package.json"), '{ "type": "module", "private": true }');
-  const installed = run("npm", ["install", "--offline", "--no-audit", "--no-fund", stdout.trim()]);
+  const installed = run("npm", [
+    "install",
+    "--offline",
+    "--no-audit",
+    "--no-fund",
+    ...packed.stdout.trim().split("\n"),
+  ]);
   assert.equal(installed.status, 0, installed.stderr);
 }
 
@@ -169,6 +201,53 @@ test("a program of one file finds a library beside it, or one that is named", { 
   assert.match(beside.stdout, /^Bun/, beside.stderr);
 });
 
+test("the library of the package: no compiler, hashes, and what is wrong in one line", { skip }, () => {
+  install();
+  const library = join(project, "node_modules/heaptap-linux-x64/libheaptap.so");
+  const heaptap = (...args: string[]) => run("npx", ["heaptap", ...args]);
+  // Its own path has a space, which the dynamic linker takes for a separator.
+  const path = heaptap("lib").stdout.trim();
+  assert.match(path, /\/heaptap-\d+\/libheaptap-[0-9a-f]{24}\.so$/);
+  assert.deepEqual(readFileSync(path), readFileSync(library));
+  const compiled = run("npx", ["heaptap", "lib"], project, { HEAPTAP_BUILD: "1" });
+  assert.deepEqual([compiled.status, compiled.stdout], [2, ""]);
+  assert.match(
+    compiled.stderr,
+    /^heaptap: Cannot compile the library: "\/nowhere\/cc" \(from CC\) is not there[^\n]*\n$/,
+  );
+  const whole = readFileSync(library);
+  try {
+    writeFileSync(library, whole.subarray(0, 1000));
+    const truncated = heaptap("run", "--", "echo", "ran");
+    assert.deepEqual([truncated.status, truncated.stdout], [2, ""]);
+    assert.match(
+      truncated.stderr,
+      /^heaptap: Cannot use the library ".*": it is damaged, or of another version; install heaptap-linux-x64 again[^\n]*\n$/,
+    );
+    rmSync(library);
+    assert.match(
+      heaptap("lib").stderr,
+      /^heaptap: Cannot read the library ".*install heaptap-linux-x64 again[^\n]*\n$/,
+    );
+  } finally {
+    writeFileSync(library, whole);
+  }
+  // Without it the sources are compiled, as on a machine for which there is none.
+  renameSync(join(project, "node_modules/heaptap-linux-x64"), join(folder, "aside"));
+  try {
+    assert.match(heaptap("lib").stderr, /^heaptap: Cannot compile the library/);
+  } finally {
+    renameSync(join(folder, "aside"), join(project, "node_modules/heaptap-linux-x64"));
+  }
+  const size = spawnSync("du", [
+    "-sk",
+    join(project, "node_modules/heaptap"),
+    join(project, "node_modules/heaptap-linux-x64"),
+  ], { encoding: "utf8" });
+  const kilobytes = [...size.stdout.matchAll(/^\d+/gm)].reduce((sum, [n]) => sum + Number(n), 0);
+  assert.ok(kilobytes < 12_000, size.stdout);
+});
+
 test("a module over a network: the library's sources and the page come from there too, once", {
   skip,
 }, async () => {
@@ -193,7 +272,10 @@ test("a module over a network: the library's sources and the page come from ther
   );
   const deno = (...args: string[]) =>
     new Promise<{ status: number | null; stdout: string; stderr: string }>((done) => {
-      const child = spawn(bin("deno"), ["run", "--no-check", "--quiet", ...args, script], { cwd: project, env });
+      const child = spawn(bin("deno"), ["run", "--no-check", "--quiet", ...args, script], {
+        cwd: project,
+        env: { ...env, CC: "" },
+      });
       const [out, err]: [string[], string[]] = [[], []];
       child.stdout.on("data", (text) => out.push(String(text)));
       child.stderr.on("data", (text) => err.push(String(text)));
@@ -219,7 +301,7 @@ test("a clone in a folder with a space", { skip }, () => {
   for (const name of ["mod.ts", "src", "ffi"]) cpSync(join(ROOT, name), join(clone, name), { recursive: true });
   writeFileSync(join(clone, "s.ts"), 'import { install } from "./mod.ts"; console.log(install().runtime);');
   for (const [program, ...args] of [[bin("deno"), "run", "-A"], [bin("bun")]] as const) {
-    const { stdout, stderr } = run(program, [...args, "s.ts"], clone);
+    const { stdout, stderr } = run(program, [...args, "s.ts"], clone, { CC: "" });
     assert.match(stdout, /^(Deno|Bun) /, stderr);
   }
 });

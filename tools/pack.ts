@@ -1,12 +1,15 @@
 /**
- * Makes the package: JavaScript and types, the page, the C library's sources, and the packages that the command line needs, so that it
- * installs without a network. `npm run pack -- FOLDER` puts the tarball there, and prints its path.
+ * Makes the packages. `heaptap` has JavaScript and types, the page, the C library's sources, and the packages that the command line needs, so that
+ * it installs without a network; `heaptap-linux-x64` has the compiled library, so that no compiler is needed. `npm run pack -- FOLDER` puts the
+ * tarballs there, and prints their paths.
  */
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { compileLibrary } from "./library.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 
@@ -38,9 +41,28 @@ function exported(entries: Readonly<Record<string, string>>): Record<string, unk
   );
 }
 
+const own = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+const { name, version, description, license, type, os, cpu, engines } = own;
+
+function writeJson(path: string, value: unknown): void {
+  writeFileSync(path, JSON.stringify(value, null, 2) + "\n");
+}
+
+/** Builds the package of the compiled library; the hash that it is known by. */
+function buildLibrary(folder: string): string {
+  compileLibrary(join(folder, "libheaptap.so"));
+  cpSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
+  writeJson(join(folder, "package.json"), {
+    ...{ name: LIBRARY_PACKAGE, version, description: `heaptap's library for Linux on x86-64`, license, os, cpu },
+    files: ["libheaptap.so"],
+  });
+  return createHash("sha256").update(readFileSync(join(folder, "libheaptap.so"))).digest("hex");
+}
+
+const LIBRARY_PACKAGE = "heaptap-linux-x64";
+
 /** Builds the package in a folder. */
-export function build(folder: string): void {
-  const own = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+function build(folder: string, hash: string): void {
   run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], ROOT);
   change(folder, ".js", (text) => named(text).replace(/^#!.*\n/, "#!/usr/bin/env node\n"));
   change(folder, ".d.ts", declared);
@@ -56,21 +78,16 @@ export function build(folder: string): void {
   for (const name of dependencies) {
     cpSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name), { recursive: true });
   }
-  const { name, version, description, license, type, os, cpu, engines } = own;
-  writeFileSync(
-    join(folder, "package.json"),
-    JSON.stringify(
-      {
-        ...{ name, version, description, license, type, os, cpu, engines },
-        bin: { heaptap: "cli.js" },
-        exports: exported(own.exports),
-        dependencies: own.dependencies,
-        bundleDependencies: dependencies,
-      },
-      null,
-      2,
-    ) + "\n",
-  );
+  // Which library belongs to it: it is loaded by what it holds, not by its version alone.
+  writeJson(join(folder, "library.json"), { "linux-x64": hash });
+  writeJson(join(folder, "package.json"), {
+    ...{ name, version, description, license, type, os, engines },
+    bin: { heaptap: "cli.js" },
+    exports: exported(own.exports),
+    dependencies: own.dependencies,
+    optionalDependencies: { [LIBRARY_PACKAGE]: version },
+    bundleDependencies: dependencies,
+  });
 }
 
 if (import.meta.main) {
@@ -81,10 +98,17 @@ if (import.meta.main) {
   }
   const folder = mkdtempSync(join(tmpdir(), "heaptap-pack-"));
   try {
-    build(folder);
     mkdirSync(to, { recursive: true });
-    const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", resolve(to)], folder));
-    console.log(join(resolve(to), packed.filename));
+    const [main, library] = ["heaptap", LIBRARY_PACKAGE].map((name) => join(folder, name)) as [string, string];
+    mkdirSync(library);
+    build(main, buildLibrary(library));
+    for (const built of [main, library]) {
+      const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", resolve(to)], built));
+      console.log(join(resolve(to), packed.filename));
+    }
+  } catch (error) {
+    console.error(`pack: ${(error as Error).message}`);
+    process.exitCode = 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

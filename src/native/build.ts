@@ -5,7 +5,19 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
@@ -162,6 +174,37 @@ function named(): string | undefined {
   throw new LibraryError(`Cannot find the library "${path}", which HEAPTAP_LIBRARY names`);
 }
 
+/** The file of a package that says which compiled library belongs to it: by platform the sha256 of its bytes. */
+const HASHES = "library.json";
+
+/**
+ * The compiled library of the package for this machine; undefined where heaptap is no package, or that was not installed, or sources are to be
+ * compiled (HEAPTAP_BUILD).
+ */
+function packaged(): string | undefined {
+  if (process.env.HEAPTAP_BUILD || import.meta.dirname === undefined) return undefined;
+  const platform = `linux-${process.arch}`;
+  let path: string;
+  let wanted: string | undefined;
+  try {
+    wanted = JSON.parse(readFileSync(join(import.meta.dirname, "../../", HASHES), "utf8"))[platform];
+    path = join(dirname(createRequire(import.meta.url).resolve(`heaptap-${platform}/package.json`)), LIBRARY);
+  } catch {
+    return undefined;
+  }
+  const remedy = `install heaptap-${platform} again, or have it compiled with HEAPTAP_BUILD=1`;
+  let found: string;
+  try {
+    found = createHash("sha256").update(readFileSync(path)).digest("hex");
+  } catch (cause) {
+    throw new LibraryError(`Cannot read the library "${path}": ${(cause as Error).message}; ${remedy}`, { cause });
+  }
+  if (found !== wanted) {
+    throw new LibraryError(`Cannot use the library "${path}": it is damaged, or of another version; ${remedy}`);
+  }
+  return path;
+}
+
 /** What a library beside a program that has heaptap in it is called. */
 const LIBRARY = "libheaptap.so";
 
@@ -170,7 +213,7 @@ export function compiledLibrary(): string {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
   }
-  const library = named();
+  const library = named() ?? packaged();
   if (library) return library;
   const from = sources();
   if (!existsSync(join(from, "all.c"))) {
@@ -207,11 +250,56 @@ export function headerFolder(): string {
   return join(sources(), "include");
 }
 
+/** Why the dynamic linker cannot preload from a path; "" when it can. */
+function whyNotPreloaded(path: string): string {
+  if (/[\s:]/.test(path)) return "the dynamic linker takes spaces and colons for separators";
+  return liesOnNoexec(dirname(path)) ? "its file system is mounted noexec" : "";
+}
+
+/**
+ * A folder of the user's own in a place for what is of the moment; undefined where one cannot be had, or others may write in it. They may
+ * read: a program may go on as another user.
+ */
+function momentaryFolder(above: string | undefined): string | undefined {
+  if (!above || !existsSync(above) || whyNotPreloaded(join(above, "x"))) return undefined;
+  const uid = process.getuid?.() ?? 0;
+  const folder = join(above, `heaptap-${uid}`);
+  try {
+    makeFolder(folder, 0o755);
+    const { uid: owner, mode } = lstatSync(folder);
+    return owner === uid && (mode & 0o170022) === 0o40000 ? folder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A copy in another place, under a name that says which it is; undefined where none can be had. */
+function copied(path: string): string | undefined {
+  const content = readFileSync(path);
+  const name = `libheaptap-${createHash("sha256").update(content).digest("hex").slice(0, 24)}.so`;
+  for (const above of [process.env.XDG_RUNTIME_DIR, "/dev/shm", tmpdir(), "/tmp"]) {
+    const folder = momentaryFolder(above);
+    if (!folder) continue;
+    const target = join(folder, name);
+    try {
+      if (statSync(target, { throwIfNoEntry: false })?.size !== content.length) {
+        const made = `${target}.${process.pid}.${Date.now()}`;
+        writeFileSync(made, content, { mode: 0o755 });
+        renameSync(made, target);
+      }
+      return target;
+    } catch {
+      // The next place.
+    }
+  }
+  return undefined;
+}
+
 /**
  * Path of the compiled library, to preload it; compiles it when the cache does not have it yet.
  *
  * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache
- * folder cannot be written, or nothing can be preloaded from it.
+ * folder cannot be written, or nothing can be preloaded from it, nor from any place for files of the moment.
  *
  * @example
  * ```ts
@@ -222,11 +310,9 @@ export function headerFolder(): string {
  */
 export function libraryPath(): string {
   const path = compiledLibrary();
-  const why = /[\s:]/.test(path)
-    ? "the dynamic linker takes spaces and colons for separators"
-    : liesOnNoexec(path)
-    ? "its file system is mounted noexec"
-    : undefined;
-  if (why) throw new LibraryError(`Cannot preload "${path}": ${why}; set XDG_CACHE_HOME to another folder`);
-  return path;
+  const why = whyNotPreloaded(path);
+  if (!why) return path;
+  const other = copied(path);
+  if (!other) throw new LibraryError(`Cannot preload "${path}": ${why}; set XDG_CACHE_HOME to another folder`);
+  return other;
 }

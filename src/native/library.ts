@@ -33,7 +33,7 @@ export const UNSET = 0xffffffff;
 /** The library that `heaptap run` preloaded into this process, when it did: its recording is the one to join. */
 function preloaded(): string | undefined {
   const entries = (process.env.LD_PRELOAD ?? "").split(/[\s:]+/);
-  return entries.find((entry) => /^libheaptap-[0-9a-f]+\.so$/.test(basename(entry)));
+  return entries.find((entry) => /^libheaptap(-[0-9a-f]+)?\.so$/.test(basename(entry)));
 }
 
 /**

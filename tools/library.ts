@@ -1,0 +1,107 @@
+/**
+ * Compiles the library for a package, the same bytes on every machine: with Zig's C compiler at a pinned version, which comes from
+ * Python's package index and is kept in the cache folder. It links nothing of the C library, so that it runs with glibc from 2.17 on.
+ * library.ts FILE
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { cacheFolder } from "../src/file/folder.ts";
+import { FLAGS } from "../src/native/build.ts";
+
+const ROOT = join(import.meta.dirname ?? "", "../");
+const ZIG = {
+  version: "0.17.1",
+  wheel: "ziglang-0.17.1-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl",
+  sha256: "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
+};
+
+function run(command: string, args: readonly string[], env: Record<string, string> = {}): void {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: ROOT,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+  if (status !== 0) {
+    throw new Error(`${command} ${args[0] ?? ""}: ${error?.message ?? (stderr + stdout).trim().split("\n").at(-1)}`);
+  }
+}
+
+/** The compiler's folder, fetched on first use. */
+function zig(): string {
+  const folder = join(cacheFolder(), `zig-${ZIG.version}`);
+  if (existsSync(folder)) return join(folder, "ziglang");
+  mkdirSync(cacheFolder(), { recursive: true });
+  const work = mkdtempSync(join(cacheFolder(), "zig-"));
+  try {
+    run("python3", ["-m", "pip", "download", "-q", "--no-deps", "-d", work, `ziglang==${ZIG.version}`]);
+    const wheel = join(work, ZIG.wheel);
+    const found = createHash("sha256").update(readFileSync(wheel)).digest("hex");
+    if (found !== ZIG.sha256) throw new Error(`ziglang ${ZIG.version} is not what was pinned: its sha256 is ${found}`);
+    run("python3", ["-m", "zipfile", "-e", wheel, join(work, "zig")]);
+    chmodSync(join(work, "zig/ziglang/zig"), 0o755);
+    renameSync(join(work, "zig"), folder);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return join(folder, "ziglang");
+}
+
+/** Marks the library as one whose constructors run first, which Zig's linker has no flag for: DF_1_INITFIRST in DT_FLAGS_1. */
+function markFirst(path: string): void {
+  const bytes = readFileSync(path);
+  const [FLAGS_1, INITFIRST, DYNAMIC] = [0x6ffffffbn, 0x20n, 2];
+  const headers = Number(bytes.readBigUInt64LE(32));
+  for (let i = 0; i < bytes.readUInt16LE(56); i++) {
+    const header = headers + i * bytes.readUInt16LE(54);
+    if (bytes.readUInt32LE(header) !== DYNAMIC) continue;
+    const [start, size] = [8, 32].map((at) => Number(bytes.readBigUInt64LE(header + at))) as [number, number];
+    for (let at = start; at < start + size; at += 16) {
+      if (bytes.readBigUInt64LE(at) !== FLAGS_1) continue;
+      bytes.writeBigUInt64LE(bytes.readBigUInt64LE(at + 8) | INITFIRST, at + 8);
+      writeFileSync(path, bytes);
+      return;
+    }
+  }
+  throw new Error(`${path} has no DT_FLAGS_1`);
+}
+
+/** Compiles it; without what only debuggers read. */
+export function compileLibrary(to: string): void {
+  const folder = zig();
+  const headers = ["x86_64-linux-gnu", "x86-linux-gnu", "generic-glibc", "x86-linux-any", "any-linux-any"]
+    .flatMap((name) => ["-isystem", join(folder, "lib/libc/include", name)]);
+  const flags = FLAGS.filter((flag) => flag !== "-Wl,-z,initfirst" && flag !== "-g1");
+  const cache = mkdtempSync(join(tmpdir(), "heaptap-zig-"));
+  try {
+    run(join(folder, "zig"), [
+      ...["cc", "-target", "x86_64-linux-gnu.2.17", ...headers, ...flags, "-g0"],
+      ...[`-ffile-prefix-map=${ROOT}=`, "-o", join(cache, "libheaptap.so"), "ffi/all.c"],
+    ], { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache });
+    markFirst(join(cache, "libheaptap.so"));
+    writeFileSync(to, readFileSync(join(cache, "libheaptap.so")), { mode: 0o755 });
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const [to] = process.argv.slice(2);
+  if (to === undefined) {
+    console.error("library: name the file to write: deno run -A tools/library.ts libheaptap.so");
+    process.exit(2);
+  }
+  compileLibrary(to);
+}
