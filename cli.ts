@@ -520,11 +520,15 @@ Examples:
     for (const note of result.notes) say(note);
     if (result.problem) {
       say(`nothing was counted: ${result.problem}`);
-      process.exitCode ||= USAGE;
+      if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
+        say("so there is nothing to judge or to compare");
+        process.exitCode = USAGE;
+      }
       return;
     }
     await put(result.report, options.reportFile ?? "-", process.stderr);
     if (options.save !== undefined) await put(result.saved, options.save, process.stdout);
+    if (options.format === "markdown" && result.judgement.text) tell("\n");
     if (!await pronounce(result.judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
   });
 

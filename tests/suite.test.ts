@@ -31,7 +31,7 @@ function run(args: readonly string[], options: { cwd?: string } = {}) {
   const { tests = [], notes = [] } = JSON.parse(text) as {
     tests?: {
       name: string;
-      passed: boolean;
+      threw: boolean;
       apart: boolean;
       peak_bytes: number | null;
       bytes: number;
@@ -66,7 +66,7 @@ test("Deno's tests: what each allocates of a library is exact, whatever form it 
     "steps > inner": [6, 36, 36],
     buffer: [0, 0, 0],
   });
-  assert.deepEqual(tests.filter(({ passed }) => !passed).map(({ name }) => name), ["throws"]);
+  assert.deepEqual(tests.filter(({ threw }) => threw).map(({ name }) => name), ["throws"]);
 });
 
 test("Deno's tests: its own memory, with the call path that left it", () => {
@@ -149,13 +149,13 @@ Deno.test("leaves a timer", () => { setTimeout(() => {}, 1000); });
 });
 
 test("Bun's tests: groups, tables, callbacks", () => {
-  const { status, stderr, figures, notes, tests } = run([...MODULES, bin("bun"), suite("bun_suite.test.ts")]);
+  const { status, stderr, figures, notes, tests } = run([...MODULES, bin("bun"), suite("bun_suite.ts")]);
   assert.equal(status, 1, stderr);
   assert.deepEqual(figures, { ...GROUPED, "row 2": [2, 4, 4], "row 3": [3, 9, 9] });
-  assert.deepEqual(tests.filter(({ passed }) => !passed).map(({ name }) => name), ["throws"]);
+  assert.deepEqual(tests.filter(({ threw }) => threw).map(({ name }) => name), ["throws"]);
   assert.match(notes.join("\n"), /Bun .* has an allocator of its own linked in/);
   // Without modules Bun's thread is counted, over awaits too.
-  const all = run([bin("bun"), suite("bun_suite.test.ts")]);
+  const all = run([bin("bun"), suite("bun_suite.ts")]);
   assert.deepEqual(all.figures["group > over an await"]?.slice(2), [21]);
 });
 
@@ -169,14 +169,14 @@ test("Node's tests: those that run beside one another are told apart", () => {
     "both > a": [3, 27, 27],
     "both > b": [4, 52, 52],
   });
-  assert.deepEqual(tests.filter(({ passed }) => !passed).map(({ name }) => name), ["throws"]);
+  assert.deepEqual(tests.filter(({ threw }) => threw).map(({ name }) => name), ["throws"]);
   assert.ok(tests.every(({ apart }) => apart));
 });
 
 test("a run is compared with an earlier one by the names of its tests", () => {
   const saved = join(folder, "before.json");
   const again = join(folder, "again.test.ts");
-  const text = readFileSync(suite("bun_suite.test.ts"), "utf8").replace("./blocks.ts", suite("blocks.ts"));
+  const text = readFileSync(suite("bun_suite.ts"), "utf8").replace("./blocks.ts", suite("blocks.ts"));
   writeFileSync(again, text);
   const first = run([...MODULES, "--save", saved, bin("bun"), again], { cwd: folder });
   assert.equal(first.status, 1, first.stderr);
@@ -196,8 +196,75 @@ test("a run is compared with an earlier one by the names of its tests", () => {
 });
 
 test("with rounds the last time counts", () => {
-  const { figures } = run([...MODULES, "--rounds", "3", bin("bun"), suite("bun_suite.test.ts")]);
+  const { figures } = run([...MODULES, "--rounds", "3", bin("bun"), suite("bun_suite.ts")]);
   assert.deepEqual(figures.keeps, [10, 1000, 1000]);
+});
+
+test("Deno: tests without permissions, and what the runtime does for a test between two turns", () => {
+  const file = join(folder, "own.test.ts");
+  writeFileSync(join(folder, "big.bin"), new Uint8Array(2_000_000));
+  writeFileSync(
+    file,
+    `const kept: Uint8Array[] = [];
+Deno.test({ name: "none", permissions: "none", fn() { kept.push(new Uint8Array(300_000)); } });
+Deno.test({ name: "reads", permissions: { read: true }, async fn() { kept.push(await Deno.readFile(${
+      JSON.stringify(join(folder, "big.bin"))
+    })); } });
+Deno.test("steps", async (t) => {
+  for (const n of [1, 2]) await t.step("step " + n, () => { kept.push(new Uint8Array(100_000 * n)); });
+});
+`,
+  );
+  for (const rounds of [[], ["--rounds", "2"]]) {
+    const { status, stderr, tests, figures } = run([...rounds, bin("deno"), "-A", "--no-check", file]);
+    assert.equal(status, 0, stderr);
+    // Each once, however often it ran.
+    assert.deepEqual(tests.map(({ name }) => name), ["none", "reads", "steps > step 1", "steps > step 2", "steps"]);
+    const left = (name: string) => Math.round((figures[name]?.[2] ?? 0) / 1e4) / 100;
+    assert.deepEqual(["none", "reads", "steps > step 1", "steps > step 2"].map(left), [0.3, 2, 0.1, 0.2]);
+  }
+});
+
+test("Deno's files beside one another: figures of the tests' own, which is said", () => {
+  const files = [1, 2].map((n) => {
+    const file = join(folder, `beside${n}.test.ts`);
+    writeFileSync(
+      file,
+      `const kept: Uint8Array[] = [];
+for (let i = 0; i < 5; i++) Deno.test("same " + i, async () => {
+  kept.push(new Uint8Array(${n}00_000));
+  await new Promise((done) => setTimeout(done, 5));
+});
+`,
+    );
+    return file;
+  });
+  const { status, stderr, tests, notes } = run(["--no-gc", bin("deno"), "-A", "--no-check", "--parallel", ...files]);
+  assert.equal(status, 0, stderr);
+  assert.equal(tests.length, 10);
+  const left = tests.map(({ live_bytes }) => Math.round(live_bytes / 1e5)).sort();
+  assert.deepEqual(left, [1, 1, 1, 1, 1, 2, 2, 2, 2, 2]);
+  assert.match(notes.join("\n"), /Files ran in threads beside one another/);
+});
+
+test("Node without a process for each file; Bun's groups in tables and groups", () => {
+  const node = run([...MODULES, bin("node"), "--test-isolation=none", suite("node_suite.ts")]);
+  assert.deepEqual(node.figures.keeps, [10, 1000, 1000], node.stderr);
+  const file = join(folder, "groups.test.ts");
+  writeFileSync(
+    file,
+    `import { describe, expect, test } from "bun:test";
+describe("d", () => {
+  describe.each([1, 2])("dd %d", () => { test("x", () => {}); });
+  describe("e", () => { test.failing("y", () => { expect(1).toBe(2); }); });
+});
+test("fails", () => { expect(1).toBe(2); });
+`,
+  );
+  const bun = run([bin("bun"), file]);
+  assert.deepEqual(bun.tests.map(({ name }) => name), ["d > dd 1 > x", "d > dd 2 > x", "d > e > y", "fails"]);
+  // The place of a failure is the test's own.
+  assert.match(bun.stderr, /groups\.test\.ts:6:/);
 });
 
 test("names of rows", () => {
@@ -209,7 +276,7 @@ test("names of rows", () => {
 
 test("limits of all tests, of some, and growth: against a naive look at each", () => {
   const one = (name: string, n: number, peakBytes: number | null): Test => ({
-    ...{ name, file: "f", pid: 1, operation: name, passed: true, beside: 0, apart: true, kept: [] },
+    ...{ name, file: "f", pid: 1, operation: name, threw: false, beside: 0, apart: true, kept: [] },
     ...{ allocations: n, bytes: 10 * n, liveBytes: -n, liveCount: 0, peakBytes },
   });
   const now: Suite = { title: "t", notes: [], tests: [one("a", 5, 50), one("b", 500, null)] };
@@ -327,7 +394,7 @@ test("what cannot be: one line, and nothing runs", () => {
   writeFileSync(empty, "export {};\n");
   const none = heaptap(["test", bin("deno"), "-A", "--no-check", "--permit-no-files", empty]);
   assert.match(none.stderr, /heaptap: nothing was counted: no test was seen to run/);
-  assert.equal(none.status, 2);
+  assert.equal(none.status, 0);
   copyFileSync("/bin/false", join(folder, "deno-0"));
   assert.equal(heaptap(["test", join(folder, "deno-0"), "x"]).status, 1);
 });

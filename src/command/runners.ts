@@ -20,10 +20,14 @@ export interface Prepared {
   readonly plain: readonly string[];
   /** The same with heaptap's part. */
   readonly command: readonly string[];
+  /** Which file of src/suite hooks in. */
+  readonly hook: string;
   /** Recordings of its processes, with `%p` for their numbers. */
   readonly out: string;
   /** What was changed that somebody might not expect, a sentence each. */
   readonly notes: readonly string[];
+  /** What figures do not tell for how it was started, a sentence each. */
+  readonly unseen: readonly string[];
   /** The lines that were told. */
   lines(): Line[];
   /** Removes the folder. */
@@ -122,7 +126,7 @@ function checkNode(program: string): void {
 export function prepare(
   kind: Kind,
   given: readonly string[],
-  setting: Omit<Setting, "results" | "library" | "out">,
+  setting: Omit<Setting, "results" | "library" | "out" | "parallel">,
   asked?: string,
 ): Prepared {
   const [program = "", ...rest] = given;
@@ -138,6 +142,11 @@ export function prepare(
   if (runtime === "deno" && rest[0] === "task") {
     throw new OutputError(`Cannot look into "deno task": name the deno ${kind} that it runs (${EXAMPLES[kind]})`);
   }
+  if (runtime !== "deno" && kind === "bench" && rest.length === 0) {
+    throw new OutputError(
+      `Cannot run benchmarks without a file: name the script that calls mitata (${EXAMPLES[kind]})`,
+    );
+  }
   if (runtime === "node") checkNode(program);
   const library = libraryPath();
   const folder = mkdtempSync(join(tmpdir(), "heaptap-"));
@@ -150,7 +159,9 @@ export function prepare(
     ? asked
     : asked.replace(/(\.heaptap)?$/, ".%p$1");
   const out = ownPath(named ?? join(folder, "%p.heaptap"));
-  const told: Setting = { ...setting, results, library, out: kind === "test" ? out : "" };
+  // Deno's are threads of one process; Bun's and Node's are processes.
+  const parallel = runtime === "deno" && rest.includes("--parallel");
+  const told: Setting = { ...setting, parallel, results, library, out: kind === "test" ? out : "" };
   // Imported by a name that is not known beforehand: our sources are not the user's to check.
   writeFileSync(
     join(folder, "first.mjs"),
@@ -158,7 +169,16 @@ export function prepare(
   );
   return {
     ...arranged(program, runtime, rest, kind, folder),
+    unseen: [
+      ...parallel
+        ? ["Files ran in threads beside one another: what other threads did for a test is not in its figures"]
+        : [],
+      ...rest.some((value) => /coverage/.test(value))
+        ? ["Coverage has heaptap's own files in it: measure it in a run of its own"]
+        : [],
+    ],
     out,
+    hook: hook ?? "",
     lines: () => readFileSync(results, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line) as Line),
     end: () => rmSync(folder, { recursive: true, force: true }),
   };

@@ -180,7 +180,11 @@ function checkLimits(options: TestOptions): void {
 }
 
 /** Runs a command; what goes to our streams is its own. `quiet` leaves stdin and stdout out. */
-async function run(command: readonly string[], env: NodeJS.ProcessEnv, quiet = false): Promise<number> {
+async function run(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  quiet = false,
+): Promise<{ exitCode: number; pid: number }> {
   const [program = "", ...args] = command;
   // Before it starts: a signal must find the handlers from its first moment on.
   const stopPassing = passSignals((signal) => pass(child.pid, signal));
@@ -190,7 +194,7 @@ async function run(command: readonly string[], env: NodeJS.ProcessEnv, quiet = f
       child.on("error", (cause) => fail(new ProgramError(`Cannot run "${program}": ${cause.message}`, 127)));
       child.on("exit", (...end) => done(end));
     });
-    return signal ? 128 + constants.signals[signal] : code ?? 1;
+    return { exitCode: signal ? 128 + constants.signals[signal] : code ?? 1, pid: child.pid ?? 0 };
   } finally {
     stopPassing();
   }
@@ -213,17 +217,17 @@ export async function testSuite(
   }, options.out);
   try {
     const { env, notes: kept } = withoutPools(process.env, options);
-    const exitCode = await run(prepared.command, env);
+    const { exitCode, pid } = await run(prepared.command, env);
     const lines = prepared.lines();
     const pids = new Set(lines.flatMap((line) => line.kind === "test" ? [line.test.pid] : []));
-    if (options.jsNames) removeV8Logs(process.cwd(), pids);
+    if (options.jsNames) removeV8Logs(process.cwd(), new Set([...pids, pid]));
     const tests = lines.flatMap((line) =>
       line.kind === "test" ? [{ ...line.test, file: shownFile(line.test.file) }] : []
     );
     const suite: Suite = {
       title: prepared.plain.join(" "),
       tests,
-      notes: [...overlapNotes(tests), ...notesOf(lines)],
+      notes: [...overlapNotes(tests), ...prepared.unseen, ...notThrough(options.modules, tests), ...notesOf(lines)],
     };
     using paths = new PathsOfTests(prepared.out, options);
     const budgets = budgetsOf(options);
@@ -279,6 +283,14 @@ export async function testSuite(
 
 const NOTHING_RAN = "no test was seen to run";
 
+/** A word where all figures are nothing because no library is meant. */
+function notThrough(modules: RegExp | undefined, counted: readonly { readonly allocations: unknown }[]): string[] {
+  const isNothing = (n: unknown) => n === 0 || (typeof n === "object" && n !== null && "median" in n && n.median === 0);
+  return modules && counted.length > 0 && counted.every(({ allocations }) => isNothing(allocations))
+    ? [`Nothing passed through a library whose path matches ${modules}`]
+    : [];
+}
+
 /** Runs benchmarks as they are, and then once more to see what a call allocates. */
 export async function benchSuite(
   command: readonly string[],
@@ -293,22 +305,22 @@ export async function benchSuite(
   });
   try {
     // Times first, and without us: hooks cost some nanoseconds an allocation.
-    const exitCode = options.times ? await run(prepared.plain, process.env) : 0;
-    if (exitCode !== 0) return { exitCode, problem: "", report: "", notes: [] };
+    const exitCode = options.times ? (await run(prepared.plain, process.env)).exitCode : 0;
     // mitata cannot draw all that it draws without colours; nobody sees it.
-    const { NO_COLOR: _, ...env } = process.env;
-    const counted = await run(prepared.command, env, true);
+    const { NO_COLOR, ...colourful } = process.env;
+    const env = prepared.hook === "mitata_bench" || NO_COLOR === undefined ? colourful : process.env;
+    const counted = (await run(prepared.command, env, true)).exitCode;
     const lines = prepared.lines();
     const benches = lines.flatMap((line): Bench[] =>
       line.kind === "bench" ? [{ ...line.bench, file: shownFile(line.bench.file) }] : []
     );
     const look = looks(to);
-    const notes = notesOf(lines);
+    const notes = [...notThrough(options.modules, benches), ...notesOf(lines)];
     const report = options.format === "json"
       ? JSON.stringify({ version: 1, benchmarks: benches, notes }, null, 2) + "\n"
       : shownAt(look, benchesText(benches, notes, look.width));
     return {
-      exitCode: counted,
+      exitCode: exitCode || counted,
       problem: problemOf(lines) ||
         (benches.length === 0
           ? "no benchmark of Deno.bench or mitata was seen to run; measure() counts a plain function"

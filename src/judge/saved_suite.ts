@@ -16,7 +16,7 @@ export function suiteJson({ title, tests, notes }: Suite): string {
   const saved = tests.map((test) => ({
     name: test.name,
     file: test.file,
-    passed: test.passed,
+    threw: test.threw,
     allocations: test.allocations,
     bytes: test.bytes,
     peak_bytes: test.peakBytes,
@@ -54,7 +54,7 @@ export function readSuite(path: string): Suite {
     file: text(test?.file),
     pid: 0,
     operation: "",
-    passed: test?.passed !== false,
+    threw: test?.threw === true,
     allocations: number(test?.allocations),
     bytes: number(test?.bytes),
     peakBytes: typeof test?.peak_bytes === "number" ? test.peak_bytes : null,

@@ -25,8 +25,8 @@ export interface Test extends TestFigures {
   readonly pid: number;
   /** The operation under which its call paths are recorded. */
   readonly operation: string;
-  /** Whether it ended without an error. */
-  readonly passed: boolean;
+  /** Whether its function ended with an error. A runner may call a test failed, or not, for other reasons. */
+  readonly threw: boolean;
   /** Other tests that ran at the same time in its thread. */
   readonly beside: number;
   /** Whether its figures are of its own all the same. */

@@ -78,7 +78,6 @@ export function overlapNotes(tests: readonly Test[]): string[] {
 export function suiteText(suite: Suite, options: SuiteOptions): string {
   const { tests } = suite;
   const { limit, sortBy, width } = options;
-  const failed = tests.filter(({ passed }) => !passed).length;
   const before = options.before && new Map(options.before.tests.map((test) => [testKey(test), test]));
   const sorted = sortedTests(suite, sortBy);
   const shown = limit > 0 ? sorted.slice(0, limit) : sorted;
@@ -87,7 +86,7 @@ export function suiteText(suite: Suite, options: SuiteOptions): string {
   const line = (row: readonly string[]) => row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join("  ");
   const used = widths.reduce((sum, n) => sum + n + 2, 0);
   const rows = shown.map((test, i) => {
-    const name = `${printable(test.name)}${test.passed ? "" : "  (failed)"}${change(test, before, sortBy)}`;
+    const name = `${printable(test.name)}${test.threw ? "  (threw)" : ""}${change(test, before, sortBy)}`;
     const place = printable(test.file);
     const room = Math.max(20, width - used);
     const named = name.length + place.length + 2 <= room ? `${name}  ${place}` : clip(name, room);
@@ -96,9 +95,7 @@ export function suiteText(suite: Suite, options: SuiteOptions): string {
   });
   const rest = tests.length - shown.length;
   return [
-    `${printable(suite.title)}: ${count(tests.length)} ${plural(tests.length, "test")}${
-      failed > 0 ? `, ${count(failed)} failed` : ""
-    }\n\n`,
+    `${printable(suite.title)}: ${count(tests.length)} ${plural(tests.length, "test")}\n\n`,
     ...tests.length > 0 ? [`${line(TITLES)}  test\n`, ...rows] : [],
     ...rest > 0 ? [`and ${count(rest)} more (--limit 0)\n`] : [],
     ...suite.notes.map((note) => `${printable(note)}\n`),

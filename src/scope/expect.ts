@@ -209,7 +209,7 @@ function callerOf({ stack = "" }: Error): string {
   const own = [import.meta.url, import.meta.filename ?? import.meta.url];
   const line = stack.split("\n").find((line) => /:\d+:\d+\)?$/.test(line) && !own.some((file) => line.includes(file)));
   const place = /\(?((?:file:\/\/)?\/[^()\s]+:\d+):\d+\)?$/.exec(line ?? "")?.[1];
-  return place ? ` at ${place.replace(/^file:\/\//, "")}` : "";
+  return place ? ` at ${place.startsWith("file://") ? decodeURI(place.slice(7)) : place}` : "";
 }
 
 /** Throws when limits are none. */

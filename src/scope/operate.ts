@@ -18,6 +18,8 @@ const numbers = new Map<string, number>();
 const storage = new AsyncLocalStorage<number>();
 /** The number that the library has for this thread. */
 let current = 0;
+/** The operation of what is of none, while one runs alone; 0 for none. */
+let alone = 0;
 /** Whether the runtime tells when functions go on; undefined before it was asked. */
 let follows: boolean | undefined;
 
@@ -52,10 +54,11 @@ function follow(): boolean {
   // A resource may have a function run inside another one's: what was under way goes on then.
   const outer: number[] = [];
   const before = () => {
-    if (outer.push(current) > DEEPEST) outer.length = 0;
-    operate(storage.getStore() ?? 0);
+    // Which operation runs alone may change meanwhile.
+    if (outer.push(current === alone ? 0 : current) > DEEPEST) outer.length = 0;
+    operate(storage.getStore() ?? alone);
   };
-  const after = () => operate(outer.pop() ?? 0);
+  const after = () => operate(outer.pop() || alone);
   try {
     createHook({ before, after }).enable();
     const { Deno: deno } = globalThis as unknown as {
@@ -73,7 +76,7 @@ export function runIn<T>(name: string, run: () => T): T {
   checkFunction(`run of the operation "${name}"`, run);
   const number = numberOf(name);
   follows ??= own(follow);
-  const outer = storage.getStore() ?? 0;
+  const outer = storage.getStore() ?? alone;
   return storage.run(number, () => {
     operate(number);
     try {
@@ -85,21 +88,36 @@ export function runIn<T>(name: string, run: () => T): T {
 }
 
 /**
- * The same where nothing else runs in the thread until the promise is settled: there the operation is known over every `await` on a runtime,
- * too, that does not tell when functions go on.
+ * The same where nothing else runs in the thread until the promise is settled: what the runtime does there between two turns is of the operation too,
+ * as the memory that it takes for the answer to a request; and it is known over every `await` on a runtime that does not tell when functions go on.
  */
 export function runAloneIn<T>(name: string, run: () => T): T {
-  const result = runIn(name, run);
-  if (follows || typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") return result;
-  operate(numberOf(name));
-  const leave = () => operate(0);
-  return (result as unknown as PromiseLike<unknown>).then(
-    (value) => (leave(), value),
-    (error) => {
-      leave();
-      throw error;
-    },
-  ) as T;
+  const outer = alone;
+  const leave = () => {
+    alone = outer;
+    operate(outer);
+  };
+  alone = numberOf(name);
+  let later = false;
+  try {
+    const result = runIn(name, run);
+    later = typeof (result as PromiseLike<unknown> | undefined)?.then === "function";
+    if (!later) return result;
+    return (result as unknown as PromiseLike<unknown>).then(
+      (value) => (leave(), value),
+      (error) => {
+        leave();
+        throw error;
+      },
+    ) as T;
+  } finally {
+    if (!later) leave();
+  }
+}
+
+/** From here on something else runs beside it. */
+export function endAlone(): void {
+  alone = 0;
 }
 
 /** Whether operations that run at the same time are told apart over their awaits; undefined before there was one. */

@@ -1,5 +1,5 @@
 /** What the process of tests or benchmarks answers, and how it begins. */
-import { appendFileSync } from "node:fs";
+import { openSync, writeSync } from "node:fs";
 import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -8,16 +8,22 @@ import { install } from "../scope/install.ts";
 import { unseenNow } from "../scope/notes.ts";
 import type { Line, Setting } from "./setting.ts";
 
-/** Adds a line. Each is one write to the file's end: several processes share it. */
+let file: number | undefined;
+
+/**
+ * Adds a line. Each is one write to the file's end: several processes share it. The file is opened at the beginning: a test of Deno's may have
+ * no permission to do so.
+ */
 export function tell({ results }: Setting, line: Line): void {
-  appendFileSync(results, JSON.stringify(line) + "\n");
+  writeSync(file ??= openSync(results, "a"), JSON.stringify(line) + "\n");
 }
 
 let told = "";
 
 /** Says what figures do not tell, when that has changed. */
 export function tellNotes(setting: Setting): void {
-  const now = unseenNow();
+  // Of several files in one process the first installs.
+  const now = unseenNow().filter((note) => !/^the option out came too late/.test(note));
   if (now.join("\n") === told) return;
   told = now.join("\n");
   tell(setting, { kind: "notes", notes: now });
@@ -25,6 +31,7 @@ export function tellNotes(setting: Setting): void {
 
 /** Puts the hooks in; false, with the reason told, where that cannot be. Tests and benchmarks run all the same. */
 export function begin(setting: Setting): boolean {
+  file ??= openSync(setting.results, "a");
   // Whoever turned Node's interface on did not ask to be warned of it.
   const { emitWarning } = process;
   process.emitWarning = ((warning: string | Error, ...more: unknown[]) => {

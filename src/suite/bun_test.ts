@@ -7,7 +7,7 @@ import type { Callable } from "./registrar.ts";
 import type { Setting } from "./setting.ts";
 
 /** Names of the groups whose functions run at this moment, the outer ones first. */
-const groups: string[] = [];
+let groups: readonly string[] = [];
 
 const OWN = join(import.meta.dirname ?? "", "/");
 
@@ -33,7 +33,7 @@ export function rowName(name: string, row: readonly unknown[], index: number): s
 }
 
 function changedTest(values: unknown[], rows: boolean): unknown[] {
-  const within = [...groups];
+  const within = groups;
   const file = callingFile();
   const title = nameIn(values);
   let row = 0;
@@ -53,17 +53,20 @@ function changedTest(values: unknown[], rows: boolean): unknown[] {
 }
 
 function changedGroup(values: unknown[], rows: boolean): unknown[] {
+  // Its function may run when the outer one has ended.
+  const within = groups;
   const title = nameIn(values);
   let row = 0;
   return values.map((value) => {
     if (typeof value !== "function") return value;
     const run = value as Callable;
     return inPlaceOf(run, function (...given) {
-      groups.push(rows ? rowName(title, given, row++) : title);
+      const outer = groups;
+      groups = [...within, rows ? rowName(title, given, row++) : title];
       try {
         return run.apply(this, given);
       } finally {
-        groups.pop();
+        groups = outer;
       }
     });
   });

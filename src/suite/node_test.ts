@@ -40,8 +40,9 @@ function testClass(resource: object): object | undefined {
 
 /** Begins to count. */
 export function start(setting: Setting): void {
-  // The process that only starts those of the files runs none itself.
-  if (process.execArgv.includes("--test") && !process.env.NODE_TEST_CONTEXT) return;
+  // The process that only starts those of the files runs none itself, unless it was told to.
+  const own = process.execArgv.some((value) => /^--(experimental-)?test-isolation=none$/.test(value));
+  if (process.execArgv.includes("--test") && !own && !process.env.NODE_TEST_CONTEXT) return;
   if (!startTests(setting)) return;
   const hook = createHook({
     init(_id, type, _trigger, resource) {

@@ -15,6 +15,8 @@ export interface Setting {
   readonly modules: string;
   /** How often each test runs; the last time counts. */
   readonly rounds: number;
+  /** Whether other files' tests run in other threads of the process. */
+  readonly parallel: boolean;
   /** Whether garbage is collected before what a test left is counted. */
   readonly collect: boolean;
 }

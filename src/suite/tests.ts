@@ -1,11 +1,11 @@
 /** Counts what each test allocates: every runner's tests come through `counted`. */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { finish } from "../profile/finish.ts";
 import type { Test, TestFigures } from "../judge/suite.ts";
 import { Profiler } from "../scope/counters.ts";
 import { own, ownReading } from "../scope/install.ts";
-import { runAloneIn, runIn, tellsApart } from "../scope/operate.ts";
+import { endAlone, runAloneIn, runIn, tellsApart } from "../scope/operate.ts";
 import type { Figures } from "../scope/meter.ts";
 import { largestPaths, pathsOf } from "../scope/sites.ts";
 import { otherThreads } from "../scope/threads.ts";
@@ -59,18 +59,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
-/** Runs a function so many times, one after the other. */
-function repeat(run: () => unknown, times: number): unknown {
-  for (; times > 0; times--) {
-    const result = run();
-    if (isThenable(result)) return result.then(() => repeat(run, times - 1));
-  }
-  return undefined;
-}
-
 function othersNow(): Others {
   const sum = { allocations: 0, bytes: 0, liveBytes: 0, liveCount: 0 };
-  if (setting.thread || modules) return sum;
+  if (setting.thread || setting.parallel || modules) return sum;
   for (const row of otherThreads()) {
     if (ENGINE.test(row.name)) continue;
     for (const name of Object.keys(sum) as (keyof Others)[]) sum[name] += row[name];
@@ -80,7 +71,9 @@ function othersNow(): Others {
 
 function open(named: Named): Running {
   return own(() => {
-    const base = named.name.slice(0, 150) || "(no name)";
+    // Beside other files each has names of its own: what is recorded is one.
+    const file = setting.parallel ? ` (${basename(named.file)})` : "";
+    const base = (named.name.slice(0, 150) || "(no name)") + file;
     const times = (used.get(base) ?? 0) + 1;
     used.set(base, times);
     const test = {
@@ -96,6 +89,7 @@ function open(named: Named): Running {
       if (named.name.startsWith(`${other.name} > `) && named.file === other.file) continue;
       other.beside++;
       test.beside++;
+      endAlone();
     }
     running.add(test);
     test.all.start();
@@ -148,7 +142,7 @@ function pick({ allocations, bytes, liveBytes, liveCount }: Figures): Omit<TestF
 /** Bytes that a test left from which on it is worth some milliseconds to see what of them is garbage. */
 const WORTH = 4096;
 
-function close(test: Running, passed: boolean, report: (test: Test) => void): void {
+function close(test: Running, threw: boolean, report: (test: Test) => void): void {
   const mine = test.own.stop();
   own(() => {
     const all = test.all.read();
@@ -162,30 +156,47 @@ function close(test: Running, passed: boolean, report: (test: Test) => void): vo
     test.all.stop();
     running.delete(test);
     const apart = beside === 0 || tellsApart() !== false;
-    report({ name, file, pid: process.pid, operation, passed, beside, apart, ...found });
+    report({ name, file, pid: process.pid, operation, threw, beside, apart, ...found });
   });
 }
 
 /** Runs a test and counts what it allocates; what it returns or throws is returned or thrown. */
 export function counted<T>(named: Named, run: () => T): T {
-  const before = repeat(run, setting.rounds - 1);
-  if (isThenable(before)) return before.then(() => countedOnce(named, run)) as T;
-  return countedOnce(named, run);
+  const key = `${named.file}\0${named.name} > `;
+  // A step of a round that does not count.
+  for (const other of warming) if (`${named.file}\0${named.name}`.startsWith(other)) return run();
+  let left = setting.rounds;
+  const round = (): T => {
+    const isLast = --left === 0;
+    if (!isLast) warming.add(key);
+    const result = countedOnce(named, run, (test) => {
+      warming.delete(key);
+      // A round that fails is the last.
+      if (isLast || test.threw) tellTest(test);
+    });
+    if (isLast) return result;
+    return isThenable(result) ? result.then(round) as T : round();
+  };
+  return round();
 }
+
+/** What the names of steps begin with whose tests are in rounds that do not count. */
+const warming = new Set<string>();
 
 function countedOnce<T>(named: Named, run: () => T, report: (test: Test) => void = tellTest): T {
   const test = open(named);
   const runInIt = test.beside > 0 ? runIn : runAloneIn;
-  let result: T;
+  let ended = false;
   try {
-    result = runInIt(test.operation, run);
-  } catch (error) {
+    const result = runInIt(test.operation, () => withOwnFramesLess(run));
+    ended = true;
+    if (isThenable(result)) return settled(result, (threw) => close(test, threw, report)) as T;
     close(test, false, report);
-    throw withoutOwnFrames(error);
+    return result;
+  } finally {
+    // Not caught here: Bun tells a failure where it was thrown last.
+    if (!ended) close(test, true, report);
   }
-  if (isThenable(result)) return settled(result, (passed) => close(test, passed, report)) as T;
-  close(test, true, report);
-  return result;
 }
 
 /** Lines of a stack that are heaptap's, which a test has below it: who reads of its failure looks for his own. */
@@ -196,8 +207,19 @@ const OWN_LINE = new RegExp(
     .concat("\\bAsyncLocalStorage\\.run \\(", "node:async_hooks:").join("|"),
 );
 
+/** Runs a test; of what it throws the stack is told without heaptap's part. On Bun it is as it is: it shows the place that it was thrown at. */
+function withOwnFramesLess<T>(run: () => T): T {
+  if ("Bun" in globalThis) return run();
+  try {
+    return run();
+  } catch (error) {
+    throw withoutOwnFrames(error);
+  }
+}
+
 /** What a test threw, with the stack that it would have without heaptap. */
 function withoutOwnFrames(error: unknown): unknown {
+  if ("Bun" in globalThis) return error;
   try {
     const { stack } = error as Error;
     if (typeof stack === "string") {
@@ -211,15 +233,15 @@ function withoutOwnFrames(error: unknown): unknown {
 }
 
 /** The same promise, once what is to be done at its end is done. */
-async function settled(result: PromiseLike<unknown>, end: (passed: boolean) => void): Promise<unknown> {
+async function settled(result: PromiseLike<unknown>, end: (threw: boolean) => void): Promise<unknown> {
   let value: unknown;
   try {
     value = await result;
   } catch (error) {
-    end(false);
+    end(true);
     throw withoutOwnFrames(error);
   }
-  end(true);
+  end(false);
   return value;
 }
 
@@ -231,18 +253,18 @@ export function countedUntilDone(
 ): void {
   const test = open(named);
   let ended = false;
-  const end = (passed: boolean) => {
-    if (!ended) close(test, passed, tellTest);
+  const end = (threw: boolean) => {
+    if (!ended) close(test, threw, tellTest);
     ended = true;
   };
   try {
     runIn(test.operation, () =>
       run((...said) => {
-        end(said[0] === undefined || said[0] === null);
+        end(said[0] !== undefined && said[0] !== null);
         done(...said);
       }));
   } catch (error) {
-    end(false);
+    end(true);
     throw withoutOwnFrames(error);
   }
 }

@@ -18,18 +18,21 @@ interface Glue {
 let loading: Promise<void> | undefined;
 let demangleAny: ((name: string) => string) | undefined;
 
-async function load(): Promise<void> {
+async function load(within: (part: () => void) => void): Promise<void> {
   try {
     const { resolve } = createRequire(import.meta.url);
     const glue = await import(pathToFileURL(resolve("gecko-profiler-demangle/index_bg.js")).href) as Glue;
     // Not as the package loads it: not every runtime imports WebAssembly.
     const bytes = readFileSync(resolve("gecko-profiler-demangle/index_bg.wasm"));
-    const { instance } = await WebAssembly.instantiate(bytes, {
-      "./index_bg.js": glue as unknown as WebAssembly.ModuleImports,
+    // At once, and in a part of heaptap's own: in a script's process what is compiled is not the script's.
+    within(() => {
+      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+        "./index_bg.js": glue as unknown as WebAssembly.ModuleImports,
+      });
+      glue.__wbg_set_wasm(instance.exports);
+      (instance.exports.__wbindgen_start as () => void)();
+      demangleAny = glue.demangle_any;
     });
-    glue.__wbg_set_wasm(instance.exports);
-    (instance.exports.__wbindgen_start as () => void)();
-    demangleAny = glue.demangle_any;
   } catch {
     // Not installed, or not to be read: names stay mangled.
   }
@@ -40,9 +43,9 @@ export function isMangled(name: string): boolean {
   return MANGLED.test(name);
 }
 
-/** Makes {@linkcode demangle} ready; to be awaited before the first mangled name is read. */
-export function readyToDemangle(): Promise<void> {
-  return loading ??= load();
+/** Makes {@linkcode demangle} ready; to be awaited before the first mangled name is read. `within` runs what takes memory. */
+export function readyToDemangle(within: (part: () => void) => void = (part) => part()): Promise<void> {
+  return loading ??= load(within);
 }
 
 /** The demangled name; as much as is certain of one that cannot be demangled, itself when that is nothing. */

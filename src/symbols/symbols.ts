@@ -199,7 +199,7 @@ export class Symbols {
       known.add(frame);
     }
     let done = 0;
-    if (total > 0) await this.#within(readyToDemangle);
+    if (total > 0) await readyToDemangle((part) => this.#within(part));
     await this.#fetch(wanted.keys(), (doing) => progress?.(done, total, doing));
     for (const [module, frames] of wanted) {
       const step = (count: number) => progress?.(done += count, total);
