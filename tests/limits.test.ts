@@ -103,6 +103,26 @@ test("a wrapper that goes on as another user: recorded where that one may read a
   assert.equal(found.find(({ process }) => process.executable === program)?.totals.allocations, 1111);
 });
 
+test("root by sudo: recordings and reports are the user's who called it", {
+  skip: process.getuid?.() !== 0 && "only root gives files away",
+}, () => {
+  const owned = mkdtempSync(join(folder, "sudo-"));
+  const [recording, report] = ["a.heaptap", "a.json"].map((name) => join(owned, name)) as [string, string];
+  const env = { SUDO_UID: "65534", SUDO_GID: "65534", SUDO_USER: "nobody" };
+  const args = ["run", "-o", recording, "--format", "json", "--report-file", report, "--", counts];
+  const { status, stderr } = heaptap(args, { env });
+  assert.equal(status, 7, stderr);
+  assert.match(stderr, /^heaptap: what was recorded belongs to nobody, who called sudo$/m);
+  for (const path of [recording, report]) {
+    const { uid, gid } = statSync(path);
+    assert.deepEqual([uid, gid], [65534, 65534], path);
+  }
+  // As root without sudo all is root's.
+  const plain = join(owned, "b.heaptap");
+  assert.doesNotMatch(heaptap(["run", "-o", plain, "--", counts]).stderr, /called sudo/);
+  assert.equal(statSync(plain).uid, 0);
+});
+
 test("a folder that is read-only, is no folder, or goes away: the program runs as ever", () => {
   const locked = mkdtempSync(join(folder, "locked-"));
   for (const out of ["/proc/a.heaptap", "/sys/a.heaptap", join(counts, "a.heaptap"), "/no/such/folder/a.heaptap"]) {

@@ -61,10 +61,21 @@ function buildLibrary(folder: string): string {
 
 const LIBRARY_PACKAGE = "heaptap-linux-x64";
 
+/** What the package's command runs first: older runtimes would end with a trace of the first thing that they lack. */
+const BIN = `#!/usr/bin/env node
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (!process.versions.bun && !process.versions.deno && (major < 20 || (major === 20 && minor < 11))) {
+  console.error("heaptap: Node " + process.versions.node + " is too old: it takes Node 20.11 or later, Deno 2.2 or Bun 1.2");
+  process.exit(2);
+}
+await import("./cli.js");
+`;
+
 /** Builds the package in a folder. */
 function build(folder: string, hash: string): void {
   run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], ROOT);
-  change(folder, ".js", (text) => named(text).replace(/^#!.*\n/, "#!/usr/bin/env node\n"));
+  change(folder, ".js", (text) => named(text).replace(/^#!.*\n/, ""));
+  writeFileSync(join(folder, "bin.js"), BIN);
   change(folder, ".d.ts", declared);
   cpSync(join(ROOT, "ffi"), join(folder, "ffi"), { recursive: true });
   mkdirSync(join(folder, "src/export/page"), { recursive: true });
@@ -82,7 +93,7 @@ function build(folder: string, hash: string): void {
   writeJson(join(folder, "library.json"), { "linux-x64": hash });
   writeJson(join(folder, "package.json"), {
     ...{ name, version, description, license, type, os, engines },
-    bin: { heaptap: "cli.js" },
+    bin: { heaptap: "bin.js" },
     exports: exported(own.exports),
     dependencies: own.dependencies,
     optionalDependencies: { [LIBRARY_PACKAGE]: version },

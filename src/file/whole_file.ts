@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { ownPath, realPath } from "./paths.ts";
+import { handBack } from "./sudo.ts";
 
 /** Bytes that are put together before they are written, so that a write is worth a system call. */
 const BLOCK = 1 << 20;
@@ -89,6 +90,7 @@ export function writeWhole(path: string, fill: (fd: number) => void, mode = 0o66
   const fd = openSync(made, "wx", mode);
   try {
     try {
+      handBack(fd);
       if (old) chmodSync(made, old.mode);
       fill(fd);
     } finally {

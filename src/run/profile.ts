@@ -4,7 +4,9 @@ import type { StdioOptions } from "node:child_process";
 import { constants as osConstants } from "node:os";
 import { basename, dirname } from "node:path";
 import process from "node:process";
+import { hasMagic } from "../file/packed.ts";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
+import { handBackRecording, sudoUser } from "../file/sudo.ts";
 import { libraryPath } from "../native/build.ts";
 import type { Ending } from "../native/pidfd.ts";
 import { checkTogether, isPathPattern } from "../native/variables.ts";
@@ -96,6 +98,11 @@ function findRecordings(
     running: all.filter(({ process }) => process.running)
       .map(({ path, pid, process }) => ({ path, pid, program: programName(process.executable, process.command) })),
   };
+}
+
+/** Whether a recording is the user's now who called sudo. */
+function handedBack({ path }: Recording): boolean {
+  return handBackRecording(path, hasMagic);
 }
 
 /** What a process's recording does not show for want of a variable. */
@@ -209,6 +216,7 @@ export async function profile(command: readonly string[], options: ProfileOption
     signal,
     seconds,
   }, watch.endings.take());
+  const own = [found.recording, ...found.others].map((recording) => recording && handedBack(recording));
   if (options.jsNames) {
     const recorded = [found.recording, ...found.others].flatMap((recording) =>
       recording ? [readOutline(recording.path)] : []
@@ -223,7 +231,12 @@ export async function profile(command: readonly string[], options: ProfileOption
     exitCode,
     signal,
     seconds,
-    notes: [...notes, ...kept, ...chosen ? missedBy(chosen, env) : []],
+    notes: [
+      ...notes,
+      ...kept,
+      ...chosen ? missedBy(chosen, env) : [],
+      ...own.some(Boolean) ? [`what was recorded belongs to ${sudoUser()?.name}, who called sudo`] : [],
+    ],
     escaped: watch.escaped,
   };
 }
