@@ -4,6 +4,7 @@ import { constants } from "node:os";
 import { relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { isRecording } from "../file/reader.ts";
 import { collect, figuresOf } from "../judge/comparable.ts";
 import type { ComparablePath } from "../judge/comparable.ts";
 import { readSuite, suiteJson } from "../judge/saved_suite.ts";
@@ -103,7 +104,10 @@ class PathsOfTests {
   #of({ pid, operation }: Test) {
     let read = this.#read.get(pid);
     if (!read) {
-      const profile = Recording.open(this.#out.replaceAll("%p", String(pid))).profile();
+      const path = this.#out.replaceAll("%p", String(pid));
+      // A test may have removed it; its figures were told without it.
+      if (!isRecording(path)) return undefined;
+      const profile = Recording.open(path).profile();
       const paths = new Map<string, CallPath[]>();
       for (const path of profile.callPaths) {
         const key = path.operation ?? "";
@@ -120,27 +124,33 @@ class PathsOfTests {
   /** Looks up the names of these tests' call paths. */
   async resolve(tests: readonly Test[]): Promise<void> {
     for (const test of tests) {
-      const { symbols, own } = this.#of(test);
-      await symbols.resolve(own);
+      const read = this.#of(test);
+      await read?.symbols.resolve(read.own);
     }
   }
 
   /** A test's call paths with what was in use of them when it ended: it may all be freed by now. */
   #pathsOf(test: Test) {
-    const { symbols, own } = this.#of(test);
+    const read = this.#of(test);
+    if (!read) return undefined;
+    const { symbols, own } = read;
     const kept = new Map(test.kept.map(({ path, liveBytes }) => [path, liveBytes]));
     const paths = own.map((path): CallPath => ({ ...path, stack: path.stack, liveBytes: kept.get(path.id) ?? 0 }));
     return { symbols, paths };
   }
 
   comparable(test: Test): readonly ComparablePath[] {
-    const { symbols, paths } = this.#pathsOf(test);
+    const read = this.#pathsOf(test);
+    if (!read) return [];
+    const { symbols, paths } = read;
     return [...collect(paths.map((path) => [symbols.stack(path), figuresOf(path)])).values()];
   }
 
   /** Where most of a figure comes from, in a line. */
   because(test: Test, sortBy: SuiteOptions["sortBy"], width: number): string {
-    const { symbols, paths } = this.#pathsOf(test);
+    const read = this.#pathsOf(test);
+    if (!read) return "";
+    const { symbols, paths } = read;
     const figure = FIGURES[FIGURE_OF[sortBy]];
     const largest = paths.filter((path) => figure(path) > 0).sort((a, b) => figure(b) - figure(a));
     // What somebody wrote before what the runtime does for itself.

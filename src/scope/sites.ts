@@ -154,8 +154,7 @@ export async function chosenPaths(
   return await throughFunctions(reading, ids, functions);
 }
 
-/** Those of call paths that an operation allocated through. */
-export function* pathsOf({ nodes }: Reading, operation: string, ids: Uint32Array): Generator<undefined, Uint32Array> {
+function* pathsOf({ nodes }: Reading, operation: string, ids: Uint32Array): Generator<undefined, Uint32Array> {
   const found: number[] = [];
   yield* inBatches(ids.length, (from, to) => {
     for (const id of ids.subarray(from, to)) if (nodes.operation(id) === operation) found.push(id);

@@ -7,7 +7,7 @@ import { Profiler } from "../scope/counters.ts";
 import { own, ownReading } from "../scope/install.ts";
 import { endAlone, runAloneIn, runIn, tellsApart } from "../scope/operate.ts";
 import type { Figures } from "../scope/meter.ts";
-import { largestPaths, pathsOf } from "../scope/sites.ts";
+import { largestPaths } from "../scope/sites.ts";
 import { otherThreads } from "../scope/threads.ts";
 import { figuresOf, throughModules } from "../scope/through.ts";
 import { begin, collect, tell, tellNotes } from "./answer.ts";
@@ -23,6 +23,8 @@ export interface Named {
 interface Running extends Named {
   /** Its operation: no other test of the process has the same. */
   readonly operation: string;
+  /** Its own, and those of steps and tests within it. */
+  readonly operations: Set<string>;
   /** What is counted of the thread, and of the process or of modules. */
   readonly own: Profiler;
   readonly all: Profiler;
@@ -69,6 +71,11 @@ function othersNow(): Others {
   return sum;
 }
 
+/** Whether a test is a step of another one, or in it. */
+function isWithin(inner: Named, outer: Named): boolean {
+  return inner.file === outer.file && inner.name.startsWith(`${outer.name} > `);
+}
+
 function open(named: Named): Running {
   return own(() => {
     // Beside other files each has names of its own: what is recorded is one.
@@ -76,17 +83,21 @@ function open(named: Named): Running {
     const base = (named.name.slice(0, 150) || "(no name)") + file;
     const times = (used.get(base) ?? 0) + 1;
     used.set(base, times);
+    const operation = times > 1 ? `${base} (${times})` : base;
     const test = {
       ...named,
-      operation: times > 1 ? `${base} (${times})` : base,
+      operation,
+      operations: new Set([operation]),
       beside: 0,
       own: new Profiler({ thread: true }),
       all: new Profiler({ thread: setting.thread, modules }),
       others: othersNow(),
     };
     for (const other of running) {
-      // A step, or a test in another one, runs within it.
-      if (named.name.startsWith(`${other.name} > `) && named.file === other.file) continue;
+      if (isWithin(named, other)) {
+        other.operations.add(operation);
+        continue;
+      }
       other.beside++;
       test.beside++;
       endAlone();
@@ -104,10 +115,11 @@ const KEPT = 5;
 /** A test's figures, and where what it left comes from. */
 type Found = TestFigures & Pick<Test, "kept">;
 
-/** What a test's own call paths come to. */
-function ofOperation(operation: string): Omit<Found, "peakBytes"> {
+/** What a test's own call paths come to, and those of what is within it. */
+function ofOperations(operations: ReadonlySet<string | undefined>): Omit<Found, "peakBytes"> {
   using reading = finish(ownReading());
-  const ids = finish(throughModules(reading, finish(pathsOf(reading, operation, reading.used)), modules));
+  const mine = reading.used.filter((path) => operations.has(reading.nodes.operation(path)));
+  const ids = finish(throughModules(reading, mine, modules));
   const live = (path: number) => reading.sums?.figures(path).liveBytes ?? 0;
   const kept = [...finish(largestPaths(reading, ids, KEPT, "live"))].map((path) => ({ path, liveBytes: live(path) }));
   return { ...pick(figuresOf(reading, ids)), kept: kept.filter(({ liveBytes }) => liveBytes > 0) };
@@ -120,7 +132,7 @@ function figures(test: Running, own: Figures, all: Figures): Found {
   if (modules && alone) return { ...pick(all), peakBytes: null, kept: [] };
   // A runtime that does not tell when functions go on knows an operation over its awaits where nothing runs beside.
   if (!alone && tellsApart() === false) return { ...pick(own), peakBytes: null, kept: [] };
-  const mine = ofOperation(test.operation);
+  const mine = ofOperations(test.operations);
   if (!alone) return { ...mine, peakBytes: null };
   const now = othersNow();
   const theirs = (name: keyof Others) => now[name] - test.others[name];
@@ -162,15 +174,16 @@ function close(test: Running, threw: boolean, report: (test: Test) => void): voi
 
 /** Runs a test and counts what it allocates; what it returns or throws is returned or thrown. */
 export function counted<T>(named: Named, run: () => T): T {
-  const key = `${named.file}\0${named.name} > `;
   // A step of a round that does not count.
-  for (const other of warming) if (`${named.file}\0${named.name}`.startsWith(other)) return run();
+  for (const outer of warming) if (isWithin(named, outer)) return run();
+  // One that does: it is the test that has rounds.
+  for (const outer of running) if (isWithin(named, outer)) return countedOnce(named, run);
   let left = setting.rounds;
   const round = (): T => {
     const isLast = --left === 0;
-    if (!isLast) warming.add(key);
+    if (!isLast) warming.add(named);
     const result = countedOnce(named, run, (test) => {
-      warming.delete(key);
+      warming.delete(named);
       // A round that fails is the last.
       if (isLast || test.threw) tellTest(test);
     });
@@ -180,8 +193,8 @@ export function counted<T>(named: Named, run: () => T): T {
   return round();
 }
 
-/** What the names of steps begin with whose tests are in rounds that do not count. */
-const warming = new Set<string>();
+/** Tests that are in rounds that do not count. */
+const warming = new Set<Named>();
 
 function countedOnce<T>(named: Named, run: () => T, report: (test: Test) => void = tellTest): T {
   const test = open(named);
