@@ -56,7 +56,7 @@ const STEPS: readonly Step[] = [
   ["layout", [bin("deno"), "run", "-A", "tools/layout.ts", "--check"]],
   ["structure", [bin("deno"), "run", "-A", "tools/structure.ts"]],
   ["C tests", [bin("deno"), "run", "-A", "tools/test_c.ts"], ownCount],
-  ["a minute of churn", [bin("deno"), "run", "-A", "tools/churn.ts", "60"], ownCount],
+  ["twenty seconds of churn", [bin("deno"), "run", "-A", "tools/churn.ts", "20"], ownCount],
   ["hostile recordings", [bin("deno"), "run", "-A", "tools/fuzz.ts", "3000"], ownCount],
 ];
 
