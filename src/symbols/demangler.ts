@@ -15,18 +15,22 @@ interface Glue {
   __wbg_set_wasm(exports: WebAssembly.Exports): void;
 }
 
+/** Runs what takes memory. */
+type Within = <T>(part: () => T) => T;
+
 let loading: Promise<void> | undefined;
 let demangleAny: ((name: string) => string) | undefined;
 
-async function load(within: (part: () => void) => void): Promise<void> {
+async function load(within: Within): Promise<void> {
   try {
     const { resolve } = createRequire(import.meta.url);
     const glue = await import(pathToFileURL(resolve("gecko-profiler-demangle/index_bg.js")).href) as Glue;
     // Not as the package loads it: not every runtime imports WebAssembly.
     const bytes = readFileSync(resolve("gecko-profiler-demangle/index_bg.wasm"));
-    // At once, and in a part of heaptap's own: in a script's process what is compiled is not the script's.
+    // Compiled by other threads; what is made of it here is heaptap's own in a script's process.
+    const module = await within(() => WebAssembly.compile(bytes));
     within(() => {
-      const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      const instance = new WebAssembly.Instance(module, {
         "./index_bg.js": glue as unknown as WebAssembly.ModuleImports,
       });
       glue.__wbg_set_wasm(instance.exports);
@@ -44,7 +48,7 @@ export function isMangled(name: string): boolean {
 }
 
 /** Makes {@linkcode demangle} ready; to be awaited before the first mangled name is read. `within` runs what takes memory. */
-export function readyToDemangle(within: (part: () => void) => void = (part) => part()): Promise<void> {
+export function readyToDemangle(within: Within = (part) => part()): Promise<void> {
   return loading ??= load(within);
 }
 
