@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -117,6 +118,12 @@ test("root by sudo: recordings and reports are the user's who called it", {
     const { uid, gid } = statSync(path);
     assert.deepEqual([uid, gid], [65534, 65534], path);
   }
+  // What heaptap keeps for itself is root's all the same: it is read again by root.
+  const cache = join(owned, "cache");
+  assert.equal(heaptap(["report", recording], { env: { ...env, XDG_CACHE_HOME: cache } }).status, 0);
+  const kept = readdirSync(cache, { recursive: true, encoding: "utf8" }).map((name) => join(cache, name));
+  assert.ok(kept.some((path) => path.endsWith(".json")), kept.join());
+  assert.ok(kept.every((path) => statSync(path).uid === 0));
   // As root without sudo all is root's.
   const plain = join(owned, "b.heaptap");
   assert.doesNotMatch(heaptap(["run", "-o", plain, "--", counts]).stderr, /called sudo/);

@@ -115,6 +115,6 @@ export function packRecording(from: string, to: string): Packed {
   }
   const bytes = withoutHoles(snapshot);
   const packed = ending === "gz" ? zlib.gzipSync(bytes) : zlib.zstdCompressSync(bytes);
-  writeWhole(to, (fd) => writeFileSync(fd, packed), 0o600);
+  writeWhole(to, (fd) => writeFileSync(fd, packed), { mode: 0o600 });
   return { before: source.blocks * 512, after: packed.length };
 }

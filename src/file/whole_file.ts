@@ -71,9 +71,14 @@ function present(path: string): { readonly target: string; readonly mode: number
 /**
  * Makes a file with `fill`, which gets it open and empty. Until it is complete what stands under its name is the
  * old one, whose permissions it takes over; when `fill` throws nothing is left of the new one, and the error goes
- * on. A device, a pipe and a descriptor of this process are written to as they stand.
+ * on. A device, a pipe and a descriptor of this process are written to as they stand. Under sudo a new file is the user's,
+ * unless it `isOurs`: what heaptap keeps for itself must not be changed by somebody else.
  */
-export function writeWhole(path: string, fill: (fd: number) => void, mode = 0o666): void {
+export function writeWhole(
+  path: string,
+  fill: (fd: number) => void,
+  { mode = 0o666, isOurs = false }: { readonly mode?: number; readonly isOurs?: boolean } = {},
+): void {
   const descriptor = descriptorOf(path);
   if (descriptor === 1 || descriptor === 2) return fill(descriptor);
   const old = present(path);
@@ -90,7 +95,7 @@ export function writeWhole(path: string, fill: (fd: number) => void, mode = 0o66
   const fd = openSync(made, "wx", mode);
   try {
     try {
-      handBack(fd);
+      if (!isOurs) handBack(fd);
       if (old) chmodSync(made, old.mode);
       fill(fd);
     } finally {

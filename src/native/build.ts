@@ -22,6 +22,7 @@ import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
 import { ownFolder } from "../file/own_folder.ts";
+import { writeWhole } from "../file/whole_file.ts";
 
 /**
  * The library cannot be had; the message says why and what to do.
@@ -283,9 +284,7 @@ function copied(path: string): string | undefined {
     const target = join(folder, name);
     try {
       if (statSync(target, { throwIfNoEntry: false })?.size !== content.length) {
-        const made = `${target}.${process.pid}.${Date.now()}`;
-        writeFileSync(made, content, { mode: 0o755 });
-        renameSync(made, target);
+        writeWhole(target, (fd) => writeFileSync(fd, content), { mode: 0o755, isOurs: true });
       }
       return target;
     } catch {

@@ -193,7 +193,7 @@ export class Recording {
       throw new TypeError(`Cannot name a mark "${name}": it takes letters, digits, "-", "_" and "."`);
     }
     const path = markPath(this.path, name);
-    writeWhole(path, (fd) => copyRecording(this.path, fd), 0o600);
+    writeWhole(path, (fd) => copyRecording(this.path, fd), { mode: 0o600 });
     return path;
   }
 

@@ -46,6 +46,6 @@ export async function carryNames(
       carried[key] = symbols.names(frame).map((n) => [n.function, n.file, n.line]);
     }
   }
-  writeWhole(to, (fd) => copyRecording(from, fd, gzipSync(JSON.stringify(carried))), 0o600);
+  writeWhole(to, (fd) => copyRecording(from, fd, gzipSync(JSON.stringify(carried))), { mode: 0o600 });
   return symbols.problem;
 }

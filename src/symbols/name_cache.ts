@@ -151,7 +151,7 @@ export class NameCache {
     try {
       makeFolder(join(this.#path, ".."), 0o700);
       const text = JSON.stringify({ form: FORM, names: Object.fromEntries(kept) });
-      writeWhole(this.#path, (fd) => writeFileSync(fd, text), 0o600);
+      writeWhole(this.#path, (fd) => writeFileSync(fd, text), { mode: 0o600, isOurs: true });
     } catch {
       // A cache that cannot be written costs the next report some time, nothing else.
     }
