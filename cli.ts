@@ -55,7 +55,6 @@ import {
 } from "./src/command/plan.ts";
 import type { ReportOptions } from "./src/command/plan.ts";
 import { everything, processesReport, render } from "./src/command/render.ts";
-import { benchSuite, testSuite } from "./src/command/suite.ts";
 import { checkReportPath, checkTerminal, progressBar, put } from "./src/command/terminal.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
@@ -515,6 +514,7 @@ Examples:
     for (const path of [options.reportFile, options.save, options.junit]) if (path !== undefined) checkReportPath(path);
     if (options.reportFile === undefined) checkTerminal(process.stderr, options.format, "--report-file");
     const to = options.reportFile === undefined ? process.stderr : {};
+    const { testSuite } = await import("./src/command/suite.ts");
     const result = await testSuite([runner, ...args], options, to, IN_WORKFLOW);
     process.exitCode = result.exitCode;
     for (const note of result.notes) say(note);
@@ -546,6 +546,7 @@ countingOptions(program.command("bench").passThroughOptions())
   .action(async (runner, args, options) => {
     if (options.reportFile !== undefined) checkReportPath(options.reportFile);
     const to = options.reportFile === undefined ? process.stderr : {};
+    const { benchSuite } = await import("./src/command/suite.ts");
     const result = await benchSuite([runner, ...args], { ...options, thread: !options.process }, to);
     process.exitCode = result.exitCode;
     for (const note of result.notes) say(note);

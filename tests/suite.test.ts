@@ -182,7 +182,11 @@ test("a run is compared with an earlier one by the names of its tests", () => {
   assert.equal(first.status, 1, first.stderr);
   assert.equal(readSuite(saved).tests.length, 7);
   // The tests fail, which is the status; that a budget was not kept is said all the same.
-  writeFileSync(again, text.replace("keep(10, 100)", "keep(11, 100)").replace('throw new Error("meant");', ""));
+  writeFileSync(
+    again,
+    text.replace('"keeps", keeps', '"keeps", () => void blocks.keep(11, 100)')
+      .replace('"throws", throws', '"throws", () => void blocks.blocks(4, 10)'),
+  );
   const args = ["--compare", saved, "--max-growth", "5", bin("bun"), again];
   const then = heaptap(["test", ...MODULES, ...args], { env, cwd: folder });
   assert.equal(then.status, 3, then.stderr);

@@ -3,7 +3,6 @@
  * Python's package index and is kept in the cache folder. It links nothing of the C library, so that it runs with glibc from 2.17 on.
  * library.ts FILE
  */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -20,6 +19,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { cacheFolder } from "../src/file/folder.ts";
 import { FLAGS } from "../src/native/build.ts";
+import { run } from "./commands.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 const ZIG = {
@@ -28,17 +28,6 @@ const ZIG = {
   sha256: "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
 };
 
-function run(command: string, args: readonly string[], env: Record<string, string> = {}): void {
-  const { status, stdout, stderr, error } = spawnSync(command, args, {
-    cwd: ROOT,
-    encoding: "utf8",
-    env: { ...process.env, ...env },
-  });
-  if (status !== 0) {
-    throw new Error(`${command} ${args[0] ?? ""}: ${error?.message ?? (stderr + stdout).trim().split("\n").at(-1)}`);
-  }
-}
-
 /** The compiler's folder, fetched on first use. */
 function zig(): string {
   const folder = join(cacheFolder(), `zig-${ZIG.version}`);
@@ -46,11 +35,11 @@ function zig(): string {
   mkdirSync(cacheFolder(), { recursive: true });
   const work = mkdtempSync(join(cacheFolder(), "zig-"));
   try {
-    run("python3", ["-m", "pip", "download", "-q", "--no-deps", "-d", work, `ziglang==${ZIG.version}`]);
+    run("python3", ["-m", "pip", "download", "-q", "--no-deps", "-d", work, `ziglang==${ZIG.version}`], { cwd: ROOT });
     const wheel = join(work, ZIG.wheel);
     const found = createHash("sha256").update(readFileSync(wheel)).digest("hex");
     if (found !== ZIG.sha256) throw new Error(`ziglang ${ZIG.version} is not what was pinned: its sha256 is ${found}`);
-    run("python3", ["-m", "zipfile", "-e", wheel, join(work, "zig")]);
+    run("python3", ["-m", "zipfile", "-e", wheel, join(work, "zig")], { cwd: ROOT });
     chmodSync(join(work, "zig/ziglang/zig"), 0o755);
     renameSync(join(work, "zig"), folder);
   } finally {
@@ -89,7 +78,7 @@ export function compileLibrary(to: string): void {
     run(join(folder, "zig"), [
       ...["cc", "-target", "x86_64-linux-gnu.2.17", ...headers, ...flags, "-g0"],
       ...[`-ffile-prefix-map=${ROOT}=`, "-o", join(cache, "libheaptap.so"), "ffi/all.c"],
-    ], { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache });
+    ], { cwd: ROOT, env: { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache } });
     markFirst(join(cache, "libheaptap.so"));
     writeFileSync(to, readFileSync(join(cache, "libheaptap.so")), { mode: 0o755 });
   } finally {

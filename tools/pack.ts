@@ -3,21 +3,15 @@
  * it installs without a network; `heaptap-linux-x64` has the compiled library, so that no compiler is needed. `npm run pack -- FOLDER` puts the
  * tarballs there, and prints their paths.
  */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { run } from "./commands.ts";
 import { compileLibrary } from "./library.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
-
-function run(command: string, args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8" });
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr + stdout}`);
-  return stdout;
-}
 
 /** Changes every file of a folder whose name ends so. */
 function change(folder: string, ending: string, to: (text: string) => string): void {
@@ -73,7 +67,7 @@ await import("./cli.js");
 
 /** Builds the package in a folder. */
 function build(folder: string, hash: string): void {
-  run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], ROOT);
+  run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], { cwd: ROOT });
   change(folder, ".js", (text) => named(text).replace(/^#!.*\n/, ""));
   writeFileSync(join(folder, "bin.js"), BIN);
   change(folder, ".d.ts", declared);
@@ -114,7 +108,7 @@ if (import.meta.main) {
     mkdirSync(library);
     build(main, buildLibrary(library));
     for (const built of [main, library]) {
-      const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", resolve(to)], built));
+      const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", resolve(to)], { cwd: built }));
       console.log(join(resolve(to), packed.filename));
     }
   } catch (error) {

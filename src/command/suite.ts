@@ -1,6 +1,5 @@
 /** `heaptap test` and `heaptap bench`: what each test and benchmark of a suite allocates. */
 import { spawn } from "node:child_process";
-import { constants } from "node:os";
 import { relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -9,16 +8,17 @@ import { collect, figuresOf } from "../judge/comparable.ts";
 import type { ComparablePath } from "../judge/comparable.ts";
 import { readSuite, suiteJson } from "../judge/saved_suite.ts";
 import { judgeTests } from "../judge/suite.ts";
-import type { Suite, Test } from "../judge/suite.ts";
+import type { Bench, Suite, Test } from "../judge/suite.ts";
 import { FIGURES } from "../profile/select.ts";
 import type { SortBy } from "../profile/select.ts";
 import type { CallPath } from "../profile/profile.ts";
 import { Recording } from "../profile/recording.ts";
 import { Rows } from "../report/rows.ts";
 import {
+  benchesMarkdown,
   benchesText,
   overlapNotes,
-  sortedTests,
+  shownTests,
   suiteJunit,
   suiteMarkdown,
   suiteText,
@@ -29,11 +29,11 @@ import { annotations, breachesText } from "../report/verdicts.ts";
 import { OutputError } from "../run/output.ts";
 import { removeV8Logs, withoutPools } from "../run/interpreters.ts";
 import { ProgramError } from "../run/recordable.ts";
-import { pass, passSignals } from "../run/signals.ts";
+import { endOf, pass, passSignals } from "../run/signals.ts";
 import { isOwn } from "../symbols/kinds.ts";
 import { leadOfPath } from "../symbols/lead.ts";
 import { Symbols } from "../symbols/symbols.ts";
-import type { Bench, Line } from "../suite/setting.ts";
+import type { Line } from "../suite/setting.ts";
 import type { Judgement } from "./judged.ts";
 import { budgetsOf, naming } from "./plan.ts";
 import type { BudgetOptions, NameOptions } from "./plan.ts";
@@ -200,11 +200,10 @@ async function run(
   const stopPassing = passSignals((signal) => pass(child.pid, signal));
   const child = spawn(program, args, { stdio: quiet ? ["ignore", "ignore", "inherit"] : "inherit", env });
   try {
-    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
-      child.on("error", (cause) => fail(new ProgramError(`Cannot run "${program}": ${cause.message}`, 127)));
-      child.on("exit", (...end) => done(end));
-    });
-    return { exitCode: signal ? 128 + constants.signals[signal] : code ?? 1, pid: child.pid ?? 0 };
+    const { exitCode } = await endOf(child);
+    return { exitCode, pid: child.pid ?? 0 };
+  } catch (cause) {
+    throw new ProgramError(`Cannot run "${program}": ${(cause as Error).message}`, 127);
   } finally {
     stopPassing();
   }
@@ -247,10 +246,8 @@ export async function testSuite(
     const judge = (of: (test: Test) => readonly ComparablePath[]) => judgeTests(suite, budgets, growth, of);
     const { limit = ROWS, sortBy, format } = options;
     const look = looks(to);
-    const sorted = sortedTests(suite, sortBy);
-    const shown = format === "text" ? (limit > 0 ? sorted.slice(0, limit) : sorted) : [];
     await paths.resolve([
-      ...shown,
+      ...format === "text" ? shownTests(suite, { limit, sortBy }) : [],
       ...judge(() => []).flatMap(({ test, verdict }) => test && !verdict.kept ? [test] : []),
     ]);
     const verdicts = judge((test) => paths.comparable(test));
@@ -326,16 +323,18 @@ export async function benchSuite(
     );
     const look = looks(to);
     const notes = [...notThrough(options.modules, benches), ...notesOf(lines)];
-    const report = options.format === "json"
-      ? JSON.stringify({ version: 1, benchmarks: benches, notes }, null, 2) + "\n"
-      : shownAt(look, benchesText(benches, notes, look.width));
+    const write = {
+      text: () => shownAt(look, benchesText(benches, notes, look.width)),
+      json: () => JSON.stringify({ version: 1, benchmarks: benches, notes }, null, 2) + "\n",
+      markdown: () => benchesMarkdown(benches, notes),
+    };
     return {
       exitCode: exitCode || counted,
       problem: problemOf(lines) ||
         (benches.length === 0
           ? "no benchmark of Deno.bench or mitata was seen to run; measure() counts a plain function"
           : ""),
-      report,
+      report: write[options.format](),
       notes: prepared.notes,
     };
   } finally {

@@ -12,6 +12,7 @@
  * @module
  */
 export { measure, Measurement } from "../scope/measure.ts";
-export type { MeasureOptions, PerCall } from "../scope/measure.ts";
+export type { MeasureOptions } from "../scope/measure.ts";
+export type { PerCall } from "../judge/suite.ts";
 export { AllocationLimitError, expectAllocations } from "../scope/expect.ts";
 export type { AllocationLimits } from "../scope/expect.ts";

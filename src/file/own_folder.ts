@@ -9,6 +9,11 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { cacheFolder, makeFolder } from "./folder.ts";
 
+/** Where heaptap's own modules lie: a folder, or an address. */
+export const OWN_MODULES: string = import.meta.dirname === undefined
+  ? new URL("../", import.meta.url).href
+  : join(import.meta.dirname, "../");
+
 /** Fetches files, and those that they include, and writes them as JSON: in a process of its own, since those who ask cannot wait. */
 const FETCH = `
 const found = {};

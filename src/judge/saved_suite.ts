@@ -4,7 +4,7 @@ import { RecordingError } from "../file/reader.ts";
 import type { Suite } from "./suite.ts";
 
 /** Version of the JSON's shape; counts up when a key changes its meaning or goes away. */
-export const SUITE_VERSION = 1;
+const SUITE_VERSION = 1;
 
 type Saved = Readonly<Record<string, unknown>> | undefined;
 

@@ -41,6 +41,28 @@ export interface KeptPath {
   readonly liveBytes: number;
 }
 
+/** A figure of a call, over rounds. */
+export interface PerCall {
+  /** Of the round with the least: what the function itself does, where a runtime adds to some rounds. */
+  readonly least: number;
+  /** The median over rounds. */
+  readonly median: number;
+}
+
+/** What a benchmark allocates a call. */
+export interface Bench {
+  /** Its name, with its group's. */
+  readonly name: string;
+  /** The file that it stands in. */
+  readonly file: string;
+  readonly allocations: PerCall;
+  readonly bytes: PerCall;
+  /** Whether all rounds were the same. */
+  readonly exact: boolean;
+  /** Why it could not be measured. */
+  readonly error?: string | undefined;
+}
+
 /** A suite's tests, and what their figures do not tell. */
 export interface Suite {
   /** What was run. */
@@ -57,11 +79,6 @@ export interface TestVerdict {
   readonly test: Test | undefined;
   /** What is said of it. */
   readonly verdict: Verdict;
-}
-
-/** The limits that are asked for of what a test's figures do not have. */
-export function untold(budgets: readonly Budget[]): Budget | undefined {
-  return budgets.find(({ limit }) => limit === "max-temporary");
 }
 
 /** What a test is known by in two runs: a test that a file has twice stands for both. */

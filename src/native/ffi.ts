@@ -120,10 +120,18 @@ export function mayOpenLibraries(): boolean {
   return deno ? deno.permissions.querySync({ name: "ffi" }).state === "granted" : whyNoLibraries() === "";
 }
 
-/** Whether a file may be read, and another written, without a question on a terminal. */
+function may(name: "read" | "write", path: string): boolean {
+  return !deno || deno.permissions.querySync({ name, path }).state === "granted";
+}
+
+/** Whether a file may be read without a question on a terminal. */
+export function mayRead(path: string): boolean {
+  return may("read", path);
+}
+
+/** The same of one file, and of writing another. */
 export function mayTouch(read: string, write: string): boolean {
-  const may = (name: "read" | "write", path: string) => deno?.permissions.querySync({ name, path }).state === "granted";
-  return !deno || (may("read", read) && may("write", write));
+  return may("read", read) && may("write", write);
 }
 
 /** An environment variable; nothing where Deno may not tell, which would ask on a terminal. */

@@ -9,6 +9,7 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInThisContext } from "node:vm";
 import { isMainThread } from "node:worker_threads";
+import { mayRead, variable } from "./ffi.ts";
 
 /** What is used of `node:ffi`. */
 interface Ffi {
@@ -23,8 +24,8 @@ const SET = "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFv
 /** `kJitCodeEventEnumExisting`: code that is there already is told too. */
 const EXISTING = 1;
 
-/** What names need of a runtime that is not Node, or of one that was started so. */
-const FLAGS = "--perf-basic-prof,--interpreted-frames-native-stack";
+/** V8's flags: to write what its code is, and to give interpreted functions frames of their own. */
+export const V8_FLAGS: readonly string[] = ["--perf-basic-prof", "--interpreted-frames-native-stack"];
 
 /** What a sentence about missing names begins with. */
 export const NO_NAMES = "names of JavaScript functions: ";
@@ -33,8 +34,9 @@ const mapPath = () => `/tmp/perf-${process.pid}.map`;
 
 /** Whether V8 writes the map by itself. */
 function writesItself(): boolean {
-  const given = [...process.execArgv, process.env.NODE_OPTIONS ?? "", process.env.DENO_V8_FLAGS ?? ""].join(" ");
-  return /--perf[-_]basic[-_]prof/.test(given) || statSync(mapPath(), { throwIfNoEntry: false }) !== undefined && !made;
+  const given = [...process.execArgv, variable("NODE_OPTIONS"), variable("DENO_V8_FLAGS")].join(" ");
+  if (/--perf[-_]basic[-_]prof/.test(given)) return true;
+  return !made && mayRead(mapPath()) && statSync(mapPath(), { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Whether the map was made here. */
@@ -57,7 +59,7 @@ function makeMap(): void {
 export function tellNames(handler: unknown, keep: boolean): string {
   if ("Bun" in globalThis) return `${NO_NAMES}Bun does not tell them`;
   if ("Deno" in globalThis) {
-    return writesItself() ? "" : `${NO_NAMES}Deno tells them from its start on, with --v8-flags=${FLAGS}`;
+    return writesItself() ? "" : `${NO_NAMES}Deno tells them from its start on, with --v8-flags=${V8_FLAGS.join(",")}`;
   }
   if (isMainThread && writesItself()) return "";
   let set: ((handler: unknown, option: number) => void) | undefined;
@@ -82,7 +84,7 @@ export function tellNames(handler: unknown, keep: boolean): string {
     if (made) rmSync(mapPath(), { force: true });
     made = false;
     const why = (error as Error).message.split("\n")[0];
-    return `${NO_NAMES}this Node does not tell them (${why}); start it with ${FLAGS.replace(",", " ")}`;
+    return `${NO_NAMES}this Node does not tell them (${why}); start it with ${V8_FLAGS.join(" ")}`;
   }
   if (isMainThread && !keep) process.on("exit", () => rmSync(mapPath(), { force: true }));
   return "";

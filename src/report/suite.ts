@@ -1,9 +1,9 @@
 /** What tests and benchmarks allocated, as text, Markdown and a JUnit file. */
 import { testKey } from "../judge/suite.ts";
-import type { Suite, Test, TestFigure, TestVerdict } from "../judge/suite.ts";
+import type { Bench, PerCall, Suite, Test, TestFigure, TestVerdict } from "../judge/suite.ts";
 import { bytes, bytesPerCall, clip, count, perCall, plural, printable } from "../profile/format.ts";
-import { markdownTable } from "./table.ts";
-import { breachText, escapeXml, responsibleLines } from "./verdicts.ts";
+import { figureColumns, markdownTable } from "./table.ts";
+import { escapeXml, failureXml, junitFile } from "./verdicts.ts";
 
 /** What tests are sorted by, as the command line names it. */
 export const TEST_SORTS: Readonly<Record<"left" | "peak" | "size" | "count", TestFigure>> = {
@@ -26,10 +26,11 @@ export interface SuiteOptions {
   because(test: Test): string;
 }
 
-/** Tests in order, the largest first. */
-export function sortedTests({ tests }: Suite, sortBy: SuiteOptions["sortBy"]): Test[] {
+/** The tests that are shown, the largest first. */
+export function shownTests({ tests }: Suite, { limit, sortBy }: Pick<SuiteOptions, "limit" | "sortBy">): Test[] {
   const figure = (test: Test) => test[TEST_SORTS[sortBy]] ?? -Infinity;
-  return [...tests].sort((a, b) => figure(b) - figure(a) || b.bytes - a.bytes);
+  const sorted = [...tests].sort((a, b) => figure(b) - figure(a) || b.bytes - a.bytes);
+  return limit > 0 ? sorted.slice(0, limit) : sorted;
 }
 
 const TITLES = ["left", "peak", "allocated", "allocations"] as const;
@@ -41,15 +42,18 @@ function figures(test: Test): string[] {
   return [size(test.liveBytes), size(test.peakBytes), size(test.bytes), about + count(test.allocations)];
 }
 
-/** By how much a test's figure changed. */
-function change(test: Test, before: ReadonlyMap<string, Test> | undefined, sortBy: SuiteOptions["sortBy"]): string {
-  if (!before) return "";
-  const was = before.get(testKey(test));
-  if (!was) return "  (new)";
+/** Says by how much a test's figure changed since an earlier run; nothing where there is none. */
+function changes({ before, sortBy }: Pick<SuiteOptions, "before" | "sortBy">): (test: Test) => string {
+  if (!before) return () => "";
+  const earlier = new Map(before.tests.map((test) => [testKey(test), test]));
   const figure = TEST_SORTS[sortBy];
-  const by = (test[figure] ?? 0) - (was[figure] ?? 0);
-  if (by === 0) return "";
-  return `  (${by > 0 ? "+" : "-"}${figure === "allocations" ? count(Math.abs(by)) : bytes(Math.abs(by))})`;
+  const show = figure === "allocations" ? count : bytes;
+  return (test) => {
+    const was = earlier.get(testKey(test));
+    if (!was) return "  (new)";
+    const by = (test[figure] ?? 0) - (was[figure] ?? 0);
+    return by === 0 ? "" : `  (${by > 0 ? "+" : "-"}${show(Math.abs(by))})`;
+  };
 }
 
 /** Sentences about tests that are not told apart. */
@@ -77,26 +81,23 @@ export function overlapNotes(tests: readonly Test[]): string[] {
 /** The table of tests for people. */
 export function suiteText(suite: Suite, options: SuiteOptions): string {
   const { tests } = suite;
-  const { limit, sortBy, width } = options;
-  const before = options.before && new Map(options.before.tests.map((test) => [testKey(test), test]));
-  const sorted = sortedTests(suite, sortBy);
-  const shown = limit > 0 ? sorted.slice(0, limit) : sorted;
+  const { width } = options;
+  const change = changes(options);
+  const shown = shownTests(suite, options);
   const cells = shown.map(figures);
-  const widths = TITLES.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
-  const line = (row: readonly string[]) => row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join("  ");
-  const used = widths.reduce((sum, n) => sum + n + 2, 0);
+  const { line, used } = figureColumns(TITLES, cells);
   const rows = shown.map((test, i) => {
-    const name = `${printable(test.name)}${test.threw ? "  (threw)" : ""}${change(test, before, sortBy)}`;
+    const name = `${printable(test.name)}${test.threw ? "  (threw)" : ""}${change(test)}`;
     const place = printable(test.file);
     const room = Math.max(20, width - used);
     const named = name.length + place.length + 2 <= room ? `${name}  ${place}` : clip(name, room);
     const why = options.because(test);
-    return `${line(cells[i] ?? [])}  ${named}\n${why && `    ${clip(why, Math.max(20, width - 4))}\n`}`;
+    return `${line(cells[i] ?? [])}${named}\n${why && `    ${clip(why, Math.max(20, width - 4))}\n`}`;
   });
   const rest = tests.length - shown.length;
   return [
     `${printable(suite.title)}: ${count(tests.length)} ${plural(tests.length, "test")}\n\n`,
-    ...tests.length > 0 ? [`${line(TITLES)}  test\n`, ...rows] : [],
+    ...tests.length > 0 ? [`${line(TITLES)}test\n`, ...rows] : [],
     ...rest > 0 ? [`and ${count(rest)} more (--limit 0)\n`] : [],
     ...suite.notes.map((note) => `${printable(note)}\n`),
   ].join("");
@@ -105,17 +106,16 @@ export function suiteText(suite: Suite, options: SuiteOptions): string {
 /** The tests as a table for a review. */
 export function suiteMarkdown(
   suite: Suite,
-  { limit, sortBy, before }: Pick<SuiteOptions, "limit" | "sortBy" | "before">,
+  options: Pick<SuiteOptions, "limit" | "sortBy" | "before">,
 ): string {
   const columns = [{ title: "test", figures: false }, ...TITLES.map((title) => ({ title, figures: true }))];
-  const was = before && new Map(before.tests.map((test) => [testKey(test), test]));
-  const sorted = sortedTests(suite, sortBy);
-  const shown = limit > 0 ? sorted.slice(0, limit) : sorted;
+  const change = changes(options);
+  const shown = shownTests(suite, options);
   const table = markdownTable(
     columns,
-    shown.map((test) => [`${printable(test.name)}${change(test, was, sortBy)}`, ...figures(test)]),
+    shown.map((test) => [`${printable(test.name)}${change(test)}`, ...figures(test)]),
   );
-  const rest = sorted.length - shown.length;
+  const rest = suite.tests.length - shown.length;
   const notes = suite.notes.map((note) => `\n${note}\n`).join("");
   return `### ${printable(suite.title)}\n\n${table}${rest > 0 ? `\nand ${count(rest)} more\n` : ""}${notes}`;
 }
@@ -129,52 +129,43 @@ export function suiteJunit(suite: Suite, verdicts: readonly TestVerdict[]): stri
       test[name] !== null
     )
       .map((name) => `        <property name="${name}" value="${test[name]}"/>\n`).join("");
-    const failed = broken.filter((verdict) => verdict.test === test).map(({ verdict }) =>
-      `      <failure message="${escapeXml(breachText(verdict))}">${
-        escapeXml(responsibleLines(verdict).join("\n"))
-      }</failure>\n`
-    );
+    const failed = broken.filter((verdict) => verdict.test === test).map(({ verdict }) => failureXml(verdict));
     return `    <testcase classname="${escapeXml(test.file)}" name="${
       escapeXml(test.name)
     }">\n      <properties>\n${properties}      </properties>\n${failed.join("")}    </testcase>\n`;
   });
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n  <testsuite name="${
-    escapeXml(`heaptap ${suite.title}`)
-  }" tests="${suite.tests.length}" failures="${failures}">\n${cases.join("")}  </testsuite>\n</testsuites>\n`;
+  return junitFile(suite.title, { tests: suite.tests.length, failures }, cases);
 }
 
-/** A benchmark as it is shown. */
-export interface ShownBench {
-  readonly name: string;
-  readonly file: string;
-  readonly allocations: PerCall;
-  readonly bytes: PerCall;
-  /** Why it could not be measured. */
-  readonly error?: string | undefined;
-}
+const BENCH_TITLES = ["allocs/op", "B/op"] as const;
 
-interface PerCall {
-  readonly least: number;
-  readonly median: number;
-}
-
-/** Benchmarks as a table: of the round with the least, with the median where that reads otherwise. */
-export function benchesText(benches: readonly ShownBench[], notes: readonly string[], width: number): string {
+/** Of the round with the least, with the median where that reads otherwise; nothing of one that could not be measured. */
+function benchFigures({ allocations, bytes, error }: Bench): string[] {
+  if (error !== undefined) return ["", ""];
   const both = ({ least, median }: PerCall, show: (n: number) => string) =>
     show(least) === show(median) ? show(least) : `${show(least)}…${show(median)}`;
-  const titles = ["allocs/op", "B/op"];
-  const cells = benches.map(({ allocations, bytes, error }) =>
-    error === undefined ? [both(allocations, perCall), both(bytes, bytesPerCall)] : ["", ""]
-  );
-  const widths = titles.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
-  const line = (row: readonly string[], name: string) =>
-    `${row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join("  ")}  ${name}\n`;
-  const room = Math.max(20, width - widths.reduce((sum, n) => sum + n + 2, 0));
+  return [both(allocations, perCall), both(bytes, bytesPerCall)];
+}
+
+const benchName = ({ name, error }: Bench) => printable(error === undefined ? name : `${name}: ${error}`);
+
+/** Benchmarks as a table for people. */
+export function benchesText(benches: readonly Bench[], notes: readonly string[], width: number): string {
+  const cells = benches.map(benchFigures);
+  const { line, used } = figureColumns(BENCH_TITLES, cells);
   return [
-    line(titles, "benchmark"),
-    ...benches.map(({ name, error }, i) =>
-      line(cells[i] ?? [], clip(printable(error === undefined ? name : `${name}: ${error}`), room))
-    ),
+    `${line(BENCH_TITLES)}benchmark\n`,
+    ...benches.map((bench, i) => `${line(cells[i] ?? [])}${clip(benchName(bench), Math.max(20, width - used))}\n`),
     ...notes.map((note) => `${printable(note)}\n`),
   ].join("");
+}
+
+/** The same as a table for a review. */
+export function benchesMarkdown(benches: readonly Bench[], notes: readonly string[]): string {
+  const columns = [
+    { title: "benchmark", figures: false },
+    ...BENCH_TITLES.map((title) => ({ title, figures: true })),
+  ];
+  const rows = benches.map((bench) => [benchName(bench), ...benchFigures(bench)]);
+  return markdownTable(columns, rows) + notes.map((note) => `\n${note}\n`).join("");
 }

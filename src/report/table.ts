@@ -24,3 +24,15 @@ export function markdownTable(columns: readonly Column[], rows: readonly (readon
 function pad(text: string, width: number, right: boolean): string {
   return right ? text.padStart(width) : text.padEnd(width);
 }
+
+/** Columns of figures for a terminal, at the left of what they are of: a line of them, and how much of a line they take. */
+export function figureColumns(
+  titles: readonly string[],
+  rows: readonly (readonly string[])[],
+): { line(row: readonly string[]): string; readonly used: number } {
+  const widths = titles.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  return {
+    line: (row) => row.map((text, i) => `${pad(text, widths[i] ?? 0, true)}  `).join(""),
+    used: widths.reduce((sum, n) => sum + n + 2, 0),
+  };
+}

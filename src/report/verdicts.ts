@@ -20,8 +20,7 @@ export function breachText(verdict: Verdict): string {
   } too much${share}`;
 }
 
-/** The places that a figure comes from, a line each. */
-export function responsibleLines(verdict: Verdict): string[] {
+function responsibleLines(verdict: Verdict): string[] {
   // What several call paths of one place come to.
   const places = new Map<string, number>();
   for (const { culprit, names, figures } of verdict.responsible) {
@@ -72,11 +71,26 @@ export function annotations(verdicts: readonly Verdict[]): string {
 /** A text as XML has it. */
 export function escapeXml(text: string): string {
   // deno-lint-ignore no-control-regex -- XML has no way to write them
-  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd").replace(/&/g, "&amp;").replace(
-    /</g,
-    "&lt;",
-  )
-    .replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+  const shown = text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd");
+  return shown.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}
+
+/** A budget that was not kept, inside of its test case. */
+export function failureXml(verdict: Verdict): string {
+  const detail = escapeXml(responsibleLines(verdict).join("\n"));
+  return `      <failure message="${escapeXml(breachText(verdict))}">${detail}</failure>\n`;
+}
+
+/** A JUnit file of one suite, whose attributes say how many test cases there are of a kind. */
+export function junitFile(
+  title: string,
+  counts: Readonly<Record<string, number>>,
+  cases: readonly string[],
+): string {
+  const attributes = Object.entries(counts).map(([name, n]) => ` ${name}="${n}"`).join("");
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n  <testsuite name="${
+    escapeXml(`heaptap ${title}`)
+  }"${attributes}>\n${cases.join("")}  </testsuite>\n</testsuites>\n`;
 }
 
 /**
@@ -99,15 +113,7 @@ export function junitReport(title: string, verdicts: readonly Verdict[]): string
     if (!verdict.matched) {
       return `${open}>\n      <skipped message="no call path has such a function"/>\n    </testcase>\n`;
     }
-    if (verdict.kept) return `${open}/>\n`;
-    const detail = responsibleLines(verdict).join("\n");
-    return `${open}>\n      <failure message="${escapeXml(breachText(verdict))}">${
-      escapeXml(detail)
-    }</failure>\n    </testcase>\n`;
+    return verdict.kept ? `${open}/>\n` : `${open}>\n${failureXml(verdict)}    </testcase>\n`;
   });
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n  <testsuite name="${
-    escapeXml(`heaptap ${title}`)
-  }" tests="${verdicts.length}" failures="${failures}" skipped="${skipped}">\n${
-    cases.join("")
-  }  </testsuite>\n</testsuites>\n`;
+  return junitFile(title, { tests: verdicts.length, failures, skipped }, cases);
 }

@@ -4,6 +4,7 @@
  */
 import { readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { V8_FLAGS } from "../native/v8_names.ts";
 
 /** Which interpreters are to do without pools of their own, in the program and in what it starts. */
 export interface InterpreterOptions {
@@ -15,8 +16,6 @@ export interface InterpreterOptions {
   readonly jsNames?: boolean | undefined;
 }
 
-/** V8's flags: to write what its code is, and to give interpreted functions frames of their own. */
-const V8_FLAGS = ["--perf-basic-prof", "--interpreted-frames-native-stack"];
 /** Where runtimes take such flags from, and what is between two. */
 const V8_VARIABLES = [["NODE_OPTIONS", " "], ["DENO_V8_FLAGS", ","]] as const;
 

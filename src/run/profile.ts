@@ -1,7 +1,6 @@
 /** Runs a program with the library preloaded and finds the recordings that it made. */
 import { spawn } from "node:child_process";
 import type { StdioOptions } from "node:child_process";
-import { constants as osConstants } from "node:os";
 import { basename, dirname } from "node:path";
 import process from "node:process";
 import { hasMagic } from "../file/packed.ts";
@@ -21,7 +20,7 @@ import { poolNotes, removeV8Logs, withoutPools } from "./interpreters.ts";
 import type { InterpreterOptions } from "./interpreters.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
-import { pass, passSignals } from "./signals.ts";
+import { endOf, pass, passSignals } from "./signals.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
 
@@ -203,14 +202,10 @@ export async function profile(command: readonly string[], options: ProfileOption
   // Told to follow nothing, the library is not to be found in what is started.
   const watch = new Watch(library);
   if (child.pid !== undefined && options.follow !== "none") watch.start(child.pid);
-  const [code, signalName] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
-    child.on("error", fail);
-    child.on("exit", (...end) => done(end));
-  }).finally(() => watch.stop()).finally(stopPassing).finally(settle);
+  const { exitCode, signal } = await endOf(child)
+    .finally(() => watch.stop()).finally(stopPassing).finally(settle);
   const seconds = (performance.now() - begun) / 1000;
 
-  const signal = signalName ? osConstants.signals[signalName] : 0;
-  const exitCode = signal ? 128 + signal : code ?? 1;
   const { chosen, ...found } = findRecordings(out, run, child.pid ?? 0, {
     code: signal ? 0 : exitCode,
     signal,

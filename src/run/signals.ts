@@ -1,4 +1,6 @@
-/** Signals that the command line gets while a program of its runs. */
+/** Programs that the command line runs: how they end, and the signals that it gets meanwhile. */
+import type { ChildProcess } from "node:child_process";
+import { constants } from "node:os";
 import process from "node:process";
 
 /**
@@ -27,4 +29,22 @@ export function pass(pid: number | undefined, signal: NodeJS.Signals): void {
   } catch {
     // It has ended already.
   }
+}
+
+/** How a program ended. */
+export interface Ended {
+  /** Its exit status; 128 + N when signal N ended it. */
+  readonly exitCode: number;
+  /** Number of the signal that ended it, 0 for none. */
+  readonly signal: number;
+}
+
+/** Waits for a program's end. Throws when it could not be started. */
+export async function endOf(child: ChildProcess): Promise<Ended> {
+  const [code, name] = await new Promise<[number | null, NodeJS.Signals | null]>((done, fail) => {
+    child.on("error", fail);
+    child.on("exit", (...end) => done(end));
+  });
+  const signal = name ? constants.signals[name] : 0;
+  return { exitCode: signal ? 128 + signal : code ?? 1, signal };
 }

@@ -14,6 +14,7 @@ import { chosenPaths, largestPaths, namePaths } from "./sites.ts";
 import { committedByBun } from "./runtime_memory.ts";
 import { checkModules, figuresOf } from "./through.ts";
 import type { NamedPath } from "./sites.ts";
+import { isThenable } from "./thenable.ts";
 
 /** What a function may allocate. */
 export interface AllocationLimits {
@@ -153,8 +154,7 @@ export async function expectAllocations(run: () => unknown, limits: AllocationLi
   meter.open(window);
   try {
     const result = run();
-    // An await takes turns of the event loop, which allocate: only where there is something to wait for.
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
+    if (isThenable(result)) await result;
   } finally {
     meter.close(window);
     figures = { ...meter.figures };

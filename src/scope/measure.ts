@@ -1,10 +1,12 @@
 /** What one call of a function allocates: for benchmarks, as Go's `-benchmem` tells it. */
+import type { PerCall } from "../judge/suite.ts";
 import { bytesPerCall, perCall } from "../profile/format.ts";
 import { Profiler } from "./counters.ts";
 import { attach } from "./install.ts";
 import type { Figures } from "./meter.ts";
 import { notes } from "./notes.ts";
 import { checkFunction, checkOptions, checkPattern } from "./options.ts";
+import { isThenable } from "./thenable.ts";
 
 /** Options of {@linkcode measure}. */
 export interface MeasureOptions {
@@ -22,14 +24,6 @@ export interface MeasureOptions {
 
 /** What is counted of calls. */
 type CallFigures = Pick<Figures, "allocations" | "bytes" | "liveBytes">;
-
-/** A figure of a call, over rounds. */
-export interface PerCall {
-  /** Of the round with the least: what the function itself does, where a runtime adds to some rounds. */
-  readonly least: number;
-  /** The median over rounds. */
-  readonly median: number;
-}
 
 /**
  * What a call of a function allocates.
@@ -125,18 +119,27 @@ export class Stretches {
   }
 }
 
-/** Calls a function so often, waiting for it where it is asynchronous. */
-export async function callTimes(run: () => unknown, times: number): Promise<void> {
-  for (let i = 0; i < times; i++) {
-    const result = run();
-    // An await takes turns of the event loop, which allocate: only where there is something to wait for.
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
-  }
+/** A benchmark: so many calls, of which what is between starts and stops counts. */
+export type Calls = (calls: number, stretches: Pick<Stretches, "start" | "stop">) => Promise<void>;
+
+/** Calls of a function, counted as one. */
+export function plainCalls(run: () => unknown): Calls {
+  return async (calls, stretches) => {
+    stretches.start();
+    for (let i = 0; i < calls; i++) {
+      const result = run();
+      if (isThenable(result)) await result;
+    }
+    stretches.stop();
+  };
 }
 
-/** Has rounds of so many calls run, each of which counts what it does between starts and stops. */
+/** For calls that do not count. */
+export const UNCOUNTED: Pick<Stretches, "start" | "stop"> = { start() {}, stop() {} };
+
+/** Has rounds of so many calls run. */
 export async function measureRounds(
-  round: (stretches: Stretches) => Promise<void>,
+  run: Calls,
   { rounds, calls, process, modules }: Omit<MeasureOptions, "warmUp"> & {
     readonly rounds: number;
     readonly calls: number;
@@ -146,7 +149,7 @@ export async function measureRounds(
   const figures: CallFigures[] = [];
   for (let n = 0; n < rounds; n++) {
     try {
-      await round(stretches);
+      await run(calls, stretches);
     } finally {
       figures.push(stretches.take());
     }
@@ -179,10 +182,7 @@ export async function measure(run: () => unknown, options: MeasureOptions = {}):
       throw new RangeError(`Cannot measure with ${name} ${n}: it takes a whole number, ${least} or more`);
     }
   }
-  await callTimes(run, warmUp);
-  return await measureRounds(async (stretches) => {
-    stretches.start();
-    await callTimes(run, calls);
-    stretches.stop();
-  }, { rounds, calls, process, modules });
+  const all = plainCalls(run);
+  await all(warmUp, UNCOUNTED);
+  return await measureRounds(all, { rounds, calls, process, modules });
 }

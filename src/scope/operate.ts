@@ -5,6 +5,7 @@
 import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { attach, own } from "./install.ts";
 import { checkFunction } from "./options.ts";
+import { isThenable } from "./thenable.ts";
 
 /** Operations whose paths are told apart: each stands in the recording's table of modules. */
 const MOST = 1000;
@@ -101,9 +102,9 @@ export function runAloneIn<T>(name: string, run: () => T): T {
   let later = false;
   try {
     const result = runIn(name, run);
-    later = typeof (result as PromiseLike<unknown> | undefined)?.then === "function";
-    if (!later) return result;
-    return (result as unknown as PromiseLike<unknown>).then(
+    if (!isThenable(result)) return result;
+    later = true;
+    return result.then(
       (value) => (leave(), value),
       (error) => {
         leave();

@@ -122,7 +122,7 @@ export function unseen({ limits, totals }: Profile): string[] {
 }
 
 /** The numbers of the call paths that a filter keeps. Figures alone are looked at, unless the filter looks at more. */
-export function* keptPaths(reading: Reading, filter: Selection["filter"]): Generator<undefined, Uint32Array> {
+function* keptPaths(reading: Reading, filter: Selection["filter"]): Generator<undefined, Uint32Array> {
   if (!filter) return reading.used;
   const { used } = reading;
   // Few filters look at more than the path that they are asked about.

@@ -8,30 +8,28 @@ import { install } from "../scope/install.ts";
 import { unseenNow } from "../scope/notes.ts";
 import type { Line, Setting } from "./setting.ts";
 
-let file: number | undefined;
+/** The file that lines are added to, open from the beginning: a test of Deno's may have no permission to open it. */
+let results: number;
 
-/**
- * Adds a line. Each is one write to the file's end: several processes share it. The file is opened at the beginning: a test of Deno's may have
- * no permission to do so.
- */
-export function tell({ results }: Setting, line: Line): void {
-  writeSync(file ??= openSync(results, "a"), JSON.stringify(line) + "\n");
+/** Adds a line. Each is one write to the file's end: several processes share it. */
+export function tell(line: Line): void {
+  writeSync(results, JSON.stringify(line) + "\n");
 }
 
 let told = "";
 
 /** Says what figures do not tell, when that has changed. */
-export function tellNotes(setting: Setting): void {
+export function tellNotes(): void {
   // Of several files in one process the first installs.
   const now = unseenNow().filter((note) => !/^the option out came too late/.test(note));
   if (now.join("\n") === told) return;
   told = now.join("\n");
-  tell(setting, { kind: "notes", notes: now });
+  tell({ kind: "notes", notes: now });
 }
 
 /** Puts the hooks in; false, with the reason told, where that cannot be. Tests and benchmarks run all the same. */
 export function begin(setting: Setting): boolean {
-  file ??= openSync(setting.results, "a");
+  results = openSync(setting.results, "a");
   // Whoever turned Node's interface on did not ask to be warned of it.
   const { emitWarning } = process;
   process.emitWarning = ((warning: string | Error, ...more: unknown[]) => {
@@ -42,7 +40,7 @@ export function begin(setting: Setting): boolean {
     return true;
   } catch (error) {
     if (!(error instanceof LibraryError)) throw error;
-    tell(setting, { kind: "problem", problem: error.message });
+    tell({ kind: "problem", problem: error.message });
     return false;
   } finally {
     process.emitWarning = emitWarning;

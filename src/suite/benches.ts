@@ -1,8 +1,10 @@
 /** Measures what a call of a benchmark allocates: every kind of benchmark comes through `measured`. */
-import { callTimes, measureRounds } from "../scope/measure.ts";
-import type { Measurement, Stretches } from "../scope/measure.ts";
+import type { Bench } from "../judge/suite.ts";
+import { measureRounds, UNCOUNTED } from "../scope/measure.ts";
+import type { Calls, Measurement, Stretches } from "../scope/measure.ts";
+import { isThenable } from "../scope/thenable.ts";
 import { tell, tellNotes } from "./answer.ts";
-import type { Bench, Setting } from "./setting.ts";
+import type { Setting } from "./setting.ts";
 
 /** Rounds that are measured, and calls in one at most. */
 const ROUNDS = 15;
@@ -12,19 +14,20 @@ const ROUND_TIME = 20;
 const WARM_UP_TIME = 300;
 const WARM_UP_CALLS = 500;
 
-/** A benchmark: so many calls, each counted between a start and a stop. */
-export type Calls = (calls: number, stretches: Pick<Stretches, "start" | "stop">) => Promise<void>;
-
-/** Calls of a function, counted as one. */
-export function plainCalls(run: () => unknown): Calls {
+/** Calls that are counted one by one: of each what comes after `prepare` has given the function. */
+export function singleCalls(
+  prepare: (stretches: Pick<Stretches, "start" | "stop">) => () => unknown,
+): Calls {
   return async (calls, stretches) => {
-    stretches.start();
-    await callTimes(run, calls);
-    stretches.stop();
+    for (let i = 0; i < calls; i++) {
+      const run = prepare(stretches);
+      stretches.start();
+      const result = run();
+      if (isThenable(result)) await result;
+      stretches.stop();
+    }
   };
 }
-
-const UNCOUNTED = { start() {}, stop() {} };
 
 async function measure(run: Calls, { thread, modules }: Setting): Promise<Measurement> {
   const options = { process: !thread, modules: modules ? new RegExp(modules) : undefined };
@@ -34,9 +37,9 @@ async function measure(run: Calls, { thread, modules }: Setting): Promise<Measur
   }
   // One as it is counted, for its time alone: to count what passes through modules takes milliseconds.
   const before = performance.now();
-  await measureRounds((stretches) => run(1, stretches), { ...options, rounds: 1, calls: 1 });
+  await measureRounds(run, { ...options, rounds: 1, calls: 1 });
   const calls = Math.max(1, Math.min(CALLS, Math.floor(ROUND_TIME / (performance.now() - before))));
-  return await measureRounds((stretches) => run(calls, stretches), { ...options, rounds: ROUNDS, calls });
+  return await measureRounds(run, { ...options, rounds: ROUNDS, calls });
 }
 
 const NOTHING = { least: 0, median: 0 };
@@ -51,6 +54,6 @@ export async function measured(setting: Setting, name: string, file: string, run
     const error = String((cause as Error)?.message ?? cause).split("\n")[0];
     bench = { name, file, allocations: NOTHING, bytes: NOTHING, exact: false, error };
   }
-  tell(setting, { kind: "bench", bench });
-  tellNotes(setting);
+  tell({ kind: "bench", bench });
+  tellNotes();
 }

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { format, inspect } from "node:util";
 import { counted, countedUntilDone, startTests } from "./tests.ts";
-import { inPlaceOf, nameIn, registering } from "./registrar.ts";
+import { inPlaceOf, nameIn, registering, withFunction } from "./registrar.ts";
 import type { Callable } from "./registrar.ts";
 import type { Setting } from "./setting.ts";
 
@@ -32,44 +32,42 @@ export function rowName(name: string, row: readonly unknown[], index: number): s
   return places > 0 || filled.includes("%%") ? format(filled, ...row.slice(0, places)) : filled;
 }
 
-function changedTest(values: unknown[], rows: boolean): unknown[] {
+/** Gives a registered function its name, with those of the groups that it stands in; of a table each row has its own. */
+function namer(values: readonly unknown[], rows: boolean): (given: readonly unknown[]) => readonly string[] {
+  // The function may run when the groups' have ended.
   const within = groups;
-  const file = callingFile();
   const title = nameIn(values);
   let row = 0;
-  return values.map((value) => {
-    if (typeof value !== "function") return value;
-    const run = value as Callable;
-    return inPlaceOf(run, function (...given) {
-      const name = [...within, rows ? rowName(title, given, row++) : title].join(" > ");
+  return (given) => [...within, rows ? rowName(title, given, row++) : title];
+}
+
+function changedTest(values: unknown[], rows: boolean): unknown[] {
+  const file = callingFile();
+  const names = namer(values, rows);
+  return withFunction(values, (run) =>
+    inPlaceOf(run, function (...given) {
+      const name = names(given).join(" > ");
       const done: unknown = given[0];
       // A test with a parameter is given the function that ends it; one of a table gets its row.
       if (!rows && run.length === 1 && typeof done === "function") {
         return countedUntilDone({ name, file }, (end) => void run.call(this, end), done as () => void);
       }
       return counted({ name, file }, () => run.apply(this, given));
-    });
-  });
+    }));
 }
 
 function changedGroup(values: unknown[], rows: boolean): unknown[] {
-  // Its function may run when the outer one has ended.
-  const within = groups;
-  const title = nameIn(values);
-  let row = 0;
-  return values.map((value) => {
-    if (typeof value !== "function") return value;
-    const run = value as Callable;
-    return inPlaceOf(run, function (...given) {
+  const names = namer(values, rows);
+  return withFunction(values, (run) =>
+    inPlaceOf(run, function (...given) {
       const outer = groups;
-      groups = [...within, rows ? rowName(title, given, row++) : title];
+      groups = names(given);
       try {
         return run.apply(this, given);
       } finally {
         groups = outer;
       }
-    });
-  });
+    }));
 }
 
 /** Begins to count. */

@@ -1,7 +1,8 @@
 /** Deno's benchmarks: `Deno.bench` in all its forms. Deno itself runs them, once, with what it measures left out. */
 import { begin } from "./answer.ts";
-import { measured, plainCalls } from "./benches.ts";
-import type { Calls } from "./benches.ts";
+import { plainCalls } from "../scope/measure.ts";
+import type { Calls } from "../scope/measure.ts";
+import { measured, singleCalls } from "./benches.ts";
 import { nameIn, registering } from "./registrar.ts";
 import type { Callable } from "./registrar.ts";
 import type { Setting } from "./setting.ts";
@@ -13,16 +14,11 @@ interface DenoBenches {
 }
 
 /** Calls of a function that may say which part of it is to be counted. */
-function contextCalls(run: Callable, { name, origin }: { readonly name: string; readonly origin: string }): Calls {
-  return async (calls, stretches) => {
-    const context = { name, origin, start: () => stretches.start(), end: () => stretches.stop() };
-    for (let i = 0; i < calls; i++) {
-      stretches.start();
-      const result = run(context);
-      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
-      stretches.stop();
-    }
-  };
+function contextCalls(run: Callable, names: { readonly name: string; readonly origin: string }): Calls {
+  return singleCalls((stretches) => {
+    const context = { ...names, start: () => stretches.start(), end: () => stretches.stop() };
+    return () => run(context);
+  });
 }
 
 /** A registration as one object, with a function that measures what the other allocates. */

@@ -3,8 +3,9 @@ import { createRequire } from "node:module";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { begin, tell } from "./answer.ts";
-import { measured, plainCalls } from "./benches.ts";
-import type { Calls } from "./benches.ts";
+import { plainCalls } from "../scope/measure.ts";
+import type { Calls } from "../scope/measure.ts";
+import { measured, singleCalls } from "./benches.ts";
 import type { Callable } from "./registrar.ts";
 import type { Setting } from "./setting.ts";
 
@@ -60,15 +61,10 @@ function callsOf(run: Callable, args: Args): Calls {
 function callsWith(yielded: Yielded): Calls {
   const run = (yielded.bench ?? yielded.manual) as Callable;
   const makers = Array.from({ length: run.length }, (_, i) => yielded[i] as () => unknown);
-  return async (calls, stretches) => {
-    for (let i = 0; i < calls; i++) {
-      const values = makers.map((make) => make());
-      stretches.start();
-      const result = run(...values);
-      if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") await result;
-      stretches.stop();
-    }
-  };
+  return singleCalls(() => {
+    const values = makers.map((make) => make());
+    return () => run(...values);
+  });
 }
 
 /** Begins. The script is in the arguments: its mitata is the one that is found from there. */
@@ -79,12 +75,12 @@ export async function start(setting: Setting): Promise<void> {
   try {
     found = await import(pathToFileURL(createRequire(script).resolve("mitata")).href);
   } catch {
-    tell(setting, { kind: "problem", problem: `No mitata is to be found from "${script}"` });
+    tell({ kind: "problem", problem: `No mitata is to be found from "${script}"` });
     return;
   }
   const prototype = found.B?.prototype;
   if (typeof prototype?.run !== "function") {
-    tell(setting, { kind: "problem", problem: "This mitata has no benchmarks that can be reached: take version 1" });
+    tell({ kind: "problem", problem: "This mitata has no benchmarks that can be reached: take version 1" });
     return;
   }
   prototype.run = async function (this: Benchmark) {
@@ -107,11 +103,8 @@ let times = 0;
 function statsOf(n: number) {
   const samples = Array.from({ length: 12 }, (_, i) => n + i / 10);
   const [min, max] = [n, n + 1.1];
-  return { kind: "fn", debug: "", ticks: 12, samples, min, max, avg: n + 0.5, ...quantiles(n, max) };
-}
-
-function quantiles(n: number, max: number) {
-  return { p25: n + 0.3, p50: n + 0.5, p75: n + 0.8, p99: max, p999: max };
+  const quantiles = { p25: n + 0.3, p50: n + 0.5, p75: n + 0.8, p99: max, p999: max };
+  return { kind: "fn", debug: "", ticks: 12, samples, min, max, avg: n + 0.5, ...quantiles };
 }
 
 /** The parameters of each run, in mitata's order: the first changes fastest. */

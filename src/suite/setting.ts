@@ -1,5 +1,5 @@
 /** What the command line tells the process that tests or benchmarks run in, and what that answers: a line of JSON each. */
-import type { Test } from "../judge/suite.ts";
+import type { Bench, Test } from "../judge/suite.ts";
 
 /** How tests and benchmarks are to be counted. */
 export interface Setting {
@@ -19,20 +19,6 @@ export interface Setting {
   readonly parallel: boolean;
   /** Whether garbage is collected before what a test left is counted. */
   readonly collect: boolean;
-}
-
-/** What a benchmark allocates a call: of the round with the least, and the median. */
-export interface Bench {
-  /** Its name, with its group's. */
-  readonly name: string;
-  /** The file that it stands in. */
-  readonly file: string;
-  readonly allocations: { readonly least: number; readonly median: number };
-  readonly bytes: { readonly least: number; readonly median: number };
-  /** Whether all rounds were the same. */
-  readonly exact: boolean;
-  /** Why it could not be measured. */
-  readonly error?: string | undefined;
 }
 
 /** A line of the answer. */

@@ -8,6 +8,7 @@ import { own, ownReading } from "../scope/install.ts";
 import { endAlone, runAloneIn, runIn, tellsApart } from "../scope/operate.ts";
 import type { Figures } from "../scope/meter.ts";
 import { largestPaths } from "../scope/sites.ts";
+import { isThenable } from "../scope/thenable.ts";
 import { otherThreads } from "../scope/threads.ts";
 import { figuresOf, throughModules } from "../scope/through.ts";
 import { begin, collect, tell, tellNotes } from "./answer.ts";
@@ -55,10 +56,6 @@ export function startTests(of: Setting): boolean {
   countedOnce({ name: "", file: "" }, () => undefined, () => {});
   if (of.collect) own(collect);
   return true;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }
 
 function othersNow(): Others {
@@ -283,6 +280,6 @@ export function countedUntilDone(
 }
 
 function tellTest(test: Test): void {
-  tell(setting, { kind: "test", test });
-  tellNotes(setting);
+  tell({ kind: "test", test });
+  tellNotes();
 }

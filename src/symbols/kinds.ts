@@ -1,7 +1,8 @@
 /**
  * Whose code a frame is. Reports lead with the user's own; what is between it and the allocator tells how it got there.
  */
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
+import { OWN_MODULES } from "../file/own_folder.ts";
 import type { Frame, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
 import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
@@ -85,11 +86,6 @@ const START =
 /** What V8 calls its own compiled code in perf maps. */
 const ENGINE = /^(?:Builtin|BytecodeHandler|RegExp|Stub|Handler|Wasm|WasmToJS|JSToWasm|Interpreter|py_trampoline)\b/;
 
-/** Our own scripts: they stand between a test or an operation and what called it. */
-const HEAPTAP = import.meta.dirname === undefined
-  ? new URL("../", import.meta.url).href
-  : join(import.meta.dirname, "../");
-
 /** Tells the kinds of a profile's frames. */
 export class Kinds {
   readonly #executable: string;
@@ -155,7 +151,8 @@ export class Kinds {
   }
 
   #jit(name: string, file: string): FrameKind {
-    if (!name || ENGINE.test(name) || file.startsWith(HEAPTAP)) return "runtime";
+    // Our own stand between a test, or an operation, and what called it.
+    if (!name || ENGINE.test(name) || file.startsWith(OWN_MODULES)) return "runtime";
     if (STANDARD_SOURCE.test(file)) return "standard";
     if (THIRD_PARTY_SOURCE.test(file)) return "system";
     return /^(?:java|javax|jdk|sun|com\.sun)[./]/.test(name) ? "standard" : "script";

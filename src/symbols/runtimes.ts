@@ -1,5 +1,6 @@
 /** How the functions of a just-in-time compiler, or of an interpreter, come to have names. */
 import { basename } from "node:path";
+import { V8_FLAGS } from "../native/v8_names.ts";
 import type { Profile } from "../profile/profile.ts";
 
 interface Runtime {
@@ -11,20 +12,20 @@ interface Runtime {
   readonly remedy: string;
 }
 
-const V8 = "--perf-basic-prof --interpreted-frames-native-stack";
-
 /** The most telling first: a JVM may be inside Python, and Python inside anything. */
 const RUNTIMES: readonly Runtime[] = [
   {
     program: /^deno$/,
-    remedy:
-      "JavaScript functions are shown as addresses: start Deno with --v8-flags=--perf-basic-prof,--interpreted-frames-native-stack (heaptap run --js-names adds them) to see their names",
+    remedy: `JavaScript functions are shown as addresses: start Deno with --v8-flags=${
+      V8_FLAGS.join(",")
+    } (heaptap run --js-names adds them) to see their names`,
   },
   {
     program: /^(node|nodejs)(-?\d+)?$/,
     library: /^libnode\.so/,
-    remedy:
-      `JavaScript functions are shown as addresses: start Node with ${V8} (heaptap run --js-names adds them), or a script with install({ jsNames: true }), to see their names`,
+    remedy: `JavaScript functions are shown as addresses: start Node with ${
+      V8_FLAGS.join(" ")
+    } (heaptap run --js-names adds them), or a script with install({ jsNames: true }), to see their names`,
   },
   {
     program: /^bunx?(-.*)?(\.exe)?$/,
@@ -32,7 +33,9 @@ const RUNTIMES: readonly Runtime[] = [
   },
   {
     program: /^(electron|chrome|chromium)/,
-    remedy: `JavaScript functions are shown as addresses: start it with --js-flags="${V8}" to see their names`,
+    remedy: `JavaScript functions are shown as addresses: start it with --js-flags="${
+      V8_FLAGS.join(" ")
+    }" to see their names`,
   },
   {
     program: /^java$/,

@@ -4,25 +4,14 @@
  *   row 2 2, 4, 4 · row 3 3, 9, 9 · calls done 1, 8, 8 · skipped: none
  */
 import { describe, test } from "bun:test";
-import { blocks, later } from "./blocks.ts";
+import { blocks, keeps, overAnAwait, pairs, throws } from "./blocks.ts";
 
-test("keeps", () => {
-  blocks.keep(10, 100);
-});
+test("keeps", keeps);
 describe("group", () => {
-  test("pairs", () => {
-    blocks.pairs(5, 50);
-  });
-  test("over an await", async () => {
-    blocks.keep(1, 7);
-    await later();
-    blocks.keep(2, 7);
-  });
+  test("pairs", pairs);
+  test("over an await", overAnAwait);
 });
-test("throws", () => {
-  blocks.blocks(4, 10);
-  throw new Error("meant");
-});
+test("throws", throws);
 test.each([2, 3])("row %d", (n) => {
   blocks.keep(n, n);
 });

@@ -4,27 +4,13 @@
  *   named 1, 9, 9 · steps 2, 2, 2 · steps > inner 6, 36, 36 · skipped: none
  * and of Deno itself: buffer leaves 1,000,000.
  */
-import { blocks, later } from "./blocks.ts";
+import { blocks, keeps, overAnAwait, pairs, throws } from "./blocks.ts";
 
 const kept: unknown[] = [];
-Deno.test("keeps", () => {
-  blocks.keep(10, 100);
-});
-Deno.test({
-  name: "pairs",
-  fn() {
-    blocks.pairs(5, 50);
-  },
-});
-Deno.test("over an await", async () => {
-  blocks.keep(1, 7);
-  await later();
-  blocks.keep(2, 7);
-});
-Deno.test("throws", () => {
-  blocks.blocks(4, 10);
-  throw new Error("meant");
-});
+Deno.test("keeps", keeps);
+Deno.test({ name: "pairs", fn: pairs });
+Deno.test("over an await", overAnAwait);
+Deno.test("throws", throws);
 Deno.test(function named() {
   blocks.keep(1, 9);
 });

@@ -5,25 +5,14 @@
  *   beside one another: both > a 3, 27, 27 · both > b 4, 52, 52
  */
 import { describe, it, test } from "node:test";
-import { blocks, later } from "./blocks.ts";
+import { blocks, keeps, later, overAnAwait, pairs, throws } from "./blocks.ts";
 
-test("keeps", () => {
-  blocks.keep(10, 100);
-});
+test("keeps", keeps);
 describe("group", () => {
-  it("pairs", () => {
-    blocks.pairs(5, 50);
-  });
-  it("over an await", async () => {
-    blocks.keep(1, 7);
-    await later();
-    blocks.keep(2, 7);
-  });
+  it("pairs", pairs);
+  it("over an await", overAnAwait);
 });
-test("throws", () => {
-  blocks.blocks(4, 10);
-  throw new Error("meant");
-});
+test("throws", throws);
 test("calls done", (_, done) => {
   blocks.keep(1, 8);
   setTimeout(done, 5);
