@@ -394,7 +394,13 @@ test("what cannot be: one line, and nothing runs", () => {
     assert.match(stderr, wanted);
     assert.equal(stderr.trimEnd().split("\n").length, 1, stderr);
   }
-  // A suite in which nothing runs, and a runner that is not there.
+  // A runner that is not there, as a shell says it.
+  const missing = heaptap(["test", "/nowhere/deno"]);
+  assert.deepEqual([missing.status, missing.stderr], [
+    127,
+    'heaptap: Cannot run "/nowhere/deno": there is no such file\n',
+  ]);
+  // A suite in which nothing runs, and a runner that fails.
   const empty = join(folder, "empty.test.ts");
   writeFileSync(empty, "export {};\n");
   const none = heaptap(["test", bin("deno"), "-A", "--no-check", "--permit-no-files", empty]);

@@ -6,9 +6,10 @@ import { basename, extname, join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { OWN_MODULES } from "../file/own_folder.ts";
-import { ownPath } from "../file/paths.ts";
+import { ownPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
 import { OutputError } from "../run/output.ts";
+import { locate } from "../run/program.ts";
 import { ProgramError } from "../run/recordable.ts";
 import type { Line, Setting } from "../suite/setting.ts";
 
@@ -145,6 +146,7 @@ export function prepare(
       `Cannot run benchmarks without a file: name the script that calls mitata (${EXAMPLES[kind]})`,
     );
   }
+  locate(program, process.env.PATH, workingFolder());
   if (runtime === "node") checkNode(program);
   const library = libraryPath();
   const folder = mkdtempSync(join(tmpdir(), "heaptap-"));

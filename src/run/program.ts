@@ -28,7 +28,8 @@ export interface Program {
   readonly notes: readonly string[];
 }
 
-function locate(command: string, path: string | undefined, cwd: string): string {
+/** The file of a program as a shell would find it. Throws when there is none that can be run. */
+export function locate(command: string, path: string | undefined, cwd: string): string {
   if (!command.includes("/")) {
     const found = findInPath(command, path);
     if (!found) throw new ProgramError(`Cannot run "${command}": it is not on the PATH`, 127);
