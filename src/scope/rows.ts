@@ -247,6 +247,7 @@ export function* shownAs(
   }, NAME_BATCH);
 
   // For each node the first one that shows the same: the same text, below a caller that shows the same. Callers have smaller numbers.
+  // Its own table and not Pairs, of a size that is known and with nodes for numbers: with that a report takes a quarter longer on Deno.
   const [same, above, text] = [0, 1, 2].map(() => new Int32Array(nodes.length)) as [Int32Array, Int32Array, Int32Array];
   const table = new Int32Array(2 ** Math.ceil(Math.log2(2 * nodes.length + 1)));
   const mask = table.length - 1;
