@@ -17,6 +17,7 @@ import {
   FORMAT_NAMES,
   headerFolder,
   isPathPattern,
+  isRecording,
   LibraryError,
   libraryPath,
   meantCommand,
@@ -48,6 +49,7 @@ import {
   GROUPS,
   GROWTH,
   isInterval,
+  MEMORY_VIEWS,
   naming,
   SORTS,
   SYMBOLISERS,
@@ -55,6 +57,7 @@ import {
 } from "./src/command/plan.ts";
 import type { ReportOptions } from "./src/command/plan.ts";
 import { everything, processesReport, render } from "./src/command/render.ts";
+import { memoryReport, recordingOfProcess } from "./src/command/memory.ts";
 import { checkReportPath, checkTerminal, progressBar, put } from "./src/command/terminal.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
@@ -181,7 +184,7 @@ function reportOptions<A extends unknown[], O extends OptionValues, G extends Op
       new Option("--format <format>", "how to write it").choices(["text", ...FORMAT_NAMES] as const)
         .default("text" as const),
     )
-    .addOption(new Option("--view <view>", "show this alone").choices(VIEWS))
+    .addOption(new Option("--view <view>", "show this alone").choices([...VIEWS, ...MEMORY_VIEWS] as const))
     .addOption(new Option("--sort-by <figure>", "what comes first").choices(SORTS))
     .option("--limit <n>", "call paths in a section, 0 for all (10; in other formats than text 0)", wholeNumber(0, 1e9))
     .addOption(new Option("--group-by <what>", "put call paths together").choices(GROUPS))
@@ -189,6 +192,8 @@ function reportOptions<A extends unknown[], O extends OptionValues, G extends Op
     .option("--callers <regex>", "a tree: who calls the functions that match", pattern)
     .option("--callees <regex>", "a tree: what the functions that match call", pattern)
     .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
+    .option("--at <time>", "as it was then: 3.2s after the start, peak, or the name of a mark", moment)
+    .option("--between <times>", "what came between two times: 2s..5s, or 2s 5s", span)
     .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
     .option("--source", "of html: put source lines of this machine into the page, a few around each place")
     .option("--raw", "whole stacks, innermost frame first: allocation functions, libraries, each frame of a recursion")
@@ -229,6 +234,34 @@ function interval(text: string): number {
     );
   }
   return n;
+}
+
+function seconds(text: string): number {
+  const n = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || n > 60) throw new InvalidArgumentError("It takes seconds, 0 to 60: 0.5.");
+  return n;
+}
+
+/** A time since the start: 3.2, 3.2s, 150ms, 2m; anything else is a mark's name. */
+function timeOf(text: string): number | undefined {
+  const [, number, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+  return number === undefined ? undefined : Number(number) * { ms: 0.001, s: 1, m: 60, h: 3600 }[unit]!;
+}
+
+function moment(text: string): number | string {
+  const time = timeOf(text);
+  if (time === undefined && !/^[\w.-]+$/.test(text)) {
+    throw new InvalidArgumentError("It takes a time since the start (3.2s, 150ms), peak, or the name of a mark.");
+  }
+  return time ?? text;
+}
+
+function span(text: string): [number, number] {
+  const [from, to] = text.split("..").map(timeOf);
+  if (from === undefined || to === undefined || text.split("..").length !== 2 || from >= to) {
+    throw new InvalidArgumentError("It takes two times since the start, the earlier one first: 2s..5s.");
+  }
+  return [from, to];
 }
 
 function percent(text: string): number {
@@ -556,6 +589,39 @@ countingOptions(program.command("bench").passThroughOptions())
     } else if (result.report) await put(result.report, options.reportFile ?? "-", process.stderr);
   });
 
+program.command("pages")
+  .description("tell who holds the pages of a running program's heap: how full they are, and what would go back")
+  .argument(
+    "[process]",
+    "a recording, or the number or name of a process that is recorded; of the last run here when left out",
+  )
+  .addOption(
+    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+  )
+  .option("-o, --output <file>", "write it there, - for stdout", "-")
+  .option("-p, --process <pid>", "another process of the run", wholeNumber(1, 2 ** 31))
+  .option("--wait <seconds>", "between the two readings that tell old blocks; 0 charges all blocks (0.2)", seconds)
+  .option("--limit <n>", "call paths, 0 for all (10)", wholeNumber(0, 1e9))
+  .option("--raw", "whole stacks, innermost frame first")
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+  .addHelpText(
+    "after",
+    "\nExamples:\n  heaptap pages 4711            of a process that heaptap run, or LD_PRELOAD, records\n  heaptap pages app.heaptap     nothing of the program is stopped",
+  )
+  .action(async (named, options) => {
+    checkReportPath(options.output);
+    const recording = named === undefined
+      ? Recording.newest(".")
+      : isRecording(named)
+      ? Recording.open(named)
+      : recordingOfProcess(named);
+    const of = options.process === undefined && named !== undefined && !isRecording(named)
+      ? recording
+      : recording.chosen().recording;
+    const to = options.output === "-" ? process.stdout : {};
+    await put(await memoryReport(of, "pinned", options, to), options.output, process.stdout);
+  });
+
 program.command("processes")
   .description("list the processes of a recording's run: what each allocated, and its file")
   .argument("[recording]", "the file of one of them; of the last run in this folder when left out")
@@ -759,6 +825,12 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+/** `--at peak` is a view: what was live then is recorded exactly. */
+program.hook("preAction", (_, command) => {
+  if ((command.opts() as { at?: unknown }).at !== "peak") return;
+  command.setOptionValue("at", undefined).setOptionValue("view", "peak");
+});
+
 /** Short forms, and the format that a report's file names. */
 program.hook("preAction", (_, command) => {
   const output = command.name() === "run" ? "reportFile" : "output";
@@ -787,6 +859,14 @@ program.hook("preAction", async (_, command) => {
   const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
   for (const path of files) if (typeof path === "string") await unpackRun(path);
 });
+/** `--between 2s 5s` as one word, as options have one value. */
+function withSpan(words: readonly string[]): string[] {
+  const at = words.indexOf("--between");
+  const [from = "", to = ""] = words.slice(at + 1);
+  if (words[2] !== "report" || at < 0 || timeOf(from) === undefined || timeOf(to) === undefined) return [...words];
+  return [...words.slice(0, at + 1), `${from}..${to}`, ...words.slice(at + 3)];
+}
+
 const meant = program.commands.some((command) => command.name() === process.argv[2])
   ? undefined
   : meantCommand(process.argv.slice(2));
@@ -796,7 +876,7 @@ try {
     say(`there is no command "${process.argv[2]}"; did you mean: ${meant}`);
     process.exit(USAGE);
   }
-  await program.parseAsync(process.argv);
+  await program.parseAsync(withSpan(process.argv));
 } catch (error) {
   const expected = error instanceof RecordingError || error instanceof ProgramError || error instanceof LibraryError ||
     error instanceof OutputError;

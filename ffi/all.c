@@ -18,6 +18,8 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 static void ht_discover(void);
 static void ht_linked_say(void);
 static void ht_pause_look(void);
+static void ht_sample_moved(int64_t level);
+static void ht_sample_alone(struct ht_thread *t, int64_t net);
 struct ht_object;
 static void ht_requests_find(const struct ht_object *object);
 static const char *ht_allocator_name(void);
@@ -39,6 +41,7 @@ static void ht_discover_forked(void);
 #include "sampling.c"
 #include "shadow.c"
 #include "peak.c"
+#include "timeline.c"
 #include "path.c"
 #include "registers.c"
 #include "unwind.c"
@@ -48,6 +51,7 @@ static void ht_discover_forked(void);
 #include "count.c"
 #include "process.c"
 #include "hooks.c"
+#include "mappings.c"
 #include "image.c"
 #include "addition.c"
 #include "exec.c"

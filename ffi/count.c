@@ -626,7 +626,7 @@ HT_INLINE enum ht_end_hot ht_end_of(enum ht_idle mode, struct ht_thread *t, cons
     ht_signal_fence();
     struct ht_file_threads *c = t->counters;
     int64_t current = c->current - (int64_t)size;
-    if (HT_UNLIKELY(current <= t->low) && !ht_peak_left(t))
+    if (HT_UNLIKELY(current <= t->low) && !ht_peak_left(t, current))
         goto general;
     uint64_t temporary = block == t->last;
     if (mode == HT_IDLE_PATHS) {

@@ -32,7 +32,7 @@ struct ht_redirect {
 };
 
 struct ht_redirects {
-    struct ht_redirect all[40]; /* what hooks.def has; on the stack of the first allocation */
+    struct ht_redirect all[48]; /* what hooks.def has; on the stack of the first allocation */
     uint32_t count;
 };
 
@@ -171,6 +171,7 @@ static struct ht_redirects ht_redirects(int all)
             = (struct ht_redirect){ #name, (uint64_t)(void *)ht_real.name, (uint64_t)(void *)HT_HOOK(name), allocates };
 #define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
 #define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
+#define HT_MAPPING(result, name, parameters, arguments) /* what a script's runtime maps is not followed */
 #define HT_STARTING(result, name, parameters, arguments) /* what a script starts is none of its own process */
 #include "hooks.def"
 #undef HT_FUNCTION

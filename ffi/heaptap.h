@@ -2,7 +2,7 @@
  * heaptap: declarations of the library, file by file.
  *
  * Data flows  hooks.c -> thread.c -> unwind.c -> path.c -> (the mapped recording)
- *                     -> shadow.c, peak.c
+ *                     -> shadow.c, peak.c -> timeline.c
  * and everything stands on sys.c and process.c. What the program starts goes through exec.c. A script in the
  * same process comes in through api.c, which puts the hooks in (got.c) and reads counters. The library uses no C
  * library: raw system calls, its own look-up of the functions that it wraps, and three weak imports (process.c, module.c).
@@ -232,7 +232,8 @@ struct ht_thread {
     const char *last_end; /* where the last block ends, when not all are recorded */
     uint64_t random;    /* state of its random numbers */
     int64_t high, low;  /* levels of its net bytes outside which peak.c wants to know */
-    int64_t rise;       /* the level above which the process wants to know */
+    int64_t rise, fall; /* the levels beyond which the process wants to know */
+    int64_t sample_high, sample_low; /* and those beyond which a sample is due, while it is the only thread */
     int64_t window;     /* the highest net of its own window, INT64_MAX when it has none */
     int64_t highest;    /* the highest net of all its windows */
     int64_t flushed;    /* how much of its net is in the header's current */
@@ -305,6 +306,7 @@ struct ht_process {
     struct ht_file_paths *paths;
     struct ht_file_timeline *timeline;
     struct ht_file_sizes *sizes; /* beside `paths`, record by record; used when sizes_kept */
+    struct ht_file_mapped *mapped_records;
     uint32_t capacity[HT_SECTION_COUNT]; /* records */
     uint32_t page_capacity;
     uint64_t offset[HT_SECTION_COUNT];
@@ -346,8 +348,17 @@ struct ht_process {
     /* peak.c */
     uint64_t windows_open;
     int64_t windows[64];
+    /* timeline.c */
     struct ht_lock timeline_lock;
-    uint64_t sample_due, sample_interval;
+    uint64_t sample_due, moment_end;
+    int64_t sample_high, sample_low;
+    uint32_t sample_peak; /* number of the peak when the last sample was made */
+    /* mappings.c */
+    struct ht_lock mapping_lock;
+    struct ht_mapped { /* read from outside as it stands here */
+        struct ht_mapped_range *ranges;
+        uint32_t used, capacity, change;
+    } mapped;
     /* sampling.c */
     uint64_t interval; /* mean bytes between two recorded blocks, 0 when all are; constant */
     uint64_t seed;

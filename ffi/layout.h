@@ -8,12 +8,12 @@ struct ht_double {
 };
 
 #define HT_MAGIC { 0x68, 0x65, 0x61, 0x70, 0x74, 0x61, 0x70, 0x00 }
-#define HT_VERSION 3u
+#define HT_VERSION 4u
 #define HT_BYTE_ORDER 0x01020304u
 #define HT_ALIGNMENT 65536u
 #define HT_SECTION_TABLE 384u
-#define HT_HEADER_SIZE 512u
-#define HT_SECTION_COUNT 8
+#define HT_HEADER_SIZE 560u
+#define HT_SECTION_COUNT 11
 #define HT_SECTION_STRINGS 0
 #define HT_SECTION_MODULES 1
 #define HT_SECTION_THREADS 2
@@ -22,6 +22,9 @@ struct ht_double {
 #define HT_SECTION_PATHS 5
 #define HT_SECTION_TIMELINE 6
 #define HT_SECTION_SIZES 7
+#define HT_SECTION_RESIDENT 8
+#define HT_SECTION_ACCOUNTS 9
+#define HT_SECTION_MAPPED 10
 #define HT_PAGE_RECORDS 64
 #define HT_NODE_ROOT 1
 #define HT_NODE_DEPTH 2
@@ -50,6 +53,15 @@ struct ht_double {
 #define HT_MODE_PATHS 1
 #define HT_MODE_TOTALS 2
 #define HT_SAMPLED_PARTS 1024
+#define HT_TIMELINE 1024
+#define HT_ACCOUNTS 128
+#define HT_UNKNOWN -1
+#define HT_MAPPED 4096
+#define HT_MAPPED_MEMORY 0
+#define HT_MAPPED_FILE 1
+#define HT_MAPPED_SHARED 2
+#define HT_MAPPED_RESERVED 3
+#define HT_MAPPED_KINDS 4
 #define HT_REJECTED_BUCKETS 1u
 #define HT_REJECTED_DEPTH 2u
 #define HT_REJECTED_MODE 4u
@@ -94,7 +106,7 @@ struct ht_file_header {
     uint32_t sizes;
     uint32_t forked;
     uint64_t interval;
-    uint8_t pad0[8];
+    uint64_t shadow;
     uint32_t strings_used;
     uint32_t modules_used;
     uint32_t threads_used;
@@ -102,7 +114,7 @@ struct ht_file_header {
     uint32_t buckets_used;
     uint32_t pages_used;
     uint32_t timeline_used;
-    uint32_t timeline_halved;
+    uint32_t timeline_thinned;
     uint64_t untracked;
     uint32_t no_space;
     uint32_t multi;
@@ -110,10 +122,23 @@ struct ht_file_header {
     uint32_t lost_children;
     uint32_t past_libraries;
     int64_t current;
-    uint8_t pad1[56];
+    uint64_t mappings;
+    int64_t mapped_current;
+    int64_t mapped_peak;
+    uint32_t mapped_peak_number;
+    uint32_t mapped_used;
+    uint8_t pad0[24];
     int64_t peak;
     uint32_t peak_number;
-    uint8_t pad2[52];
+    uint32_t resident_used;
+    uint32_t accounts_used;
+    uint8_t pad1[4];
+    uint64_t highest_resident;
+    uint32_t folded;
+    uint8_t pad2[4];
+    int64_t folded_level;
+    int64_t folded_highest;
+    uint8_t pad3[8];
     uint32_t ended;
     uint32_t exit_code;
     uint32_t exit_signal;
@@ -204,7 +229,7 @@ struct ht_file_timeline {
     uint64_t time;
     int64_t current;
     uint64_t allocations;
-    uint64_t max_rss;
+    int64_t highest;
 };
 _Static_assert(sizeof(struct ht_file_timeline) == 32, "file_timeline");
 
@@ -213,6 +238,45 @@ struct ht_file_sizes {
     uint64_t requests[31];
 };
 _Static_assert(sizeof(struct ht_file_sizes) == 256, "file_sizes");
+
+struct ht_file_resident {
+    uint64_t time;
+    uint64_t resident;
+    int64_t mapped;
+};
+_Static_assert(sizeof(struct ht_file_resident) == 24, "file_resident");
+
+struct ht_file_accounts {
+    uint64_t time;
+    int64_t current;
+    int64_t resident;
+    int64_t live;
+    int64_t slack;
+    int64_t allocator_free;
+    int64_t trimmable;
+    int64_t mapped;
+    int64_t stacks;
+    int64_t files;
+    int64_t shared;
+    int64_t heaptap;
+    int64_t other;
+    int64_t swapped;
+    int64_t untouched;
+};
+_Static_assert(sizeof(struct ht_file_accounts) == 120, "file_accounts");
+
+struct ht_file_mapped {
+    uint32_t bucket;
+    uint32_t kind;
+    uint64_t count;
+    uint64_t bytes;
+    int64_t live_bytes;
+    int64_t peak_bytes;
+    uint64_t given_back;
+    uint32_t peak_seen;
+    uint8_t pad0[4];
+};
+_Static_assert(sizeof(struct ht_file_mapped) == 56, "file_mapped");
 
 struct ht_figures {
     uint64_t slot;

@@ -1,11 +1,12 @@
 /*
- * peak.c: the process's current and peak, what every call path had live at the peak, the timeline,
- * and the windows in which scripts ask for a peak of their own.
+ * peak.c: the process's current and peak, what every call path had live at the peak, and the windows
+ * in which scripts ask for a peak of their own.
  *
  * Each thread keeps its own net bytes in its counters (`current`). It calls in here only when they
  * leave [low, high], a range that it keeps for itself, so the hot path is one compare. `high` is the
- * lower of two levels: `rise`, beyond which the process wants to know, and `window`, the highest net
- * since the thread's own window began (INT64_MAX when nobody asked for one).
+ * lowest of three levels: `rise`, beyond which the process wants to know, `window`, the highest net
+ * since the thread's own window began (INT64_MAX when nobody asked for one), and `sample_high`, at which a
+ * sample is due (timeline.c). `low` is the higher of `fall`, as `rise`, and `sample_low`.
  *
  * While only one thread has ever allocated, the range follows it exactly. While it rises above the
  * old peak nothing is stored; the first fall after a rise raises the peak and its number, so a
@@ -32,7 +33,6 @@
 #define HT_PEAK_BATCH 32768
 #define HT_WINDOW_BATCH 4096 /* while somebody watches a window of the process */
 #define HT_SLOT_FIRST 1u
-#define HT_SAMPLE_INTERVAL 1000000u /* nanoseconds, at first */
 
 /* Before a path record changes. Part of the hot path: while a program grows, each fall makes a new peak. */
 HT_INLINE void ht_peak_keep(struct ht_file_paths *r)
@@ -56,8 +56,13 @@ static void ht_peak_wake_first(void)
     ht_own_set(&first->low, INT64_MAX);
 }
 
-/* After a change of `rise` or `window`. */
-static void ht_peak_range(struct ht_thread *t) { ht_own_set(&t->high, t->rise < t->window ? t->rise : t->window); }
+/* After a change of what the range is made of. */
+static void ht_peak_range(struct ht_thread *t)
+{
+    int64_t high = t->rise < t->window ? t->rise : t->window;
+    ht_own_set(&t->high, high < t->sample_high ? high : t->sample_high);
+    ht_own_set(&t->low, ht_max_signed(t->fall, t->sample_low));
+}
 
 /* What the first thread has not flushed, as seen by another, until it flushes by itself. From then on
  * its flush may be half done: in the header's current, and in what it has flushed not yet. */
@@ -98,7 +103,9 @@ static void ht_peak_next(struct ht_thread *t, int64_t net, int64_t level)
         room = below < 0 ? 0 : below < batch ? below : batch;
     }
     t->rise = net + room;
-    t->low = net - batch;
+    t->fall = net - batch;
+    t->sample_high = INT64_MAX; /* samples go by the process's level now */
+    t->sample_low = INT64_MIN;
     ht_peak_range(t);
 }
 
@@ -117,29 +124,35 @@ static void ht_peak_flush(struct ht_thread *t, int64_t net)
     for (uint64_t open = ht_peek(&ht_p.windows_open); HT_UNLIKELY(open); open &= open - 1)
         ht_raise(&ht_p.windows[__builtin_ctzll(open)], level);
     ht_peak_next(t, net, level);
+    if (HT_UNLIKELY(level > ht_peek(&ht_p.sample_high) || level < ht_peek(&ht_p.sample_low)))
+        ht_sample_moved(level);
 }
 
 static void ht_peak_over(struct ht_thread *t, int64_t net)
 {
     if (!ht_peek(&ht_p.header->multi)) {
         t->rise = net;
-        t->low = net;
+        t->fall = net;
         ht_peak_range(t);
     } else {
         ht_peak_flush(t, net);
     }
 }
 
-/* The only thread's first fall after a rise, which was to a new peak; returns whether it is the only one. */
-HT_INLINE int ht_peak_left(struct ht_thread *t)
+/* The only thread falls: the first time after a rise, that was to a new peak. Returns whether there is no more to do than that: it is
+ * the only one, and no sample is due. */
+HT_INLINE int ht_peak_left(struct ht_thread *t, int64_t after)
 {
-    /* A second one may come now, and have a higher peak before this one is stored; it says so before. */
-    int64_t peak = ht_shared_get(&ht_p.header->peak);
-    if (HT_UNLIKELY(ht_peek(&ht_p.header->multi) || !ht_shared_swap(&ht_p.header->peak, &peak, t->rise)))
-        return 0;
-    ht_shared_add(&ht_p.header->peak_number, 1u);
-    t->low = INT64_MIN;
-    return 1;
+    if (HT_LIKELY(after <= t->fall)) {
+        /* A second one may come now, and have a higher peak before this one is stored; it says so before. */
+        int64_t peak = ht_shared_get(&ht_p.header->peak);
+        if (HT_UNLIKELY(ht_peek(&ht_p.header->multi) || !ht_shared_swap(&ht_p.header->peak, &peak, t->rise)))
+            return 0;
+        ht_shared_add(&ht_p.header->peak_number, 1u);
+        t->fall = INT64_MIN;
+        t->low = t->sample_low;
+    }
+    return after > t->sample_low && after > t->low;
 }
 
 /* Before any record shows a fall of the calling thread's net bytes. */
@@ -148,8 +161,12 @@ static void ht_peak_fall(struct ht_thread *t, uint64_t bytes)
     int64_t before = t->counters->current, after = before - (int64_t)bytes;
     /* "Not above" in place of "below": a reallocation that moves bytes to another path without
      * changing their sum leaves the peak too, which is the first moment at that height. */
-    if (after > t->low || ht_peak_left(t))
+    if (after > t->low || ht_peak_left(t, after))
         return;
+    if (!ht_peek(&ht_p.header->multi)) {
+        ht_sample_alone(t, after);
+        return;
+    }
     ht_peak_flush(t, before);
     if (t->ready == HT_IDLE_SHARED || after < t->low)
         ht_peak_flush(t, after);
@@ -168,44 +185,6 @@ static void ht_peak_rise(struct ht_thread *t)
     /* The first thread's high may say that it is to join the others. */
     if (net > t->rise || (t->slot == HT_SLOT_FIRST && !t->joined && ht_peek(&ht_p.header->multi)))
         ht_peak_over(t, net);
-}
-
-/* Present current as far as this thread can tell without adding up all records. */
-static int64_t ht_current(struct ht_thread *t)
-{
-    int64_t current = ht_peek(&ht_p.header->current) + ht_peak_pending(t);
-    return t->ready == HT_IDLE_SHARED ? current : current + t->counters->current - t->flushed;
-}
-
-/* A sample, when it is due and nobody else takes one. The ring keeps the whole run: when it is
- * full, every second sample goes and the interval doubles. Returns whether it took one. */
-static int ht_sample(struct ht_thread *t)
-{
-    uint64_t clock = ht_sys_now(HT_CLOCK_MONOTONIC), now = clock - ht_p.start;
-    if (!clock || now < ht_peek(&ht_p.sample_due) || !ht_try_lock(&ht_p.timeline_lock))
-        return 0;
-    struct ht_file_header *h = ht_p.header;
-    uint32_t used = h->timeline_used;
-    int room = ht_file_reserve(HT_SECTION_TIMELINE, ht_min(used + 1ull, ht_p.capacity[HT_SECTION_TIMELINE]) * sizeof *ht_p.timeline);
-    if (!room) {
-        ht_unlock(&ht_p.timeline_lock);
-        return 0;
-    }
-    if (used == ht_p.capacity[HT_SECTION_TIMELINE]) {
-        for (uint32_t i = 0; 2 * i < used; i++)
-            ht_p.timeline[i] = ht_p.timeline[2 * i];
-        used /= 2;
-        ht_shared_set(&h->timeline_used, used);
-        ht_own_add(&h->timeline_halved, 1u);
-        ht_p.sample_interval *= 2;
-    }
-    uint64_t allocations = 0;
-    uint32_t threads = ht_peek(&h->threads_used);
-    for (uint32_t i = 0; i < threads && i < 64; i++)
-        allocations += ht_peek(&ht_p.threads[i].allocations);
-    ht_p.timeline[used] = (struct ht_file_timeline){ now, ht_current(t), allocations, ht_sys_max_rss() };
-    ht_shared_set(&h->timeline_used, used + 1);
-    ht_own_set(&ht_p.sample_due, now + ht_p.sample_interval);
-    ht_unlock(&ht_p.timeline_lock);
-    return 1;
+    if (net > t->sample_high)
+        ht_sample_alone(t, net);
 }

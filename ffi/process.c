@@ -253,13 +253,14 @@ static int ht_process_open(void)
 
     struct ht_file_header *h = ht_p.header;
     ht_p.start = ht_sys_now(HT_CLOCK_MONOTONIC);
-    ht_p.sample_interval = HT_SAMPLE_INTERVAL;
     h->version = HT_VERSION;
     h->byte_order = HT_BYTE_ORDER;
     h->header_size = HT_HEADER_SIZE;
     h->section_count = HT_SECTION_COUNT;
     h->start_time = ht_sys_now(HT_CLOCK_REALTIME);
     h->image = ht_p.start;
+    h->shadow = ht_p.interval ? 0 : (uint64_t)(void *)ht_leaves;
+    h->mappings = ht_p.installed ? 0 : (uint64_t)(void *)&ht_p.mapped;
     h->start_rss = ht_sys_max_rss();
     h->pid = ht_sys_pid();
     h->parent_pid = ht_sys_parent();
@@ -379,7 +380,7 @@ static void ht_fork_end(int inside, long child)
         ht_p.sampled_capacity = ht_p.sampled_used = ht_p.sampled_live = 0;
     /* Their holders are not here. */
     struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock,
-                                &ht_p.tables_lock, &ht_p.sampled_lock };
+                                &ht_p.tables_lock, &ht_p.sampled_lock, &ht_p.mapping_lock };
     for (uint32_t i = 0; i < HT_COUNT(locks); i++)
         ht_shared_set(&locks[i]->held, 0u);
     ht_shared_set(&ht_p.state, HT_STATE_OFF);

@@ -417,13 +417,15 @@ static struct ht_thread *ht_thread_start(void)
     t->idle = t->ready;
     if (t->ready == HT_IDLE_SHARED) {
         t->high = t->rise = INT64_MIN;
-        t->low = INT64_MAX;
+        t->low = t->fall = INT64_MAX;
+        t->sample_high = INT64_MAX;
+        t->sample_low = INT64_MIN;
         return t;
     }
     if (ht_peek(&ht_p.header->multi))
         ht_peak_flush(t, t->counters->current);
     else if (t->counters->merged == 0)
-        t->low = INT64_MIN;
+        t->low = t->fall = t->sample_low = INT64_MIN;
     struct ht_file_threads *c = t->counters;
     if (c->merged == 0)
         c->start_time = ht_max(ht_sys_now(HT_CLOCK_MONOTONIC), ht_p.start) - ht_p.start;

@@ -333,7 +333,7 @@ test("a filter that does not parse, a size that is none: one line, status 2", ()
       /^heaptap: option '-f, --filter <regex>' argument '\(' is invalid\. It takes a regular expression: .*\n$/,
     ],
     [["--threshold-bytes", "ten"], /It takes a size: 1500, 64KB, 1\.5MiB\.\n$/],
-    [["--view", "past"], /Allowed choices are allocated, live, peak, temporary\.\n$/],
+    [["--view", "past"], /Allowed choices are allocated, live, peak, temporary, mapped, pinned\.\n$/],
     [
       ["--since", file.replace("perl", "none")],
       /^heaptap: Cannot start from ".*none\.heaptap": there is no file of that name, and no mark [^\n]*\n$/,

@@ -506,6 +506,9 @@ test("what libraries are known to keep is no leak, and said", { skip: noBrowser 
   });
 });
 
+/** Of a sample that nobody outside has seen. */
+const UNSEEN = { resident: undefined, mapped: undefined };
+
 test("marks stand on the timeline, where they were made", { skip: noBrowser }, async () => {
   const marked = join(folder, "marked.heaptap");
   copyFileSync(shopFile, marked);
@@ -517,7 +520,7 @@ test("marks stand on the timeline, where they were made", { skip: noBrowser }, a
   assert.deepEqual(marks.map(({ name }) => name), ["done"]);
   assert.ok(marks[0]!.seconds >= 0 && marks[0]!.seconds <= (sold.process.exit?.seconds ?? 0));
   // By the sample up to which a program had allocated as much.
-  const timeline = [0, 1, 2, 3].map((n) => ({ seconds: n, bytes: n, allocations: n * 1000, maxRss: undefined }));
+  const timeline = [0, 1, 2, 3].map((n) => ({ ...UNSEEN, seconds: n, bytes: n, highest: n, allocations: n * 1000 }));
   const { marksBeside } = await import("../src/profile/marks.ts");
   const [mark] = marksBeside(marked, { ...sold, timeline });
   assert.equal(mark?.seconds, sold.totals.allocations / 1000);
@@ -544,7 +547,10 @@ test("the peak's label has no line through it, wherever the peak is", { skip: no
     [0, 100, 100, 100, 100, 0],
   ];
   for (const shape of shapes) {
-    const timeline = shape.map((n, i) => ({ seconds: i, bytes: n, allocations: i, maxRss: 104 + i }));
+    const timeline = shape.map((n, i) => ({
+      ...{ seconds: i, bytes: n, highest: n, allocations: i },
+      ...{ resident: 104 + i, mapped: 0 },
+    }));
     const totals = { ...sold.totals, peakBytes: 100, liveBytes: shape.at(-1)! };
     await open(htmlReport({ ...sold, timeline, totals }, shopSymbols), async (page) => {
       const crossed = await page.evaluate(() => {

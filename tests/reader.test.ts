@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { copyFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { profile, Recording, RecordingError } from "../mod.ts";
-import { HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS } from "../src/file/layout.ts";
+import { packRecording, profile, Recording, RecordingError } from "../mod.ts";
+import { HEADER_SIZE, headerSize, LAYOUT, SECTION_TABLE, sectionCount, SECTIONS } from "../src/file/layout.ts";
 import { heaptap, random, scratch, target } from "./helpers.ts";
 
 const folder = scratch();
@@ -35,19 +35,37 @@ test("another version and a truncated file are refused, with both figures", () =
   const bytes = readFileSync(good);
   const versioned = new Uint8Array(bytes);
   versioned[LAYOUT.header.fields.version!.offset] = 99;
-  refused(versioned, /version 99 .* versions 2 and 3/);
+  refused(versioned, /version 99 .* versions 2 to 4/);
   const path = join(folder, "short.heaptap");
   copyFileSync(good, path);
   truncateSync(path, bytes.length - 65536);
   assert.throws(() => Recording.open(path), /truncated: \d+ of \d+ bytes/);
 });
 
-test("a recording of the version before is read", () => {
-  const older = new Uint8Array(readFileSync(good));
-  older[LAYOUT.header.fields.version!.offset] = 2;
-  const path = join(folder, "older.heaptap");
-  writeFileSync(path, older);
-  assert.deepEqual(Recording.open(path).profile().totals, Recording.open(good).profile().totals);
+test("recordings of the versions before are read, copied and packed", () => {
+  for (const version of [2, 3]) {
+    const older = new Uint8Array(readFileSync(good));
+    const view = new DataView(older.buffer);
+    const { fields } = LAYOUT.header;
+    older[fields.version!.offset] = version;
+    view.setUint32(fields.header_size!.offset, headerSize(version), true);
+    view.setUint32(fields.section_count!.offset, sectionCount(version), true);
+    // Those had other things there, or nothing: what is read of it would be wrong.
+    older.fill(0xee, headerSize(version), headerSize(4));
+    for (const field of ["shadow", "mappings", "mapped_used", "accounts_used", "resident_used"]) {
+      older.fill(0xee, fields[field]!.offset, fields[field]!.offset + fields[field]!.size);
+    }
+    const path = join(folder, `older${version}.heaptap`);
+    writeFileSync(path, older);
+    const [profile, now] = [Recording.open(path).profile(), Recording.open(good).profile()];
+    assert.deepEqual(profile.totals, now.totals);
+    assert.deepEqual([profile.memory, profile.mappings], [undefined, undefined]);
+    assert.ok(profile.timeline.every(({ highest, bytes }) => highest === bytes));
+    Recording.open(path).mark("copied");
+    assert.equal(Recording.open(path).profile({ since: "copied" }).totals.allocations, 0);
+    packRecording(path, `${path}.gz`);
+    assert.ok(readFileSync(`${path}.gz`).length > 0);
+  }
 });
 
 test("a record size or section that does not fit is refused", () => {
@@ -57,7 +75,7 @@ test("a record size or section that does not fit is refused", () => {
     const changed = new Uint8Array(bytes);
     const view = new DataView(changed.buffer);
     view.setUint32(at + LAYOUT.section.fields.record_size!.offset, 5, true);
-    refused(changed, /records have 5 bytes where version 3 has/);
+    refused(changed, /records have 5 bytes where version 4 has/);
     view.setUint32(at + LAYOUT.section.fields.record_size!.offset, LAYOUT[SECTIONS[i]!].size, true);
     view.setBigUint64(at + LAYOUT.section.fields.offset!.offset, 2n ** 60n, true);
     refused(changed, /lies outside the file/);

@@ -106,7 +106,7 @@ at exit, so a file is valid while the program runs and after any kind of death. 
 aligned to their size, so that a reader never sees half a store.
 
 \`start\` in the column writer means: before the magic is stored, never afterwards. \`owner\` is the one thread that a
-record belongs to. \`driver\` is \`heaptap run\`, after the program has ended.
+record belongs to. \`driver\` is \`heaptap run\`: after the program has ended, and, of the resident set, from outside while it runs.
 
 ## Header
 
@@ -153,6 +153,8 @@ ${recordTable(TRAILER_LAYOUT)}
 - **The peak** is the larger of \`peak\` and the present sum of the threads' current. **Live at the peak** of a path:
   when the present sum is the larger, what is live now; else, page by page, \`peak_bytes\` where \`peak_seen\` is the
   header's \`peak_number\`, and \`live_bytes\` where it is not: such a record has not changed since the peak.
+- **The timeline** is a row of steps: what a sample says holds until the next.
+- **Live blocks** of a process that runs are found from outside, in its memory: see ffi/shadow.c and ffi/mappings.c.
 `;
 }
 

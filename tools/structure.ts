@@ -14,6 +14,7 @@ const ROOT = join(import.meta.dirname ?? "", "../");
 const LAYERS = [
   "file",
   "native",
+  "memory",
   "profile",
   "symbols",
   "judge",

@@ -12,7 +12,7 @@ import { compareGroupsText, compareText } from "../report/compare.ts";
 import { compareMarkdown } from "../report/review.ts";
 import { annotations, breachesText, junitReport } from "../report/verdicts.ts";
 import { OutputError } from "../run/output.ts";
-import { budgetsOf, COMPARED_GROUPS, earlier, GROWTH, naming, suppressions, VIEW_FIGURES } from "./plan.ts";
+import { budgetsOf, COMPARED_GROUPS, earlier, GROWTH, heapView, naming, suppressions, VIEW_FIGURES } from "./plan.ts";
 import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
 import type { Target } from "./terminal.ts";
@@ -128,7 +128,7 @@ export async function compared(
   if (thread && (sortBy === "peak" || sortBy === "live")) {
     throw new OutputError(`Cannot sort by ${sortBy} of threads: any thread may free what they allocated`);
   }
-  const by = sortBy ? GROWTH[sortBy] : VIEW_FIGURES[view ?? "allocated"];
+  const by = sortBy ? GROWTH[sortBy] : VIEW_FIGURES[heapView(view) ?? "allocated"];
   const bar = progressBar();
   const read = (path: string, process: number | undefined) =>
     readComparable(earlier(path, { all, process }), {

@@ -5,6 +5,7 @@ import type { FormatName } from "../export/formats.ts";
 import { LIMITS } from "../judge/budget.ts";
 import type { Budget, LimitName } from "../judge/budget.ts";
 import { knownFigures } from "../judge/comparable.ts";
+import { momentIn } from "../profile/moments.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ViewName } from "../profile/views.ts";
 import { checkTogether, inside, RANGES } from "../native/variables.ts";
@@ -33,7 +34,21 @@ export const VIEW_FIGURES = {
   peak: "peakBytes",
   temporary: "temporary",
 } as const;
+/** Views of memory that is not malloc's to show: what the program mapped itself, and who holds the heap's pages. */
+export const MEMORY_VIEWS = ["mapped", "pinned"] as const;
 export const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
+
+/**
+ * A view of what malloc hands out.
+ *
+ * @throws {OutputError} when it is one of other memory.
+ */
+export function heapView(view: ReportOptions["view"]): ViewName | undefined {
+  if (view === "mapped" || view === "pinned") {
+    throw new OutputError(`Cannot compare by --view ${view}: it is for reports`);
+  }
+  return view;
+}
 
 /** How names are looked up, and whose code frames are. */
 export interface NameOptions {
@@ -69,7 +84,7 @@ export interface ReportOptions extends NameOptions {
   operation?: RegExp | undefined;
   minCount?: number | undefined;
   thresholdBytes?: number | undefined;
-  view?: ViewName | undefined;
+  view?: ViewName | typeof MEMORY_VIEWS[number] | undefined;
   sortBy?: typeof SORTS[number] | undefined;
   groupBy?: typeof GROUPS[number] | undefined;
   callers?: RegExp | undefined;
@@ -80,6 +95,8 @@ export interface ReportOptions extends NameOptions {
   /** Whether groups are sorted by what goes through them. */
   inclusive?: boolean | undefined;
   since?: string | undefined;
+  at?: number | string | undefined;
+  between?: [number, number] | undefined;
   process?: number | undefined;
   all?: boolean | undefined;
   limit?: number | undefined;
@@ -173,7 +190,7 @@ export function checkPlan(
     throw new OutputError("Cannot judge --max-growth by itself: name the earlier run with --compare");
   }
   if (options.compare !== undefined) {
-    const found = statSync(options.compare, { throwIfNoEntry: false });
+    const found = statSync(momentIn(options.compare).path, { throwIfNoEntry: false });
     const why = !found ? "there is no such file" : found.isFile() ? "" : "it is not a regular file";
     if (why) throw new OutputError(`Cannot compare with "${options.compare}": ${why}`);
   }
@@ -187,6 +204,7 @@ export function checkPlan(
 
 /** The recording of an earlier run to compare with: of the process that `run` would have reported. */
 export function earlier(path: string, { all, process }: Pick<ReportOptions, "all" | "process"> = {}): string {
-  if (all || process !== undefined || !isRecording(path)) return path;
-  return Recording.open(path).chosen().recording.path;
+  const moment = momentIn(path);
+  if (all || process !== undefined || !isRecording(moment.path)) return path;
+  return Recording.open(moment.path).chosen().recording.path + path.slice(moment.path.length);
 }

@@ -7,8 +7,10 @@ import type { HtmlOptions } from "../export/html.ts";
 import { count, plural } from "../profile/format.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { Recording } from "../profile/recording.ts";
+import type { ViewName } from "../profile/views.ts";
 import { filterByFigures, ofOperations, ofThreads, selectPaths } from "../profile/select.ts";
 import { groupsText, treeText } from "../report/groups.ts";
+import { asCallPath } from "../profile/memory.ts";
 import { processesJson, processesText } from "../report/processes.ts";
 import { shownPaths, textReport } from "../report/text.ts";
 import { OutputError } from "../run/output.ts";
@@ -17,16 +19,20 @@ import { callTree, groupPaths } from "../symbols/group.ts";
 import { programSuppressions } from "../symbols/lsan.ts";
 import { knownLeaks, NOTHING_ASIDE, suppressLeaks } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
+import { memoryReport } from "./memory.ts";
 import { naming, suppressions } from "./plan.ts";
 import type { ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
 import type { Bar, Target } from "./terminal.ts";
 
+/** Options of a report of what malloc hands out. */
+type HeapOptions = ReportOptions & { readonly view?: ViewName | undefined };
+
 /** A report of groups or of a tree, when the options ask for one. */
 async function groups(
   profile: Profile,
   symbols: Symbols,
-  { format, groupBy, callers, callees, view, inclusive }: ReportOptions,
+  { format, groupBy, callers, callees, view, inclusive }: HeapOptions,
   limit: number,
   bar: Bar,
   to: Target,
@@ -74,8 +80,17 @@ export async function render(
   options: ReportOptions,
   to: Target,
 ): Promise<Report> {
+  const { view } = options;
+  return view === "mapped" || view === "pinned"
+    ? await memoryReport(recording, view, options, to)
+    : await renderHeap(recording, { ...options, view }, to);
+}
+
+async function renderHeap(recording: Recording, options: HeapOptions, to: Target): Promise<Report> {
   const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
-  const read = ofThreads(recording.profile({ ...options, byThread: format === "pprof" }), options.thread);
+  const profile = recording.profile({ ...options, byThread: format === "pprof" });
+  const isNow = options.since === undefined && !profile.moment;
+  const read = ofThreads(isNow ? recording.withAccount(profile) : profile, options.thread);
   const recorded = filterByFigures(ofOperations(read, options.operation), { view, minCount, minBytes: thresholdBytes });
   if (sizes && !recorded.limits.sizes) {
     const remedy = recorded.limits.interval ? "it is sampled, and has none" : "record with heaptap run --sizes";
@@ -84,7 +99,7 @@ export async function render(
   checkMode(recorded.limits.mode, options);
   // What a run comes to is told of a whole run.
   const isPart = [
-    ...[options.filter, options.exclude, options.thread, options.operation, options.since],
+    ...[options.filter, options.exclude, options.thread, options.operation, options.since, options.at, options.between],
     ...[minCount, thresholdBytes, options.suppressions],
   ]
     .some((option) => option !== undefined);
@@ -138,6 +153,7 @@ export async function render(
   const figure = sortBy === "name" ? undefined : sortBy;
   const ordered = { ...selected, callPaths: selectPaths(selected, { sortBy: figure }) };
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
+  if (format === "json" || format === "html") await symbols.resolve((read.mappings?.paths ?? []).map(asCallPath));
   bar.end();
   const { compact } = options;
   if (format !== "html") return exportBlocks(ordered, symbols, format, { view, limit, raw, compact });

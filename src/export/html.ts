@@ -44,7 +44,7 @@ const FIGURES: Readonly<Record<string, (path: CallPath) => number>> = {
 function timelineOf(run: Parameters<typeof knownSeconds>[0]): TimelineData {
   return {
     end: knownSeconds(run),
-    ...columns(run.timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.maxRss ?? -1 }),
+    ...columns(run.timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.resident ?? -1 }),
   };
 }
 

@@ -4,6 +4,9 @@ import { threadCount } from "../profile/facts.ts";
 import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
 import { blocksMargin, bytesMargin, CONFIDENCE } from "../profile/sampling.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";
+import { frameJson } from "./frame_json.ts";
+import { mappingsJson, memoryJson } from "./memory_json.ts";
+import type { MappedJson, MemoryJson } from "./memory_json.ts";
 import { leadIndex } from "../symbols/lead.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
@@ -30,21 +33,6 @@ function counters(c: Counters) {
     temporary: c.temporary,
     live_bytes: c.liveBytes,
     live_count: c.liveCount,
-  };
-}
-
-function frameJson(frame: NamedFrame) {
-  return {
-    function: frame.function,
-    // What it is compared by, where that is more than the name.
-    ...frame.key !== frame.function && { key: frame.key },
-    kind: frame.kind,
-    module: frame.module,
-    file: frame.file,
-    line: frame.line,
-    address: `0x${frame.address.toString(16)}`,
-    inlined: frame.inlined,
-    ...frame.way === "guess" && { guessed: true },
   };
 }
 
@@ -128,6 +116,12 @@ export interface JsonReport {
   readonly coverage: readonly JsonRecord[];
   /** Samples of the run. */
   readonly timeline: readonly Readonly<Record<string, number | null>>[];
+  /** The moment that it is of, where that is not the last. */
+  readonly moment?: JsonRecord;
+  /** Where the resident memory was; null when nobody looked on. */
+  readonly memory: MemoryJson | null;
+  /** What the program mapped itself, by call path; null when that was not followed. */
+  readonly mappings: readonly MappedJson[] | null;
   /** Call paths. */
   readonly allocations: readonly Readonly<
     Record<string, string | number | null | Readonly<Record<string, number>> | readonly JsonRecord[]>
@@ -164,6 +158,8 @@ function headJson(
   paths: readonly CallPath[],
 ): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
+  let rss = 0;
+  const highestRss = profile.timeline.map(({ resident = 0 }) => (rss = Math.max(rss, resident)) || null);
   // Of totals alone what is live is not known, and so are frees' bytes.
   const known = (n: number) => limits.mode === "totals" ? null : n;
   return {
@@ -248,12 +244,18 @@ function headJson(
       without_lines: Number(c.withoutLines.toFixed(4)),
       remedy: c.remedy,
     })),
-    timeline: profile.timeline.map((s) => ({
+    timeline: profile.timeline.map((s, i) => ({
       seconds: s.seconds,
       bytes: s.bytes,
       allocations: s.allocations,
-      max_rss: s.maxRss ?? null,
+      resident: s.resident ?? null,
+      mapped: s.mapped ?? null,
+      highest: s.highest,
+      max_rss: highestRss[i] ?? null,
     })),
+    ...profile.moment && { moment: { seconds: profile.moment.seconds, from_seconds: profile.moment.from ?? null } },
+    memory: memoryJson(profile.memory),
+    mappings: mappingsJson(profile, symbols),
   };
 }
 

@@ -1,7 +1,16 @@
 /** Recordings written anew: as copies that keep their layout, and packed, without holes, compressed. */
 import { ftruncateSync, statSync, writeFileSync, writeSync } from "node:fs";
 import * as zlib from "node:zlib";
-import { ALIGNMENT, HEADER_SIZE, LAYOUT, SECTION_TABLE, SECTIONS, TRAILER_LAYOUT, TRAILER_MAGIC } from "./layout.ts";
+import {
+  ALIGNMENT,
+  HEADER_SIZE,
+  LAYOUT,
+  MOMENT_MAGIC,
+  NAMES_MAGIC,
+  SECTION_TABLE,
+  SECTIONS,
+  TRAILER_LAYOUT,
+} from "./layout.ts";
 import type { PlacedRecord } from "./layout.ts";
 import { canUnpack } from "./packed.ts";
 import { readSnapshot } from "./reader.ts";
@@ -17,11 +26,18 @@ function setNumber(bytes: Uint8Array, at: number, record: PlacedRecord, field: s
   else view.setUint32(at + placed.offset, value, true);
 }
 
-function trailerOf(names: Uint8Array): Uint8Array {
-  const trailer = new Uint8Array(TRAILER_LAYOUT.size);
-  setNumber(trailer, 0, TRAILER_LAYOUT, "length", names.length);
-  trailer.set(new TextEncoder().encode(TRAILER_MAGIC), TRAILER_LAYOUT.fields.magic?.offset ?? 0);
-  return trailer;
+/** Bytes as they stand behind what a header describes, with what says how many they are and of what. */
+export function trailed(bytes: Uint8Array, magic: string): Uint8Array {
+  const all = new Uint8Array(bytes.length + TRAILER_LAYOUT.size);
+  all.set(bytes);
+  setNumber(all, bytes.length, TRAILER_LAYOUT, "length", bytes.length);
+  all.set(new TextEncoder().encode(magic), bytes.length + (TRAILER_LAYOUT.fields.magic?.offset ?? 0));
+  return all;
+}
+
+/** What a copy has behind what its header describes: moments, then names. */
+function trailing(moments: Uint8Array | undefined, names: Uint8Array | undefined): Uint8Array[] {
+  return [...moments ? [trailed(moments, MOMENT_MAGIC)] : [], ...names ? [trailed(names, NAMES_MAGIC)] : []];
 }
 
 /** The header of a snapshot, with the table of sections. */
@@ -47,12 +63,13 @@ export function copyRecording(path: string, to: number, names?: Uint8Array): voi
   };
   put(headerOf(snapshot), 0);
   SECTIONS.forEach((name, i) => put(snapshot.sections[name].raw, snapshot.descriptors.number(i, "offset")));
-  if (names) {
-    put(names, described);
-    put(trailerOf(names), described + names.length);
-  } else {
-    ftruncateSync(to, described);
+  let end = described;
+  // A mark is a moment by itself.
+  for (const part of names ? trailing(snapshot.moments, names) : []) {
+    put(part, end);
+    end += part.length;
   }
+  ftruncateSync(to, end);
 }
 
 /** A recording of which nothing is left out but its holes: sections are as large as what is in use of them. */
@@ -69,13 +86,13 @@ function withoutHoles(snapshot: Snapshot): Uint8Array {
     return { raw, offset };
   });
   setNumber(header, 0, LAYOUT.header, "file_size", size);
-  const { names } = snapshot;
-  const all = new Uint8Array(size + (names ? names.length + TRAILER_LAYOUT.size : 0));
+  const parts = trailing(snapshot.moments, snapshot.names);
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, size));
   all.set(header);
   for (const { raw, offset } of places) all.set(raw, offset);
-  if (names) {
-    all.set(names, size);
-    all.set(trailerOf(names), size + names.length);
+  for (const part of parts) {
+    all.set(part, size);
+    size += part.length;
   }
   return all;
 }

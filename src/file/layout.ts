@@ -38,7 +38,19 @@ export interface Field {
 export type RecordLayout = Readonly<Record<string, Field>>;
 
 /** The sections in file order. `sections[i]` of the header describes the i-th. */
-export const SECTIONS = ["strings", "modules", "threads", "nodes", "owners", "paths", "timeline", "sizes"] as const;
+export const SECTIONS = [
+  "strings",
+  "modules",
+  "threads",
+  "nodes",
+  "owners",
+  "paths",
+  "timeline",
+  "sizes",
+  "resident",
+  "accounts",
+  "mapped",
+] as const;
 
 /** The name of a section. */
 export type SectionName = (typeof SECTIONS)[number];
@@ -46,7 +58,7 @@ export type SectionName = (typeof SECTIONS)[number];
 /** The first eight bytes of a recording. */
 export const MAGIC = "heaptap\0";
 /** Counts up whenever a reader of the version before would misread a file. */
-export const VERSION = 3;
+export const VERSION = 4;
 /** The oldest version that is read: what has come since is 0 in its files. */
 export const OLDEST_VERSION = 2;
 /** Reads differently on a machine of the other byte order. */
@@ -112,6 +124,24 @@ export const CONSTANTS = {
   MODE_TOTALS: 2,
   /** Parts of a block in which a sampled recording counts those of call paths. */
   SAMPLED_PARTS: 1024,
+  /** Records of the timeline, and of the resident set beside it. */
+  TIMELINE: 1024,
+  /** Accounts of the resident set that are kept. */
+  ACCOUNTS: 128,
+  /** What an account does not know. */
+  UNKNOWN: -1,
+  /** Call paths that map memory themselves, by kind. */
+  MAPPED: 4096,
+  /** Kind of a mapping: anonymous memory, or what was won by moving the break. */
+  MAPPED_MEMORY: 0,
+  /** The same: of a file. */
+  MAPPED_FILE: 1,
+  /** The same: shared memory. */
+  MAPPED_SHARED: 2,
+  /** The same: addresses alone, which may not be touched yet. */
+  MAPPED_RESERVED: 3,
+  /** How many kinds there are. */
+  MAPPED_KINDS: 4,
 } as const;
 
 /** Bits of `rejected`: variables whose value could not be read. */
@@ -198,6 +228,12 @@ export const RECORDS = {
       doc:
         "Mean bytes between two blocks that are recorded, `HEAPTAP_SAMPLE`; 0 when all are. A block of s bytes is one with the probability p = 1 - exp(-(s + 1) / interval), and stands in path records for 1 / p blocks and s / p bytes: blocks are counted in 1024ths there (allocations, frees, temporary, reallocations, moved, peak_count), `carried` is something else, and what is live at any time, `current` and `peak` too, is an estimate. Thread records count every allocation and every free",
     },
+    shadow: {
+      type: "u64",
+      writer: "start",
+      doc:
+        "Address in the process of the table by which its live blocks are known, 0 when there is none: see `How it reads`",
+    },
     strings_used: { type: "u32", line: true, writer: "any thread", doc: "Bytes taken of the strings section" },
     modules_used: { type: "u32", writer: "any thread", doc: "Modules taken, the first (unknown code) included" },
     threads_used: { type: "u32", writer: "any thread", doc: "Thread records taken, the shared one included" },
@@ -205,10 +241,10 @@ export const RECORDS = {
     buckets_used: { type: "u32", writer: "any thread", doc: "Call paths numbered so far" },
     pages_used: { type: "u32", writer: "any thread", doc: "Pages of path records taken" },
     timeline_used: { type: "u32", writer: "any thread", doc: "Samples in the timeline" },
-    timeline_halved: {
+    timeline_thinned: {
       type: "u32",
       writer: "any thread",
-      doc: "How often the timeline was full and every second sample dropped",
+      doc: "How often the timeline was full, and the samples that said least were dropped",
     },
     untracked: {
       type: "u64",
@@ -245,6 +281,16 @@ export const RECORDS = {
       writer: "any thread",
       doc: "Sum of what the threads have flushed; the exact current is the sum over the thread records",
     },
+    mappings: {
+      type: "u64",
+      writer: "start",
+      doc:
+        "Address in the process of what the library knows of memory that the program has mapped itself, 0 when it does not follow that: see `How it reads`",
+    },
+    mapped_current: { type: "i64", writer: "any thread", doc: "Bytes of memory that the program has mapped itself" },
+    mapped_peak: { type: "i64", writer: "any thread", doc: "Highest such" },
+    mapped_peak_number: { type: "u32", writer: "any thread", doc: "Number of that peak; see `peak_seen` of `mapped`" },
+    mapped_used: { type: "u32", writer: "any thread", doc: "Records in `mapped`" },
     peak: {
       type: "i64",
       line: true,
@@ -252,6 +298,24 @@ export const RECORDS = {
       doc: "Highest current seen; the sum over the thread records is a newer peak when it is above this",
     },
     peak_number: { type: "u32", writer: "any thread", doc: "Number of the peak; see `peak_seen` of a path record" },
+    resident_used: { type: "u32", writer: "driver", doc: "Readings of the resident set" },
+    accounts_used: { type: "u32", writer: "driver", doc: "Accounts of it" },
+    highest_resident: {
+      type: "u64",
+      writer: "driver",
+      doc: "Highest resident set that the kernel told, bytes; 0 when nobody looked",
+    },
+    folded: {
+      type: "u32",
+      writer: "any thread",
+      doc: "1 when what is live has moved since the last sample of the timeline, in the moment that it stands for",
+    },
+    folded_level: {
+      type: "i64",
+      writer: "any thread",
+      doc: "Current bytes after the last such move: they hold in place of the sample's",
+    },
+    folded_highest: { type: "i64", writer: "any thread", doc: "The highest in that moment; 0 for none" },
     ended: { type: "u32", line: true, writer: "driver", doc: "1 when the driver saw the program end" },
     exit_code: { type: "u32", writer: "driver", doc: "Its exit status" },
     exit_signal: { type: "u32", writer: "driver", doc: "The signal that ended it, 0 for none" },
@@ -410,12 +474,18 @@ export const RECORDS = {
   },
   timeline: {
     time: { type: "u64", writer: "any thread", doc: "Nanoseconds since recording began" },
-    current: { type: "i64", writer: "any thread", doc: "Current bytes" },
-    allocations: { type: "u64", writer: "any thread", doc: "Allocations so far, as the sampling thread knew them" },
-    max_rss: {
-      type: "u64",
+    current: {
+      type: "i64",
       writer: "any thread",
-      doc: "Highest resident set so far, bytes, from the kernel; nothing is known of it while it is `start_rss`",
+      doc:
+        "Current bytes from there to the next sample, but for what moved by less than a hundredth of the peak, or 64 KiB",
+    },
+    allocations: { type: "u64", writer: "any thread", doc: "Allocations so far, as the sampling thread knew them" },
+    highest: {
+      type: "i64",
+      writer: "any thread",
+      doc:
+        "Highest current from there to the next sample; 0 where that is `current` as far as is known. In versions 2 and 3 the highest resident set so far",
     },
   },
   sizes: {
@@ -430,6 +500,82 @@ export const RECORDS = {
       writer: "owner",
       doc:
         "Allocations by what they asked for: up to 8 bytes, 9 to 16, 17 to 32 and so on; the last is whatever is above 4 GiB",
+    },
+  },
+  resident: {
+    time: { type: "u64", writer: "driver", doc: "Nanoseconds since recording began" },
+    resident: { type: "u64", writer: "driver", doc: "Resident set from there on, bytes" },
+    mapped: {
+      type: "i64",
+      writer: "driver",
+      doc: "Bytes of anonymous memory that the program had mapped itself; -1 when not known",
+    },
+  },
+  accounts: {
+    time: { type: "u64", writer: "driver", doc: "Nanoseconds since recording began" },
+    current: { type: "i64", writer: "driver", doc: "Current bytes then" },
+    resident: {
+      type: "i64",
+      writer: "driver",
+      doc: "Resident set: the sum of all that follows but for `trimmable` and `swapped`",
+    },
+    live: { type: "i64", writer: "driver", doc: "What is resident of live blocks, as requested" },
+    slack: {
+      type: "i64",
+      writer: "driver",
+      doc: "What the allocator takes for live blocks beyond that: rounding and headers",
+    },
+    allocator_free: {
+      type: "i64",
+      writer: "driver",
+      doc: "Free in the allocator, pages without a live block among it",
+    },
+    trimmable: { type: "i64", writer: "driver", doc: "Of that whole pages" },
+    mapped: { type: "i64", writer: "driver", doc: "Anonymous memory that the program has mapped itself" },
+    stacks: { type: "i64", writer: "driver", doc: "Stacks of threads" },
+    files: {
+      type: "i64",
+      writer: "driver",
+      doc: "Mapped files: code and data, and what a program has of its own of them",
+    },
+    shared: { type: "i64", writer: "driver", doc: "Shared memory" },
+    heaptap: {
+      type: "i64",
+      writer: "driver",
+      doc: "heaptap's library, its tables and what is resident of the recording",
+    },
+    other: {
+      type: "i64",
+      writer: "driver",
+      doc: "The rest: heaps of languages that the library does not see, code made at run time",
+    },
+    swapped: { type: "i64", writer: "driver", doc: "Swapped out, beside the resident set" },
+    untouched: { type: "i64", writer: "driver", doc: "Bytes of live blocks that are not resident" },
+  },
+  mapped: {
+    bucket: { type: "u32", writer: "any thread", doc: "Call path, whose stack stands in `nodes`; 0 for none" },
+    kind: {
+      type: "u32",
+      writer: "any thread",
+      doc: "0 memory, 1 a file, 2 shared memory, 3 addresses that are only reserved",
+    },
+    count: { type: "u64", writer: "any thread", doc: "Mappings that it made, or made usable" },
+    bytes: { type: "u64", writer: "any thread", doc: "Their bytes, in whole pages" },
+    live_bytes: { type: "i64", writer: "any thread", doc: "Those that are mapped still" },
+    peak_bytes: {
+      type: "i64",
+      writer: "any thread",
+      doc: "The same when most memory was mapped, where that was saved",
+    },
+    given_back: {
+      type: "u64",
+      writer: "any thread",
+      doc: "Bytes that the program said it has no use for (madvise), and left mapped",
+    },
+    peak_seen: {
+      type: "u32",
+      writer: "any thread",
+      doc: "Number of the peak under which that was saved; `live_bytes` stands for any other",
     },
   },
 } as const satisfies Readonly<Record<string, RecordLayout>>;
@@ -491,6 +637,16 @@ export const SECTION_TABLE: number = place(RECORDS.header).size;
 /** Bytes of the header with its section descriptors. */
 export const HEADER_SIZE: number = SECTION_TABLE + SECTIONS.length * sectionSize;
 
+/** How many sections a version has: the first so many. */
+export function sectionCount(version: number): number {
+  return version < 4 ? 8 : SECTIONS.length;
+}
+
+/** Bytes of a version's header, with the descriptors. */
+export function headerSize(version: number): number {
+  return SECTION_TABLE + sectionCount(version) * sectionSize;
+}
+
 /** Every record with its offsets. */
 export const LAYOUT: Readonly<Record<RecordName, PlacedRecord>> = Object.fromEntries(
   Object.entries(RECORDS).map(([name, record]) => [name, place(record)]),
@@ -500,16 +656,18 @@ export const LAYOUT: Readonly<Record<RecordName, PlacedRecord>> = Object.fromEnt
 export const FIGURES_LAYOUT: PlacedRecord = place(FIGURES);
 
 /**
- * What stands at the end of a recording that carries names (`heaptap resolve`), after the file that the
- * header describes: the names as gzipped JSON, then this record.
+ * What stands behind the file that the header describes: moments that the driver kept, and names (`heaptap resolve`), each
+ * followed by this record.
  */
 export const TRAILER = {
-  length: { type: "u64", writer: "driver", doc: "Bytes of the gzipped names, which stand right before" },
-  magic: { type: "u8", count: 8, writer: "driver", doc: "`htnames` and a zero byte" },
+  length: { type: "u64", writer: "driver", doc: "Bytes of what stands right before" },
+  magic: { type: "u8", count: 8, writer: "driver", doc: "`htnames` or `htmomnt`, and a zero byte" },
 } as const satisfies RecordLayout;
 
-/** The last eight bytes of a recording that carries names. */
-export const TRAILER_MAGIC = "htnames\0";
+/** What follows names. */
+export const NAMES_MAGIC = "htnames\0";
+/** What follows moments. */
+export const MOMENT_MAGIC = "htmomnt\0";
 
 /** The trailer with its offsets. */
 export const TRAILER_LAYOUT: PlacedRecord = place(TRAILER);
@@ -522,6 +680,9 @@ export const CAPACITY: Readonly<Record<SectionName, string>> = {
   nodes: "buckets * 8",
   owners: "pages",
   paths: "pages = max(buckets * 7 / 64, buckets / 64 + threads), of 64 records each",
-  timeline: "1024",
+  timeline: String(CONSTANTS.TIMELINE),
   sizes: "as many as `paths`, whose records they belong to, or none",
+  resident: String(CONSTANTS.TIMELINE),
+  accounts: String(CONSTANTS.ACCOUNTS),
+  mapped: String(CONSTANTS.MAPPED),
 };

@@ -10,14 +10,17 @@ import {
   BYTE_ORDER,
   CONSTANTS,
   HEADER_SIZE,
+  headerSize,
   LAYOUT,
   MAGIC,
+  MOMENT_MAGIC,
+  NAMES_MAGIC,
   OLDEST_VERSION,
   SCALAR_SIZE,
   SECTION_TABLE,
+  sectionCount,
   SECTIONS,
   TRAILER_LAYOUT,
-  TRAILER_MAGIC,
   VERSION,
 } from "./layout.ts";
 import type { RecordName, SectionName } from "./layout.ts";
@@ -137,6 +140,8 @@ export interface Snapshot {
   readonly sections: Readonly<Record<SectionName, Table>>;
   /** Names that it carries, gzipped; undefined when it carries none. */
   readonly names: Uint8Array | undefined;
+  /** Moments that it carries (moments.ts); undefined when it carries none. */
+  readonly moments: Uint8Array | undefined;
 }
 
 /** Which counter of the header says how many records of a section are in use. */
@@ -149,6 +154,9 @@ const USED: Readonly<Record<SectionName, string>> = {
   paths: "pages_used",
   timeline: "timeline_used",
   sizes: "pages_used",
+  resident: "resident_used",
+  accounts: "accounts_used",
+  mapped: "mapped_used",
 };
 
 function refuse(path: string, why: string): never {
@@ -197,16 +205,17 @@ function checkHeader(path: string, size: number, header: Table): void {
   if (version < OLDEST_VERSION || version > VERSION) {
     refuse(
       path,
-      `it has version ${version} and this heaptap reads versions ${OLDEST_VERSION} and ${VERSION}; use the heaptap that made it`,
+      `it has version ${version} and this heaptap reads versions ${OLDEST_VERSION} to ${VERSION}; use the heaptap that made it`,
     );
   }
   if (header.number(0, "byte_order") !== BYTE_ORDER) refuse(path, "it comes from a machine of the other byte order");
-  if (header.number(0, "header_size") !== HEADER_SIZE || header.number(0, "section_count") !== SECTIONS.length) {
+  const [bytes, sections] = [header.number(0, "header_size"), header.number(0, "section_count")];
+  if (bytes !== headerSize(version) || sections !== sectionCount(version)) {
     refuse(
       path,
-      `its header has ${header.number(0, "header_size")} bytes and ${
-        header.number(0, "section_count")
-      } sections where version ${VERSION} has ${HEADER_SIZE} and ${SECTIONS.length}`,
+      `its header has ${bytes} bytes and ${sections} sections where version ${version} has ${headerSize(version)} and ${
+        sectionCount(version)
+      }`,
     );
   }
   const expected = header.number(0, "file_size");
@@ -240,7 +249,9 @@ function takeSnapshot(path: string, source: Source, wanted: readonly SectionName
   checkHeader(path, size, header);
   const descriptors = new Table("section", bytes.subarray(SECTION_TABLE));
   let most = source.most;
+  const count = sectionCount(header.number(0, "version"));
   const section = (name: SectionName) => {
+    if (SECTIONS.indexOf(name) >= count) return new Table(name, new Uint8Array());
     const [offset, length] = usedBytes(path, size, header, descriptors, name);
     if (!wanted.includes(name)) return new Table(name, new Uint8Array());
     // Holes that are said to be in use would take memory for nothing.
@@ -248,23 +259,32 @@ function takeSnapshot(path: string, source: Source, wanted: readonly SectionName
     return new Table(name, read(offset, length));
   };
   const sections = Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"];
-  const names = wanted.length === 0 ? undefined : readNames(size, header.number(0, "file_size"), read);
-  return { path, header, descriptors, sections, names };
+  const trailing = wanted.length === 0 ? undefined : readTrailing(size, header.number(0, "file_size"), read);
+  return { path, header, descriptors, sections, names: trailing?.names, moments: trailing?.moments };
 }
 
-/** The names behind what the header describes. */
-function readNames(
+/** What stands behind what the header describes, from the end on: each part says how long it is. */
+function readTrailing(
   size: number,
   described: number,
   read: (offset: number, length: number) => Uint8Array,
-): Uint8Array | undefined {
-  const trailer = size - TRAILER_LAYOUT.size;
-  if (trailer < described) return undefined;
-  const bytes = read(trailer, TRAILER_LAYOUT.size);
-  const magic = TRAILER_LAYOUT.fields.magic?.offset ?? 0;
-  if (new TextDecoder("latin1").decode(bytes.subarray(magic, magic + 8)) !== TRAILER_MAGIC) return undefined;
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  return length <= trailer - described ? read(trailer - length, length) : undefined;
+): Pick<Snapshot, "names" | "moments"> {
+  const found: { names: Uint8Array | undefined; moments: Uint8Array | undefined } = {
+    names: undefined,
+    moments: undefined,
+  };
+  for (let end = size;;) {
+    const trailer = end - TRAILER_LAYOUT.size;
+    if (trailer < described) return found;
+    const bytes = read(trailer, TRAILER_LAYOUT.size);
+    const at = TRAILER_LAYOUT.fields.magic?.offset ?? 0;
+    const magic = new TextDecoder("latin1").decode(bytes.subarray(at, at + 8));
+    const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+    const what = magic === NAMES_MAGIC ? "names" : magic === MOMENT_MAGIC ? "moments" : undefined;
+    if (!what || found[what] || length > trailer - described) return found;
+    found[what] = read(trailer - length, length);
+    end = trailer - length;
+  }
 }
 
 /** The bytes of an open recording: its file's, or those that it was unpacked to. */

@@ -1,6 +1,7 @@
 /** Reads runs to compare, and what is to be compared of them. */
 import { isRecording, RecordingError } from "../file/reader.ts";
 import { unpackRun } from "../profile/unpack.ts";
+import { momentIn } from "../profile/moments.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ProfileReadOptions } from "../profile/recording.ts";
 import { ofOperations, ofThreads } from "../profile/select.ts";
@@ -87,7 +88,7 @@ function finished(run: Comparable, options: ComparableOptions): Comparable {
 
 /**
  * Reads a run to compare: a recording, whose names are looked up, or a JSON report of all call paths
- * (`heaptap run --save`, `heaptap report --format json`). With a filter, or of threads, its totals are those of the
+ * (`heaptap run --save`, `heaptap report --format json`). A recording's moment is `FILE@2.5s`, or `FILE@MARK`. With a filter, or of threads, its totals are those of the
  * call paths that are kept.
  *
  * @throws {RecordingError} when it is neither, or a JSON report is asked for what it does not have.
@@ -100,10 +101,14 @@ function finished(run: Comparable, options: ComparableOptions): Comparable {
  * console.log(run.totals.allocations, run.paths.size);
  * ```
  */
-export async function readComparable(path: string, options: ComparableOptions = {}): Promise<Comparable> {
+export async function readComparable(named: string, options: ComparableOptions = {}): Promise<Comparable> {
+  const { path, at } = momentIn(named);
   if (!isRecording(path)) return finished(fromSaved(path, options), options);
   await unpackRun(path);
-  const profile = ofOperations(ofThreads(Recording.open(path).profile(options), options.thread), options.operation);
+  const profile = ofOperations(
+    ofThreads(Recording.open(path).profile({ ...options, at }), options.thread),
+    options.operation,
+  );
   using symbols = new Symbols(profile, options);
   await symbols.resolve(profile.callPaths, options.progress);
   const run = comparable(

@@ -47,6 +47,15 @@ export function intervalText(interval: number): string {
   return power === undefined ? bytes(interval) : `${interval / 1024 ** power} ${["", "KiB", "MiB", "GiB"][power]}`;
 }
 
+/** Which moment a profile shows: that may be another than was asked for. */
+function momentText({ moment }: Profile): string {
+  if (!moment) return "";
+  const kept = `of ${count(moment.moments)} kept ${plural(moment.moments, "moment")}`;
+  return moment.from === undefined
+    ? `as it was after ${seconds(moment.seconds)}, the nearest ${kept}`
+    : `between ${seconds(moment.from)} and ${seconds(moment.seconds)}, the nearest ${kept}`;
+}
+
 /** When and how the process ran, a few words each. */
 export function processFacts(profile: Profile): string[] {
   const { process, limits, callPaths } = profile;
@@ -57,11 +66,12 @@ export function processFacts(profile: Profile): string[] {
     process.exit?.seconds === undefined ? "" : seconds(process.exit.seconds),
     processEnding(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
-    threadsText(profile),
+    profile.moment ? "" : threadsText(profile),
     limits.mode === "paths"
       ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}`
       : `${limits.mode} only`,
     limits.interval ? `sampled every ${intervalText(limits.interval)}` : "",
+    momentText(profile),
   ].filter(Boolean);
 }
 

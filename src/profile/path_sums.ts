@@ -407,6 +407,27 @@ export function threadShares(snapshot: Snapshot, paths: number, peakIsNow: boole
   return shares;
 }
 
+/** What moments keep of each call path, side by side: see MOMENT_FIELDS of src/file/moments.ts. */
+export function momentSums(snapshot: Snapshot): Float64Array<ArrayBuffer> {
+  const paths = pathsOf(snapshot);
+  const sums = new Float64Array(4 * paths);
+  const w = wordsOf(snapshot);
+  const part = isSampled(snapshot) ? 1 / CONSTANTS.SAMPLED_PARTS : 1;
+  const wide = (at: number) => w[at]! + w[at + 1]! * UPPER;
+  eachPage(snapshot, paths, undefined, (record, path, count) => {
+    for (let i = 0; i < count; i++) {
+      const [r, to] = [(record + i) * STRIDE, 4 * (path + i)];
+      const allocations = wide(r + A);
+      if (allocations === 0 && wide(r + F) === 0 && wide(r + L) === 0) continue;
+      sums[to] = sums[to]! + Math.round(allocations * part);
+      sums[to + 1] = sums[to + 1]! + wide(r + B);
+      sums[to + 2] = sums[to + 2]! + w[r + L]! + (w[r + L + 1]! | 0) * UPPER;
+      sums[to + 3] = sums[to + 3]! + Math.round((allocations - wide(r + F) - wide(r + M)) * part);
+    }
+  });
+  return sums;
+}
+
 /** Numbers of call paths that are in use: below this. */
 function pathsOf(snapshot: Snapshot): number {
   const header = (field: string) => snapshot.header.number(0, field);

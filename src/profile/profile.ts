@@ -2,6 +2,7 @@
  * The profile: what a recording says, as plain immutable values. Names are not here; they are looked
  * up for what is shown (see `src/symbols`).
  */
+import type { Mappings, MemoryUse } from "./memory.ts";
 
 /** Figures that threads, call paths and the process have alike. Bytes are bytes that the program asked for. */
 export interface Counters {
@@ -161,16 +162,20 @@ export interface CallPath extends PathCounters {
   readonly operation?: string | undefined;
 }
 
-/** One sample of the timeline. */
+/** One sample of the timeline: what it says holds until the next. */
 export interface Sample {
-  /** Seconds since the start. */
+  /** Seconds since the start of the recording. */
   readonly seconds: number;
-  /** Live bytes. */
+  /** Live bytes from then on, but for moves of less than a hundredth of the peak, or 64 KiB. */
   readonly bytes: number;
+  /** The highest that was live up to the next sample. */
+  readonly highest: number;
   /** Allocations so far. */
   readonly allocations: number;
-  /** Highest resident set so far, bytes; undefined while it is not above what the process had before this program. */
-  readonly maxRss: number | undefined;
+  /** Resident set of the process, bytes, as the kernel told whoever looked on (`heaptap run`); undefined where nobody did. */
+  readonly resident: number | undefined;
+  /** Bytes of memory that the program had mapped itself; undefined where nobody looked on. */
+  readonly mapped: number | undefined;
 }
 
 /**
@@ -277,6 +282,18 @@ export interface MergedProcess extends Process {
   readonly timeline: readonly Sample[];
 }
 
+/** The moment that a profile shows, where that is not the last. */
+export interface ShownMoment {
+  /** Seconds since the recording began. */
+  readonly seconds: number;
+  /** The earlier moment, where the profile is what came between: then what is live is by how much it grew. */
+  readonly from: number | undefined;
+  /** Resident set then, bytes. */
+  readonly resident: number;
+  /** How many moments the recording has to choose from. */
+  readonly moments: number;
+}
+
 /** A recording's contents at one moment, or those of several processes together. */
 export interface Profile {
   /** The recording's file, "" for one in this process's memory. */
@@ -297,6 +314,12 @@ export interface Profile {
   readonly callPaths: readonly CallPath[];
   /** Samples over the whole run, oldest first. */
   readonly timeline: readonly Sample[];
+  /** The moment that it shows; undefined for the last, the end or now. */
+  readonly moment?: ShownMoment | undefined;
+  /** Where the resident memory was; undefined when nobody looked on (`heaptap run` does), or the process ended too soon. */
+  readonly memory?: MemoryUse | undefined;
+  /** Memory that the program mapped itself; undefined when that was not followed. */
+  readonly mappings?: Mappings | undefined;
   /** Names that the recording carries, gzipped; undefined when it carries none. */
   readonly names: Uint8Array | undefined;
 }

@@ -6,6 +6,7 @@ import type { Snapshot } from "../file/reader.ts";
 import { copyInBuffer, giveBuffer } from "./buffers.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { finish } from "./finish.ts";
+import { readAccounts, readMappings } from "./memory.ts";
 import { Nodes } from "./nodes.ts";
 import type { Places } from "./places.ts";
 import { earlierSums, intervalOf, PathSums, threadShares } from "./path_sums.ts";
@@ -26,6 +27,7 @@ import { estimatedTotals } from "./sampling.ts";
 import { matches } from "./select.ts";
 import { allSince, isLaterPeak } from "./since.ts";
 import type { MomentTotals } from "./since.ts";
+import { readTimeline, sampleTimes } from "./timeline.ts";
 import { readLinked } from "./linked.ts";
 import { readUnfollowed } from "./unfollowed.ts";
 
@@ -93,17 +95,6 @@ function readThreads(snapshot: Snapshot): Thread[] {
   return threads;
 }
 
-function readTimeline(snapshot: Snapshot): Sample[] {
-  const t = snapshot.sections.timeline;
-  const floor = snapshot.header.number(0, "start_rss");
-  return Array.from({ length: t.length }, (_, i) => ({
-    seconds: t.number(i, "time") / 1e9,
-    bytes: t.number(i, "current"),
-    allocations: t.number(i, "allocations"),
-    maxRss: t.number(i, "max_rss") > floor ? t.number(i, "max_rss") : undefined,
-  }));
-}
-
 /** Seconds since 1970 at which a process of this machine started, as exact as the kernel's second of its own start. */
 function startedAt(pid: number): number {
   const boot = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "latin1"))?.[1]);
@@ -167,6 +158,11 @@ function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotal
     lostChildren: h("lost_children"),
     pastLibraries: h("past_libraries"),
   };
+}
+
+function timelineOf(snapshot: Snapshot, { running, exit }: Process, totals: MomentTotals): Sample[] {
+  const { liveBytes, peakBytes, allocations } = totals;
+  return readTimeline(snapshot, { running, seconds: exit?.seconds, liveBytes, peakBytes, allocations });
 }
 
 /** Whether the peak is now: what is live is more than any thread has told so far. */
@@ -246,7 +242,9 @@ export class Reading {
       : {};
     if (then) sums?.startAt(then.paths, isLaterPeak(totals, then.totals));
     yield;
-    const nodes = new Nodes(snapshot.sections.nodes, paths, modules, places);
+    // Paths that only map memory have no figures among the others.
+    const numbers = Math.max(paths, Math.min(h("buckets_used"), snapshot.sections.nodes.length));
+    const nodes = new Nodes(snapshot.sections.nodes, numbers, modules, places);
     yield;
     const used = sums?.used() ?? new Uint32Array();
     const profile: Profile = {
@@ -266,7 +264,9 @@ export class Reading {
       threads,
       modules,
       callPaths: [],
-      timeline: readTimeline(snapshot),
+      timeline: timelineOf(snapshot, process, totals),
+      memory: readAccounts(snapshot),
+      mappings: readMappings(snapshot, nodes),
       names: snapshot.names,
     };
     const shown = then ? allSince(profile, then) : profile;
@@ -325,10 +325,12 @@ export interface Moment {
   readonly threads: readonly Thread[];
   /** Every call path's. */
   readonly paths: EarlierSums;
+  /** Seconds since the recording began at which it was last seen to do something; 0 when that is not known. */
+  readonly seconds: number;
 }
 
 /** The sections that figures without stacks are in. */
-const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes"] as const;
+const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes", "timeline"] as const;
 
 function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<number>): Moment {
   const threads = readThreads(snapshot);
@@ -339,7 +341,10 @@ function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<num
     ? estimatedTotals(allFigures(finish(PathSums.of(snapshot, isPeakNow(snapshot, totals)))), totals, interval)
     : {};
   const paths = earlierSums(snapshot, matching(threads, wanted));
-  return { pid: h("pid"), startTime: h("start_time") / 1e6, totals: { ...totals, ...estimated }, threads, paths };
+  return {
+    ...{ pid: h("pid"), startTime: h("start_time") / 1e6, totals: { ...totals, ...estimated }, threads, paths },
+    seconds: sampleTimes(snapshot).at(-1) ?? 0,
+  };
 }
 
 /**
@@ -421,16 +426,17 @@ export interface Outline {
  */
 export function readOutline(path: string): Outline {
   const snapshot = readSnapshot(path, ["threads", "strings", "modules", "timeline"]);
-  const { allocations, peakBytes } = readTotals(snapshot, readThreads(snapshot));
+  const totals = readTotals(snapshot, readThreads(snapshot));
+  const process = processOf(snapshot);
   return {
-    process: processOf(snapshot),
-    allocations,
-    peakBytes,
+    process,
+    allocations: totals.allocations,
+    peakBytes: totals.peakBytes,
     limits: {
       mode: modeOf(snapshot.header.number(0, "mode")),
       interval: intervalOf(snapshot.header.number(0, "interval")),
     },
-    moments: readTimeline(snapshot).map(({ seconds }) => seconds),
+    moments: sampleTimes(snapshot),
     modules: readModules(snapshot).map((module) => module.path),
   };
 }

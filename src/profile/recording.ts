@@ -5,9 +5,14 @@ import { LAYOUT } from "../file/layout.ts";
 import { copyRecording } from "../file/copy.ts";
 import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
+import { pageUse } from "../memory/pages.ts";
+import type { PageUse } from "../memory/pages.ts";
+import { MemoryError } from "../memory/process_memory.ts";
 import { markPath, marksBeside } from "./marks.ts";
 import type { TimelineMark } from "./marks.ts";
+import { accountNow, memoryUse, surveyedOf } from "./memory.ts";
 import { mergeProfiles } from "./merge.ts";
+import { atMoment, momentTimes } from "./moments.ts";
 import { choiceText, chooseProcess, standsForRun } from "./asked.ts";
 import { byAllocations, newestRecording, outlined, processesBeside } from "./processes.ts";
 import type { OutlinedProcess } from "./processes.ts";
@@ -21,6 +26,13 @@ import type { Profile } from "./profile.ts";
 export interface ProfileReadOptions extends ReadOptions {
   /** Leave out what came before: the name of a {@linkcode Recording.mark}, or a copy of the same recording, made while it was being written. */
   readonly since?: string | undefined;
+  /**
+   * The recording as it was so many seconds after it began, at the nearest of the {@linkcode Recording.moments} that were kept of it; or the
+   * name of a {@linkcode Recording.mark}. Not with `since`, `thread` or `all`.
+   */
+  readonly at?: number | string | undefined;
+  /** What came between two times, in seconds: what is live is by how much that grew. Not with the others. */
+  readonly between?: readonly [from: number, to: number] | undefined;
   /** Read the recording of another process of the same run. */
   readonly process?: number | undefined;
   /** Put the figures of all processes of the run together. Not with `since`. */
@@ -157,7 +169,8 @@ export class Recording {
   profile(options: ProfileReadOptions = {}): Profile {
     if (options.all) return this.#together(options);
     if (options.process !== undefined) return this.process(options.process).profile({ ...options, process: undefined });
-    const { since } = options;
+    const { since, at, between } = options;
+    if (at !== undefined || between) return this.#atMoment(options);
     return readProfile(
       this.path,
       options,
@@ -195,6 +208,59 @@ export class Recording {
     const path = markPath(this.path, name);
     writeWhole(path, (fd) => copyRecording(this.path, fd), { mode: 0o600 });
     return path;
+  }
+
+  /**
+   * Who holds the pages of the heap of this recording's process, which runs: see {@linkcode PageUse}. Nothing of it is stopped.
+   *
+   * @param options `wait`: seconds between the two readings that tell which blocks are old, 0.2 when left out; 0 charges all.
+   * @throws {RecordingError} when the process has ended, may not be looked at, or its single blocks are not recorded.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * for (const recording of Recording.open("sort.heaptap").processes()) {
+   *   if (!recording.profile().process.running) continue;
+   *   const { resident, inUse, beside, empty } = await recording.pages();
+   *   console.log(`${resident} bytes: ${inUse} in use, ${beside} beside live blocks, ${empty} in empty pages`);
+   * }
+   * ```
+   */
+  async pages({ wait = 0.2 }: { readonly wait?: number | undefined } = {}): Promise<PageUse> {
+    if (!(wait >= 0 && wait <= 60)) {
+      throw new RangeError(`Cannot wait ${wait} s between two readings: it takes 0 to 60`);
+    }
+    const { process } = readOutline(this.path);
+    const cannot = (why: string) => new RecordingError(`Cannot look at the pages of "${this.path}": ${why}`);
+    if (!process.running) {
+      throw cannot(`its process (pid ${process.pid}) has ended; look while it runs, or at "resident" in its report`);
+    }
+    const target = surveyedOf(readSnapshot(this.path, ["strings"]), 0);
+    if (target.shadow === 0) {
+      throw cannot("its single blocks are not recorded (--sample, --mode totals, or an earlier heaptap)");
+    }
+    try {
+      return await pageUse(target, wait * 1000);
+    } catch (cause) {
+      if (cause instanceof MemoryError) throw new RecordingError(cause.message, { cause });
+      throw cause;
+    }
+  }
+
+  /**
+   * A profile with the account of this moment, where the process runs and may be looked at; the same profile else.
+   */
+  withAccount(profile: Profile): Profile {
+    const { process, totals, memory } = profile;
+    if (!process.running || profile.merged || profile.path !== this.path) return profile;
+    try {
+      const now = accountNow(readSnapshot(this.path, ["strings"]), totals.liveBytes);
+      return { ...profile, memory: memoryUse([...memory?.accounts ?? [], now], memory?.highestResident) };
+    } catch (cause) {
+      if (cause instanceof MemoryError) return profile;
+      throw cause;
+    }
   }
 
   /**
@@ -257,6 +323,39 @@ export class Recording {
    */
   marks(): TimelineMark[] {
     return marksBeside(this.path, readProfile(this.path));
+  }
+
+  /**
+   * Seconds since the recording began of the moments that were kept of it, whose call paths can be looked at: see `at`, and
+   * {@linkcode Recording.marks}.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * const recording = Recording.open("sort.heaptap");
+   * const middle = recording.moments()[0];
+   * if (middle !== undefined) console.log(recording.profile({ at: middle }).totals.liveBytes);
+   * ```
+   */
+  moments(): number[] {
+    return momentTimes(readSnapshot(this.path, ["timeline"]).moments);
+  }
+
+  #atMoment({ at, between, since, thread, byThread }: ProfileReadOptions): Profile {
+    if (since !== undefined || thread !== undefined) {
+      const other = since === undefined ? "of threads" : "since another";
+      throw new RecordingError(`Cannot show a moment ${other}: what threads had then is not kept`);
+    }
+    if (typeof at === "string") {
+      const marked = markPath(this.path, at);
+      if (existsSync(marked)) return readProfile(marked, { byThread });
+      throw new RecordingError(`Cannot show the mark "${at}": there is none in "${marked}"; heaptap mark makes one`);
+    }
+    const profile = readProfile(this.path);
+    const { moments } = readSnapshot(this.path, ["timeline"]);
+    if (between) return atMoment(profile, moments, { at: between[1], from: between[0] });
+    return atMoment(profile, moments, { at: at as number });
   }
 
   #together({ thread, byThread, since }: ProfileReadOptions): Profile {

@@ -19,14 +19,17 @@ export function isLaterPeak(now: MomentTotals, then: MomentTotals): boolean {
 /** A profile without call paths, of what came after an earlier moment: differences, and of a later peak what it was above what was live then. */
 export function allSince(
   now: Profile,
-  then: { readonly totals: MomentTotals; readonly threads: readonly Thread[] },
+  then: { readonly totals: MomentTotals; readonly threads: readonly Thread[]; readonly seconds: number },
 ): Profile {
   const threads = new Map(then.threads.map((thread) => [thread.id, thread]));
   const { totals } = now;
-  // The earlier moment's time is not known, but how far the program was.
-  const timeline = now.timeline.filter((sample) => sample.allocations >= then.totals.allocations).map((sample) => ({
+  // The earlier moment's time is not known, but how far the program was, and when it had last been seen to do something.
+  const timeline = now.timeline.filter(({ allocations, seconds }, i) =>
+    i + 1 === now.timeline.length || (allocations >= then.totals.allocations && seconds > then.seconds)
+  ).map((sample) => ({
     ...sample,
     bytes: sample.bytes - then.totals.liveBytes,
+    highest: sample.highest - then.totals.liveBytes,
     allocations: sample.allocations - then.totals.allocations,
   }));
   return {

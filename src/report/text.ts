@@ -2,7 +2,7 @@
 import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
 import { asItIs } from "../profile/figures.ts";
-import { bytes, clip, count, plural, printable, share, wrapped } from "../profile/format.ts";
+import { bytes, clip, count, plural, printable, seconds, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, PathCounters, Profile, Sizes, StackEnd } from "../profile/profile.ts";
 import { blocksMargin, bytesMargin, estimateText, marginText } from "../profile/sampling.ts";
@@ -16,6 +16,7 @@ import { NOTHING_ASIDE, withoutKept } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import { frameName, sourcePlace } from "../symbols/symbols.ts";
 import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import { residentLine } from "./memory.ts";
 import { rowsOf } from "./rows.ts";
 import type { Row } from "./rows.ts";
 
@@ -51,22 +52,46 @@ interface Section extends View {
 }
 
 function sections(profile: Profile, only: ViewName | undefined): Section[] {
-  const { totals, process, callPaths, limits: { interval } } = profile;
-  const ended = !process.running;
+  const { totals, callPaths, moment, limits: { interval } } = profile;
   const about = peakExactness(profile) && `, ${peakExactness(profile)}`;
   const titles: readonly (readonly [ViewName, string])[] = [
     ["allocated", "allocated bytes"],
     ["peak", `live at the peak (${bytes(totals.peakBytes)}${about})`],
-    ["live", ended ? "live at the end" : "live now"],
+    ["live", liveTitle(profile)],
     ["temporary", "temporary allocations"],
   ];
-  return titles.filter(([view]) => only === undefined || view === only)
+  if (moment?.from !== undefined) return spanSections(profile, only);
+  // Of a moment neither the peak nor what was temporary is kept.
+  const known = titles.filter(([view]) => !moment || view === "allocated" || view === "live");
+  return known.filter(([view]) => only === undefined || view === only)
     .map(([view, title]) => {
       const { of } = VIEWS[view];
       // Estimates are parts of what they come to together.
       const total = interval ? callPaths.reduce((sum, path) => sum + of(path), 0) : of(totals);
       return { ...VIEWS[view], title, total, interval };
     });
+}
+
+/** The sections of what came between two moments. */
+function spanSections({ callPaths, limits: { interval } }: Profile, only: ViewName | undefined): Section[] {
+  const { allocated, live } = VIEWS;
+  const shrank: View = { ...live, of: (f) => -f.liveBytes, count: (f) => -f.liveCount };
+  const all = [["allocated", "allocated bytes", allocated], ["live", "growth of what is live", live], [
+    "live",
+    "how much less is live",
+    shrank,
+  ]] as const;
+  return all.filter(([view]) => only === undefined || view === only).map(([, title, view]) => {
+    const total = callPaths.reduce((sum, path) => sum + Math.max(0, view.of(path)), 0);
+    return { ...view, title, total, interval };
+  });
+}
+
+/** What is live, in a profile of the end, of now, or of a moment. */
+function liveTitle({ process, moment }: Profile): string {
+  if (moment?.from !== undefined) return "grew";
+  if (moment) return `live at ${seconds(moment.seconds)}`;
+  return process.running ? "live now" : "live at the end";
 }
 
 /** The largest rows of a section. */
@@ -147,9 +172,11 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
     [
       "allocations",
       count(asItIs(totals, "allocations")),
-      `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${
-        share(totals.temporary, totals.allocations) || "0%"
-      } temporary`,
+      profile.moment
+        ? ""
+        : `${count(totals.reallocations)} ${plural(totals.reallocations, "reallocation")}, ${
+          share(totals.temporary, totals.allocations) || "0%"
+        } temporary`,
     ],
     [
       "allocated",
@@ -165,7 +192,7 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
       ].filter(Boolean).join(" "),
     ],
     [
-      process.running ? "live now" : "live at the end",
+      liveTitle(profile),
       estimateText(totals.liveBytes, limits.interval, (n) => out.bytes(n)),
       [
         marginText(totals.margins?.live ?? 0, totals.liveBytes),
@@ -174,9 +201,15 @@ function header(profile: Profile, out: Writer, options: TextOptions): void {
     ],
   ];
   if (limits.mode === "totals") pairs.splice(2);
+  if (profile.moment) pairs.splice(2, 1);
+  const resident = profile.moment ? undefined : residentLine(profile);
+  if (resident) pairs.push(["resident", out.bytes(resident.figure), resident.when]);
   const width = Math.max(...pairs.map(([, value]) => value.length));
   for (const [label, value, note] of pairs) {
     out.line(`  ${label.padEnd(16)} ${out.paint("bold", value.padStart(width))}  ${out.paint("dim", note)}`);
+  }
+  for (const line of resident?.words.flatMap((words) => wrapped(words, options.width - 4)) ?? []) {
+    out.line(`    ${out.paint("dim", line)}`);
   }
   const kept = (of: (path: CallPath) => number) => profile.callPaths.reduce((n, path) => n + of(path), 0);
   const allocations = kept((p) => p.allocations);

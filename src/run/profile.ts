@@ -18,6 +18,7 @@ import { readOutline } from "../profile/read.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
 import { poolNotes, removeV8Logs, withoutPools } from "./interpreters.ts";
 import type { InterpreterOptions } from "./interpreters.ts";
+import { Onlooker } from "./onlooker.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
 import { endOf, pass, passSignals } from "./signals.ts";
@@ -200,10 +201,12 @@ export async function profile(command: readonly string[], options: ProfileOption
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
   // Told to follow nothing, the library is not to be found in what is started.
-  const watch = new Watch(library);
+  const onlooker = new Onlooker(run);
+  const watch = new Watch(library, onlooker);
+  if (child.pid !== undefined) onlooker.expect(child.pid);
   if (child.pid !== undefined && options.follow !== "none") watch.start(child.pid);
   const { exitCode, signal } = await endOf(child)
-    .finally(() => watch.stop()).finally(stopPassing).finally(settle);
+    .finally(() => watch.stop()).finally(() => onlooker.stop()).finally(stopPassing).finally(settle);
   const seconds = (performance.now() - begun) / 1000;
 
   const { chosen, ...found } = findRecordings(out, run, child.pid ?? 0, {

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { Endings } from "../native/pidfd.ts";
+import type { Onlooker } from "./onlooker.ts";
 import { whyNotRecordable } from "./recordable.ts";
 
 /** A program that was started and is not recorded. */
@@ -67,15 +68,20 @@ function changedUser(pid: number): string | undefined {
 /** What is seen of the processes of a run. */
 export class Watch {
   readonly #library: string;
+  readonly #onlooker: Onlooker;
   readonly #escaped = new Map<string, Escaped>();
   readonly #suspects = new Map<number, string>();
   /** How the recorded ones ended. */
   readonly endings = new Endings();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param library The library that is preloaded. */
-  constructor(library: string) {
+  /**
+   * @param library The library that is preloaded.
+   * @param onlooker Who is told of processes that record.
+   */
+  constructor(library: string, onlooker: Onlooker) {
     this.#library = library;
+    this.#onlooker = onlooker;
   }
 
   /** Begins to look at a process and what it starts. */
@@ -114,6 +120,7 @@ export class Watch {
     }
     if (maps.includes(this.#library)) {
       this.endings.watch(pid);
+      this.#onlooker.add(pid, maps);
       return;
     }
     const never = whyNotRecordable(file);

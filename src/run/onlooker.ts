@@ -1,0 +1,348 @@
+/**
+ * Looks on while the processes of a run go on, and writes into their recordings what only somebody outside can see without a
+ * trace: the resident set over time, and accounts of it. A recording's process writes neither of these sections, and nobody else
+ * writes them.
+ */
+import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { CONSTANTS, LAYOUT, SCALAR_SIZE, SECTIONS } from "../file/layout.ts";
+import type { RecordName, SectionName } from "../file/layout.ts";
+import { readSnapshot } from "../file/reader.ts";
+import { highestResidentSet, MemoryError, residentSet } from "../memory/process_memory.ts";
+import { surveyed } from "../memory/survey.ts";
+import type { Surveyed } from "../memory/survey.ts";
+import { surveyedOf } from "../profile/memory.ts";
+import { MomentKeeper } from "./moment_keeper.ts";
+import { thinned } from "./thinned.ts";
+
+/** Milliseconds between looks: a part of the time so far, within these. */
+const [SHORTEST, LONGEST, PART] = [2, 50, 256];
+/** A change that is worth a reading, as a part of the highest, and in bytes. */
+const CHANGE = 0.01, LEAST = 65536;
+/** A change that is worth an account. */
+const ACCOUNT_CHANGE = 0.02;
+/** Accounts come at least so many times over a run, when the time for them is there. */
+const ACCOUNTS_SPREAD = 32;
+/**
+ * Milliseconds that accounts of all processes may take, at first and as a part of the time; what one of a new highest may take beyond
+ * that, which is what people ask for; how many times its own cost lies between two at least, and from which part of the highest on a quarter of that.
+ */
+const ACCOUNT_TIME = 250, ACCOUNT_SHARE = 0.02, ACCOUNT_HIGHEST = 150, ACCOUNT_APART = 8, ACCOUNT_NEAR = 0.9;
+/** Milliseconds before the first one: what ends before has none. */
+const ACCOUNT_FIRST = 40;
+/** A change that is worth a moment, and how many moments there are at least when nothing changes. */
+const MOMENT_CHANGE = 0.02, MOMENTS_SPREAD = 200;
+/** Milliseconds that moments may take, at first and as a part of the time. */
+const MOMENT_TIME = 60, MOMENT_SHARE = 0.015;
+/** Looks without a change after which a level holds. */
+const SETTLED = 3;
+/** Processes that are looked at. */
+const MOST = 64;
+
+interface Resident {
+  readonly time: number;
+  readonly resident: number;
+  readonly mapped: number;
+}
+
+interface Accounted extends Readonly<Record<string, number>> {
+  readonly time: number;
+  readonly current: number;
+  readonly resident: number;
+}
+
+/** A recording that a process writes, as far as its figures and the driver's sections go. */
+class Looked {
+  readonly pid: number;
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #start: number;
+  readonly #threadsAt: number;
+  readonly #residentAt: number;
+  readonly #accountsAt: number;
+  readonly #target: Surveyed;
+  readonly #header = new Uint8Array(LAYOUT.header.size);
+  readonly #view = new DataView(this.#header.buffer);
+  #readings: Resident[] = [];
+  #accounts: Accounted[] = [];
+  #highest = 0;
+  #mostLive = 0;
+  #unchanged = 0;
+  #accountedUntil = 0;
+  #cost = 0;
+  #broken = false;
+  readonly #moments: MomentKeeper | undefined;
+  readonly #begun = performance.now();
+  #momentTime = 0;
+  #allocations = 0;
+
+  constructor(pid: number, path: string) {
+    this.pid = pid;
+    this.#path = path;
+    const snapshot = readSnapshot(path, ["strings"]);
+    const h = (field: string) => snapshot.header.number(0, field);
+    const at = (name: SectionName) => snapshot.descriptors.number(SECTIONS.indexOf(name), "offset");
+    [this.#threadsAt, this.#residentAt, this.#accountsAt] = [at("threads"), at("resident"), at("accounts")];
+    this.#start = h("start_time") / 1e6;
+    this.#target = surveyedOf(snapshot, 0);
+    this.#fd = openSync(path, "r+");
+    this.#moments = h("mode") === CONSTANTS.MODE_PATHS ? new MomentKeeper(path, this.#fd, h("file_size")) : undefined;
+  }
+
+  /** Milliseconds since the recording began. */
+  get age(): number {
+    return performance.timeOrigin + performance.now() - this.#start;
+  }
+
+  #number(field: string): number {
+    const placed = LAYOUT.header.fields[field];
+    if (!placed) throw new TypeError(`No field ${field}`);
+    return placed.size === 4
+      ? this.#view.getUint32(placed.offset, true)
+      : Number(this.#view.getBigInt64(placed.offset, true));
+  }
+
+  /** Live bytes now: the sum over the threads; that of their allocations is noted. */
+  #current(): number {
+    const { size, fields } = LAYOUT.threads;
+    const records = new Uint8Array(size * this.#number("threads_used"));
+    readSync(this.#fd, records, 0, records.length, this.#threadsAt);
+    const view = new DataView(records.buffer);
+    let sum = 0;
+    this.#allocations = 0;
+    for (let i = 0; i < records.length; i += size) {
+      sum += Number(view.getBigInt64(i + (fields.current?.offset ?? 0), true));
+      this.#allocations += Number(view.getBigInt64(i + (fields.allocations?.offset ?? 0), true));
+    }
+    return sum;
+  }
+
+  /** Takes a reading, and an account that costs `left` milliseconds at most, where it is worth one; false when the process is gone. */
+  look(left: number): boolean {
+    const resident = residentSet(this.pid);
+    if (resident === undefined) return false;
+    const time = Math.round(this.age * 1e6);
+    readSync(this.#fd, this.#header, 0, this.#header.length, 0);
+    const mapped = this.#target.mappings ? this.#number("mapped_current") : CONSTANTS.UNKNOWN;
+    const last = this.#readings.at(-1);
+    const step = Math.max(LEAST, CHANGE * this.#highest);
+    if (!last || Math.abs(resident - last.resident) >= step || Math.abs(mapped - last.mapped) >= step) {
+      this.#put({ time, resident, mapped });
+      this.#unchanged = 0;
+    } else {
+      this.#unchanged++;
+    }
+    const current = this.#current();
+    this.#mostLive = Math.max(this.#mostLive, current);
+    this.#momentIfDue(time, current, resident);
+    if (this.age >= ACCOUNT_FIRST) this.#accountIfDue(time, current, resident, left);
+    return true;
+  }
+
+  #momentIfDue(time: number, current: number, resident: number): void {
+    const begun = performance.now();
+    if (!this.#moments || this.#momentTime > MOMENT_TIME + MOMENT_SHARE * (begun - this.#begun)) return;
+    const { last } = this.#moments;
+    const moved = !last || time - last.time > time / MOMENTS_SPREAD ||
+      Math.abs(current - last.current) > Math.max(LEAST, MOMENT_CHANGE * this.#mostLive) ||
+      Math.abs(resident - last.resident) > Math.max(LEAST, MOMENT_CHANGE * this.#highest);
+    if (!moved) return;
+    this.#moments.take({ time, current, resident, allocations: this.#allocations });
+    this.#momentTime += performance.now() - begun;
+  }
+
+  /** Whether it stands where it never stood before, and no account tells of that. */
+  #isNewHighest(resident: number): boolean {
+    const told = this.#accounts.reduce((most, account) => Math.max(most, account.resident), 0);
+    return this.#unchanged >= SETTLED && resident >= (1 - CHANGE) * this.#highest &&
+      told < (1 - ACCOUNT_CHANGE) * resident;
+  }
+
+  #put(reading: Resident): void {
+    const { resident } = reading;
+    if (resident > this.#highest) {
+      this.#highest = Math.max(resident, highestResidentSet(this.pid) ?? 0);
+      this.#write("header", 0, { highest_resident: this.#highest });
+    }
+    const kept = thinned(this.#readings, CONSTANTS.TIMELINE, (r) => r.time, (r) => [r.resident, Math.max(0, r.mapped)]);
+    if (kept) {
+      this.#readings = kept;
+      kept.forEach((r, i) => this.#write("resident", this.#residentAt + i * LAYOUT.resident.size, { ...r }));
+    }
+    this.#readings.push(reading);
+    const at = this.#residentAt + (this.#readings.length - 1) * LAYOUT.resident.size;
+    this.#write("resident", at, { ...reading });
+    this.#write("header", 0, { resident_used: this.#readings.length });
+  }
+
+  #accountIfDue(time: number, current: number, resident: number, left: number): void {
+    const isHighest = this.#isNewHighest(resident);
+    if (this.#cost > left + (isHighest ? ACCOUNT_HIGHEST : 0)) return;
+    const apart = resident >= ACCOUNT_NEAR * this.#highest ? ACCOUNT_APART / 4 : ACCOUNT_APART;
+    if (!isHighest && this.age < this.#accountedUntil + apart * this.#cost) return;
+    const last = this.#accounts.at(-1);
+    const moved = !last || Math.abs(resident - last.resident) > Math.max(LEAST, ACCOUNT_CHANGE * this.#highest) ||
+      Math.abs(current - last.current) > Math.max(LEAST, ACCOUNT_CHANGE * this.#mostLive) ||
+      time - last.time > time / ACCOUNTS_SPREAD;
+    if (!moved && !isHighest) return;
+    const begun = performance.now();
+    try {
+      const account = surveyed({ ...this.#target, liveBytes: current }, (survey, memory) => survey.account(memory));
+      const unknown = (n: number | undefined) => n ?? CONSTANTS.UNKNOWN;
+      this.#account({
+        time,
+        current,
+        resident: account.resident,
+        live: account.live,
+        slack: unknown(account.slack),
+        allocator_free: account.allocatorFree,
+        trimmable: unknown(account.trimmable),
+        mapped: unknown(account.mapped),
+        stacks: account.stacks,
+        files: account.files,
+        shared: account.shared,
+        heaptap: account.heaptap,
+        other: account.other,
+        swapped: account.swapped,
+        untouched: account.untouched,
+      });
+    } catch (error) {
+      // It has ended meanwhile, or may not be looked into: then there is no account.
+      if (!(error instanceof MemoryError)) throw error;
+    }
+    this.#cost = performance.now() - begun;
+    this.#accountedUntil = this.age;
+  }
+
+  #account(account: Accounted): void {
+    const kept = thinned(this.#accounts, CONSTANTS.ACCOUNTS, (a) => a.time, (a) => [a.resident, a.current]);
+    if (kept) {
+      this.#accounts = kept;
+      kept.forEach((a, i) => this.#write("accounts", this.#accountsAt + i * LAYOUT.accounts.size, a));
+    }
+    this.#accounts.push(account);
+    this.#write("accounts", this.#accountsAt + (this.#accounts.length - 1) * LAYOUT.accounts.size, account);
+    this.#write("header", 0, { accounts_used: this.#accounts.length });
+  }
+
+  /** Writes fields of a record. Without room for them there are no more readings. */
+  #write(record: RecordName, at: number, values: Readonly<Record<string, number>>): void {
+    if (this.#broken) return;
+    try {
+      for (const [name, value] of Object.entries(values)) {
+        const placed = LAYOUT[record].fields[name];
+        if (!placed) throw new TypeError(`No field ${name} in ${record}`);
+        const size = SCALAR_SIZE[placed.type];
+        const view = new DataView(new ArrayBuffer(size));
+        if (size === 8) view.setBigInt64(0, BigInt(Math.round(value)), true);
+        else view.setUint32(0, value, true);
+        writeSync(this.#fd, new Uint8Array(view.buffer), 0, size, at + placed.offset);
+      }
+    } catch (error) {
+      if (error instanceof TypeError) throw error;
+      this.#broken = true;
+    }
+  }
+
+  /** Where it writes. */
+  get path(): string {
+    return this.#path;
+  }
+
+  close(): void {
+    this.#moments?.write();
+    closeSync(this.#fd);
+  }
+}
+
+const RECORDING_LINE = /^\S+ rw-s 00000000 \S+ \d+ +(\/.*)$/gm;
+
+/** The recording that a process has mapped; undefined when it has none of this run. */
+export function recordingOf(maps: string, pid: number, run: number): string | undefined {
+  for (const [, path = ""] of maps.matchAll(RECORDING_LINE)) {
+    try {
+      const { header } = readSnapshot(path, []);
+      if (header.number(0, "pid") === pid && header.number(0, "run") === run && header.number(0, "version") >= 4) {
+        return path;
+      }
+    } catch {
+      // Some other file that it shares.
+    }
+  }
+  return undefined;
+}
+
+/** Looks on. */
+export class Onlooker {
+  readonly #run: number;
+  readonly #looked = new Map<string, Looked>();
+  readonly #begun = performance.now();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #spent = 0;
+
+  /** @param run The number of the run whose recordings are written into. */
+  constructor(run: number) {
+    this.#run = run;
+  }
+
+  /** Begins to look at a process, when it records by now; whether it does. */
+  add(pid: number, maps: string): boolean {
+    const path = recordingOf(maps, pid, this.#run);
+    if (path === undefined || this.#looked.has(path) || this.#looked.size >= MOST) return path !== undefined;
+    try {
+      this.#looked.set(path, new Looked(pid, path));
+    } catch {
+      return false; // somebody has taken it away
+    }
+    this.#next();
+    return true;
+  }
+
+  /** Tries to find the recording of a process that has just been started, until it is there. */
+  expect(pid: number): void {
+    const attempt = (left: number) => {
+      let maps = "";
+      try {
+        maps = readFileSync(`/proc/${pid}/maps`, "utf8");
+      } catch {
+        return;
+      }
+      if (!this.add(pid, maps) && left > 0) setTimeout(() => attempt(left - 1), 3).unref?.();
+    };
+    setTimeout(() => attempt(8), 1).unref?.();
+  }
+
+  #next(): void {
+    if (this.#timer !== undefined) return;
+    const pause = Math.min(LONGEST, Math.max(SHORTEST, (performance.now() - this.#begun) / PART));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      for (const [path, looked] of this.#looked) {
+        const begun = performance.now();
+        const left = ACCOUNT_TIME + ACCOUNT_SHARE * (begun - this.#begun) - this.#spent;
+        if (!this.#look(looked, left)) {
+          looked.close();
+          this.#looked.delete(path);
+        }
+        this.#spent += performance.now() - begun;
+      }
+      if (this.#looked.size > 0) this.#next();
+    }, pause);
+    // The end of the program must not wait for the next look.
+    this.#timer.unref?.();
+  }
+
+  #look(looked: Looked, left: number): boolean {
+    try {
+      return looked.look(left);
+    } catch {
+      return false; // a process that is about to end
+    }
+  }
+
+  /** Ends it. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    for (const looked of this.#looked.values()) looked.close();
+    this.#looked.clear();
+  }
+}
