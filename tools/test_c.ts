@@ -1,6 +1,6 @@
 /**
  * Compiles and runs the C tests: every source in tests/ffi, in the variants below, with each compiler that is
- * there. Warnings are errors. Ends with `N passed, N failed`. test_c.ts [library|tables|names|sampling|unwinding|model|matching]; SEED.
+ * there. Warnings are errors. Ends with `N passed, N failed`. test_c.ts [PART], one of c_parts.ts; SEED.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,6 +9,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { isPathPattern } from "../mod.ts";
 import { findInPath, FLAGS } from "../src/native/build.ts";
+import { C_PARTS } from "./c_parts.ts";
+import type { CPart } from "./c_parts.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
@@ -110,6 +112,20 @@ function library({ c }: Compiler): void {
   report(`its imports with ${c}`, { ok: imports.join() === meant.join(), said: imports.join(" ") });
 }
 
+/** What the programs that check their stacks call, and the library with it: once for all that compile it alike. */
+const checks = new Map<string, { readonly object: string; readonly made: Outcome }>();
+
+function stackCheck(cc: string, flags: readonly string[]): { readonly object: string; readonly made: Outcome } {
+  const compiling = flags.filter((flag) => !flag.startsWith("-Wl,"));
+  const key = [cc, ...compiling].join(" ");
+  const known = checks.get(key);
+  if (known) return known;
+  const object = join(work, `check-${checks.size}.o`);
+  const made = run(cc, [...WARNINGS, ...TEST, ...compiling, "-c", source("unwind_check.c"), "-o", object]);
+  checks.set(key, { object, made });
+  return { object, made };
+}
+
 /** Links a program that checks its stacks; undefined when that failed, which is reported. */
 function stackProgram(
   { c: cc, cc: cxx }: Compiler,
@@ -117,12 +133,11 @@ function stackProgram(
   text: string,
   flags: readonly string[],
 ): string | undefined {
-  const object = join(work, "check.o");
+  const { object, made } = stackCheck(cc, flags);
   const program = join(work, "stacks");
-  const c = run(cc, [...WARNINGS, ...TEST, ...flags, "-c", source("unwind_check.c"), "-o", object]);
   const [compiler, standard] = text.endsWith("cc") ? [cxx, "-std=c++17"] : [cc, "-std=gnu11"];
   const rest = [...WARNINGS, ...flags, source(text), object, "-lpthread", "-o", program];
-  const all = c.ok ? run(compiler, [standard, "-g", ...rest]) : c;
+  const all = made.ok ? run(compiler, [standard, "-g", ...rest]) : made;
   if (!all.ok) report(name, all);
   return all.ok ? program : undefined;
 }
@@ -308,10 +323,22 @@ function matching(compiler: Compiler): void {
   });
 }
 
+const TESTS: Readonly<Record<CPart, (compiler: Compiler) => void | Promise<void>>> = {
+  library,
+  tables,
+  names,
+  sampling,
+  unwinding,
+  model,
+  matching,
+};
+const only = process.argv[2];
+if (only !== undefined && !Object.hasOwn(TESTS, only)) {
+  console.error(`test_c: there is no part "${only}"; there are ${C_PARTS.join(", ")}`);
+  process.exit(2);
+}
 for (const compiler of compilers()) {
-  for (const step of [library, tables, names, sampling, unwinding, model, matching]) {
-    if (!process.argv[2] || process.argv[2] === step.name) await step(compiler);
-  }
+  for (const part of C_PARTS) if (only === undefined || only === part) await TESTS[part](compiler);
 }
 rmSync(work, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
