@@ -20,15 +20,29 @@ const WORDS_PER_PAGE = PAGE / 8;
 /** A word's upper half: the thread's number in the upper 12 bits, the call path in the others. */
 const TAG_LARGE = 0x7ff, PATH_MASK = 0xfffff;
 /** Shared granules have several blocks: half words, whose lower bits are sizes. */
-const SHARED = 0x80000000, HALF = 0x7fffffff, SIZE_BITS = 5, SIZE_MASK = 31, LONG = 31, BEYOND = HALF;
+const HALF = 0x7fffffff, SIZE_BITS = 5, SIZE_MASK = 31, LONG = 31, BEYOND = HALF;
 
-/** Who is told of blocks, those of a window after one another and in the order of their addresses. */
+/** Blocks side by side, in the order of their addresses: as many as `count` says. A call for each would take longer than all else. */
+export interface Blocks {
+  count: number;
+  /** Their addresses less the window's. */
+  readonly offsets: Uint32Array;
+  /** Their bytes as requested. */
+  readonly sizes: Float64Array;
+  /** The numbers of their call paths. */
+  readonly paths: Uint32Array;
+}
+
+/** Who is told of blocks, those of a window after one another. */
 export interface BlockVisitor {
   /** A window begins: its first address. */
   window(start: number): void;
-  /** A block: its address less the window's, its bytes as requested, and its call path's number. */
-  block(offset: number, size: number, path: number): void;
+  /** Some of its blocks. */
+  blocks(some: Blocks): void;
 }
+
+/** Blocks that are told of at a time. */
+const SOME = 8192;
 
 /** The leaves that there are: which window each is for, and where it is. */
 function leavesOf(memory: ProcessMemory, table: number): (readonly [number: number, address: number])[] {
@@ -96,39 +110,58 @@ export function eachBlock(
 
 function walk(leaf: LeafWords, second: Uint32Array | undefined, pathBits: number, visitor: BlockVisitor): void {
   const words = leaf.words;
+  const some: Blocks = {
+    count: 0,
+    ...{ offsets: new Uint32Array(SOME), sizes: new Float64Array(SOME), paths: new Uint32Array(SOME) },
+  };
+  const { offsets, sizes, paths } = some;
+  let count = 0;
+  const put = (offset: number, size: number, path: number) => {
+    offsets[count] = offset;
+    sizes[count] = size;
+    paths[count++] = path;
+  };
+  const tell = () => {
+    some.count = count;
+    if (count > 0) visitor.blocks(some);
+    count = 0;
+  };
   // Of a long block in a shared granule the size stands where the next granule's first block would.
   let sizeAt = -1;
-  for (const [first, count] of leaf.runs) {
-    const end = (first + count) * WORDS_PER_PAGE;
+  for (const [first, pages] of leaf.runs) {
+    const end = (first + pages) * WORDS_PER_PAGE;
     for (let g = first * WORDS_PER_PAGE; g < end; g++) {
       const upper = words[2 * g + 1]!;
       if (upper === 0) continue;
-      const offset = g * GRANULE;
-      if (upper & SHARED) {
-        for (let place = 0; place < 4; place++) {
-          const half = place === 0
-            ? upper & HALF
-            : place === 2
-            ? words[2 * g]! & HALF
-            : second
-            ? second[2 * g + (place === 3 ? 1 : 0)]! & HALF
-            : 0;
-          if (half === 0 || (place === 0 && sizeAt === g)) continue;
-          if (half >>> SIZE_BITS >>> pathBits === 0) continue; // not counted
-          let size = half & SIZE_MASK;
-          if (size === LONG) {
-            sizeAt = g + 1;
-            size = words[2 * g + 3]! & HALF;
-            if (size === BEYOND) size = words[2 * g + 4]! + words[2 * g + 5]! * 2 ** 32;
-          }
-          visitor.block(offset + 8 * place, size, half >>> SIZE_BITS & (2 ** pathBits - 1));
-        }
+      // A granule has four blocks at most.
+      if (count > SOME - 4) tell();
+      if (upper >>> 31 === 0) {
+        const tag = upper >>> 20;
+        if (tag === 0) continue;
+        offsets[count] = g * GRANULE;
+        sizes[count] = tag === TAG_LARGE ? words[2 * g + 4]! + words[2 * g + 5]! * 2 ** 32 : words[2 * g]!;
+        paths[count++] = upper & PATH_MASK;
         continue;
       }
-      const tag = upper >>> 20;
-      if (tag === 0) continue;
-      const size = tag === TAG_LARGE ? words[2 * g + 4]! + words[2 * g + 5]! * 2 ** 32 : words[2 * g]!;
-      visitor.block(offset, size, upper & PATH_MASK);
+      for (let place = 0; place < 4; place++) {
+        const half = place === 0
+          ? upper & HALF
+          : place === 2
+          ? words[2 * g]! & HALF
+          : second
+          ? second[2 * g + (place === 3 ? 1 : 0)]! & HALF
+          : 0;
+        if (half === 0 || (place === 0 && sizeAt === g)) continue;
+        if (half >>> SIZE_BITS >>> pathBits === 0) continue; // not counted
+        let size = half & SIZE_MASK;
+        if (size === LONG) {
+          sizeAt = g + 1;
+          size = words[2 * g + 3]! & HALF;
+          if (size === BEYOND) size = words[2 * g + 4]! + words[2 * g + 5]! * 2 ** 32;
+        }
+        put(g * GRANULE + 8 * place, size, half >>> SIZE_BITS & (2 ** pathBits - 1));
+      }
     }
   }
+  tell();
 }

@@ -7,7 +7,7 @@
  * pins nothing by itself.
  */
 import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
-import type { BlockVisitor } from "./blocks.ts";
+import type { Blocks, BlockVisitor } from "./blocks.ts";
 import { PAGE, PRESENT, ProcessMemory } from "./process_memory.ts";
 import { Survey } from "./survey.ts";
 import type { Surveyed } from "./survey.ts";
@@ -72,10 +72,14 @@ class FirstReading implements BlockVisitor {
     if (this.isWhole) this.#windows.set(start, this.#now);
   }
 
-  block(offset: number, size: number, path: number): void {
-    const at = offset >>> 5;
-    // Of several in one granule all together.
-    if (at < this.#now.length) this.#now[at] = this.#now[at]! ^ signOf(offset, size, path);
+  blocks({ count, offsets, sizes, paths }: Blocks): void {
+    const now = this.#now;
+    if (now.length === 0) return;
+    for (let i = 0; i < count; i++) {
+      // Of several in one granule all together.
+      const at = offsets[i]! >>> 5;
+      now[at] = now[at]! ^ signOf(offsets[i]!, sizes[i]!, paths[i]!);
+    }
   }
 
   of(start: number): Uint32Array | undefined {
@@ -92,19 +96,21 @@ class Ledger implements BlockVisitor {
   readonly alone: Float64Array;
   readonly share: Float64Array;
   readonly live: Float64Array;
-  readonly blocks: Uint32Array;
+  readonly counts: Uint32Array;
   readonly old: Uint32Array;
   readonly #memory: ProcessMemory;
   readonly #first: FirstReading | undefined;
   #present: Uint32Array = new Uint32Array(WINDOW_PAGES);
   #earlier: Uint32Array | undefined;
   #page = -1;
+  #resident = false;
+  #latest = -1;
   #used = 0;
   readonly #paths: number[] = [];
 
   constructor(paths: number, memory: ProcessMemory, first: FirstReading | undefined) {
     [this.alone, this.share, this.live] = [new Float64Array(paths), new Float64Array(paths), new Float64Array(paths)];
-    [this.blocks, this.old] = [new Uint32Array(paths), new Uint32Array(paths)];
+    [this.counts, this.old] = [new Uint32Array(paths), new Uint32Array(paths)];
     this.#memory = memory;
     this.#first = first;
   }
@@ -115,20 +121,52 @@ class Ledger implements BlockVisitor {
     this.#earlier = this.#first?.of(start);
   }
 
-  block(offset: number, size: number, path: number): void {
-    const first = offset >>> 12;
-    const end = offset + Math.max(1, size);
-    const last = (end - 1) >>> 12;
-    this.blocks[path] = this.blocks[path]! + 1;
-    // Not of a shared granule with several: then neither is, most likely.
-    const isOld = !this.#first || this.#earlier?.[offset >>> 5] === signOf(offset, size, path);
-    if (isOld) this.old[path] = this.old[path]! + 1;
-    if (first !== this.#page) this.#turn(first);
-    if (first === last) {
-      this.#put(path, size, isOld);
-      return;
+  blocks(some: Blocks): void {
+    const { count, offsets, sizes, paths } = some;
+    const earlier = this.#earlier;
+    const all = !this.#first;
+    const { live, counts, old } = this;
+    // Of the page and the path that blocks are of until another comes: mostly it is the same again.
+    let page = this.#page;
+    let latest = this.#latest;
+    let used = 0;
+    for (let i = 0; i < count; i++) {
+      const offset = offsets[i]!;
+      const size = sizes[i]!;
+      const path = paths[i]!;
+      counts[path] = counts[path]! + 1;
+      // Not of a shared granule with several, when one of them is another: then neither is, most likely.
+      const isOld = all || (earlier !== undefined && earlier[offset >>> 5] === signOf(offset, size, path));
+      if (isOld) old[path] = old[path]! + 1;
+      if (offset >>> 12 !== page) {
+        this.#used += used;
+        used = 0;
+        page = offset >>> 12;
+        latest = -1;
+        this.#turn(page);
+      }
+      if ((offset & 4095) + size <= PAGE) {
+        used += size;
+        if (this.#resident) live[path] = live[path]! + size;
+        if (isOld && path !== latest) this.#charge(latest = path);
+        continue;
+      }
+      this.#used += used;
+      used = 0;
+      this.#beyond(path, offset, size, isOld);
+      page = this.#page;
+      latest = -1;
     }
+    this.#used += used;
+    this.#latest = latest;
+  }
+
+  /** A block that goes on in further pages. */
+  #beyond(path: number, offset: number, size: number, isOld: boolean): void {
+    const first = offset >>> 12;
+    const end = offset + size;
     this.#put(path, (first + 1) * PAGE - offset, isOld);
+    const last = Math.floor((end - 1) / PAGE);
     for (let page = first + 1; page < last && page < WINDOW_PAGES; page++) {
       if (!(this.#present[page]! & PRESENT)) continue;
       this.live[path] = this.live[path]! + PAGE;
@@ -142,24 +180,30 @@ class Ledger implements BlockVisitor {
 
   #put(path: number, bytes: number, isOld: boolean): void {
     this.#used += bytes;
-    if (this.#present[this.#page]! & PRESENT) this.live[path] = this.live[path]! + bytes;
-    if (isOld && !this.#paths.includes(path)) this.#paths.push(path);
+    if (this.#resident) this.live[path] = this.live[path]! + bytes;
+    if (isOld) this.#charge(path);
+  }
+
+  #charge(path: number): void {
+    if (!this.#paths.includes(path)) this.#paths.push(path);
   }
 
   #turn(page: number): void {
     this.finish();
     this.#page = page;
+    this.#resident = (this.#present[page]! & PRESENT) !== 0;
   }
 
   /** The page is complete. */
   finish(): void {
     const paths = this.#paths;
-    if (this.#page >= 0 && paths.length > 0 && this.#present[this.#page]! & PRESENT) {
+    if (this.#page >= 0 && paths.length > 0 && this.#resident) {
       const waste = Math.max(0, PAGE - this.#used) / paths.length;
       for (const path of paths) this.share[path] = this.share[path]! + waste;
       if (paths.length === 1) this.alone[paths[0]!] = this.alone[paths[0]!]! + PAGE;
     }
     this.#page = -1;
+    this.#latest = -1;
     this.#used = 0;
     paths.length = 0;
   }
@@ -219,7 +263,7 @@ function pagesOf(survey: Survey, memory: ProcessMemory): Omit<PageUse, "pid" | "
 
 function pathsOf(ledger: Ledger): PinnedPath[] {
   const paths: PinnedPath[] = [];
-  ledger.blocks.forEach((blocks, id) => {
+  ledger.counts.forEach((blocks, id) => {
     if (blocks === 0) return;
     paths.push({
       ...{ id, blocks, oldBlocks: ledger.old[id]!, live: ledger.live[id]! },

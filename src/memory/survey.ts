@@ -75,6 +75,8 @@ const LARGEST = 2 ** 36;
 const STACK = 2 ** 23;
 /** From this size on glibc may map a block by itself. */
 const HEADER = 16;
+/** Sizes below have 31 bits. */
+const SMALL = 2 ** 30;
 
 /** Whether an allocator is glibc's, from its object's path. */
 export function isGlibc(allocator: string): boolean {
@@ -195,31 +197,45 @@ export class Survey {
         [low, high] = heap ? [heap.start - at, heap.end - at] : [0, 0];
         also?.window(at);
       },
-      block: (offset, size, path) => {
-        also?.block(offset, size, path);
-        this.#blocks++;
-        this.#liveBytes += size;
-        const inHeap = offset >= low && offset < high;
-        let [from, end] = [offset, offset + size];
-        if (inHeap) {
-          // A chunk has its size before it, and is a multiple of 16.
-          from = offset - 8;
-          end = from + Math.max(32, (size + 23) & -16);
-          if (top && start + end > topEnd && start + offset < top.end && start + offset >= top.start) {
-            [topPath, topEnd] = [path, start + end];
+      blocks: (some) => {
+        also?.blocks(some);
+        const { count, offsets, sizes, paths } = some;
+        const { live, taken } = window;
+        const glibc = this.#glibc;
+        let bytes = 0;
+        for (let i = 0; i < count; i++) {
+          const offset = offsets[i]!;
+          const size = sizes[i]!;
+          bytes += size;
+          let from = offset;
+          let end = offset + size;
+          if (offset >= low && offset < high) {
+            // A chunk has its size before it, and is a multiple of 16. Nearly all are small: no division.
+            from = offset - 8;
+            const chunk = size < SMALL ? (size + 23) & -16 : size + 23 - (size + 23) % 16;
+            end = from + (chunk < 32 ? 32 : chunk);
+            const page = from >>> 12;
+            if (page === (end - 1) >>> 12) {
+              live[page] = live[page]! + size;
+              taken[page] = taken[page]! + (end - from);
+              continue;
+            }
+          } else if (glibc) {
+            // One that is mapped by itself has whole pages.
+            from = (offset - HEADER) - (offset - HEADER) % PAGE;
+            end = Math.ceil((offset + size) / PAGE) * PAGE;
           }
-        } else if (this.#glibc) {
-          // One that is mapped by itself has whole pages.
-          from = (offset - HEADER) - (offset - HEADER) % PAGE;
-          end = Math.ceil((offset + size) / PAGE) * PAGE;
-        }
-        const page = Math.floor(from / PAGE);
-        if (page === (end - 1) >> 12 && from >= 0 && end <= WINDOW) {
-          window.live[page] = window.live[page]! + size;
-          window.taken[page] = window.taken[page]! + (end - from);
-        } else {
           this.#spread("live", start + offset, start + offset + size);
           this.#spread("taken", start + from, start + end);
+        }
+        this.#blocks += count;
+        this.#liveBytes += bytes;
+        // They come in the order of their addresses.
+        for (let i = count - 1; top && i >= 0; i--) {
+          const at = start + offsets[i]!;
+          if (at < top.start || at >= top.end) continue;
+          [topPath, topEnd] = [paths[i]!, at + sizes[i]!];
+          break;
         }
       },
     });
