@@ -407,41 +407,53 @@ export function threadShares(snapshot: Snapshot, paths: number, peakIsNow: boole
   return shares;
 }
 
-/** What moments keep of each call path, side by side: see MOMENT_FIELDS of src/file/moments.ts. */
-export function momentSums(snapshot: Snapshot): Float64Array<ArrayBuffer> {
+/**
+ * What moments keep of each call path, side by side: see MOMENT_FIELDS of src/file/moments.ts. Whoever looks on does this again and again: the
+ * loop is written out.
+ */
+export function momentSums(snapshot: Pick<Snapshot, "header"> & Owned): Float64Array<ArrayBuffer> {
   const paths = pathsOf(snapshot);
   const sums = new Float64Array(4 * paths);
   const w = wordsOf(snapshot);
-  const part = isSampled(snapshot) ? 1 / CONSTANTS.SAMPLED_PARTS : 1;
-  const wide = (at: number) => w[at]! + w[at + 1]! * UPPER;
+  const sampled = isSampled(snapshot);
   eachPage(snapshot, paths, undefined, (record, path, count) => {
     for (let i = 0; i < count; i++) {
-      const [r, to] = [(record + i) * STRIDE, 4 * (path + i)];
-      const allocations = wide(r + A);
-      if (allocations === 0 && wide(r + F) === 0 && wide(r + L) === 0) continue;
-      sums[to] = sums[to]! + Math.round(allocations * part);
-      sums[to + 1] = sums[to + 1]! + wide(r + B);
-      sums[to + 2] = sums[to + 2]! + w[r + L]! + (w[r + L + 1]! | 0) * UPPER;
-      sums[to + 3] = sums[to + 3]! + Math.round((allocations - wide(r + F) - wide(r + M)) * part);
+      const r = (record + i) * STRIDE;
+      const to = 4 * (path + i);
+      const allocations = w[r + A]! + w[r + A + 1]! * UPPER;
+      const frees = w[r + F]! + w[r + F + 1]! * UPPER;
+      const live = w[r + L]! + (w[r + L + 1]! | 0) * UPPER;
+      if (allocations === 0 && frees === 0 && live === 0) continue;
+      sums[to] = sums[to]! + allocations;
+      sums[to + 1] = sums[to + 1]! + w[r + B]! + w[r + B + 1]! * UPPER;
+      sums[to + 2] = sums[to + 2]! + live;
+      sums[to + 3] = sums[to + 3]! + allocations - frees - w[r + M]! - w[r + M + 1]! * UPPER;
     }
   });
+  for (let at = 0; sampled && at < sums.length; at += 4) {
+    sums[at] = Math.round(sums[at]! / CONSTANTS.SAMPLED_PARTS);
+    sums[at + 3] = Math.round(sums[at + 3]! / CONSTANTS.SAMPLED_PARTS);
+  }
   return sums;
 }
 
+/** The sections that figures of call paths are in. */
+type Owned = { readonly sections: Pick<Snapshot["sections"], "owners" | "paths"> };
+
 /** Numbers of call paths that are in use: below this. */
-function pathsOf(snapshot: Snapshot): number {
+function pathsOf(snapshot: Pick<Snapshot, "header"> & Owned): number {
   const header = (field: string) => snapshot.header.number(0, field);
   return Math.min(header("buckets_used"), header("buckets"), pagesOf(snapshot) * CONSTANTS.PAGE_RECORDS + 1);
 }
 
 /** Pages of records: no more than the file has records for, whatever it says. */
-function pagesOf({ sections: { owners, paths } }: Snapshot): number {
+function pagesOf({ sections: { owners, paths } }: Owned): number {
   return Math.min(owners.length, Math.floor(paths.length / CONSTANTS.PAGE_RECORDS));
 }
 
 /** The pages in use: their first records, the call paths that those count for, and how many. */
 function eachPage(
-  snapshot: Snapshot,
+  snapshot: Owned,
   paths: number,
   threads: ReadonlySet<number> | undefined,
   visit: (record: number, path: number, count: number, thread: number) => void,
@@ -523,10 +535,10 @@ function* sumPaths(
   return { ...sums, sampled, exact };
 }
 
-function isSampled(snapshot: Snapshot): boolean {
+function isSampled(snapshot: Pick<Snapshot, "header">): boolean {
   return intervalOf(snapshot.header.number(0, "interval")) > 0;
 }
 
-function wordsOf({ sections: { paths: { raw } } }: Snapshot): Uint32Array {
+function wordsOf({ sections: { paths: { raw } } }: Owned): Uint32Array {
   return new Uint32Array(raw.buffer, raw.byteOffset, raw.byteLength >>> 2);
 }

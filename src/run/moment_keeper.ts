@@ -2,12 +2,12 @@
  * What each call path had live at moments spread over a run: kept while it goes on by whoever looks on, and written behind the
  * recording. At most so many: of more those go that say least, and what changed up to them goes into the next.
  */
-import { ftruncateSync, writeSync } from "node:fs";
+import { ftruncateSync, readSync, writeSync } from "node:fs";
 import { trailed } from "../file/copy.ts";
-import { MOMENT_MAGIC } from "../file/layout.ts";
+import { CONSTANTS, LAYOUT, MOMENT_MAGIC, SECTIONS } from "../file/layout.ts";
 import { changesBetween, joined, packMoments } from "../file/moments.ts";
 import type { KeptMoment } from "../file/moments.ts";
-import { readSnapshot } from "../file/reader.ts";
+import { readSnapshot, Table } from "../file/reader.ts";
 import { momentSums } from "../profile/path_sums.ts";
 import { thinned } from "./thinned.ts";
 
@@ -16,7 +16,7 @@ const MOST = 128;
 /** Changed figures of call paths that are kept over all moments: some 100 MB, and less than a tenth of that in the file. */
 const MOST_CHANGES = 2_000_000;
 /** Milliseconds between two times that they are written, at least, and how many times what that costs. */
-const WRITTEN_APART = 2000, WRITE_COST = 100;
+const WRITTEN_APART = 2000, WRITE_COST = 200;
 
 /** Keeps the moments of one recording. */
 export class MomentKeeper {
@@ -25,6 +25,7 @@ export class MomentKeeper {
   readonly #end: number;
   #moments: KeptMoment[] = [];
   #last = new Float64Array();
+  readonly #buffers = { owners: new Uint8Array(), paths: new Uint8Array() };
   #written = 0;
   #writeAfter = WRITTEN_APART;
   #begun = performance.now();
@@ -46,11 +47,34 @@ export class MomentKeeper {
 
   /** Keeps this moment. */
   take(of: Omit<KeptMoment, "changes">): void {
-    const now = momentSums(readSnapshot(this.#path, ["owners", "paths"]));
+    const { header, descriptors } = readSnapshot(this.#path, []);
+    const pages = header.number(0, "pages_used");
+    const owners = this.#read("owners", descriptors, pages);
+    const paths = this.#read("paths", descriptors, pages * CONSTANTS.PAGE_RECORDS);
+    const now = momentSums({ header, sections: { owners, paths } });
     this.#moments.push({ ...of, changes: changesBetween(this.#last, now) });
     this.#last = now;
     this.#thin();
+  }
+
+  /** Writes them, when that was long ago. */
+  writeIfDue(): void {
     if (performance.now() - this.#begun > this.#writeAfter) this.write();
+  }
+
+  /** Records of a section, in memory that is used again: there are megabytes of them. */
+  #read(name: "owners" | "paths", descriptors: Table, records: number): Table {
+    const section = SECTIONS.indexOf(name);
+    const length = Math.min(records, descriptors.number(section, "capacity")) * LAYOUT[name].size;
+    let buffer = this.#buffers[name];
+    if (buffer.length < length) buffer = this.#buffers[name] = new Uint8Array(Math.ceil(1.5 * length / 8) * 8);
+    const offset = descriptors.number(section, "offset");
+    for (let done = 0; done < length;) {
+      const n = readSync(this.#fd, buffer, done, length - done, offset + done);
+      if (n === 0) return new Table(name, new Uint8Array());
+      done += n;
+    }
+    return new Table(name, buffer.subarray(0, length));
   }
 
   #thin(): void {

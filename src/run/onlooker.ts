@@ -32,7 +32,7 @@ const ACCOUNT_FIRST = 40;
 /** A change that is worth a moment, and how many moments there are at least when nothing changes. */
 const MOMENT_CHANGE = 0.02, MOMENTS_SPREAD = 200;
 /** Milliseconds that moments may take, at first and as a part of the time. */
-const MOMENT_TIME = 60, MOMENT_SHARE = 0.015;
+const MOMENT_TIME = 200, MOMENT_SHARE = 0.01;
 /** Looks without a change after which a level holds. */
 const SETTLED = 3;
 /** Processes that are looked at. */
@@ -148,6 +148,7 @@ class Looked {
     if (!moved) return;
     this.#moments.take({ time, current, resident, allocations: this.#allocations });
     this.#momentTime += performance.now() - begun;
+    this.#moments.writeIfDue();
   }
 
   /** Whether it stands where it never stood before, and no account tells of that. */
