@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { libraryPath, profile, Recording, RecordingError, Symbols } from "../mod.ts";
+import { libraryPath, packRecording, profile, Recording, RecordingError, Symbols } from "../mod.ts";
 import type { Account, MomentAccount, Profile } from "../mod.ts";
 import { packMoments, unpackMoments } from "../src/file/moments.ts";
 import type { KeptMoment } from "../src/file/moments.ts";
@@ -411,12 +411,12 @@ test("heaptap pages: by file, number and name; what cannot be looked at gets one
     assert.match(heaptap(["report", recording.path]).stdout, /^ {2}resident +\S+ MB {2}now$/m);
     return Promise.resolve();
   });
-  const ended = join(folder, "steps.heaptap");
+  const ended = join(folder, "alone.heaptap");
   const sampled = join(folder, "sampled.heaptap");
   await profile([target(folder, "leaf.c")], { out: sampled, sample: 65536, stdio: "ignore" });
   const cases: [string[], RegExp][] = [
-    [[ended], /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended; [^\n]*\n$/],
-    [[sampled], /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended; [^\n]*\n$/],
+    [[ended], /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended, and nobody looked; [^\n]*\n$/],
+    [[sampled], /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended, and nobody looked; [^\n]*\n$/],
     [["4194304999"], /^heaptap: Cannot look at process 4194304999: there is no such process\n$/],
     [
       ["nobody-runs-this"],
@@ -446,8 +446,31 @@ test("heaptap pages: by file, number and name; what cannot be looked at gets one
   }
 });
 
+test("of a run that has ended the pages are kept of the moment with most beside live blocks", () => {
+  const out = join(folder, "kept.%p.heaptap");
+  const command = `sleep 2 | ${target(folder, "pinned.c")} 64`;
+  const { stderr } = heaptap(["run", "--no-report", "-o", out, "--only", "pinned$", "--", "sh", "-c", command]);
+  const [, path = ""] = /recorded in (.*)\n/.exec(stderr) ?? [];
+  const shown = heaptap(["report", "--view", "pinned", path]);
+  assert.match(
+    shown.stdout,
+    /^the heap's resident pages after \d\.\d\d s, when most was beside live blocks: 2\d\.\d MB$/m,
+  );
+  assert.match(shown.stdout, /^ *2\d\.\d MB +2\d\.\d MB +\d+ KB +6,250 +keep pinned\.c:\d+$/m);
+  assert.match(shown.stdout, /\(all blocks are charged\)/);
+  // They go along when it is packed, and when names are written into it.
+  const packed = join(folder, "kept.heaptap.gz");
+  packRecording(path, packed);
+  assert.equal(heaptap(["report", "--view", "pinned", packed]).stdout, shown.stdout);
+  const named = join(folder, "kept.named.heaptap");
+  assert.equal(heaptap(["resolve", "-o", named, path]).status, 0);
+  assert.equal(heaptap(["report", "--view", "pinned", named]).stdout, shown.stdout);
+  assert.equal(Recording.open(named).moments().length, Recording.open(path).moments().length);
+  assert.ok(Recording.open(path).moments().length > 0);
+});
+
 test("the pages of a process that has ended are refused, and a wait that is none", async () => {
-  const recording = Recording.open(join(folder, "steps.heaptap"));
+  const recording = Recording.open(join(folder, "alone.heaptap"));
   await assert.rejects(recording.pages(), RecordingError);
   await assert.rejects(recording.pages({ wait: 61 }), RangeError);
   const recorded = recording.profile();

@@ -96,6 +96,7 @@ export function pagesJson(pages: PageUse, profile: Profile, symbols: Symbols) {
   const { uppermost } = pages;
   return {
     pid: pages.pid,
+    seconds: pages.seconds ?? null,
     resident: pages.resident,
     in_use: pages.inUse,
     beside: pages.beside,

@@ -7,6 +7,7 @@ import {
   LAYOUT,
   MOMENT_MAGIC,
   NAMES_MAGIC,
+  PAGES_MAGIC,
   SECTION_TABLE,
   SECTIONS,
   TRAILER_LAYOUT,
@@ -35,9 +36,13 @@ export function trailed(bytes: Uint8Array, magic: string): Uint8Array {
   return all;
 }
 
-/** What a copy has behind what its header describes: moments, then names. */
-function trailing(moments: Uint8Array | undefined, names: Uint8Array | undefined): Uint8Array[] {
-  return [...moments ? [trailed(moments, MOMENT_MAGIC)] : [], ...names ? [trailed(names, NAMES_MAGIC)] : []];
+/** What a copy has behind what its header describes. */
+function trailing({ moments, pages }: Snapshot, names: Uint8Array | undefined): Uint8Array[] {
+  return [
+    ...moments ? [trailed(moments, MOMENT_MAGIC)] : [],
+    ...pages ? [trailed(pages, PAGES_MAGIC)] : [],
+    ...names ? [trailed(names, NAMES_MAGIC)] : [],
+  ];
 }
 
 /** The header of a snapshot, with the table of sections. */
@@ -65,7 +70,7 @@ export function copyRecording(path: string, to: number, names?: Uint8Array): voi
   SECTIONS.forEach((name, i) => put(snapshot.sections[name].raw, snapshot.descriptors.number(i, "offset")));
   let end = described;
   // A mark is a moment by itself.
-  for (const part of names ? trailing(snapshot.moments, names) : []) {
+  for (const part of names ? trailing(snapshot, names) : []) {
     put(part, end);
     end += part.length;
   }
@@ -86,7 +91,7 @@ function withoutHoles(snapshot: Snapshot): Uint8Array {
     return { raw, offset };
   });
   setNumber(header, 0, LAYOUT.header, "file_size", size);
-  const parts = trailing(snapshot.moments, snapshot.names);
+  const parts = trailing(snapshot, snapshot.names);
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, size));
   all.set(header);
   for (const { raw, offset } of places) all.set(raw, offset);

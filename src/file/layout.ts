@@ -656,18 +656,20 @@ export const LAYOUT: Readonly<Record<RecordName, PlacedRecord>> = Object.fromEnt
 export const FIGURES_LAYOUT: PlacedRecord = place(FIGURES);
 
 /**
- * What stands behind the file that the header describes: moments that the driver kept, and names (`heaptap resolve`), each
- * followed by this record.
+ * What stands behind the file that the header describes: moments that the driver kept, the heap's pages at one, and names
+ * (`heaptap resolve`), each followed by this record.
  */
 export const TRAILER = {
   length: { type: "u64", writer: "driver", doc: "Bytes of what stands right before" },
-  magic: { type: "u8", count: 8, writer: "driver", doc: "`htnames` or `htmomnt`, and a zero byte" },
+  magic: { type: "u8", count: 8, writer: "driver", doc: "`htnames`, `htmomnt` or `htpages`, and a zero byte" },
 } as const satisfies RecordLayout;
 
 /** What follows names. */
 export const NAMES_MAGIC = "htnames\0";
 /** What follows moments. */
 export const MOMENT_MAGIC = "htmomnt\0";
+/** What follows the heap's pages of a moment. */
+export const PAGES_MAGIC = "htpages\0";
 
 /** The trailer with its offsets. */
 export const TRAILER_LAYOUT: PlacedRecord = place(TRAILER);

@@ -16,6 +16,7 @@ import {
   MOMENT_MAGIC,
   NAMES_MAGIC,
   OLDEST_VERSION,
+  PAGES_MAGIC,
   SCALAR_SIZE,
   SECTION_TABLE,
   sectionCount,
@@ -142,6 +143,8 @@ export interface Snapshot {
   readonly names: Uint8Array | undefined;
   /** Moments that it carries (moments.ts); undefined when it carries none. */
   readonly moments: Uint8Array | undefined;
+  /** The heap's pages at one, as gzipped JSON; undefined when it carries none. */
+  readonly pages: Uint8Array | undefined;
 }
 
 /** Which counter of the header says how many records of a section are in use. */
@@ -260,19 +263,24 @@ function takeSnapshot(path: string, source: Source, wanted: readonly SectionName
   };
   const sections = Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"];
   const trailing = wanted.length === 0 ? undefined : readTrailing(size, header.number(0, "file_size"), read);
-  return { path, header, descriptors, sections, names: trailing?.names, moments: trailing?.moments };
+  return { path, header, descriptors, sections, ...NOTHING_BEHIND, ...trailing };
 }
+
+type Behind = Pick<Snapshot, "names" | "moments" | "pages">;
+const NOTHING_BEHIND: Behind = { names: undefined, moments: undefined, pages: undefined };
+const BEHIND: Readonly<Record<string, keyof Behind | undefined>> = {
+  [NAMES_MAGIC]: "names",
+  [MOMENT_MAGIC]: "moments",
+  [PAGES_MAGIC]: "pages",
+};
 
 /** What stands behind what the header describes, from the end on: each part says how long it is. */
 function readTrailing(
   size: number,
   described: number,
   read: (offset: number, length: number) => Uint8Array,
-): Pick<Snapshot, "names" | "moments"> {
-  const found: { names: Uint8Array | undefined; moments: Uint8Array | undefined } = {
-    names: undefined,
-    moments: undefined,
-  };
+): Behind {
+  const found: { -readonly [part in keyof Behind]: Behind[part] } = { ...NOTHING_BEHIND };
   for (let end = size;;) {
     const trailer = end - TRAILER_LAYOUT.size;
     if (trailer < described) return found;
@@ -280,7 +288,7 @@ function readTrailing(
     const at = TRAILER_LAYOUT.fields.magic?.offset ?? 0;
     const magic = new TextDecoder("latin1").decode(bytes.subarray(at, at + 8));
     const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-    const what = magic === NAMES_MAGIC ? "names" : magic === MOMENT_MAGIC ? "moments" : undefined;
+    const what = BEHIND[magic];
     if (!what || found[what] || length > trailer - described) return found;
     found[what] = read(trailer - length, length);
     end = trailer - length;

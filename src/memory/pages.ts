@@ -10,7 +10,7 @@ import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
 import type { Blocks, BlockVisitor } from "./blocks.ts";
 import { PAGE, PRESENT, ProcessMemory } from "./process_memory.ts";
 import { Survey } from "./survey.ts";
-import type { Surveyed } from "./survey.ts";
+import type { Account, Surveyed } from "./survey.ts";
 
 /** What a call path holds of the heap's pages, bytes. */
 export interface PinnedPath {
@@ -32,6 +32,8 @@ export interface PinnedPath {
 export interface PageUse {
   /** The process. */
   readonly pid: number;
+  /** Seconds since its recording began, of a moment that was kept; undefined for now. */
+  readonly seconds?: number | undefined;
   /** Bytes of resident pages of the heap: the sum of the three that follow. */
   readonly resident: number;
   /** In live blocks. */
@@ -207,6 +209,16 @@ class Ledger implements BlockVisitor {
     this.#used = 0;
     paths.length = 0;
   }
+}
+
+/** The account of a process's memory and its heap's pages, of one reading: all blocks are charged. */
+export function accountWithPages(target: Surveyed): { account: Account; pages: PageUse } {
+  using memory = ProcessMemory.open(target.pid);
+  const ledger = new Ledger(target.buckets, memory, undefined);
+  const survey = Survey.of(target, memory, ledger);
+  ledger.finish();
+  const pages = { ...pagesOf(survey, memory), pid: target.pid, interval: undefined, paths: pathsOf(ledger) };
+  return { account: survey.account(memory), pages };
 }
 
 /**

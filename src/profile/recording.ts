@@ -12,6 +12,7 @@ import { markPath, marksBeside } from "./marks.ts";
 import type { TimelineMark } from "./marks.ts";
 import { accountNow, memoryUse, surveyedOf } from "./memory.ts";
 import { mergeProfiles } from "./merge.ts";
+import { unpackPages } from "./kept_pages.ts";
 import { atMoment, momentTimes } from "./moments.ts";
 import { choiceText, chooseProcess, standsForRun } from "./asked.ts";
 import { byAllocations, newestRecording, outlined, processesBeside } from "./processes.ts";
@@ -211,10 +212,11 @@ export class Recording {
   }
 
   /**
-   * Who holds the pages of the heap of this recording's process, which runs: see {@linkcode PageUse}. Nothing of it is stopped.
+   * Who holds the pages of the heap of this recording's process: see {@linkcode PageUse}. Now, where it runs, and nothing of it is stopped; of
+   * one that has ended, at the moment with most resident memory beside live blocks among those that `heaptap run` looked at.
    *
    * @param options `wait`: seconds between the two readings that tell which blocks are old, 0.2 when left out; 0 charges all.
-   * @throws {RecordingError} when the process has ended, may not be looked at, or its single blocks are not recorded.
+   * @throws {RecordingError} when the process has ended and no moment was kept, may not be looked at, or its single blocks are not recorded.
    *
    * @example
    * ```ts
@@ -234,7 +236,11 @@ export class Recording {
     const { process } = readOutline(this.path);
     const cannot = (why: string) => new RecordingError(`Cannot look at the pages of "${this.path}": ${why}`);
     if (!process.running) {
-      throw cannot(`its process (pid ${process.pid}) has ended; look while it runs, or at "resident" in its report`);
+      const kept = unpackPages(readSnapshot(this.path, ["timeline"]).pages);
+      if (kept) return kept;
+      throw cannot(
+        `its process (pid ${process.pid}) has ended, and nobody looked; heaptap run does where it runs long enough`,
+      );
     }
     const target = surveyedOf(readSnapshot(this.path, ["strings"]), 0);
     if (target.shadow === 0) {

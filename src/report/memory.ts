@@ -189,7 +189,11 @@ function pageLines(pages: PageUse): string[] {
       bytes(trimmable)
     } of it back; M_TRIM_THRESHOLD, or another allocator, keeps less`;
   return [
-    `the heap's resident pages: ${bytes(resident)}`,
+    pages.seconds === undefined
+      ? `the heap's resident pages: ${bytes(resident)}`
+      : `the heap's resident pages after ${pages.seconds.toFixed(2)} s, when most was beside live blocks: ${
+        bytes(resident)
+      }`,
     line(inUse, "in live blocks: the program wants it (heaptap report --view live)"),
     line(beside, "beside live blocks, on pages that these hold: whose blocks they are stands below"),
     line(empty, emptyWords),

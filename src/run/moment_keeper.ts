@@ -4,10 +4,12 @@
  */
 import { ftruncateSync, readSync, writeSync } from "node:fs";
 import { trailed } from "../file/copy.ts";
-import { CONSTANTS, LAYOUT, MOMENT_MAGIC, SECTIONS } from "../file/layout.ts";
+import { CONSTANTS, LAYOUT, MOMENT_MAGIC, PAGES_MAGIC, SECTIONS } from "../file/layout.ts";
 import { changesBetween, joined, packMoments } from "../file/moments.ts";
 import type { KeptMoment } from "../file/moments.ts";
 import { readSnapshot, Table } from "../file/reader.ts";
+import type { PageUse } from "../memory/pages.ts";
+import { packPages } from "../profile/kept_pages.ts";
 import { momentSums } from "../profile/path_sums.ts";
 import { thinned } from "./thinned.ts";
 
@@ -26,7 +28,8 @@ export class MomentKeeper {
   #moments: KeptMoment[] = [];
   #last = new Float64Array();
   readonly #buffers = { owners: new Uint8Array(), paths: new Uint8Array() };
-  #written = 0;
+  #pages: Uint8Array = new Uint8Array();
+  #changed = false;
   #writeAfter = WRITTEN_APART;
   #begun = performance.now();
 
@@ -55,6 +58,13 @@ export class MomentKeeper {
     this.#moments.push({ ...of, changes: changesBetween(this.#last, now) });
     this.#last = now;
     this.#thin();
+    this.#changed = true;
+  }
+
+  /** Keeps the heap's pages of a moment, in the place of those of an earlier one. */
+  keepPages(pages: PageUse): void {
+    this.#pages = trailed(packPages(pages), PAGES_MAGIC);
+    this.#changed = true;
   }
 
   /** Writes them, when that was long ago. */
@@ -94,15 +104,18 @@ export class MomentKeeper {
 
   /** Writes them behind the recording; without room for them there are none. */
   write(): void {
-    if (this.#moments.length === this.#written) return;
+    if (!this.#changed) return;
     const begun = performance.now();
-    const bytes = trailed(packMoments(this.#moments), MOMENT_MAGIC);
+    const moments = trailed(packMoments(this.#moments), MOMENT_MAGIC);
+    const bytes = new Uint8Array(moments.length + this.#pages.length);
+    bytes.set(moments);
+    bytes.set(this.#pages, moments.length);
     try {
       for (let done = 0; done < bytes.length;) {
         done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#end + done);
       }
       ftruncateSync(this.#fd, this.#end + bytes.length);
-      this.#written = this.#moments.length;
+      this.#changed = false;
     } catch {
       ftruncateSync(this.#fd, this.#end);
     }

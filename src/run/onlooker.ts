@@ -8,8 +8,9 @@ import { CONSTANTS, LAYOUT, SCALAR_SIZE, SECTIONS } from "../file/layout.ts";
 import type { RecordName, SectionName } from "../file/layout.ts";
 import { readSnapshot } from "../file/reader.ts";
 import { highestResidentSet, MemoryError, residentSet } from "../memory/process_memory.ts";
+import { accountWithPages } from "../memory/pages.ts";
 import { surveyed } from "../memory/survey.ts";
-import type { Surveyed } from "../memory/survey.ts";
+import type { Account, Surveyed } from "../memory/survey.ts";
 import { surveyedOf } from "../profile/memory.ts";
 import { MomentKeeper } from "./moment_keeper.ts";
 import { thinned } from "./thinned.ts";
@@ -26,13 +27,15 @@ const ACCOUNTS_SPREAD = 32;
  * Milliseconds that accounts of all processes may take, at first and as a part of the time; what one of a new highest may take beyond
  * that, which is what people ask for; how many times its own cost lies between two at least, and from which part of the highest on a quarter of that.
  */
-const ACCOUNT_TIME = 250, ACCOUNT_SHARE = 0.02, ACCOUNT_HIGHEST = 150, ACCOUNT_APART = 8, ACCOUNT_NEAR = 0.9;
+const ACCOUNT_TIME = 400, ACCOUNT_SHARE = 0.02, ACCOUNT_HIGHEST = 400, ACCOUNT_APART = 8, ACCOUNT_NEAR = 0.9;
 /** Milliseconds before the first one: what ends before has none. */
 const ACCOUNT_FIRST = 40;
 /** A change that is worth a moment, and how many moments there are at least when nothing changes. */
 const MOMENT_CHANGE = 0.02, MOMENTS_SPREAD = 200;
 /** Milliseconds that moments may take, at first and as a part of the time. */
 const MOMENT_TIME = 200, MOMENT_SHARE = 0.01;
+/** By what factor there has to be more beside what is live for pages to be looked at anew. */
+const PAGES_CHANGE = 1.05;
 /** Looks without a change after which a level holds. */
 const SETTLED = 3;
 /** Processes that are looked at. */
@@ -74,6 +77,8 @@ class Looked {
   readonly #begun = performance.now();
   #momentTime = 0;
   #allocations = 0;
+  #beside = 0;
+  #mostBeside = LEAST;
 
   constructor(pid: number, path: string) {
     this.pid = pid;
@@ -151,10 +156,12 @@ class Looked {
     this.#moments.writeIfDue();
   }
 
-  /** Whether it stands where it never stood before, and no account tells of that. */
-  #isNewHighest(resident: number): boolean {
+  /** Whether it stands where it never stood before, or has so much beside what is live as never before, and no account tells of that. */
+  #isNewHighest(resident: number, current: number): boolean {
+    if (this.#unchanged < SETTLED) return false;
+    if (this.#moments && this.#target.shadow !== 0 && resident - current > PAGES_CHANGE * this.#mostBeside) return true;
     const told = this.#accounts.reduce((most, account) => Math.max(most, account.resident), 0);
-    return this.#unchanged >= SETTLED && resident >= (1 - CHANGE) * this.#highest &&
+    return resident >= (1 - CHANGE) * this.#highest &&
       told < (1 - ACCOUNT_CHANGE) * resident;
   }
 
@@ -176,7 +183,7 @@ class Looked {
   }
 
   #accountIfDue(time: number, current: number, resident: number, left: number): void {
-    const isHighest = this.#isNewHighest(resident);
+    const isHighest = this.#isNewHighest(resident, current);
     if (this.#cost > left + (isHighest ? ACCOUNT_HIGHEST : 0)) return;
     const apart = resident >= ACCOUNT_NEAR * this.#highest ? ACCOUNT_APART / 4 : ACCOUNT_APART;
     if (!isHighest && this.age < this.#accountedUntil + apart * this.#cost) return;
@@ -185,9 +192,10 @@ class Looked {
       Math.abs(current - last.current) > Math.max(LEAST, ACCOUNT_CHANGE * this.#mostLive) ||
       time - last.time > time / ACCOUNTS_SPREAD;
     if (!moved && !isHighest) return;
+    this.#beside = resident - current;
     const begun = performance.now();
     try {
-      const account = surveyed({ ...this.#target, liveBytes: current }, (survey, memory) => survey.account(memory));
+      const account = this.#survey(time, { ...this.#target, liveBytes: current });
       const unknown = (n: number | undefined) => n ?? CONSTANTS.UNKNOWN;
       this.#account({
         time,
@@ -210,8 +218,20 @@ class Looked {
       // It has ended meanwhile, or may not be looked into: then there is no account.
       if (!(error instanceof MemoryError)) throw error;
     }
-    this.#cost = performance.now() - begun;
+    // The first one is slow: nothing has been compiled.
+    const cost = performance.now() - begun;
+    this.#cost = this.#accounts.length > 1 ? cost : cost / 2;
     this.#accountedUntil = this.age;
+  }
+
+  /** An account, with the heap's pages where so much stands beside what is live as never before: after the end nobody can tell any more. */
+  #survey(time: number, target: Surveyed): Account {
+    const wanted = this.#moments && target.shadow !== 0 && this.#beside > PAGES_CHANGE * this.#mostBeside;
+    if (!wanted) return surveyed(target, (survey, memory) => survey.account(memory));
+    const { account, pages } = accountWithPages(target);
+    this.#mostBeside = this.#beside;
+    this.#moments?.keepPages({ ...pages, seconds: time / 1e9 });
+    return account;
   }
 
   #account(account: Accounted): void {
