@@ -23,6 +23,8 @@ import type { CallPath, Comparison, FrameKind, NamedFrame, Profile } from "../mo
 import { leadOf } from "../src/symbols/lead.ts";
 import { PAGE_SCRIPTS } from "../src/export/page_file.ts";
 import { bytes, count } from "../src/profile/format.ts";
+import { memoryUse } from "../src/profile/memory.ts";
+import type { MappedPath, MomentAccount } from "../src/profile/memory.ts";
 import { heaptap, random, ROOT, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -136,6 +138,30 @@ async function boxPoint(page: Page, row: number, x = 5): Promise<{ x: number; y:
   return { x: box.x + x, y: box.y + row * 20 + 10 };
 }
 
+type Point = readonly [seconds: number, bytes: number];
+
+/** Lines or areas of a drawing over time, read off its axes: to the hundredth of its time and the two-hundredth of its height. */
+async function graph(page: Page, chart: string, shapes: string, end: number): Promise<Point[][]> {
+  const drawing = await page.locator(`${chart} svg`).evaluate((svg, shapes) => {
+    const levels = [...svg.querySelectorAll(".grid")].map((line) => Number(line.getAttribute("y1")));
+    const texts = [...svg.querySelectorAll("text")].map((text) => text.textContent!);
+    const points = [...svg.querySelectorAll(shapes)].map((line) =>
+      line.getAttribute("points")!.split(" ").map((point) => point.split(",").map(Number))
+    );
+    const left = Number(svg.querySelector(".grid")!.getAttribute("x1"));
+    return { levels, texts, points, left, right: Number(svg.getAttribute("width")) - 10 };
+  }, shapes);
+  const { levels, texts, points, left, right } = drawing;
+  const top = parsed(texts[levels.length - 1]!);
+  const rounded = (n: number, to: number) => Math.round(n / to) * to;
+  return points.map((line) =>
+    line.map(([x, y]): Point => [
+      Number(rounded(end * (x! - left) / (right - left), end / 100).toFixed(6)),
+      rounded(top * (levels[0]! - y!) / (levels[0]! - levels.at(-1)!), top / 200),
+    ])
+  );
+}
+
 /** Waits until the page has drawn what was asked for. */
 function drawn(page: Page): Promise<unknown> {
   return page.evaluate(() => new Promise((go) => setTimeout(() => requestAnimationFrame(go), 60)));
@@ -208,7 +234,7 @@ test("folded stacks are those of the user's frames; what was called to allocate 
   const kinds: FrameKind[] = ["own", "script", "standard", "runtime", "system", "wrapper", "allocation"];
   // Each function is of one kind; stacks are made of any, some with none of the user's own, some empty.
   const made = Array.from({ length: 400 }, () => Array.from({ length: below(9) }, () => below(14)));
-  const profileOf = { ...recorded, callPaths: recorded.callPaths.slice(0, 1) };
+  const profileOf = { ...recorded, callPaths: recorded.callPaths.slice(0, 1), mappings: undefined };
   const [path] = profileOf.callPaths;
   assert.ok(path);
   const callPaths = made.map((_, id) => ({ ...path, id, end: "root" as const }));
@@ -509,6 +535,15 @@ test("what libraries are known to keep is no leak, and said", { skip: noBrowser 
 /** Of a sample that nobody outside has seen. */
 const UNSEEN = { resident: undefined, mapped: undefined };
 
+/** An account in which nothing is but what is said. */
+function accountOf(seconds: number, resident: number, parts: Partial<MomentAccount>): MomentAccount {
+  return {
+    ...{ seconds, resident, current: 0, live: 0, slack: undefined, allocatorFree: 0, trimmable: undefined },
+    ...{ mapped: undefined, stacks: 0, files: 0, shared: 0, heaptap: 0, other: 0, swapped: 0, untouched: 0 },
+    ...parts,
+  };
+}
+
 test("marks stand on the timeline, where they were made", { skip: noBrowser }, async () => {
   const marked = join(folder, "marked.heaptap");
   copyFileSync(shopFile, marked);
@@ -538,6 +573,203 @@ test("marks stand on the timeline, where they were made", { skip: noBrowser }, a
   assert.deepEqual(dataOf(readFileSync(out, "utf8")).marks.map(({ name }: { name: string }) => name), ["done"]);
 });
 
+test("the timeline is of steps; what was exceeded for a moment has a line up there, and the peak its mark", {
+  skip: noBrowser,
+}, async () => {
+  const timeline = [
+    { ...UNSEEN, seconds: 0, bytes: 100, highest: 100, allocations: 1 },
+    { seconds: 1, bytes: 400, highest: 1000, allocations: 2, resident: 600, mapped: 0 },
+    // The resident set alone has changed: what was exceeded was so before.
+    { seconds: 2, bytes: 400, highest: 1000, allocations: 2, resident: 800, mapped: 50 },
+    { seconds: 3, bytes: 600, highest: 600, allocations: 3, resident: 500, mapped: 0 },
+    { ...UNSEEN, seconds: 4, bytes: 300, highest: 300, allocations: 4 },
+  ];
+  const totals = { ...sold.totals, peakBytes: 1000, liveBytes: 300 };
+  const steps: Point[] = [
+    ...[[0, 100], [1, 100], [1, 1000], [1, 400], [2, 400], [2, 400]] as const,
+    ...[[3, 400], [3, 600], [4, 600], [4, 300]] as const,
+  ];
+  await open(htmlReport({ ...sold, timeline, totals }, shopSymbols), async (page) => {
+    assert.deepEqual(await graph(page, "#timeline", ".line.live", 4), [steps]);
+    const resident: Point[] = [[1, 600], [2, 600], [2, 800], [3, 800], [3, 500], [4, 500]];
+    assert.deepEqual(await graph(page, "#timeline", ".line.rss", 4), [[...resident, [4, 500]]]);
+    const mark = await page.locator("#timeline .peak").evaluate((circle) => [
+      ...["cx", "cy"].map((name) => Number(circle.getAttribute(name)).toFixed(1)),
+    ]);
+    const line = await page.locator("#timeline .line.live").getAttribute("points");
+    assert.equal(line?.split(" ")[2], mark.join());
+    const told: string[] = [];
+    await page.focus("#timeline svg");
+    for (const key of ["Home", "ArrowRight", "ArrowRight", "End"]) {
+      await page.keyboard.press(key);
+      told.push(await page.innerText("#tooltip"));
+    }
+    assert.deepEqual(told, [
+      "at 0\n100 B live",
+      "at 1 s\n400 B live, for a moment 1.00 KB\nresident set 600 B",
+      "at 2 s\n400 B live\nresident set 800 B\nmapped by the program 50 B",
+      "at 4 s\n300 B live",
+    ]);
+    assert.equal(await page.textContent("#rss"), "resident set");
+    await page.click("#rss");
+    assert.equal(await page.locator("#timeline .line.rss").count(), 0);
+    const { width } = (await page.locator("#timeline svg").boundingBox())!;
+    await page.hover("#timeline svg", { position: { x: width * 0.6, y: 100 } });
+    assert.equal(await page.innerText("#tooltip"), "at 2 s\n400 B live\nmapped by the program 50 B");
+    await page.click("#rss");
+    assert.equal(await page.locator("#timeline .line.rss").count(), 1);
+  });
+  // What the last sample says holds until the end of the run; nobody need have seen the resident set.
+  const exit = { code: 0, signal: 0, seconds: 5 };
+  const unseen = timeline.map((sample) => ({ ...sample, ...UNSEEN }));
+  const longer = { ...sold, timeline: unseen, totals, process: { ...sold.process, exit } };
+  await open(htmlReport(longer, shopSymbols), async (page) => {
+    assert.deepEqual(await graph(page, "#timeline", ".line", 5), [[...steps, [5, 300], [5, 300]]]);
+    assert.ok(!await page.isVisible("#rss"));
+  });
+});
+
+test("the resident set by what it is: areas that add up, small parts together, told at the pointer and by keys", {
+  skip: noBrowser,
+}, async () => {
+  const early = accountOf(1, 1000, {
+    live: 500,
+    slack: 100,
+    allocatorFree: 100,
+    stacks: 2,
+    files: 200,
+    heaptap: 90,
+    other: 8,
+  });
+  const late = accountOf(3, 2000, {
+    ...{ live: 900, slack: 100, allocatorFree: 300, mapped: 500 },
+    ...{ stacks: 10, files: 150, heaptap: 40, other: 0 },
+  });
+  const timeline = [0, 2, 4].map((seconds) => ({
+    ...{ seconds, bytes: 100, highest: 100, allocations: seconds, mapped: 0 },
+    resident: seconds === 4 ? undefined : 1000 + 500 * seconds,
+  }));
+  const page = (...accounts: MomentAccount[]) =>
+    htmlReport({ ...sold, timeline, memory: memoryUse(accounts, undefined) }, shopSymbols);
+  const names = [
+    ...["live blocks", "rounding and headers", "free in the allocator", "mapped by the program"],
+    ...["files", "heaptap", "other"],
+  ];
+  const figures = [[500, 100, 100, 0, 200, 90, 10], [900, 100, 300, 500, 150, 40, 10]] as const;
+  const fills = (page: Page) =>
+    page.locator("#memory-chart .part").evaluateAll((areas) => areas.map((area) => getComputedStyle(area).fill));
+  let light: string[] = [];
+  await open(page(early, late), async (page) => {
+    assert.deepEqual(await page.locator("#memory-parts .part").allTextContents(), names);
+    const areas = await graph(page, "#memory-chart", ".part", 4);
+    let beneath = [0, 0];
+    areas.forEach((area, i) => {
+      const above = beneath.map((n, at) => n + figures[at]![i]!);
+      const line = ([a, b]: readonly number[]): Point[] => [[1, a!], [3, a!], [3, b!], [4, b!], [4, b!]];
+      assert.deepEqual(area, [...line(above), ...line(beneath).reverse()], names[i] ?? "");
+      beneath = above;
+    });
+    assert.deepEqual(beneath, [early.resident, late.resident]);
+    // How high it was between the two.
+    const between: Point[] = [[0, 1000], [2, 1000], [2, 2000], [4, 2000], [4, 2000]];
+    assert.deepEqual(await graph(page, "#memory-chart", ".between", 4), [between]);
+    const lines = (i: 0 | 1) => figures[i].map((n, part) => `${bytes(n)} ${names[part]}`);
+    const told = [
+      ["at 1 s", "resident set 1.00 KB", ...lines(0)].join("\n"),
+      ["at 3 s", "resident set 2.00 KB", ...lines(1)].join("\n"),
+    ];
+    const box = (await page.locator("#memory-chart svg").boundingBox())!;
+    await page.hover("#memory-chart svg", { position: { x: box.width * 0.6, y: 40 } });
+    assert.equal(await page.innerText("#tooltip"), told[0]);
+    await page.hover("#memory-chart svg", { position: { x: box.width * 0.95, y: 40 } });
+    assert.equal(await page.innerText("#tooltip"), told[1]);
+    await page.mouse.move(0, 0);
+    assert.ok(!await page.isVisible("#tooltip"));
+    await page.focus("#memory-chart svg");
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await page.innerText("#tooltip"), told[0]);
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await page.innerText("#tooltip"), told[1]);
+    light = await fills(page);
+    assert.equal(new Set(light).size, names.length);
+  });
+  await open(page(early, late), async (page) => {
+    const dark = await fills(page);
+    assert.equal(new Set(dark).size, names.length);
+    dark.forEach((fill, i) => assert.notEqual(fill, light[i]));
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  }, { dark: true, width: 390 });
+  // One alone is of the whole run; what is not known has no name there.
+  await open(page(accountOf(1, 1000, { live: 900, other: 100 })), async (page) => {
+    assert.deepEqual(await page.locator("#memory-parts .part").allTextContents(), ["live blocks", "other"]);
+    const [live, other] = await graph(page, "#memory-chart", ".part", 4);
+    assert.deepEqual(live, [[0, 900], [4, 900], [4, 900], [4, 0], [4, 0], [0, 0]]);
+    assert.deepEqual(other, [[0, 1000], [4, 1000], [4, 1000], [4, 900], [4, 900], [0, 900]]);
+    await page.hover("#memory-chart svg");
+    assert.equal(await page.innerText("#tooltip"), "at 1 s\nresident set 1.00 KB\n900 B live blocks\n100 B other");
+  });
+  for (const memory of [undefined, memoryUse([], 5)]) {
+    await open(htmlReport({ ...sold, timeline, memory }, shopSymbols), async (page) => {
+      assert.ok(await page.isVisible("#timeline") && !await page.isVisible("#memory"));
+    });
+  }
+});
+
+test("what the program mapped itself has a tab, folded as stacks are and found as functions are", {
+  skip: noBrowser,
+}, async () => {
+  const stackOf = (name: string) =>
+    sold.callPaths.find((path) => shopSymbols.stack(path).some((frame) => frame.function === name))!;
+  const mapping = (name: string, part: Partial<MappedPath>): MappedPath => ({
+    ...{ id: 1, kind: "memory", count: 3, bytes: 3e6, liveBytes: 1e6, peakBytes: 2e6, givenBack: 0 },
+    ...{ stack: stackOf(name).stack, end: "root" },
+    ...part,
+  });
+  const paths = [
+    mapping("forget_note", { id: 2, kind: "shared", count: 1, bytes: 5e6, liveBytes: 5e6, peakBytes: 5e6 }),
+    mapping("fill_basket", {}),
+  ];
+  const mappings = { liveBytes: 1e6, peakBytes: 2e6, paths };
+  const html = htmlReport({ ...sold, mappings }, shopSymbols);
+  assert.equal(dataOf(html).ends.length, sold.callPaths.length);
+  await open(html, async (page) => {
+    const paths = await rows(page);
+    assert.equal(await page.textContent("#tab-mapped .count"), "2");
+    await page.click("#tab-mapped");
+    assert.deepEqual(
+      (await page.locator("#table .head button").allTextContents()).map((text) => text.replace(/[↓↑]/, "")),
+      ["At the peak", "Kind", "Function", "Called from", "Mapped still", "In all", "Calls"],
+    );
+    assert.deepEqual((await rows(page)).map((row) => row.replace(/ shop-?\S* \|/, " |")), [
+      "5.00 MB | shared | forget_note shop.cc:27 | serve shop.cc:43 | 5.00 MB | 5.00 MB | 1",
+      "2.00 MB | memory | fill_basket shop.cc:20 | serve shop.cc:41 | 1.00 MB | 3.00 MB | 3",
+    ]);
+    await page.click("#table .head button >> text=Calls");
+    assert.deepEqual(await column(page, "Calls"), ["3", "1"]);
+    await page.click("#code-all");
+    await drawn(page);
+    assert.match((await column(page, "Function")).join(), /vector.*::reserve/s);
+    await page.fill("#search", "forget_note");
+    await page.press("#search", "Enter");
+    await drawn(page);
+    assert.deepEqual(await column(page, "Calls"), ["1"]);
+    assert.equal(await page.textContent("#tab-mapped .count"), "1");
+    await page.fill("#search", "");
+    await page.press("#search", "Enter");
+    await page.click("#code-own");
+    await page.click("#tab-paths");
+    await drawn(page);
+    // Call paths of the heap are as they are without.
+    assert.deepEqual(await rows(page), paths);
+  });
+  for (const without of [undefined, { ...mappings, paths: [] }]) {
+    await open(
+      htmlReport({ ...sold, mappings: without }, shopSymbols),
+      async (page) => assert.equal(await page.locator("#tab-mapped").count(), 0),
+    );
+  }
+});
+
 test("the peak's label has no line through it, wherever the peak is", { skip: noBrowser }, async () => {
   const shapes: readonly (readonly number[])[] = [
     [0, 100, 50, 98, 99, 97, 20],
@@ -546,9 +778,11 @@ test("the peak's label has no line through it, wherever the peak is", { skip: no
     [90, 92, 95, 100, 96, 94, 91, 90],
     [0, 100, 100, 100, 100, 0],
   ];
-  for (const shape of shapes) {
+  // Also where all that is above 10 was so for a moment.
+  const cases = [...shapes.map((shape) => [shape, 100] as const), ...shapes.slice(0, 3).map((s) => [s, 10] as const)];
+  for (const [shape, most] of cases) {
     const timeline = shape.map((n, i) => ({
-      ...{ seconds: i, bytes: n, highest: n, allocations: i },
+      ...{ seconds: i, bytes: Math.min(n, most), highest: n, allocations: i },
       ...{ resident: 104 + i, mapped: 0 },
     }));
     const totals = { ...sold.totals, peakBytes: 100, liveBytes: shape.at(-1)! };
@@ -568,7 +802,7 @@ test("the peak's label has no line through it, wherever the peak is", { skip: no
           });
         }).length;
       });
-      assert.equal(crossed, 0, shape.join());
+      assert.equal(crossed, 0, `${shape.join()} up to ${most}`);
     });
   }
 });
@@ -582,7 +816,15 @@ test("the processes of a run have a tab with what each did, and a line each", { 
   await names.resolve(together.callPaths);
   const each = run.recording.processes().map((one) => one.profile());
   assert.ok(each.length >= 2);
-  await open(htmlReport(together, names), async (page) => {
+  // What one of them alone is known to have stands for none of all.
+  const [path] = together.callPaths;
+  assert.ok(path);
+  const mappedOnce = { kind: "memory" as const, count: 1, bytes: 1, liveBytes: 1, peakBytes: 1, givenBack: 0 };
+  const ofOne = {
+    mappings: { liveBytes: 1, peakBytes: 1, paths: [{ ...mappedOnce, id: 1, stack: path.stack, end: path.end }] },
+    memory: memoryUse([accountOf(0, 1, { live: 1 })], undefined),
+  };
+  await open(htmlReport({ ...together, ...ofOne }, names), async (page) => {
     assert.equal(await page.textContent("#tab-processes .count"), String(each.length));
     await page.click("#tab-processes");
     const expected = each.map(({ process, totals }) => ({
@@ -600,6 +842,17 @@ test("the processes of a run have a tab with what each did, and a line each", { 
     assert.match((await column(page, "Program")).join(), /perl -e exit 3/);
     assert.equal(await page.locator(".sparkline").count(), each.length);
     assert.ok(await page.locator("#timeline .process").count() >= 2);
+    const lines = await page.locator("#timeline .process, .sparkline polyline").evaluateAll((found) =>
+      found.map((line) => line.getAttribute("points")!.split(" ").map((point) => point.split(",")))
+    );
+    for (const line of lines) {
+      assert.ok(line.length > 2);
+      for (const [i, [x, y]] of line.slice(1).entries()) {
+        assert.ok(line[i]![0] === x || line[i]![1] === y, line.join(" "));
+      }
+    }
+    assert.ok(!await page.isVisible("#memory"));
+    assert.equal(await page.locator("#tab-mapped").count(), 0);
   });
   await open(
     htmlReport(sold, shopSymbols),
@@ -940,7 +1193,10 @@ test("a comparison that knows places and samples shows them", { skip: noBrowser 
     assert.match((await rows(page))[0] ?? "", /extra growth.c:10/);
     assert.match(await page.innerText("#panel-body"), /growth.c:10/);
     assert.deepEqual(await page.locator("#series .key").allTextContents(), ["later", "earlier"]);
-    assert.equal(await page.locator("#timeline polyline").count(), 2);
+    const steps = (most: number): Point[] => [[0, 0], [1, 0], [1, most], [2, most], [2, 2 * most]];
+    assert.deepEqual(await graph(page, "#timeline", ".line.live", 2), [steps(900)]);
+    assert.deepEqual(await graph(page, "#timeline", ".line.earlier", 2), [steps(500)]);
+    assert.ok(!await page.isVisible("#memory") && !await page.isVisible("#rss"));
     await page.hover("#timeline svg");
     assert.match(await page.innerText("#tooltip"), /later\n.* earlier/);
   });
@@ -993,4 +1249,11 @@ test("the command line writes it", () => {
   assert.equal(status, 0, stderr);
   assert.equal(dataOf(readFileSync(out, "utf8")).view, "live");
   assert.equal(Recording.open(file).profile().totals.bytes, dataOf(readFileSync(out, "utf8")).totals.bytes);
+  // Who starts a program looks at its memory too.
+  const program = ["perl", "-e", 'my $s = "x" x 3e7; select undef, undef, undef, 0.8'];
+  const run = heaptap(["run", "--html", out, "-o", join(folder, "seen.heaptap"), "--", ...program]);
+  assert.equal(run.status, 0, run.stderr);
+  const { memory, timeline } = dataOf(readFileSync(out, "utf8"));
+  assert.ok(Math.max(...memory.parts.live) >= 3e7, memory.parts.live.join());
+  assert.ok(Math.max(...timeline.rss) >= 3e7, timeline.rss.join());
 });

@@ -2,6 +2,8 @@
 import { knownSeconds, peakExactness, processEnding, processFacts, unseen } from "../profile/facts.ts";
 import { count, plural } from "../profile/format.ts";
 import type { TimelineMark } from "../profile/marks.ts";
+import { asCallPath } from "../profile/memory.ts";
+import type { MappedPath, MomentAccount } from "../profile/memory.ts";
 import { commandLine } from "../profile/profile.ts";
 import { marginText } from "../profile/sampling.ts";
 import type { CallPath, MergedProcess, Profile } from "../profile/profile.ts";
@@ -10,7 +12,7 @@ import type { ViewName } from "../profile/views.ts";
 import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import type { Symbols } from "../symbols/symbols.ts";
-import type { PageData, ProcessData, TimelineData } from "./page/data.ts";
+import type { MappedData, MemoryData, PageData, ProcessData, TimelineData } from "./page/data.ts";
 import { columns, pageFile } from "./page_file.ts";
 import { sourceLines } from "./source_lines.ts";
 import { StackTable } from "./stack_table.ts";
@@ -42,10 +44,49 @@ const FIGURES: Readonly<Record<string, (path: CallPath) => number>> = {
 };
 
 function timelineOf(run: Parameters<typeof knownSeconds>[0]): TimelineData {
+  const { timeline } = run;
   return {
     end: knownSeconds(run),
-    ...columns(run.timeline, { seconds: (s) => s.seconds, bytes: (s) => s.bytes, rss: (s) => s.resident ?? -1 }),
+    ...columns(timeline, {
+      seconds: (s) => s.seconds,
+      bytes: (s) => s.bytes,
+      rss: (s) => s.resident ?? -1,
+      mapped: (s) => s.mapped ?? -1,
+    }),
+    // Where the resident set alone was seen to change, a level that was exceeded before stands once more.
+    highest: timeline.map(({ bytes, highest, allocations }, i) => {
+      const { [i - 1]: before } = timeline;
+      return before?.allocations === allocations && before.highest === highest ? bytes : highest;
+    }),
   };
+}
+
+/** Parts of an account, which add up to its resident set. */
+const PARTS = ["live", "slack", "allocatorFree", "mapped", "stacks", "files", "shared", "heaptap", "other"] as const;
+
+function memoryOf({ memory, merged }: Profile): MemoryData | undefined {
+  // Of several processes there is no account of all.
+  if (!memory || merged) return undefined;
+  return {
+    seconds: memory.accounts.map(({ seconds }) => seconds),
+    parts: columns(
+      memory.accounts,
+      Object.fromEntries(PARTS.map((part) => [part, (account: MomentAccount) => account[part] ?? 0])),
+    ),
+  };
+}
+
+const MAPPED_FIGURES: Readonly<Record<string, (path: MappedPath) => number>> = {
+  count: (p) => p.count,
+  bytes: (p) => p.bytes,
+  liveBytes: (p) => p.liveBytes,
+  peakBytes: (p) => p.peakBytes,
+};
+
+function mappedOf(paths: readonly MappedPath[], ends: readonly number[]): MappedData | undefined {
+  return paths.length > 0
+    ? { kinds: paths.map(({ kind }) => kind), ends, figures: columns(paths, MAPPED_FIGURES) }
+    : undefined;
 }
 
 function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
@@ -70,8 +111,8 @@ function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
 }
 
 /**
- * The page of a profile: timeline, flame graph, tables of call paths, functions, leaks and threads. Names must
- * have been resolved.
+ * The page of a profile: timeline, what the resident set is made of, flame graph, tables of call paths, functions, leaks,
+ * threads and mappings. Names must have been resolved, those of `mappings` too if they are to be seen.
  *
  * @example
  * ```ts
@@ -93,6 +134,9 @@ export function htmlReport(
   const { totals, process, callPaths, merged } = profile;
   const stacks = new StackTable();
   for (const path of callPaths) stacks.add(outwardIn(path, symbols, options));
+  // Of several processes those of one alone are known.
+  const mapped = merged ? [] : profile.mappings?.paths ?? [];
+  for (const path of mapped) stacks.add(outwardIn(asCallPath(path), symbols, options));
   const kept = callPaths.reduce((n, path) => n + path.allocations, 0);
   const notes = unseen(profile).map(([figure, words]) => `${figure} ${words}`.trim());
   if (peakExactness(profile) && !profile.limits.interval) notes.unshift(`The peak is ${peakExactness(profile)}`);
@@ -104,7 +148,8 @@ export function htmlReport(
       } of the allocations`,
     );
   }
-  const table = stacks.columns();
+  const all = stacks.columns();
+  const table = { ...all, ends: all.ends.slice(0, callPaths.length) };
   return pageFile({
     title: commandLine(process),
     facts: processFacts(profile),
@@ -127,6 +172,8 @@ export function htmlReport(
       }
       : undefined,
     timeline: timelineOf(profile),
+    memory: memoryOf(profile),
+    mapped: mappedOf(mapped, all.ends.slice(callPaths.length)),
     aside: {
       paths: callPaths.flatMap((path, p) => aside.paths.has(path) ? [p] : []),
       bytes: aside.bytes,

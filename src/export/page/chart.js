@@ -1,7 +1,13 @@
-// What drawings over time have in common: scales, lines, and labels that no line goes through.
+// What drawings over time have in common: axes, steps, labels that no line goes through, and how they are read.
+import { shape } from "./dom.js";
+import { bytes, clock } from "./format.js";
 
-/** @typedef {{ seconds: readonly number[], bytes: readonly number[] }} Samples */
 /** @typedef {readonly (readonly [x: number, y: number])[]} Points */
+
+/** Where axes begin: the same in drawings beneath each other, which so have one scale of time. */
+export const LEFT = 64;
+const RIGHT = 10;
+const BOTTOM = 22;
 
 /**
  * A round step for an axis of about so many.
@@ -22,6 +28,111 @@ export function highest(figures) {
 /** @param {Points} points */
 export function pointsText(points) {
   return points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
+}
+
+/**
+ * A line of steps: a level holds until the next. Above a level that was exceeded for a moment stands a line up to `tops`.
+ * @param {readonly number[]} seconds
+ * @param {readonly number[]} levels -1 where nothing is known: what was before goes on
+ * @param {(seconds: number) => number} x
+ * @param {(level: number) => number} y
+ * @param {readonly number[]} [tops]
+ * @returns {[x: number, y: number][]}
+ */
+export function stepPoints(seconds, levels, x, y, tops = levels) {
+  /** @type {[number, number][]} */
+  const points = [];
+  let before = -1;
+  seconds.forEach((s, i) => {
+    if (before >= 0) points.push([x(s), y(before)]);
+    const { [i]: level } = levels;
+    if (level < 0) return;
+    if (tops[i] > level) points.push([x(s), y(tops[i])]);
+    points.push([x(s), y(level)]);
+    before = level;
+  });
+  return points;
+}
+
+/**
+ * What is between a line and the one beneath it, or the ground.
+ * @param {Points} line
+ * @param {Points} beneath
+ */
+export function areaText(line, beneath) {
+  return pointsText([...line, ...[...beneath].reverse()]);
+}
+
+/**
+ * Where times are in a drawing.
+ * @param {number} width
+ * @param {number} end
+ */
+export function timeScale(width, end) {
+  return (/** @type {number} */ s) => LEFT + (width - LEFT - RIGHT) * s / end;
+}
+
+/**
+ * An empty drawing over time with its axes, and where bytes are in it.
+ * @param {{ width: number, height: number, top: number, end: number, most: number, lines: number, words: string }} of
+ */
+export function drawAxes({ width, height, top, end, most, lines, words }) {
+  const x = timeScale(width, end);
+  const base = height - BOTTOM;
+  const y = (/** @type {number} */ b) => base - (base - top) * Math.max(0, b) / most;
+  const svg = shape("svg", { width, height, role: "img", tabindex: 0, "aria-label": `${words}; arrow keys read it` });
+  for (let step = roundStep(most, lines), at = 0; at <= most; at += step) {
+    svg.append(shape("line", { x1: LEFT, x2: width - 8, y1: y(at), y2: y(at), class: "grid" }));
+    svg.append(shape("text", { x: LEFT - 8, y: y(at) + 4, "text-anchor": "end" }, bytes(at)));
+  }
+  for (let step = roundStep(end, Math.max(2, width / 130)), at = 0; at <= end; at += step) {
+    const anchor = at > 0 && x(at) > width - 30 ? "end" : "middle";
+    svg.append(shape("text", { x: x(at), y: height - 4, "text-anchor": anchor }, clock(at)));
+  }
+  return { svg, x, y, base };
+}
+
+/**
+ * Lets the reader point at a time of a drawing, or go there by keys.
+ * @param {SVGElement} svg
+ * @param {{ top: number, base: number, end: number, times: readonly number[], x: (seconds: number) => number, y: (seconds: number) => number }} scale
+ *   the times that keys go to, and where a tooltip stands for those who go by keys
+ * @param {import("./tooltip.js").Tooltip} tooltip
+ * @param {(seconds: number) => { where: number, lines: string[] }} told what there is to say of a time, and of which one it is
+ */
+export function readTimes(svg, { top, base, end, times, x, y }, tooltip, told) {
+  const cursor = shape("line", { y1: top, y2: base, class: "cursor" });
+  const move = (/** @type {number} */ to) => {
+    cursor.setAttribute("x1", String(to));
+    cursor.setAttribute("x2", String(to));
+  };
+  move(-9);
+  svg.append(cursor);
+  let at = -1;
+  const show = (/** @type {number} */ seconds, /** @type {{ x: number, y: number } | undefined} */ point) => {
+    const { where, lines } = told(seconds);
+    move(x(where));
+    const box = svg.getBoundingClientRect();
+    tooltip.show(point ?? { x: box.left + x(where), y: box.top + y(where) }, `at ${clock(where)}`, lines);
+  };
+  const hide = () => {
+    move(-9);
+    tooltip.hide();
+  };
+  svg.addEventListener("pointermove", (event) => {
+    const seconds = end * (event.offsetX - LEFT) / (svg.clientWidth - LEFT - RIGHT);
+    show(Math.max(0, Math.min(end, seconds)), { x: event.clientX, y: event.clientY });
+  });
+  svg.addEventListener("pointerleave", hide);
+  svg.addEventListener("blur", hide);
+  svg.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
+    if (event.key === "Escape") hide();
+    if (step === undefined) return;
+    event.preventDefault();
+    at = Math.max(0, Math.min(times.length - 1, at + step));
+    show(times[at], undefined);
+  });
 }
 
 /**

@@ -1,16 +1,41 @@
 /** What the page of the HTML report holds: every call path once, as columns of numbers, which compress well. */
-import type { ViewName } from "../../profile/views.ts";
+
+/** The name of a view, again: the page's types are checked without Node's, which those of a profile need. */
+export type ViewName = "allocated" | "live" | "peak" | "temporary";
 
 /** Figures of call paths: a column each, in the order of the paths. */
 export type Columns = Readonly<Record<string, readonly number[]>>;
 
-/** Samples of a run: seconds, live bytes, highest resident set (-1: not known). */
+/** Samples of a run, each of which holds until the next; -1 is what is not known. */
 export interface TimelineData {
   /** When the run ended, in seconds from its start. */
   readonly end: number;
   readonly seconds: readonly number[];
+  /** Live bytes. */
   readonly bytes: readonly number[];
+  /** The highest that was live up to the next sample. */
+  readonly highest?: readonly number[] | undefined;
+  /** The resident set. */
   readonly rss?: readonly number[] | undefined;
+  /** Bytes that the program had mapped itself. */
+  readonly mapped?: readonly number[] | undefined;
+}
+
+/** What the resident set was made of. */
+export interface MemoryData {
+  /** When it was looked at. */
+  readonly seconds: readonly number[];
+  /** The bytes of each part, by the names that accounts give them. They add up to the resident set. */
+  readonly parts: Columns;
+}
+
+/** Call paths that mapped memory themselves. */
+export interface MappedData {
+  /** What each mapped: `memory`, `file`, `shared`, `reserved`. */
+  readonly kinds: readonly string[];
+  /** The innermost node of each, among those of all call paths. */
+  readonly ends: readonly number[];
+  readonly figures: Columns;
 }
 
 /** A process of a run whose processes are shown together. */
@@ -64,6 +89,10 @@ export interface PageData {
   readonly timeline?: TimelineData | undefined;
   /** The earlier run, where two are compared. */
   readonly timelineBefore?: TimelineData | undefined;
+  /** The resident set by what it is, where somebody looked. */
+  readonly memory?: MemoryData | undefined;
+  /** What the program mapped itself, where that was followed and it did. */
+  readonly mapped?: MappedData | undefined;
   /** Numbers of the call paths whose live blocks libraries keep on their own account, what those are in all, and whose. */
   readonly aside?: {
     readonly paths: readonly number[];

@@ -12,7 +12,7 @@ import { stackView } from "./stack.js";
 import { Stacks } from "./stacks.js";
 import { graphSvg, saveText } from "./svg.js";
 import { Tabs } from "./tabs.js";
-import { makeTimeline } from "./timeline.js";
+import { makeMemory, makeTimeline } from "./timeline.js";
 import { Tooltip } from "./tooltip.js";
 
 /** @typedef {import("./hash.js").ViewState} ViewState */
@@ -62,6 +62,7 @@ async function start() {
 
   const tooltip = new Tooltip();
   const timeline = makeTimeline(data, tooltip, (shown) => set({ rss: shown ? "1" : "0" }));
+  if (timeline) makeMemory(data, tooltip);
   byId("timeline-section").hidden = !timeline;
   byId("top").classList.toggle("alone", !timeline);
   const flame = new Flame(model, tooltip, {

@@ -1,7 +1,7 @@
 // The page's data: call paths with their figures, names, and what a search finds in them.
 
 /** @typedef {import("./data.ts").PageData} PageData */
-/** @typedef {import("../../profile/views.ts").ViewName} ViewName */
+/** @typedef {import("./data.ts").ViewName} ViewName */
 /** @typedef {{ title: string, figure: string, blocks: string, bytes: boolean }} View */
 /** @typedef {"after" | "before" | "change"} Run */
 /** @typedef {ReturnType<Model["search"]>} Found */

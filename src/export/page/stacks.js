@@ -6,12 +6,14 @@ export class Stacks {
   /**
    * @param {import("./model.js").Model} model
    * @param {boolean} folded whether to keep the user's own frames alone
+   * @param {readonly number[]} [ends] the innermost node of each
    */
-  constructor(model, folded) {
-    const { nodes, places, ends } = model.data;
+  constructor(model, folded, ends = model.data.ends) {
+    const { nodes, places } = model.data;
     const { back, place } = nodes;
     this.model = model;
     this.folded = folded;
+    this.ends = ends;
     const size = back.length;
     /** The innermost node kept from a node outwards, itself included; -1 for none. */
     this.last = new Int32Array(size);
@@ -114,7 +116,8 @@ export class Stacks {
    * @param {number} path
    */
   from(path) {
-    const { nodes, ends } = this.model.data;
+    const { nodes } = this.model.data;
+    const { ends } = this;
     if (ends[path] >= 0 && this.last[ends[path]] < 0) {
       const outer = this.#outer(this.#reason(ends[path]));
       return outer < 0 ? -1 : nodes.place[outer];
@@ -127,8 +130,8 @@ export class Stacks {
    * @param {number} path
    */
   called(path) {
-    const { nodes, places, ends } = this.model.data;
-    const end = ends[path];
+    const { nodes, places } = this.model.data;
+    const { [path]: end } = this.ends;
     if (end < 0) return -1;
     let via = -1;
     if (this.last[end] >= 0) via = this.via[end];
@@ -144,9 +147,9 @@ export class Stacks {
    * @param {number} path
    */
   whole(path) {
-    const { nodes, ends } = this.model.data;
+    const { nodes } = this.model.data;
     const found = [];
-    for (let node = ends[path]; node >= 0;) {
+    for (let node = this.ends[path]; node >= 0;) {
       found.push(nodes.place[node]);
       node = nodes.back[node] === 0 ? -1 : node - nodes.back[node];
     }
@@ -166,7 +169,7 @@ export class Stacks {
     });
     found.paths.forEach((is, p) => {
       const lead = this.lead(p);
-      if (is && lead >= 0 && this.last[this.model.data.ends[p]] < 0) lit[places.fn[lead]] = 1;
+      if (is && lead >= 0 && this.last[this.ends[p]] < 0) lit[places.fn[lead]] = 1;
     });
     return lit;
   }

@@ -1,13 +1,18 @@
 // The tables under their tabs; each is made when its tab is chosen, and again when what it shows changes.
 import { byId, element } from "./dom.js";
-import { bytes, count, counted } from "./format.js";
+import { baseName, bytes, count, counted, shortName } from "./format.js";
 import { functionColumns, functionRows } from "./functions.js";
 import { processColumns } from "./processes.js";
-import { pathColumns, pathRows, VIEW_FIGURES } from "./rows.js";
+import { pathColumns, pathRows, placeCell, VIEW_FIGURES } from "./rows.js";
 import { histogram } from "./sizes.js";
+import { Stacks } from "./stacks.js";
 import { Table } from "./table.js";
 
 /** @typedef {import("./rows.js").PathRow} PathRow */
+/**
+ * A call path that mapped memory itself: its places, the innermost first, and those of them that a row tells; -1 for none.
+ * @typedef {{ kind: string, lead: number, from: number, whole: number[], figures: Record<string, number> }} MappedRow
+ */
 
 /**
  * Columns of the table of threads.
@@ -52,6 +57,77 @@ function threadColumns() {
 }
 
 /**
+ * What the program mapped itself.
+ * @param {import("./model.js").Model} model
+ * @param {boolean} folded
+ * @returns {MappedRow[]}
+ */
+function mappedRows(model, folded) {
+  const { mapped } = model.data;
+  if (!mapped) return [];
+  const stacks = new Stacks(model, folded, mapped.ends);
+  return mapped.kinds.map((kind, p) => ({
+    kind,
+    lead: stacks.lead(p),
+    from: stacks.from(p),
+    whole: stacks.whole(p),
+    figures: Object.fromEntries(Object.entries(mapped.figures).map(([name, column]) => [name, column[p]])),
+  }));
+}
+
+/**
+ * Columns of the table of what the program mapped itself.
+ * @param {import("./model.js").Model} model
+ * @returns {import("./table.js").Column<MappedRow>[]}
+ */
+function mappedColumns(model) {
+  const { functions, places } = model.data;
+  const name = (/** @type {number} */ place) => place < 0 ? "" : functions.name[places.fn[place]];
+  const where = (/** @type {number} */ place) => place < 0 ? "" : model.placeText(place);
+  const module = (/** @type {number} */ place) => place < 0 ? "" : baseName(model.moduleOf(places.fn[place]));
+  const figure = (
+    /** @type {string} */ id,
+    /** @type {string} */ title,
+    show = bytes,
+    wide = true,
+    track = "108px",
+  ) => ({
+    id,
+    title,
+    wide,
+    figures: true,
+    track,
+    text: (/** @type {MappedRow} */ { figures }) => show(figures[id]),
+    by: (/** @type {MappedRow} */ { figures }) => figures[id],
+    hint: (/** @type {MappedRow} */ { figures }) => count(figures[id]),
+  });
+  return [
+    figure("peakBytes", "At the peak", bytes, false, "112px"),
+    { id: "kind", title: "Kind", wide: true, track: "86px", text: ({ kind }) => kind, by: ({ kind }) => kind },
+    {
+      id: "function",
+      title: "Function",
+      track: "minmax(0, 1.5fr)",
+      text: ({ lead }) => name(lead),
+      cell: ({ lead }) => placeCell(lead < 0 ? "(not kept)" : name(lead), where(lead), module(lead)),
+      by: ({ lead }) => name(lead),
+      hint: ({ whole }) => whole.map((place) => [shortName(name(place)), baseName(where(place))].join(" ")).join("\n"),
+    },
+    {
+      id: "from",
+      title: "Called from",
+      wide: true,
+      text: ({ from }) => name(from),
+      cell: ({ from }) => from < 0 ? [] : placeCell(name(from), "", baseName(where(from))),
+      by: ({ from }) => name(from),
+    },
+    figure("liveBytes", "Mapped still"),
+    figure("bytes", "In all", bytes, true, "84px"),
+    figure("count", "Calls", count, true, "76px"),
+  ];
+}
+
+/**
  * What is live and no leak.
  * @param {import("./data.ts").PageData["aside"]} aside
  */
@@ -86,6 +162,7 @@ export class Tabs {
         { id: "leaks", title: data.live },
         ...data.processes ? [{ id: "processes", title: "Processes", n: data.processes.length }] : [],
         { id: "threads", title: "Threads", n: data.threads?.length ?? 0 },
+        ...data.mapped ? [{ id: "mapped", title: "Mapped", n: data.mapped.kinds.length }] : [],
         ...data.sizes ? [{ id: "sizes", title: "Sizes" }] : [],
       ],
     ];
@@ -168,6 +245,11 @@ export class Tabs {
     } else if (tab === "processes") {
       const processes = model.data.processes ?? [];
       this.table = new Table(into, processColumns(processes), processes, { ...options, lines: 2 });
+    } else if (tab === "mapped") {
+      const rows = mappedRows(model, stacks.folded)
+        .filter(({ whole }) => !found || whole.some((place) => found.places[place]));
+      this.table = new Table(into, mappedColumns(model), rows, { ...options, lines: 2 });
+      this.#count(tab, rows.length);
     } else if (tab === "sizes") {
       const paths = Array.from({ length: model.paths }, (_, p) => p);
       into.replaceChildren(...histogram(model, paths.filter((p) => !found || found.paths[p] === 1)));

@@ -1,14 +1,24 @@
 // What was live over the run: of one process with the resident set beside it, of two runs over each other, or of the
-// processes of one run.
-import { highest, labelPlace, pointsText, roundStep, sampleAt } from "./chart.js";
+// processes of one run. Beneath it the resident set by what it is.
+import {
+  areaText,
+  drawAxes,
+  highest,
+  labelPlace,
+  LEFT,
+  pointsText,
+  readTimes,
+  sampleAt,
+  stepPoints,
+  timeScale,
+} from "./chart.js";
 import { byId, element, shape } from "./dom.js";
-import { baseName, bytes, clock } from "./format.js";
+import { baseName, bytes } from "./format.js";
 
-/** @typedef {{ title: string, look: string, seconds: readonly number[], bytes: readonly number[] }} Series */
+/** @typedef {{ seconds: number[], bytes: number[], tops: number[] }} Steps */
+/** @typedef {Steps & { title: string, look: string }} Series */
 
 const HEIGHT = 190;
-const LEFT = 64;
-const BOTTOM = 22;
 /** Room for the peak's label above the line. */
 const TOP = 26;
 const MARK_ROW = 14;
@@ -18,38 +28,60 @@ const LETTER = 6.4;
 const NEAR_PEAK = 0.95;
 /** Processes that have a line. */
 const LINES = 6;
+const MEMORY_HEIGHT = 128;
+/** Part of the highest resident set below which something is not shown by itself. */
+const NOTABLE = 0.01;
+
+/** What the resident set is made of, from the ground up, and what that is called. */
+const PARTS = {
+  live: "live blocks",
+  slack: "rounding and headers",
+  allocatorFree: "free in the allocator",
+  mapped: "mapped by the program",
+  stacks: "stacks",
+  files: "files",
+  shared: "shared",
+  heaptap: "heaptap",
+  other: "other",
+};
 
 /**
- * The lines of a page: what is live, with what was at its end.
+ * The steps of what is live, up to the end of the run.
+ * @param {import("./data.ts").TimelineData} timeline
+ * @param {number} [begun]
+ * @returns {Steps}
+ */
+function stepsOf({ end, seconds, bytes, highest = bytes }, begun = 0) {
+  const levels = bytes.map((n) => Math.max(0, n));
+  const last = seconds.length - 1;
+  const more = last >= 0 && seconds[last] < end;
+  return {
+    seconds: [...seconds, ...more ? [end] : []].map((s) => s + begun),
+    bytes: [...levels, ...more ? [levels[last]] : []],
+    tops: [...highest, ...more ? [levels[last]] : []],
+  };
+}
+
+/**
+ * The lines of a page.
  * @param {import("./data.ts").PageData} data
  * @returns {Series[]}
  */
 function seriesOf(data) {
-  const line = (
-    /** @type {string} */ title,
-    /** @type {string} */ look,
-    /** @type {import("./data.ts").TimelineData} */ { end, seconds, bytes },
-    /** @type {number} */ last,
-    begun = 0,
-  ) => ({ title, look, seconds: [...seconds, end].map((s) => s + begun), bytes: [...bytes, last] });
   if (data.processes) {
     return [...data.processes].sort((a, b) => b.peakBytes - a.peakBytes).slice(0, LINES)
       .filter(({ timeline }) => timeline.seconds.length > 0)
-      .map((p, i) =>
-        line(
-          `${baseName(p.command.split(" ")[0])} ${p.pid}`,
-          `process process-${i}`,
-          p.timeline,
-          p.liveBytes,
-          p.begun,
-        )
-      );
+      .map(({ command, pid, timeline, begun }, i) => ({
+        title: `${baseName(command.split(" ")[0])} ${pid}`,
+        look: `process process-${i}`,
+        ...stepsOf(timeline, begun),
+      }));
   }
-  if (!data.timeline?.seconds.length) return [];
   const { timeline, timelineBefore } = data;
+  if (!timeline?.seconds.length) return [];
   return [
-    line(timelineBefore ? "later" : "live", "live", timeline, data.totals.liveBytes),
-    ...timelineBefore ? [line("earlier", "earlier", timelineBefore, data.before?.liveBytes ?? 0)] : [],
+    { title: timelineBefore ? "later" : "live", look: "live", ...stepsOf(timeline) },
+    ...timelineBefore ? [{ title: "earlier", look: "earlier", ...stepsOf(timelineBefore) }] : [],
   ];
 }
 
@@ -64,12 +96,13 @@ export function makeTimeline(data, tooltip, onRss) {
   const series = seriesOf(data);
   if (series.length === 0) return undefined;
   const into = byId("timeline");
-  const resident = data.processes ? [] : data.timeline?.rss ?? [];
-  const end = Math.max(1e-6, ...series.map(({ seconds }) => highest(seconds)));
+  const { seconds: times = [], rss: resident = [], mapped = [] } = data.timeline ?? {};
+  const isWatched = resident.some((n) => n >= 0);
+  const end = endOf(data, series);
   const marks = data.marks ?? [];
   let hasRss = true;
   const toggle = byId("rss");
-  toggle.hidden = resident.every((n) => n < 0);
+  toggle.hidden = !isWatched;
   toggle.addEventListener("click", () => onRss(!hasRss));
   byId("series").replaceChildren(...series.map(({ title, look }) => {
     return element("span", { className: `key line-key ${look}` }, title);
@@ -80,13 +113,13 @@ export function makeTimeline(data, tooltip, onRss) {
     const most = Math.max(
       1,
       data.processes ? 0 : data.totals.peakBytes,
-      ...series.map(({ bytes }) => highest(bytes)),
+      ...series.map(({ bytes, tops }) => Math.max(highest(bytes), highest(tops))),
       hasRss ? highest(resident) : 0,
     );
     // Marks that would stand over each other get rows of their own.
     /** @type {number[]} */
     const taken = [];
-    const x = (/** @type {number} */ s) => LEFT + (width - LEFT - 10) * s / end;
+    const x = timeScale(width, end);
     const labels = marks.map(({ name, seconds }) => {
       const half = name.length * LETTER / 2;
       const at = Math.max(LEFT + half, Math.min(width - 4 - half, x(seconds)));
@@ -97,40 +130,17 @@ export function makeTimeline(data, tooltip, onRss) {
     });
     const top = TOP + taken.length * MARK_ROW;
     const height = HEIGHT + taken.length * MARK_ROW;
-    const base = height - BOTTOM;
-    const y = (/** @type {number} */ b) => base - (base - top) * Math.max(0, b) / most;
-    const svg = shape("svg", {
-      width,
-      height,
-      role: "img",
-      tabindex: 0,
-      "aria-label": "Live bytes over time; arrow keys read it",
-    });
-    for (let step = roundStep(most, 4), at = 0; at <= most; at += step) {
-      svg.append(shape("line", { x1: LEFT, x2: width - 8, y1: y(at), y2: y(at), class: "grid" }));
-      svg.append(shape("text", { x: LEFT - 8, y: y(at) + 4, "text-anchor": "end" }, bytes(at)));
-    }
-    for (let step = roundStep(end, Math.max(2, width / 130)), at = 0; at <= end; at += step) {
-      const anchor = at > 0 && x(at) > width - 30 ? "end" : "middle";
-      svg.append(shape("text", { x: x(at), y: height - 4, "text-anchor": anchor }, clock(at)));
-    }
-    const lines = series.map(({ seconds, bytes }) =>
-      seconds.map((s, i) => /** @type {[number, number]} */ ([x(s), y(bytes[i])]))
-    );
+    const { svg, y, base } = drawAxes({ width, height, top, end, most, lines: 4, words: "Live bytes over time" });
+    const lines = series.map(({ seconds, bytes, tops }) => stepPoints(seconds, bytes, x, y, tops));
     series.forEach(({ look }, i) => {
-      const points = lines[i];
       if (look === "live") {
-        const area =
-          /** @type {[number, number][]} */ ([[points[0][0], base], ...points, [points[points.length - 1][0], base]]);
-        svg.append(shape("polygon", { points: pointsText(area), class: "area" }));
+        const [[from], [to]] = [lines[i][0], lines[i][lines[i].length - 1]];
+        svg.append(shape("polygon", { points: areaText(lines[i], [[from, base], [to, base]]), class: "area" }));
       }
-      svg.append(shape("polyline", { points: pointsText(points), class: `line ${look}` }));
+      svg.append(shape("polyline", { points: pointsText(lines[i]), class: `line ${look}` }));
     });
-    if (hasRss && resident.length > 0 && data.timeline) {
-      const { seconds } = data.timeline;
-      const points = resident.flatMap((n, i) => n < 0 ? [] : [/** @type {[number, number]} */ ([x(seconds[i]), y(n)])]);
-      const last = points[points.length - 1];
-      if (last) points.push([x(end), last[1]]);
+    if (hasRss && isWatched) {
+      const points = stepPoints([...times, end], [...resident, -1], x, y);
       lines.push(points);
       svg.append(shape("polyline", { points: pointsText(points), class: "line rss" }));
     }
@@ -140,9 +150,10 @@ export function makeTimeline(data, tooltip, onRss) {
       svg.append(shape("text", { x: at, y: foot, "text-anchor": "middle", class: "mark-label" }, name));
     }
     if (!data.processes) {
-      const [{ seconds, bytes: live }] = series;
-      const isSampled = highest(live) >= NEAR_PEAK * data.totals.peakBytes;
-      const at = isSampled ? seconds[live.indexOf(highest(live))] : end / 2;
+      const [{ seconds, bytes: live, tops }] = series;
+      const most = live.map((n, i) => Math.max(n, tops[i]));
+      const isSampled = highest(most) >= NEAR_PEAK * data.totals.peakBytes;
+      const at = isSampled ? seconds[most.indexOf(highest(most))] : end / 2;
       const peak = /** @type {[number, number]} */ ([x(at), y(data.totals.peakBytes)]);
       if (isSampled) svg.append(shape("circle", { cx: peak[0], cy: peak[1], r: 4, class: "peak" }));
       else svg.append(shape("line", { x1: LEFT, x2: x(end), y1: peak[1], y2: peak[1], class: "peak-level" }));
@@ -151,60 +162,36 @@ export function makeTimeline(data, tooltip, onRss) {
       const place = labelPlace(peak, { width: text.length * LETTER, height: 11 }, room, lines);
       svg.append(shape("text", { ...place, "text-anchor": "middle", class: "peak-label" }, text));
     }
-    svg.append(shape("line", { y1: top - 8, y2: base, x1: -9, x2: -9, class: "cursor" }));
-    read(svg, x, (s) => y(series[0].bytes[sampleAt(series[0].seconds, s)]));
+    const [{ seconds, bytes: live }] = series;
+    const level = (/** @type {number} */ s) => y(live[sampleAt(seconds, s)]);
+    readTimes(svg, { top: top - 8, base, end, times: seconds, x, y: level }, tooltip, (pointed) => told(pointed, x));
     into.replaceChildren(svg);
   };
 
   /**
-   * Lets the reader point at a time, or go there by keys.
-   * @param {SVGElement} svg
+   * What there is to say of a time: of one line that of the sample which holds then.
+   * @param {number} pointed
    * @param {(seconds: number) => number} x
-   * @param {(seconds: number) => number} y
    */
-  const read = (svg, x, y) => {
-    const times = series[0].seconds;
-    let at = -1;
-    const show = (/** @type {number} */ seconds, /** @type {{ x: number, y: number } | undefined} */ point) => {
-      const cursor = svg.querySelector(".cursor");
-      const sample = times[sampleAt(times, seconds)];
-      const where = series.length > 1 ? seconds : sample;
-      cursor?.setAttribute("x1", String(x(where)));
-      cursor?.setAttribute("x2", String(x(where)));
-      const figures = series.map(({ title, seconds, bytes: live }) => {
-        if (where < seconds[0] || where > seconds[seconds.length - 1]) return "";
-        return `${bytes(live[sampleAt(seconds, where)])} ${title}`;
-      });
-      const rss = hasRss && data.timeline && !data.processes
-        ? resident[Math.min(resident.length - 1, sampleAt(data.timeline.seconds, where))]
-        : -1;
-      const near = marks.filter((mark) => Math.abs(x(mark.seconds) - x(where)) < 6).map(({ name }) => `mark ${name}`);
-      const box = svg.getBoundingClientRect();
-      tooltip.show(point ?? { x: box.left + x(where), y: box.top + y(where) }, `at ${clock(where)}`, [
+  const told = (pointed, x) => {
+    const [{ seconds }] = series;
+    const where = series.length > 1 ? pointed : seconds[sampleAt(seconds, pointed)];
+    const figures = series.map(({ title, seconds, bytes: live, tops }) => {
+      if (where < seconds[0] || where > seconds[seconds.length - 1]) return "";
+      const i = sampleAt(seconds, where);
+      const [now, most] = [bytes(live[i]), bytes(tops[i])];
+      return `${now} ${title}${tops[i] > live[i] && most !== now ? `, for a moment ${most}` : ""}`;
+    });
+    const i = sampleAt(times, where);
+    return {
+      where,
+      lines: [
         ...figures,
-        rss >= 0 ? `resident set up to ${bytes(rss)}` : "",
-        ...near,
-      ]);
+        hasRss && resident[i] >= 0 ? `resident set ${bytes(resident[i])}` : "",
+        mapped[i] > 0 ? `mapped by the program ${bytes(mapped[i])}` : "",
+        ...marks.filter((mark) => Math.abs(x(mark.seconds) - x(where)) < 6).map(({ name }) => `mark ${name}`),
+      ],
     };
-    const hide = () => {
-      svg.querySelector(".cursor")?.setAttribute("x1", "-9");
-      svg.querySelector(".cursor")?.setAttribute("x2", "-9");
-      tooltip.hide();
-    };
-    svg.addEventListener("pointermove", (event) => {
-      const seconds = end * (event.offsetX - LEFT) / (svg.clientWidth - LEFT - 10);
-      show(Math.max(0, Math.min(end, seconds)), { x: event.clientX, y: event.clientY });
-    });
-    svg.addEventListener("pointerleave", hide);
-    svg.addEventListener("blur", hide);
-    svg.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
-      if (event.key === "Escape") hide();
-      if (step === undefined) return;
-      event.preventDefault();
-      at = Math.max(0, Math.min(times.length - 1, at + step));
-      show(times[at], undefined);
-    });
   };
 
   new ResizeObserver(draw).observe(into);
@@ -216,21 +203,94 @@ export function makeTimeline(data, tooltip, onRss) {
 }
 
 /**
+ * When the run ended, of all that is drawn.
+ * @param {import("./data.ts").PageData} data
+ * @param {readonly Series[]} series
+ */
+function endOf({ memory }, series) {
+  // Of a process that runs the last account is of later than the last sample.
+  return Math.max(1e-6, highest(memory?.seconds ?? []), ...series.map(({ seconds }) => highest(seconds)));
+}
+
+/**
+ * The parts of the resident set that are shown by themselves, and the rest of it.
+ * @param {import("./data.ts").MemoryData} memory
+ */
+function notableParts({ seconds, parts }) {
+  const known = /** @type {(keyof typeof PARTS)[]} */ (Object.keys(PARTS)).filter((id) => parts[id]);
+  const sum = (/** @type {string[]} */ ids) => seconds.map((_, i) => ids.reduce((n, id) => n + parts[id][i], 0));
+  const resident = sum(known);
+  const own = known.filter((id) => id !== "other" && highest(parts[id]) >= NOTABLE * highest(resident));
+  const rest = sum(known.filter((id) => !own.includes(id)));
+  const shown = [
+    ...own.map((id) => ({ id, title: PARTS[id], bytes: parts[id] })),
+    ...highest(rest) > 0 ? [{ id: "other", title: PARTS.other, bytes: rest }] : [],
+  ];
+  return { resident, shown };
+}
+
+/**
+ * Draws what the resident set is made of, and again when the width changes.
+ * @param {import("./data.ts").PageData} data
+ * @param {import("./tooltip.js").Tooltip} tooltip
+ */
+export function makeMemory(data, tooltip) {
+  const { memory } = data;
+  byId("memory").hidden = !memory?.seconds.length;
+  if (!memory?.seconds.length) return;
+  const into = byId("memory-chart");
+  const { resident, shown } = notableParts(memory);
+  const { seconds: times = [], rss = [] } = data.timeline ?? {};
+  const end = endOf(data, seriesOf(data));
+  // One alone is of the whole run.
+  const from = memory.seconds.length > 1 ? memory.seconds : [0];
+  byId("memory-parts").replaceChildren(
+    ...shown.map(({ id, title }) => element("span", { className: `key part part-${id}` }, title)),
+    ...rss.some((n) => n >= 0) ? [element("span", { className: "key line-key between" }, "resident set")] : [],
+  );
+  const draw = () => {
+    const [top, most] = [8, Math.max(highest(resident), highest(rss))];
+    const scale = { width: Math.max(280, into.clientWidth), height: MEMORY_HEIGHT, top, end, most };
+    const { svg, x, y, base } = drawAxes({ ...scale, lines: 3, words: "Resident memory over time, by what it is" });
+    let sums = from.map(() => 0);
+    const line = () => stepPoints([...from, end], [...sums, sums[sums.length - 1]], x, y);
+    let beneath = line();
+    for (const { id, bytes } of shown) {
+      sums = sums.map((sum, i) => sum + bytes[i]);
+      const above = line();
+      svg.append(shape("polygon", { points: areaText(above, beneath), class: `part part-${id}` }));
+      beneath = above;
+    }
+    // Accounts are taken now and then: how high it was between them is known too.
+    const between = stepPoints([...times, end], [...rss, -1], x, y);
+    svg.append(shape("polyline", { points: pointsText(between), class: "line between" }));
+    const level = (/** @type {number} */ s) => y(resident[sampleAt(from, s)]);
+    readTimes(svg, { top, base, end, times: from, x, y: level }, tooltip, (pointed) => {
+      const i = sampleAt(from, pointed);
+      const parts = shown.map(({ title, bytes: has }) => `${bytes(has[i])} ${title}`);
+      return { where: memory.seconds[i], lines: [`resident set ${bytes(resident[i])}`, ...parts] };
+    });
+    into.replaceChildren(svg);
+  };
+  new ResizeObserver(draw).observe(into);
+}
+
+/**
  * A small line of what a process had live, on the time of all.
  * @param {import("./data.ts").ProcessData} process
  * @param {number} end
  * @param {number} most
  */
-export function sparkline({ begun, timeline, liveBytes }, end, most) {
+export function sparkline({ begun, timeline }, end, most) {
   const [width, height] = [220, 30];
   const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", class: "sparkline" });
-  const x = (/** @type {number} */ s) => 1 + (width - 2) * (begun + s) / end;
-  const y = (/** @type {number} */ b) => height - 1 - (height - 4) * Math.sqrt(Math.max(0, b) / most);
-  const seconds = [...timeline.seconds, timeline.end];
-  const live = [...timeline.bytes, liveBytes];
-  const points = seconds.map((s, i) => /** @type {[number, number]} */ ([x(s), y(live[i])]));
-  const ends = /** @type {[number, number][]} */ ([[points[0][0], height], ...points, [x(timeline.end), height]]);
-  svg.append(shape("polygon", { points: pointsText(ends), class: "area" }));
+  const x = (/** @type {number} */ s) => 1 + (width - 2) * s / end;
+  const y = (/** @type {number} */ b) => height - 1 - (height - 4) * Math.sqrt(b / most);
+  const { seconds, bytes, tops } = stepsOf(timeline, begun);
+  const points = stepPoints(seconds, bytes, x, y, tops);
+  if (points.length === 0) return svg;
+  const ground = /** @type {[number, number][]} */ ([[points[0][0], height], [points[points.length - 1][0], height]]);
+  svg.append(shape("polygon", { points: areaText(points, ground), class: "area" }));
   svg.append(shape("polyline", { points: pointsText(points), class: "line live" }));
   return svg;
 }
