@@ -415,8 +415,14 @@ test("heaptap pages: by file, number and name; what cannot be looked at gets one
   const sampled = join(folder, "sampled.heaptap");
   await profile([target(folder, "leaf.c")], { out: sampled, sample: 65536, stdio: "ignore" });
   const cases: [string[], RegExp][] = [
-    [[ended], /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended, and nobody looked; [^\n]*\n$/],
-    [[sampled], /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended, and nobody looked; [^\n]*\n$/],
+    [
+      [ended],
+      /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended, and nobody looked; [^\n]*\n$/,
+    ],
+    [
+      [sampled],
+      /^heaptap: Cannot look at the pages of "[^"]*": its process \(pid \d+\) has ended, and nobody looked; [^\n]*\n$/,
+    ],
     [["4194304999"], /^heaptap: Cannot look at process 4194304999: there is no such process\n$/],
     [
       ["nobody-runs-this"],

@@ -32,6 +32,7 @@ export type {
   Process,
   Profile,
   Sample,
+  ShownMoment,
   Sizes,
   StackEnd,
   Thread,
@@ -56,6 +57,7 @@ export type { FrameKind, KindOptions } from "../symbols/kinds.ts";
 export { bytes, count, parseBytes, plural, printable } from "../profile/format.ts";
 export { blocksMargin, bytesMargin, CONFIDENCE } from "../profile/sampling.ts";
 export type { Estimate } from "../profile/sampling.ts";
+export type { AccountJson, MappedJson, MemoryJson } from "../export/memory_json.ts";
 export { mappedText, pagesText } from "../report/memory.ts";
 export type { MemoryOptions } from "../report/memory.ts";
 export type { Account } from "../memory/survey.ts";

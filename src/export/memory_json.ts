@@ -70,7 +70,12 @@ function stackJson(path: CallPath, symbols: Symbols) {
   };
 }
 
-function mappedJson(path: MappedPath, symbols: Symbols) {
+/** A call path that mapped memory itself: what its keys mean stands in docs/JSON.md. */
+export type MappedJson = Readonly<
+  Record<string, string | number | readonly Readonly<Record<string, string | number | boolean>>[]>
+>;
+
+function mappedJson(path: MappedPath, symbols: Symbols): MappedJson {
   return {
     kind: path.kind,
     count: path.count,
@@ -81,9 +86,6 @@ function mappedJson(path: MappedPath, symbols: Symbols) {
     ...stackJson(asCallPath(path), symbols),
   };
 }
-
-/** A call path that mapped memory itself. */
-export type MappedJson = ReturnType<typeof mappedJson>;
 
 /** What the program mapped itself, by call path and kind; null when that was not followed. Names must have been resolved. */
 export function mappingsJson({ mappings }: Profile, symbols: Symbols): readonly MappedJson[] | null {

@@ -117,6 +117,8 @@ export function mergeProfiles(profiles: readonly [Profile, ...Profile[]]): Profi
     modules: modules.all,
     callPaths: paths.sorted(),
     timeline: [],
+    // Each has an address space of its own.
+    ...{ memory: undefined, mappings: undefined },
     names: undefined,
   };
 }

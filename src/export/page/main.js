@@ -12,7 +12,8 @@ import { stackView } from "./stack.js";
 import { Stacks } from "./stacks.js";
 import { graphSvg, saveText } from "./svg.js";
 import { Tabs } from "./tabs.js";
-import { makeMemory, makeTimeline } from "./timeline.js";
+import { makeMemory } from "./resident.js";
+import { makeTimeline } from "./timeline.js";
 import { Tooltip } from "./tooltip.js";
 
 /** @typedef {import("./hash.js").ViewState} ViewState */
