@@ -4,6 +4,7 @@
  * writes them.
  */
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import process from "node:process";
 import { CONSTANTS, LAYOUT, SCALAR_SIZE, SECTIONS } from "../file/layout.ts";
 import type { RecordName, SectionName } from "../file/layout.ts";
 import { readSnapshot } from "../file/reader.ts";
@@ -20,14 +21,18 @@ const [SHORTEST, LONGEST, PART] = [2, 50, 256];
 /** A change that is worth a reading, as a part of the highest, and in bytes. */
 const CHANGE = 0.01, LEAST = 65536;
 /** A change that is worth an account. */
-const ACCOUNT_CHANGE = 0.02;
+const ACCOUNT_CHANGE = 0.05;
 /** Accounts come at least so many times over a run, when the time for them is there. */
 const ACCOUNTS_SPREAD = 32;
 /**
- * Milliseconds that accounts of all processes may take, at first and as a part of the time; what one of a new highest may take beyond
- * that, which is what people ask for; how many times its own cost lies between two at least, and from which part of the highest on a quarter of that.
+ * Milliseconds that accounts of all processes may take: at first, as a part of the first seconds, and as a part of the time; what those of
+ * a new highest may take beyond that, which is what people ask for; how many times its own cost lies between two at least, and from which
+ * part of the highest on a quarter of that.
  */
-const ACCOUNT_TIME = 400, ACCOUNT_SHARE = 0.02, ACCOUNT_HIGHEST = 400, ACCOUNT_APART = 8, ACCOUNT_NEAR = 0.9;
+const ACCOUNT_TIME = 100, ACCOUNT_EARLY = 0.05, ACCOUNT_SHARE = 0.02, EARLY = 6000;
+const ACCOUNT_HIGHEST = 400, ACCOUNT_APART = 8, ACCOUNT_NEAR = 0.9;
+/** An account of so much less than what is resident tells nothing of that, whether it goes on to rise or not. */
+const ACCOUNT_LOW = 0.8;
 /** Milliseconds before the first one: what ends before has none. */
 const ACCOUNT_FIRST = 40;
 /** A change that is worth a moment, and how many moments there are at least when nothing changes. */
@@ -53,9 +58,17 @@ interface Accounted extends Readonly<Record<string, number>> {
   readonly resident: number;
 }
 
+/** Milliseconds of a processor that this process has had: on a machine that is busy the time that passes is another matter. */
+function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** A recording that a process writes, as far as its figures and the driver's sections go. */
 class Looked {
   readonly pid: number;
+  /** Milliseconds that accounts have taken. */
+  accountTime = 0;
   readonly #path: string;
   readonly #fd: number;
   readonly #start: number;
@@ -158,11 +171,11 @@ class Looked {
 
   /** Whether it stands where it never stood before, or has so much beside what is live as never before, and no account tells of that. */
   #isNewHighest(resident: number, current: number): boolean {
+    const told = this.#accounts.reduce((most, account) => Math.max(most, account.resident), 0);
+    if (this.#accounts.length > 0 && told < ACCOUNT_LOW * resident) return true;
     if (this.#unchanged < SETTLED) return false;
     if (this.#moments && this.#target.shadow !== 0 && resident - current > PAGES_CHANGE * this.#mostBeside) return true;
-    const told = this.#accounts.reduce((most, account) => Math.max(most, account.resident), 0);
-    return resident >= (1 - CHANGE) * this.#highest &&
-      told < (1 - ACCOUNT_CHANGE) * resident;
+    return resident >= (1 - CHANGE) * this.#highest && told < (1 - ACCOUNT_CHANGE) * resident;
   }
 
   #put(reading: Resident): void {
@@ -193,7 +206,7 @@ class Looked {
       time - last.time > time / ACCOUNTS_SPREAD;
     if (!moved && !isHighest) return;
     this.#beside = resident - current;
-    const begun = performance.now();
+    const begun = cpuTime();
     try {
       const account = this.#survey(time, { ...this.#target, liveBytes: current });
       const unknown = (n: number | undefined) => n ?? CONSTANTS.UNKNOWN;
@@ -219,7 +232,8 @@ class Looked {
       if (!(error instanceof MemoryError)) throw error;
     }
     // The first one is slow: nothing has been compiled.
-    const cost = performance.now() - begun;
+    const cost = cpuTime() - begun;
+    this.accountTime += cost;
     this.#cost = this.#accounts.length > 1 ? cost : cost / 2;
     this.#accountedUntil = this.age;
   }
@@ -339,12 +353,15 @@ export class Onlooker {
       this.#timer = undefined;
       for (const [path, looked] of this.#looked) {
         const begun = performance.now();
-        const left = ACCOUNT_TIME + ACCOUNT_SHARE * (begun - this.#begun) - this.#spent;
+        const time = begun - this.#begun;
+        const early = (ACCOUNT_EARLY - ACCOUNT_SHARE) * Math.min(EARLY, time);
+        const left = ACCOUNT_TIME + early + ACCOUNT_SHARE * time - this.#spent;
+        const before = looked.accountTime;
         if (!this.#look(looked, left)) {
           looked.close();
           this.#looked.delete(path);
         }
-        this.#spent += performance.now() - begun;
+        this.#spent += looked.accountTime - before;
       }
       if (this.#looked.size > 0) this.#next();
     }, pause);
