@@ -51,7 +51,6 @@ static void ht_discover_forked(void);
 #include "count.c"
 #include "process.c"
 #include "hooks.c"
-#include "mappings.c"
 #include "image.c"
 #include "addition.c"
 #include "exec.c"
@@ -61,6 +60,7 @@ static void ht_discover_forked(void);
 #include "allocators.c"
 #include "discover.c"
 #include "linked.c"
+#include "mappings.c"
 #include "requests.c"
 #include "api.c"
 #ifdef HT_TEST

@@ -358,6 +358,7 @@ struct ht_process {
     struct ht_mapped { /* read from outside as it stands here */
         struct ht_mapped_range *ranges;
         uint32_t used, capacity, change;
+        struct ht_mapped_range *base; /* where what there is for them begins */
     } mapped;
     /* sampling.c */
     uint64_t interval; /* mean bytes between two recorded blocks, 0 when all are; constant */

@@ -375,9 +375,13 @@ static void ht_fork_end(int inside, long child)
     for (uint64_t i = 0; i < HT_LEAVES; i++)
         if (ht_leaves[i] && !ht_sys_readable((uint64_t)ht_leaves[i]))
             ht_leaves[i] = NULL;
-    /* Nor is a table of samples that one has made since. */
+    /* Nor is a table of samples that one has made since, or the ranges that are mapped. */
     if (ht_p.sampled_capacity && !ht_sys_readable((uint64_t)ht_p.sampled))
         ht_p.sampled_capacity = ht_p.sampled_used = ht_p.sampled_live = 0;
+    if (ht_p.mapped.capacity && !ht_sys_readable((uint64_t)ht_p.mapped.base)) {
+        ht_p.mapped.base = ht_p.mapped.ranges = NULL;
+        ht_p.mapped.capacity = ht_p.mapped.used = 0;
+    }
     /* Their holders are not here. */
     struct ht_lock *locks[] = { &ht_p.shared_lock, &ht_p.thread_lock, &ht_p.module_lock, &ht_p.timeline_lock, &ht_p.inherit_lock,
                                 &ht_p.tables_lock, &ht_p.sampled_lock, &ht_p.mapping_lock };

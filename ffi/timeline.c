@@ -26,11 +26,11 @@ static int64_t ht_current(struct ht_thread *t)
 }
 
 /* What a sample says of the time up to the next one is complete now. */
-static void ht_sample_close(struct ht_file_timeline *last)
+static void ht_sample_close(struct ht_file_timeline *last, uint32_t number)
 {
     struct ht_file_header *h = ht_p.header;
     int64_t highest = ht_max_signed(ht_max_signed(last->highest, last->current), ht_shared_exchange(&h->folded_highest, (int64_t)0));
-    if (ht_peek(&h->peak_number) != ht_p.sample_peak)
+    if (number != ht_p.sample_peak)
         highest = ht_max_signed(highest, ht_peek(&h->peak));
     if (ht_shared_exchange(&h->folded, 0u))
         ht_own_set(&last->current, ht_peek(&h->folded_level));
@@ -86,8 +86,11 @@ static int ht_sample_put(uint64_t now, int64_t level)
     uint32_t used = h->timeline_used, capacity = ht_p.capacity[HT_SECTION_TIMELINE];
     int room = ht_file_reserve(HT_SECTION_TIMELINE, ht_min(used + 1ull, capacity) * sizeof *ht_p.timeline);
     if (room) {
-        if (used > 0)
-            ht_sample_close(&ht_p.timeline[used - 1]);
+        uint32_t number = ht_shared_get(&h->peak_number); /* before the peak is read: one that comes now is the next sample's */
+        if (used > 0) {
+            now = ht_max(now, ht_p.timeline[used - 1].time);
+            ht_sample_close(&ht_p.timeline[used - 1], number);
+        }
         if (used == capacity) {
             used = ht_timeline_thin(used, now);
             ht_shared_set(&h->timeline_used, used);
@@ -97,7 +100,7 @@ static int ht_sample_put(uint64_t now, int64_t level)
         uint32_t threads = ht_peek(&h->threads_used);
         for (uint32_t i = 0; i < threads && i < 64; i++)
             allocations += ht_peek(&ht_p.threads[i].allocations);
-        ht_p.sample_peak = ht_peek(&h->peak_number);
+        ht_p.sample_peak = number;
         ht_p.timeline[used] = (struct ht_file_timeline){ now, level, allocations, 0 };
         ht_shared_set(&h->timeline_used, used + 1);
         ht_own_set(&ht_p.sample_due, now + ht_max(now >> 8, HT_SAMPLE_INTERVAL));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, packRecording, profile, Recording, RecordingError, Symbols } from "../mod.ts";
-import type { Account, MomentAccount, Profile } from "../mod.ts";
+import type { Account, MappedPath, MomentAccount, Profile } from "../mod.ts";
 import { packMoments, unpackMoments } from "../src/file/moments.ts";
 import type { KeptMoment } from "../src/file/moments.ts";
 import { overlaid } from "../src/memory/layout.ts";
@@ -201,6 +201,23 @@ test("memory that a program maps itself is counted by call path and kind, exactl
     assert.match(stdout, /^the program mapped 8\.39 MB of memory itself at the most, 8\.19 MB of it is mapped now$/m);
     assert.match(stdout, /^ +8\.39 MB +100\.0% +4\.19 MB +8\.39 MB +1 +map maps\.c:\d+\n +\S+ whole maps\.c/m);
   });
+});
+
+test("random mappings in several threads equal a map of each page", () => {
+  const seed = Number(process.env.SEED ?? Date.now() % 1e6);
+  const program = target(folder, "mapped_random.c");
+  for (const threads of [1, 4]) {
+    const out = join(folder, `random${threads}.heaptap`);
+    const env = { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out };
+    const { stdout, status } = spawnSync(program, [String(threads), "5000", String(seed)], { encoding: "utf8", env });
+    assert.equal(status, 0, `seed ${seed}`);
+    const { mappings } = Recording.open(out).profile();
+    assert.equal(`live ${mappings?.liveBytes}\n`, stdout, `seed ${seed}`);
+    const memory = mappings?.paths.filter(({ kind }) => kind === "memory") ?? [];
+    const sum = (of: (path: MappedPath) => number) => memory.reduce((all, path) => all + of(path), 0);
+    assert.equal(sum(({ liveBytes }) => liveBytes), mappings?.liveBytes, `seed ${seed}`);
+    assert.equal(sum(({ peakBytes }) => peakBytes), mappings?.peakBytes, `seed ${seed}`);
+  }
 });
 
 test("no heap's pages are free that are not, and what malloc_trim gives back is foretold", async () => {

@@ -12,24 +12,31 @@ export interface MappedRange {
 }
 
 const WORDS = 6;
-const TRIES = 20;
+const TRIES = 40;
+/** Tries without a pause of a millisecond. */
+const AT_ONCE = 5;
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+}
 
 /** The ranges in the order of addresses; undefined when they cannot be had. */
 export function mappedRanges(memory: ProcessMemory, table: number): MappedRange[] | undefined {
   if (table === 0) return undefined;
   const head = new Uint8Array(24);
   const view = new DataView(head.buffer);
-  const change = () => memory.read(table, head) === head.length ? view.getUint32(16, true) : undefined;
+  const look = () => memory.read(table, head) === head.length ? [...head].join() : undefined;
   // They change under our eyes: an odd number says that they do, another one that they have.
   for (let tries = 0; tries < TRIES; tries++) {
-    const before = change();
+    if (tries > AT_ONCE) pause();
+    const before = look();
     if (before === undefined) return undefined;
     const [from, used] = [Number(view.getBigUint64(0, true)), view.getUint32(8, true)];
-    if (before % 2 === 1) continue;
+    if (view.getUint32(16, true) % 2 === 1) continue;
     if (used > 2 ** 20) return undefined;
     const words = new Uint32Array(used * WORDS);
     const whole = memory.read(from, new Uint8Array(words.buffer)) === words.byteLength;
-    if (change() !== before || !whole) continue;
+    if (look() !== before || !whole) continue;
     const number = (i: number) => words[i]! + words[i + 1]! * 2 ** 32;
     return Array.from({ length: used }, (_, i) => ({
       start: number(i * WORDS),
