@@ -149,7 +149,7 @@ test("completions: bash completes commands, options and values", () => {
   assert.deepEqual(complete("heaptap", "re"), ["report", "resume", "resolve"]);
   assert.ok(complete("heaptap", "").includes("compare"));
   assert.deepEqual(complete("heaptap", "report", "--thr"), ["--thread", "--threshold-bytes"]);
-  assert.deepEqual(complete("heaptap", "report", "--view", "p"), ["peak"]);
+  assert.deepEqual(complete("heaptap", "report", "--view", "p"), ["peak", "pinned"]);
   assert.ok(complete("heaptap", "run", "--format", "").includes("speedscope"));
 });
 
