@@ -29,7 +29,7 @@ const ACCOUNTS_SPREAD = 32;
  * a new highest may take beyond that, which is what people ask for; how many times its own cost lies between two at least, and from which
  * part of the highest on a quarter of that.
  */
-const ACCOUNT_TIME = 100, ACCOUNT_EARLY = 0.05, ACCOUNT_SHARE = 0.02, EARLY = 6000;
+const ACCOUNT_TIME = 100, ACCOUNT_EARLY = 0.05, ACCOUNT_SHARE = 0.01, EARLY = 4000;
 const ACCOUNT_HIGHEST = 400, ACCOUNT_APART = 8, ACCOUNT_NEAR = 0.9;
 /** An account of so much less than what is resident tells nothing of that, whether it goes on to rise or not. */
 const ACCOUNT_LOW = 0.8;
@@ -157,15 +157,15 @@ class Looked {
   }
 
   #momentIfDue(time: number, current: number, resident: number): void {
-    const begun = performance.now();
-    if (!this.#moments || this.#momentTime > MOMENT_TIME + MOMENT_SHARE * (begun - this.#begun)) return;
+    if (!this.#moments || this.#momentTime > MOMENT_TIME + MOMENT_SHARE * (performance.now() - this.#begun)) return;
     const { last } = this.#moments;
     const moved = !last || time - last.time > time / MOMENTS_SPREAD ||
       Math.abs(current - last.current) > Math.max(LEAST, MOMENT_CHANGE * this.#mostLive) ||
       Math.abs(resident - last.resident) > Math.max(LEAST, MOMENT_CHANGE * this.#highest);
     if (!moved) return;
+    const begun = cpuTime();
     this.#moments.take({ time, current, resident, allocations: this.#allocations });
-    this.#momentTime += performance.now() - begun;
+    this.#momentTime += cpuTime() - begun;
     this.#moments.writeIfDue();
   }
 
