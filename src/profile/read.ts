@@ -1,5 +1,5 @@
 /** Reads a snapshot of a recording into a profile. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { bytes, readMemory, readSnapshot, Table, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
@@ -111,6 +111,16 @@ function runs(pid: number, executable: string, startTime: number): boolean {
       startedAt(pid) < startTime / 1000 + 2;
   } catch {
     return false;
+  }
+}
+
+/** Whether there is a process of that number that this user may not look at: then nobody knows here whether it is the recorded one. */
+export function mayNotLook(pid: number): boolean {
+  try {
+    readFileSync(`/proc/${pid}/maps`, "latin1");
+    return false;
+  } catch (error) {
+    return /EACCES|EPERM|ESRCH/.test((error as { code?: string }).code ?? "") && existsSync(`/proc/${pid}`);
   }
 }
 

@@ -19,7 +19,7 @@ import { byAllocations, newestRecording, outlined, processesBeside } from "./pro
 import type { OutlinedProcess } from "./processes.ts";
 import { processTree } from "./process_tree.ts";
 import type { ProcessRow } from "./process_tree.ts";
-import { matching, readMoment, readOutline, readProfile } from "./read.ts";
+import { matching, mayNotLook, readMoment, readOutline, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import type { Profile } from "./profile.ts";
 
@@ -238,6 +238,9 @@ export class Recording {
     if (!process.running) {
       const kept = unpackPages(readSnapshot(this.path, ["timeline"]).pages);
       if (kept) return kept;
+      if (mayNotLook(process.pid)) {
+        throw cannot(`this user may not look at process ${process.pid}, which may be its (try sudo)`);
+      }
       throw cannot(
         `its process (pid ${process.pid}) has ended, and nobody looked; heaptap run does where it runs long enough`,
       );
