@@ -43,6 +43,7 @@ export type { Diagnosis } from "./src/run/doctor.ts";
 export { checkVariables, isPathPattern } from "./src/native/variables.ts";
 export type { RecordOptions } from "./src/native/variables.ts";
 export { install, pause, resume } from "./src/scope/install.ts";
+export { MemoryError } from "./src/memory/process_memory.ts";
 export { notes } from "./src/scope/notes.ts";
 export type { Through } from "./src/scope/through.ts";
 export type { Installation, InstallOptions } from "./src/scope/install.ts";

@@ -1,7 +1,7 @@
 /** Where the memory is: the timeline, accounts of the resident set, mappings, the heap's pages, moments. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ import { packMoments, unpackMoments } from "../src/file/moments.ts";
 import type { KeptMoment } from "../src/file/moments.ts";
 import { overlaid } from "../src/memory/layout.ts";
 import { thinned } from "../src/run/thinned.ts";
-import { heaptap, random, scratch, target, without } from "./helpers.ts";
+import { heaptap, random, ROOT, RUNTIME, scratch, SCRIPT, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const MIB = 1024 * 1024;
@@ -373,6 +373,29 @@ test("without the driver there are no moments and no accounts, and it is said", 
   assert.deepEqual(mappings?.paths, []);
   assert.deepEqual(recording.moments(), []);
   assert.throws(() => recording.profile({ at: 0.1 }), /it has no moments; heaptap run keeps them/);
+});
+
+test("a script asks what its own process's memory is", () => {
+  const script = join(folder, "own.ts");
+  writeFileSync(
+    script,
+    `import { readFileSync } from "node:fs";
+    import { install, memoryNow } from ${JSON.stringify(join(ROOT, "mod.ts"))};
+    install();
+    const kept = Array.from({ length: 100 }, () => new Uint8Array(300_000).fill(1));
+    const before = memoryNow(); // compiles
+    const account = memoryNow();
+    const kernel = Number(/^Rss:\\s+(\\d+)/m.exec(readFileSync("/proc/self/smaps_rollup", "utf8"))?.[1]) * 1024;
+    console.log(JSON.stringify({ account, kernel, kept: kept.length + Math.min(0, before.resident) }));`,
+  );
+  const [command = "", ...args] = [process.execPath, ...SCRIPT, script];
+  const { stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  const { account, kernel } = JSON.parse(stdout || `{"said": ${JSON.stringify(stderr)}}`);
+  near(sumOf(account), account.resident, 0, 0, "the sum");
+  near(account.resident, kernel, 0.05, 0, "the kernel's");
+  // Bun's ArrayBuffers are its own allocator's.
+  if (RUNTIME !== "Bun") assert.ok(account.live > 30_000_000 && account.live < 60_000_000, JSON.stringify(account));
+  assert.ok(account.files > 10_000_000 && account.stacks > 0);
 });
 
 test("moments survive packing and damage gives none", () => {

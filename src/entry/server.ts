@@ -16,5 +16,6 @@ export type { GrowthOptions, GrowthRow, Watch, WatchOptions } from "../scope/gro
 export { heapHandler, nodeListener } from "../scope/server.ts";
 export type { HeapHandler, HeapHandlerOptions, NodeRequest, NodeResponse } from "../scope/server.ts";
 export { openMetrics } from "../scope/open_metrics.ts";
+export { memoryNow } from "../scope/memory_now.ts";
 export { profileNow } from "../scope/own_profile.ts";
 export type { NamedProfile } from "../scope/own_profile.ts";

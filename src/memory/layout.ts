@@ -122,7 +122,7 @@ function objectEnd(base: number, memory: ProcessMemory): number | undefined {
 /** What a whole area is, when no part of it can be anything else. */
 export function wholeUse(area: Area, own: { readonly recording: string; readonly library: string }): Use | undefined {
   const { path, access, flags } = area;
-  if (path === own.recording || (own.library !== "" && path === own.library)) return "heaptap";
+  if ((path === own.recording && path !== "") || (own.library !== "" && path === own.library)) return "heaptap";
   if (path === "[stack]") return "stacks";
   if (access[3] === "s" || SHARED_PATH.test(path)) {
     return path.startsWith("/") && !SHARED_PATH.test(path) ? "files" : "shared";

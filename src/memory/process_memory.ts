@@ -41,7 +41,8 @@ const HEAD = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+ *(.*)$/;
 function reason(error: unknown, pid: number): string {
   const code = (error as { code?: string }).code;
   if (code === "ENOENT" || code === "ESRCH") return `there is no process ${pid}`;
-  if (code === "EACCES" || code === "EPERM" || (error as Error).name === "NotCapable") {
+  if ((error as Error).name === "NotCapable") return "Deno needs --allow-all (files of /proc)";
+  if (code === "EACCES" || code === "EPERM") {
     return "this user may not look into it: it is another's, or has more rights (try sudo)";
   }
   return (error as Error).message;

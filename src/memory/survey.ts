@@ -15,7 +15,7 @@ import type { Area } from "./process_memory.ts";
 export interface Surveyed {
   /** The process. */
   readonly pid: number;
-  /** Path of the recording. */
+  /** Path of the recording; "" for one in the process's own memory. */
   readonly recording: string;
   /** Where the library has its table of live blocks; 0 when there is none. */
   readonly shadow: number;

@@ -159,7 +159,7 @@ export function surveyedOf(snapshot: Snapshot, liveBytes: number): Surveyed {
   const isNew = h("version") >= 4;
   return {
     pid: h("pid"),
-    recording: realpathSync(snapshot.path),
+    recording: snapshot.path && realpathSync(snapshot.path),
     shadow: isNew ? h("shadow") : 0,
     mappings: isNew ? h("mappings") : 0,
     buckets: h("buckets"),
