@@ -52,8 +52,8 @@ export function dhatReport(profile: Profile, symbols: Symbols, options: StackOpt
     ebk: Math.max(path.liveCount, 0),
     fs: outwardIn(path, symbols, options).reverse().map((frame) => number(frameText(frame))),
   }));
-  const peak = profile.timeline.reduce((best, sample) => sample.bytes > best.bytes ? sample : best, {
-    bytes: -1,
+  const peak = profile.timeline.reduce((best, sample) => sample.highest > best.highest ? sample : best, {
+    highest: -1,
     seconds: 0,
   });
   const end = profile.process.exit?.seconds ?? profile.timeline.at(-1)?.seconds ?? 0;

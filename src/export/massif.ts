@@ -10,6 +10,9 @@ import type { ExportFrame, StackOptions } from "./stacks.ts";
 /** Massif leaves out what is less than this share of a snapshot. */
 const THRESHOLD = 0.01;
 
+/** A sample of so much of the peak is the peak. */
+const HIGH = 0.99;
+
 interface Node {
   readonly frame: ExportFrame | undefined;
   bytes: number;
@@ -76,11 +79,13 @@ export function massifReport(profile: Profile, symbols: Symbols, options: StackO
   // ms_print wants no tree that is more than its snapshot; with several threads the peak is not exact.
   const peakBytes = Math.max(totals.peakBytes, root.bytes);
   const samples = timeline.map(({ seconds, bytes }) => ({ seconds, bytes, peak: false }));
-  // The peak stands where the highest sample does: between two of them is all that is known of its time.
-  const highest = samples.reduce((best, s) => s.bytes > best.bytes ? s : best, { seconds: 0, bytes: -1, peak: false });
-  const at = samples.indexOf(highest);
-  samples.splice(at < 0 ? 0 : at, at < 0 ? 0 : 1, { seconds: highest.seconds, bytes: peakBytes, peak: true });
-  samples.push({ seconds: knownSeconds(profile), bytes: totals.liveBytes, peak: false });
+  const most = timeline.reduce((highest, sample) => Math.max(highest, sample.highest), 0);
+  // The peak stands where the sample begins whose time it is of: before it, where that is not as high itself.
+  const at = Math.max(0, timeline.findIndex(({ highest }) => highest === most));
+  const isHigh = (samples[at]?.bytes ?? 0) >= HIGH * peakBytes;
+  samples.splice(at, isHigh ? 1 : 0, { seconds: samples[at]?.seconds ?? 0, bytes: peakBytes, peak: true });
+  const end = knownSeconds(profile);
+  if ((timeline.at(-1)?.seconds ?? -1) < end) samples.push({ seconds: end, bytes: totals.liveBytes, peak: false });
   const lines = [
     `desc: heaptap${profile.limits.interval ? `, estimates of a block every ${profile.limits.interval} bytes` : ""}`,
     `cmd: ${commandLine(process)}`.replace(/\n/g, " "),
