@@ -48,11 +48,20 @@ function reason(error: unknown, pid: number): string {
   return (error as Error).message;
 }
 
-/** The resident set of a process in bytes, by a file that the kernel makes in some microseconds; undefined when it is gone. */
-export function residentSet(pid: number): number | undefined {
+/** Places in /proc/PID/stat, behind the program's name. */
+const RESIDENT_AT = 21, STACK_AT = 25;
+
+/**
+ * The resident set of a process in bytes, by a file that the kernel makes in some microseconds, and what is another number when the process runs
+ * another program: where its stack begins. Undefined when it is gone.
+ */
+export function residentSet(pid: number): { readonly resident: number; readonly image: string } | undefined {
   try {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]);
-    return pages > 0 ? pages * PAGE : undefined;
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name may hold anything, parentheses too.
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    const pages = Number(fields[RESIDENT_AT]);
+    return pages > 0 ? { resident: pages * PAGE, image: fields[STACK_AT] ?? "" } : undefined;
   } catch {
     return undefined;
   }

@@ -69,9 +69,9 @@ class Looked {
   readonly pid: number;
   /** Milliseconds that accounts have taken. */
   accountTime = 0;
-  readonly #path: string;
   readonly #fd: number;
   readonly #start: number;
+  readonly #image: string | undefined;
   readonly #threadsAt: number;
   readonly #residentAt: number;
   readonly #accountsAt: number;
@@ -95,12 +95,12 @@ class Looked {
 
   constructor(pid: number, path: string) {
     this.pid = pid;
-    this.#path = path;
     const snapshot = readSnapshot(path, ["strings"]);
     const h = (field: string) => snapshot.header.number(0, field);
     const at = (name: SectionName) => snapshot.descriptors.number(SECTIONS.indexOf(name), "offset");
     [this.#threadsAt, this.#residentAt, this.#accountsAt] = [at("threads"), at("resident"), at("accounts")];
     this.#start = h("start_time") / 1e6;
+    this.#image = residentSet(pid)?.image;
     this.#target = surveyedOf(snapshot, 0);
     this.#fd = openSync(path, "r+");
     this.#moments = h("mode") === CONSTANTS.MODE_PATHS ? new MomentKeeper(path, this.#fd, h("file_size")) : undefined;
@@ -136,8 +136,10 @@ class Looked {
 
   /** Takes a reading, and an account that costs `left` milliseconds at most, where it is worth one; false when the process is gone. */
   look(left: number): boolean {
-    const resident = residentSet(this.pid);
-    if (resident === undefined) return false;
+    const now = residentSet(this.pid);
+    // One that has become another program has another recording.
+    if (now === undefined || now.image !== this.#image) return false;
+    const { resident } = now;
     const time = Math.round(this.age * 1e6);
     readSync(this.#fd, this.#header, 0, this.#header.length, 0);
     const mapped = this.#target.mappings ? this.#number("mapped_current") : CONSTANTS.UNKNOWN;
@@ -276,11 +278,6 @@ class Looked {
       if (error instanceof TypeError) throw error;
       this.#broken = true;
     }
-  }
-
-  /** Where it writes. */
-  get path(): string {
-    return this.#path;
   }
 
   close(): void {
