@@ -20,7 +20,9 @@ import {
   Symbols,
 } from "../mod.ts";
 import type { CallPath, Comparison, FrameKind, NamedFrame, Profile } from "../mod.ts";
-import { leadOf } from "../src/symbols/lead.ts";
+import { packMoments } from "../src/file/moments.ts";
+import { atMoment } from "../src/profile/moments.ts";
+import { leadFrame, leadOf } from "../src/symbols/lead.ts";
 import { PAGE_SCRIPTS } from "../src/export/page_file.ts";
 import { bytes, count } from "../src/profile/format.ts";
 import { memoryUse } from "../src/profile/memory.ts";
@@ -627,6 +629,181 @@ test("the timeline is of steps; what was exceeded for a moment has a line up the
     assert.deepEqual(await graph(page, "#timeline", ".line", 5), [[...steps, [5, 300], [5, 300]]]);
     assert.ok(!await page.isVisible("#rss"));
   });
+});
+
+/** Moments at which call paths have so much live, as they stand in a recording. */
+function momentsOf(live: readonly (readonly [seconds: number, bytes: Readonly<Record<number, number>>])[]): Uint8Array {
+  const before = new Map<number, number>();
+  return packMoments(live.map(([seconds, bytes]) => {
+    const ids = Object.keys(bytes).map(Number);
+    const values = ids.flatMap((id) => {
+      const change = bytes[id]! - (before.get(id) ?? 0);
+      before.set(id, bytes[id]!);
+      return [1, Math.max(0, change), change, 0];
+    });
+    return {
+      ...{ time: seconds * 1e9, current: 0, resident: 0, allocations: 0 },
+      changes: { ids: Uint32Array.from(ids), values: Float64Array.from(values) },
+    };
+  }));
+}
+
+test("what was live by function: areas that add up beneath the line, told at each moment, and taken away by a button", {
+  skip: noBrowser,
+}, async () => {
+  const idsOf = (name: string) =>
+    sold.callPaths.filter((path) => leadFrame(path, shopSymbols)?.function.startsWith(name)).map(({ id }) => id);
+  const [[basket = -1, items = -1], [note = -1]] = [idsOf("fill_basket"), idsOf("forget_note")];
+  assert.ok(Math.min(basket, items, note) >= 0);
+  const [unknown, name] = [Math.max(...sold.callPaths.map(({ id }) => id)) + 1, "fill_basket"];
+  const kept: Parameters<typeof momentsOf>[0] = [
+    [0, { [basket]: 100, [items]: 50, [unknown]: 10 }],
+    [1, { [basket]: 300, [note]: 100, [unknown]: 20 }],
+    [3, { [basket]: 200, [items]: 0, [note]: 250, [unknown]: 30 }],
+  ];
+  const names = [name, "forget_note", "other"];
+  const figures = [[150, 0, 10], [350, 100, 20], [200, 250, 30]] as const;
+  const timeline = [[0, 160], [2, 470], [4, 480]].map(([seconds = 0, bytes = 0]) => ({
+    ...{ ...UNSEEN, seconds, bytes, highest: bytes, allocations: seconds },
+  }));
+  const shown = { ...sold, timeline, totals: { ...sold.totals, peakBytes: 500 } };
+  const html = htmlReport(shown, shopSymbols, { moments: momentsOf(kept) });
+  const line = ([a, b, c]: readonly number[]): Point[] => [
+    ...[[0, a!], [1, a!], [1, b!], [3, b!], [3, c!], [4, c!], [4, c!]] as const,
+  ];
+  const exact: Point[] = [[0, 160], [2, 160], [2, 470], [4, 470], [4, 480]];
+  await open(html, async (page) => {
+    assert.deepEqual(await page.locator("#layers .layer").allTextContents(), names);
+    const areas = await graph(page, "#timeline", "polygon", 4);
+    assert.equal(areas.length, names.length);
+    let beneath = [0, 0, 0];
+    areas.forEach((area, i) => {
+      const above = beneath.map((n, at) => n + figures[at]![i]!);
+      assert.deepEqual(area, [...line(above), ...line(beneath).reverse()], names[i] ?? "");
+      beneath = above;
+    });
+    assert.deepEqual(beneath, [160, 470, 480]);
+    assert.deepEqual(await graph(page, "#timeline", ".line", 4), [exact]);
+    const parts = (i: 0 | 1 | 2) =>
+      figures[i].map((n, part) => n > 0 ? [`${bytes(n)} ${names[part]}`] : []).reverse().flat();
+    const told: string[] = [];
+    await page.focus("#timeline svg");
+    for (let i = 0; i < 5; i++) {
+      await page.keyboard.press("ArrowRight");
+      told.push(await page.innerText("#tooltip"));
+    }
+    // Keys go to samples and moments alike; each tells what holds then of both.
+    assert.deepEqual(told, [
+      ["at 0", "160 B live", ...parts(0)].join("\n"),
+      ["at 1 s", "160 B live", ...parts(1)].join("\n"),
+      ["at 2 s", "470 B live", ...parts(1)].join("\n"),
+      ["at 3 s", "470 B live", ...parts(2)].join("\n"),
+      ["at 4 s", "480 B live", ...parts(2)].join("\n"),
+    ]);
+    const { width } = (await page.locator("#timeline svg").boundingBox())!;
+    const point = () => page.hover("#timeline svg", { position: { x: width * 0.9, y: 100 } });
+    await point();
+    assert.equal(await page.innerText("#tooltip"), told[3]);
+    // A name goes to its row, whatever else was shown.
+    await page.click("#tab-functions");
+    await page.fill("#search", "print_bill");
+    await page.press("#search", "Enter");
+    await drawn(page);
+    await page.click("#layers button >> nth=1");
+    await drawn(page);
+    assert.match(await page.innerText("#table .row[aria-selected=true]"), /forget_note/);
+    assert.match(await page.innerText("#panel-body"), /forget_note/);
+    assert.equal(await page.textContent("#parts"), "by function");
+    assert.equal(await page.getAttribute("#parts", "aria-pressed"), "true");
+    await page.click("#parts");
+    assert.equal(await page.getAttribute("#parts", "aria-pressed"), "false");
+    assert.match(await page.evaluate(() => location.hash), /parts=0/);
+    assert.ok(!await page.isVisible("#layers"));
+    assert.equal(await page.locator("#timeline .layer").count(), 0);
+    assert.equal(await page.locator("#timeline .area").count(), 1);
+    await point();
+    assert.equal(await page.innerText("#tooltip"), "at 2 s\n470 B live");
+  });
+  await open(html, async (page) => {
+    assert.equal(await page.locator("#timeline .layer").count(), 0);
+    await page.click("#parts");
+    assert.equal(await page.locator("#timeline .layer").count(), names.length);
+    assert.equal(await page.locator("#timeline .area").count(), 0);
+    assert.ok(await page.isVisible("#layers"));
+  }, { hash: "#parts=0" });
+  for (const moments of [undefined, momentsOf(kept.slice(0, 2)), new Uint8Array(9)]) {
+    const without = htmlReport(shown, shopSymbols, { moments });
+    assert.equal(dataOf(without).layers, undefined);
+    await open(without, async (page) => {
+      assert.ok(!await page.isVisible("#parts") && !await page.isVisible("#layers"));
+      assert.equal(await page.locator("#timeline .layer").count(), 0);
+      assert.deepEqual(await graph(page, "#timeline", ".line", 4), [exact]);
+    });
+  }
+});
+
+test("the ten functions with most live at any moment have an area and a colour each, all others one", {
+  skip: noBrowser,
+}, async () => {
+  const seed = Date.now() % 1e6;
+  const below = random(seed);
+  const frame = shopSymbols.stack(sold.callPaths[0]!)[0]!;
+  const nameOf = (id: number) => `part${id % 14}`;
+  class Named extends Symbols {
+    override stack({ id }: CallPath): NamedFrame[] {
+      return [{ ...frame, function: nameOf(id), kind: "own" }];
+    }
+  }
+  const callPaths = Array.from({ length: 28 }, (_, id): CallPath => ({ ...sold.callPaths[0]!, id, stack: [] }));
+  const timeline = [0, 30].map((seconds) => ({ ...UNSEEN, seconds, bytes: 1e6, highest: 1e6, allocations: seconds }));
+  const many: Profile = { ...sold, callPaths, timeline };
+  const kept = Array.from({ length: 30 }, (_, i) => {
+    const ids = callPaths.map(({ id }) => id).filter(() => below(3) === 0);
+    return [i + 1, Object.fromEntries(ids.map((id) => [id, below(1000)]))] as const;
+  });
+  const moments = momentsOf(kept);
+  const html = htmlReport(many, new Named(many), { moments });
+  const { layers } = dataOf(html);
+  // Each moment by itself.
+  const live = kept.map(([at]) => {
+    const sums = new Map<string, number>();
+    for (const { id, liveBytes } of atMoment(many, moments, { at }).callPaths) {
+      sums.set(nameOf(id), (sums.get(nameOf(id)) ?? 0) + liveBytes);
+    }
+    return sums;
+  });
+  const most = (name: string) => Math.max(...live.map((sums) => sums.get(name) ?? 0));
+  assert.equal(new Set(layers.names).size, 10);
+  const least = Math.min(...layers.names.map(most));
+  for (const id of callPaths.keys()) {
+    assert.ok(layers.names.includes(nameOf(id)) || most(nameOf(id)) <= least, `seed ${seed}`);
+  }
+  assert.deepEqual(layers.names, layers.names.toSorted((a: string, b: string) => most(b) - most(a)), `seed ${seed}`);
+  assert.deepEqual(layers.seconds, kept.map(([seconds]) => seconds));
+  live.forEach((sums, i) => {
+    const here = layers.names.map((name: string) => sums.get(name) ?? 0);
+    assert.deepEqual(layers.bytes.map((of: number[]) => of[i]), here, `seed ${seed}`);
+    const rest = [...sums.values(), ...here.map((n: number) => -n)].reduce((sum, n) => sum + n, 0);
+    assert.equal(layers.other[i], rest, `seed ${seed}`);
+  });
+  layers.paths.forEach((path: number, i: number) => assert.equal(nameOf(callPaths[path]!.id), layers.names[i]));
+  const fills = (page: Page) =>
+    page.locator("#timeline .layer").evaluateAll((areas) => areas.map((area) => getComputedStyle(area).fill));
+  let light: string[] = [];
+  await open(html, async (page) => {
+    light = await fills(page);
+    assert.equal(new Set(light).size, 11);
+    const keys = await page.locator("#layers .layer").evaluateAll((found) =>
+      found.map((key) => getComputedStyle(key, "::before").backgroundColor)
+    );
+    assert.deepEqual(keys, light);
+  });
+  await open(html, async (page) => {
+    const dark = await fills(page);
+    assert.equal(new Set(dark).size, 11);
+    dark.forEach((fill, i) => assert.notEqual(fill, light[i]));
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  }, { dark: true, width: 390 });
 });
 
 test("the resident set by what it is: areas that add up, small parts together, told at the pointer and by keys", {
@@ -1253,7 +1430,8 @@ test("the command line writes it", () => {
   const program = ["perl", "-e", 'my $s = "x" x 3e7; select undef, undef, undef, 0.8'];
   const run = heaptap(["run", "--html", out, "-o", join(folder, "seen.heaptap"), "--", ...program]);
   assert.equal(run.status, 0, run.stderr);
-  const { memory, timeline } = dataOf(readFileSync(out, "utf8"));
+  const { memory, timeline, layers } = dataOf(readFileSync(out, "utf8"));
   assert.ok(Math.max(...memory.parts.live) >= 3e7, memory.parts.live.join());
   assert.ok(Math.max(...timeline.rss) >= 3e7, timeline.rss.join());
+  assert.ok(layers.bytes.flat().some((n: number) => n >= 3e7), JSON.stringify(layers));
 });

@@ -163,6 +163,8 @@ async function renderHeap(recording: Recording, options: HeapOptions, to: Target
   const page: HtmlOptions = {
     source: options.source,
     marks: options.all ? [] : of.marks(),
+    // Moments are of all threads and of the whole run.
+    moments: options.all || options.thread || options.since !== undefined ? undefined : of.packedMoments(),
     aside: setAside(selected),
     answer: firstLines(),
   };

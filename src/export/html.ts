@@ -4,15 +4,18 @@ import { count, plural } from "../profile/format.ts";
 import type { TimelineMark } from "../profile/marks.ts";
 import { asCallPath } from "../profile/memory.ts";
 import type { MappedPath, MomentAccount } from "../profile/memory.ts";
+import { liveOverTime } from "../profile/moments.ts";
 import { commandLine } from "../profile/profile.ts";
 import { marginText } from "../profile/sampling.ts";
 import type { CallPath, MergedProcess, Profile } from "../profile/profile.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
+import { leadFrame } from "../symbols/lead.ts";
 import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
+import { frameName } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
-import type { MappedData, MemoryData, PageData, ProcessData, TimelineData } from "./page/data.ts";
+import type { LayerData, MappedData, MemoryData, PageData, ProcessData, TimelineData } from "./page/data.ts";
 import { columns, pageFile } from "./page_file.ts";
 import { sourceLines } from "./source_lines.ts";
 import { StackTable } from "./stack_table.ts";
@@ -29,6 +32,8 @@ export interface HtmlOptions extends StackOptions {
   readonly aside?: SetAside | undefined;
   /** Moments for the timeline: see {@linkcode Recording.marks}. */
   readonly marks?: readonly TimelineMark[] | undefined;
+  /** What call paths had live at moments of the run: see {@linkcode Recording.packedMoments}. */
+  readonly moments?: Uint8Array | undefined;
   /** Whether to put source lines of this machine into the page, a few around each place. */
   readonly source?: boolean | undefined;
 }
@@ -59,6 +64,30 @@ function timelineOf(run: Parameters<typeof knownSeconds>[0]): TimelineData {
       return before?.allocations === allocations && before.highest === highest ? bytes : highest;
     }),
   };
+}
+
+/** Functions that have an area of their own, and how many moments there must be. */
+const LAYERS = 10, FEWEST_MOMENTS = 3;
+
+/** What was live by the functions that rows of call paths lead with. */
+function layersOf(packed: Uint8Array, { callPaths }: Profile, symbols: Symbols): LayerData | undefined {
+  const numbers = new Map<string, number>();
+  const functions: { readonly name: string; path: number }[] = [];
+  const parts = new Map<number, number>();
+  callPaths.forEach((path, p) => {
+    const lead = leadFrame(path, symbols);
+    const name = lead ? frameName(lead) : "(not kept)";
+    const key = `${lead?.module ?? ""} ${name}`;
+    const number = numbers.get(key) ?? functions.push({ name, path: p }) - 1;
+    numbers.set(key, number);
+    parts.set(path.id, number);
+    const known = functions[number]!;
+    if (path.peakBytes > callPaths[known.path]!.peakBytes) known.path = p;
+  });
+  const { seconds, parts: chosen, bytes, other } = liveOverTime(packed, (id) => parts.get(id), LAYERS);
+  if (seconds.length < FEWEST_MOMENTS) return undefined;
+  const shown = chosen.map((number) => functions[number]!);
+  return { seconds, names: shown.map(({ name }) => name), paths: shown.map(({ path }) => path), bytes, other };
 }
 
 /** Parts of an account, which add up to its resident set. */
@@ -123,13 +152,15 @@ function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
  * const profile = recording.profile();
  * using symbols = new Symbols(profile);
  * await symbols.resolve(profile.callPaths);
- * writeFileSync("sort.html", htmlReport(profile, symbols, { marks: recording.marks() }));
+ * const [marks, moments] = [recording.marks(), recording.packedMoments()];
+ * writeFileSync("sort.html", htmlReport(profile, symbols, { marks, moments }));
  * ```
  */
 export function htmlReport(
   profile: Profile,
   symbols: Symbols,
-  { view = "peak", answer = [], aside = NOTHING_ASIDE, marks = [], source = false, ...options }: HtmlOptions = {},
+  { view = "peak", answer = [], aside = NOTHING_ASIDE, marks = [], moments, source = false, ...options }: HtmlOptions =
+    {},
 ): string {
   const { totals, process, callPaths, merged } = profile;
   const stacks = new StackTable();
@@ -172,6 +203,7 @@ export function htmlReport(
       }
       : undefined,
     timeline: timelineOf(profile),
+    layers: moments && !merged ? layersOf(moments, profile, symbols) : undefined,
     memory: memoryOf(profile),
     mapped: mappedOf(mapped, all.ends.slice(callPaths.length)),
     aside: {

@@ -11,7 +11,20 @@ import type { PageData } from "./page/data.ts";
 
 /** The page's scripts, each of which may use those before it. They become one. */
 export const PAGE_SCRIPTS = [
-  ...["format", "dom", "model", "stacks", "tree", "colours", "tooltip", "hash", "chart", "timeline", "resident"],
+  ...[
+    "format",
+    "dom",
+    "model",
+    "stacks",
+    "tree",
+    "colours",
+    "tooltip",
+    "hash",
+    "chart",
+    "layers",
+    "timeline",
+    "resident",
+  ],
   ...["layout", "svg", "flame", "table", "rows", "functions", "sizes", "source", "stack", "sandwich", "panel"],
   ...["processes", "tabs", "head", "search", "main"],
 ] as const;

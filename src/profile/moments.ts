@@ -8,7 +8,7 @@ import { seconds } from "./format.ts";
 import { knownSeconds } from "./facts.ts";
 import type { CallPath, PathCounters, Profile, ShownMoment } from "./profile.ts";
 
-const WIDTH = MOMENT_FIELDS.length;
+const WIDTH = MOMENT_FIELDS.length, LIVE = MOMENT_FIELDS.indexOf("liveBytes");
 
 /** How far a moment may be from what was asked for before that is an error, as a part of the run. */
 const FAR = 0.1;
@@ -125,4 +125,66 @@ export function momentIn(named: string): { readonly path: string; readonly at?: 
 /** Seconds of the moments that a recording has. */
 export function momentTimes(packed: Uint8Array | undefined): number[] {
   return packed ? unpackMoments(packed).map(({ time }) => time / 1e9) : [];
+}
+
+/** What parts of a program had live at the moments of a run. */
+export interface LiveParts {
+  /** When the moments were, in seconds since the recording began. */
+  readonly seconds: number[];
+  /** Numbers of those parts that had most at any moment, the one with most first. */
+  readonly parts: number[];
+  /** Live bytes of each of them at each moment. */
+  readonly bytes: number[][];
+  /** Those of all others. */
+  readonly other: number[];
+}
+
+/**
+ * What had most live over a run. Of each part only the moments at which it changed are held: there may be as many parts as call paths.
+ *
+ * @param partOf the part that a call path is of; undefined leaves it to the others
+ * @param most how many parts are told
+ */
+export function liveOverTime(
+  packed: Uint8Array,
+  partOf: (path: number) => number | undefined,
+  most: number,
+): LiveParts {
+  const moments = unpackMoments(packed);
+  const all: number[] = [];
+  const steps = new Map<number, { at: number[]; live: number[] }>();
+  let sum = 0;
+  moments.forEach(({ changes: { ids, values } }, moment) => {
+    ids.forEach((id, i) => {
+      const change = values[i * WIDTH + LIVE]!;
+      sum += change;
+      const part = change === 0 ? undefined : partOf(id);
+      if (part === undefined) return;
+      let step = steps.get(part);
+      if (!step) steps.set(part, step = { at: [], live: [] });
+      const live = (step.live.at(-1) ?? 0) + change;
+      if (step.at.at(-1) === moment) step.live.pop();
+      else step.at.push(moment);
+      step.live.push(live);
+    });
+    all.push(sum);
+  });
+  const chosen = [...steps]
+    .map(([part, step]) => ({ part, ...step, highest: step.live.reduce((n, live) => Math.max(n, live), 0) }))
+    .filter(({ highest }) => highest > 0)
+    .sort((a, b) => b.highest - a.highest || a.part - b.part)
+    .slice(0, most);
+  const bytes = chosen.map(({ at, live }) => {
+    let next = 0;
+    return moments.map((_, moment) => {
+      if (at[next] === moment) next++;
+      return Math.max(0, live[next - 1] ?? 0);
+    });
+  });
+  return {
+    seconds: moments.map(({ time }) => time / 1e9),
+    parts: chosen.map(({ part }) => part),
+    bytes,
+    other: all.map((whole, moment) => Math.max(0, bytes.reduce((rest, of) => rest - of[moment]!, whole))),
+  };
 }

@@ -351,6 +351,24 @@ export class Recording {
     return momentTimes(readSnapshot(this.path, ["timeline"]).moments);
   }
 
+  /**
+   * The same moments as they stand in the recording, for the chart of {@linkcode htmlReport}; undefined where none were kept.
+   *
+   * @example
+   * ```ts
+   * import { htmlReport, Recording, Symbols } from "./mod.ts";
+   *
+   * const recording = Recording.open("sort.heaptap");
+   * const profile = recording.profile();
+   * using symbols = new Symbols(profile);
+   * await symbols.resolve(profile.callPaths);
+   * console.log(htmlReport(profile, symbols, { moments: recording.packedMoments() }).length);
+   * ```
+   */
+  packedMoments(): Uint8Array | undefined {
+    return readSnapshot(this.path, ["timeline"]).moments;
+  }
+
   #atMoment({ at, between, since, thread, byThread }: ProfileReadOptions): Profile {
     if (since !== undefined || thread !== undefined) {
       const other = since === undefined ? "of threads" : "since another";

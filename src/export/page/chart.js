@@ -98,7 +98,7 @@ export function drawAxes({ width, height, top, end, most, lines, words }) {
  * @param {{ top: number, base: number, end: number, times: readonly number[], x: (seconds: number) => number, y: (seconds: number) => number }} scale
  *   the times that keys go to, and where a tooltip stands for those who go by keys
  * @param {import("./tooltip.js").Tooltip} tooltip
- * @param {(seconds: number) => { where: number, lines: string[] }} told what there is to say of a time, and of which one it is
+ * @param {(seconds: number) => { where: number, lines: (string | Node)[] }} told what there is to say of a time, and of which one it is
  */
 export function readTimes(svg, { top, base, end, times, x, y }, tooltip, told) {
   const cursor = shape("line", { y1: top, y2: base, class: "cursor" });

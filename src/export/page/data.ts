@@ -21,6 +21,19 @@ export interface TimelineData {
   readonly mapped?: readonly number[] | undefined;
 }
 
+/** What was live at moments of the run, by the functions that allocated it. */
+export interface LayerData {
+  readonly seconds: readonly number[];
+  /** The functions with most at any moment, the one with most first. */
+  readonly names: readonly string[];
+  /** The number of a call path of each. */
+  readonly paths: readonly number[];
+  /** Live bytes of each at each moment. */
+  readonly bytes: readonly (readonly number[])[];
+  /** Those of all others. */
+  readonly other: readonly number[];
+}
+
 /** What the resident set was made of. */
 export interface MemoryData {
   /** When it was looked at. */
@@ -89,6 +102,8 @@ export interface PageData {
   readonly timeline?: TimelineData | undefined;
   /** The earlier run, where two are compared. */
   readonly timelineBefore?: TimelineData | undefined;
+  /** What was live by function, where moments were kept. */
+  readonly layers?: LayerData | undefined;
   /** The resident set by what it is, where somebody looked. */
   readonly memory?: MemoryData | undefined;
   /** What the program mapped itself, where that was followed and it did. */

@@ -37,7 +37,20 @@ function firstState(model, own) {
   });
   const code = known > all * ENOUGH_OWN ? "own" : "all";
   const run = model.isComparison ? "change" : "after";
-  return { view, code, dir: "outer", run, q: "", tab: "paths", sort: "", zoom: "", fn: "", path: "", rss: "1" };
+  return {
+    view,
+    code,
+    dir: "outer",
+    run,
+    q: "",
+    tab: "paths",
+    sort: "",
+    zoom: "",
+    fn: "",
+    path: "",
+    rss: "1",
+    parts: "1",
+  };
 }
 
 async function start() {
@@ -62,7 +75,12 @@ async function start() {
       : defaults.run);
 
   const tooltip = new Tooltip();
-  const timeline = makeTimeline(data, tooltip, (shown) => set({ rss: shown ? "1" : "0" }));
+  const timeline = makeTimeline(data, tooltip, {
+    onRss: (shown) => set({ rss: shown ? "1" : "0" }),
+    onParts: (shown) => set({ parts: shown ? "1" : "0" }),
+    // Its row is among those of all call paths.
+    onPath: (path) => set({ tab: "paths", sort: "", q: "", fn: "", path: String(path) }, true),
+  });
   if (timeline) makeMemory(data, tooltip);
   byId("timeline-section").hidden = !timeline;
   byId("top").classList.toggle("alone", !timeline);
@@ -107,7 +125,7 @@ async function start() {
     }
     if (has("q")) search.look(state.q);
     if (has("q", "view", "run")) search.tell(view(), run());
-    if (has("rss")) timeline?.(state.rss === "1");
+    if (has("rss", "parts")) timeline?.(state.rss === "1", state.parts === "1");
     if (has("view", "code", "q", "tab", "run") || has("sort") && tabs.sorted !== state.sort) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;

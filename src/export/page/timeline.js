@@ -14,6 +14,7 @@ import {
 } from "./chart.js";
 import { byId, element, shape } from "./dom.js";
 import { baseName, bytes } from "./format.js";
+import { Layers } from "./layers.js";
 
 /** @typedef {{ seconds: number[], bytes: number[], tops: number[] }} Steps */
 /** @typedef {Steps & { title: string, look: string }} Series */
@@ -73,10 +74,11 @@ export function seriesOf(data) {
  * Draws the timeline, and again when its width changes.
  * @param {import("./data.ts").PageData} data
  * @param {import("./tooltip.js").Tooltip} tooltip
- * @param {(shown: boolean) => void} onRss called when the reader shows or hides the resident set
- * @returns {((rss: boolean) => void) | undefined} draws it with or without the resident set; undefined when there is nothing to draw
+ * @param {{ onRss: (shown: boolean) => void, onParts: (shown: boolean) => void, onPath: (path: number) => void }} told
+ *   called when the reader shows or hides the resident set, or what is live by function, or chooses a function of those
+ * @returns {((rss: boolean, parts: boolean) => void) | undefined} draws it with or without them; undefined when there is nothing to draw
  */
-export function makeTimeline(data, tooltip, onRss) {
+export function makeTimeline(data, tooltip, { onRss, onParts, onPath }) {
   const series = seriesOf(data);
   if (series.length === 0) return undefined;
   const into = byId("timeline");
@@ -84,21 +86,27 @@ export function makeTimeline(data, tooltip, onRss) {
   const isWatched = resident.some((n) => n >= 0);
   const end = endOf(data, series);
   const marks = data.marks ?? [];
-  let hasRss = true;
+  const layers = new Layers(data.layers, onPath);
+  const [areas, partsToggle] = [byId("layers"), byId("parts")];
+  let [hasRss, hasParts] = [true, true];
   const toggle = byId("rss");
   toggle.hidden = !isWatched;
   toggle.addEventListener("click", () => onRss(!hasRss));
+  partsToggle.hidden = layers.all.length === 0;
+  partsToggle.addEventListener("click", () => onParts(!hasParts));
   byId("series").replaceChildren(...series.map(({ title, look }) => {
     return element("span", { className: `key line-key ${look}` }, title);
   }));
 
   const draw = () => {
+    const isStacked = hasParts && layers.all.length > 0;
     const width = Math.max(280, into.clientWidth);
     const most = Math.max(
       1,
       data.processes ? 0 : data.totals.peakBytes,
       ...series.map(({ bytes, tops }) => Math.max(highest(bytes), highest(tops))),
       hasRss ? highest(resident) : 0,
+      isStacked ? highest(layers.sums) : 0,
     );
     // Marks that would stand over each other get rows of their own.
     /** @type {number[]} */
@@ -116,8 +124,9 @@ export function makeTimeline(data, tooltip, onRss) {
     const height = HEIGHT + taken.length * MARK_ROW;
     const { svg, y, base } = drawAxes({ width, height, top, end, most, lines: 4, words: "Live bytes over time" });
     const lines = series.map(({ seconds, bytes, tops }) => stepPoints(seconds, bytes, x, y, tops));
+    if (isStacked) layers.draw(svg, end, x, y);
     series.forEach(({ look }, i) => {
-      if (look === "live") {
+      if (look === "live" && !isStacked) {
         const [[from], [to]] = [lines[i][0], lines[i][lines[i].length - 1]];
         svg.append(shape("polygon", { points: areaText(lines[i], [[from, base], [to, base]]), class: "area" }));
       }
@@ -148,18 +157,21 @@ export function makeTimeline(data, tooltip, onRss) {
     }
     const [{ seconds, bytes: live }] = series;
     const level = (/** @type {number} */ s) => y(live[sampleAt(seconds, s)]);
-    readTimes(svg, { top: top - 8, base, end, times: seconds, x, y: level }, tooltip, (pointed) => told(pointed, x));
+    const stops = isStacked ? [...new Set([...seconds, ...layers.seconds])].sort((a, b) => a - b) : seconds;
+    readTimes(svg, { top: top - 8, base, end, times: stops, x, y: level }, tooltip, (pointed) => told(pointed, x));
     into.replaceChildren(svg);
   };
 
   /**
-   * What there is to say of a time: of one line that of the sample which holds then.
+   * What there is to say of a time: of one line that of the sample which holds then, or of the moment that came after it.
    * @param {number} pointed
    * @param {(seconds: number) => number} x
    */
   const told = (pointed, x) => {
     const [{ seconds }] = series;
-    const where = series.length > 1 ? pointed : seconds[sampleAt(seconds, pointed)];
+    const moment = hasParts ? layers.momentAt(pointed) : -1;
+    const sampled = series.length > 1 ? pointed : seconds[sampleAt(seconds, pointed)];
+    const where = Math.max(sampled, layers.seconds[moment] ?? 0);
     const figures = series.map(({ title, seconds, bytes: live, tops }) => {
       if (where < seconds[0] || where > seconds[seconds.length - 1]) return "";
       const i = sampleAt(seconds, where);
@@ -174,14 +186,17 @@ export function makeTimeline(data, tooltip, onRss) {
         hasRss && resident[i] >= 0 ? `resident set ${bytes(resident[i])}` : "",
         mapped[i] > 0 ? `mapped by the program ${bytes(mapped[i])}` : "",
         ...marks.filter((mark) => Math.abs(x(mark.seconds) - x(where)) < 6).map(({ name }) => `mark ${name}`),
+        ...layers.told(moment),
       ],
     };
   };
 
   new ResizeObserver(draw).observe(into);
-  return (rss) => {
-    hasRss = rss;
+  return (rss, parts) => {
+    [hasRss, hasParts] = [rss, parts];
     toggle.setAttribute("aria-pressed", String(rss));
+    partsToggle.setAttribute("aria-pressed", String(parts));
+    areas.hidden = !parts || layers.all.length === 0;
     draw();
   };
 }
@@ -191,9 +206,10 @@ export function makeTimeline(data, tooltip, onRss) {
  * @param {import("./data.ts").PageData} data
  * @param {readonly Series[]} series
  */
-export function endOf({ memory }, series) {
-  // Of a process that runs the last account is of later than the last sample.
-  return Math.max(1e-6, highest(memory?.seconds ?? []), ...series.map(({ seconds }) => highest(seconds)));
+export function endOf({ memory, layers }, series) {
+  // Of a process that runs the last account, or moment, is of later than the last sample.
+  const looks = [...memory?.seconds ?? [], ...layers?.seconds ?? []];
+  return Math.max(1e-6, highest(looks), ...series.map(({ seconds }) => highest(seconds)));
 }
 
 /**

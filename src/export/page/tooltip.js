@@ -14,13 +14,15 @@ export class Tooltip {
    * Shows words beside a point of the window.
    * @param {{ x: number, y: number }} at
    * @param {string} title
-   * @param {readonly string[]} lines
+   * @param {readonly (string | Node)[]} lines
    */
   show({ x, y }, title, lines) {
     const { box } = this;
     box.replaceChildren(
       element("strong", {}, title),
-      ...lines.filter(Boolean).map((line, i) => element("span", { className: i === 0 ? "figures" : "where" }, line)),
+      ...lines.filter(Boolean).map((line, i) =>
+        typeof line === "string" ? element("span", { className: i === 0 ? "figures" : "where" }, line) : line
+      ),
     );
     box.hidden = false;
     const { width, height } = box.getBoundingClientRect();
