@@ -7,7 +7,21 @@ import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 /** Bytes of a page. */
 export const PAGE = 4096;
 
-/** Why the memory of a process cannot be looked at: the message names it, and what to do. */
+/**
+ * Why the memory of a process cannot be looked at: the message names it, and what to do.
+ *
+ * @example
+ * ```ts
+ * import { install, MemoryError, memoryNow } from "./mod.ts";
+ *
+ * install();
+ * try {
+ *   console.log(memoryNow().resident);
+ * } catch (error) {
+ *   console.log(error instanceof MemoryError, String(error)); // on Deno without --allow-all
+ * }
+ * ```
+ */
 export class MemoryError extends Error {
   /** The class's name. */
   override name = "MemoryError";
