@@ -164,6 +164,7 @@ export class Debuginfod {
     };
     const end = setTimeout(() => abort.abort(silent(left)), left);
     const made = `${path}.${process.pid}.${Date.now()}.part`;
+    let close: (() => Promise<void>) | undefined;
     try {
       wait();
       const response = await fetch(url, { signal: abort.signal, headers: { "user-agent": "heaptap" } });
@@ -179,6 +180,11 @@ export class Debuginfod {
       const file = createWriteStream(made, { mode: 0o600 });
       const closed = finished(file);
       closed.catch(() => {}); // told by what waits for it below
+      // It may be about to be opened: what is taken away before that comes back.
+      close = () => {
+        file.destroy();
+        return closed.catch(() => {});
+      };
       let got = 0;
       for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>) {
         wait();
@@ -196,6 +202,7 @@ export class Debuginfod {
     } finally {
       clearTimeout(timer);
       clearTimeout(end);
+      await close?.();
       rmSync(made, { force: true });
     }
   }
