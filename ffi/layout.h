@@ -88,7 +88,7 @@ struct ht_file_header {
     uint32_t section_count;
     uint64_t file_size;
     uint64_t start_time;
-    uint64_t start_rss;
+    uint64_t unused;
     uint32_t pid;
     uint32_t parent_pid;
     uint32_t machine;

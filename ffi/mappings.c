@@ -15,7 +15,7 @@
 #include "heaptap.h"
 
 #define HT_PROT_NONE 0
-#define HT_PAGES(size) (((uint64_t)(size) + HT_PAGE - 1) / HT_PAGE * HT_PAGE)
+#define HT_PAGES(size) ht_round_up((size), HT_PAGE)
 
 /* A range and its record in the file, which says of what kind it is. */
 struct ht_mapped_range {
@@ -201,7 +201,7 @@ static void ht_spans_cut(uint64_t low, uint64_t high, struct ht_pieces *pieces)
 /* Puts [low, high) in, where nothing is. */
 static void ht_spans_put(uint64_t low, uint64_t high, struct ht_file_mapped *record)
 {
-    if (!record || low >= high || !ht_spans_room())
+    if (!ht_spans_room())
         return;
     uint32_t at = ht_range_above(low);
     ht_spans_open(at);
@@ -298,18 +298,17 @@ static void ht_mapped_back(const struct ht_pieces *pieces)
 HT_NOINLINE void ht_mapped_note(uint64_t at, uint64_t size, uint32_t kind, struct ht_regs caller)
 {
     uint32_t idle, bucket;
-    ht_mapped_gone(at, size, NULL); /* what lay there, when the program chose the place */
     struct ht_thread *t = ht_mapping_begin(caller, &idle, &bucket);
-    if (t && ht_follows_mappings() && ht_is_span(at, size)) {
+    if ((t || ht_p.mapped.used) && ht_follows_mappings() && !ht_inside && ht_is_span(at, size)) {
         uint64_t pages = HT_PAGES(size);
         ht_mapped_begin();
-        struct ht_file_mapped *r = ht_mapped_record(bucket, kind);
-        ht_spans_cut(at, at + pages, NULL);
+        ht_spans_cut(at, at + pages, NULL); /* what lay there, when the program chose the place: also when this is not counted */
+        struct ht_file_mapped *r = t ? ht_mapped_record(bucket, kind) : NULL;
         if (r) {
             ht_own_add(&r->count, 1ull);
             ht_own_add(&r->bytes, pages);
+            ht_spans_put(at, at + pages, r);
         }
-        ht_spans_put(at, at + pages, r);
         ht_mapped_end();
     }
     if (t)

@@ -261,7 +261,6 @@ static int ht_process_open(void)
     h->image = ht_p.start;
     h->shadow = ht_p.interval ? 0 : (uint64_t)(void *)ht_leaves;
     h->mappings = ht_p.installed ? 0 : (uint64_t)(void *)&ht_p.mapped;
-    h->start_rss = ht_sys_max_rss();
     h->pid = ht_sys_pid();
     h->parent_pid = ht_sys_parent();
     h->machine = HT_MACHINE;

@@ -258,14 +258,6 @@ static void ht_sys_thread_name(char name[16])
     ht_syscall(HT_SYS_PRCTL, 16 /* PR_GET_NAME */, (long)name, 0, 0, 0, 0);
 }
 
-/* Highest resident set, bytes. Reading the present one would need a file descriptor. */
-static uint64_t ht_sys_max_rss(void)
-{
-    int64_t usage[18] = { 0 };
-    ht_syscall(HT_SYS_GETRUSAGE, 0, (long)usage, 0, 0, 0, 0);
-    return (uint64_t)usage[4] * 1024;
-}
-
 /* Bytes that a file of this process may have (beyond, the kernel would send SIGXFSZ), or its address space; all ones when
  * there is no limit. */
 static uint64_t ht_sys_limit(int which)

@@ -21,12 +21,41 @@ const PROGRAMS: readonly (readonly [source: string, ...args: string[]])[] = [
   ["confined.c", "filter"],
   ["recursion.c"],
   ["wrappers.c", "spawned"],
+  ["maps.c"],
 ];
 /** What fails with: no memory, no permission, no such call, no room. */
 const ERRORS = [12, 1, 38, 28];
 /** System calls that the library makes, by number; see ffi/arch. */
 const CALLS = [
-  ...[0, 3, 9, 10, 11, 14, 17, 21, 24, 28, 39, 77, 79, 87, 89, 98, 102, 104, 110, 131, 157, 186, 193, 202, 228, 234],
+  ...[
+    0,
+    3,
+    9,
+    10,
+    11,
+    12,
+    14,
+    17,
+    21,
+    24,
+    28,
+    39,
+    77,
+    79,
+    87,
+    89,
+    102,
+    104,
+    110,
+    131,
+    138,
+    157,
+    186,
+    193,
+    202,
+    228,
+    234,
+  ],
   ...[257, 285, 302, 332],
 ];
 

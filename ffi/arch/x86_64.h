@@ -127,7 +127,6 @@ enum ht_syscall_number {
     HT_SYS_GETCWD = 79,
     HT_SYS_UNLINK = 87,
     HT_SYS_READLINK = 89,
-    HT_SYS_GETRUSAGE = 98,
     HT_SYS_GETUID = 102,
     HT_SYS_GETGID = 104,
     HT_SYS_GETPPID = 110,

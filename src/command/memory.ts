@@ -1,10 +1,10 @@
 /** Reports of where memory is that malloc does not tell of: what the program mapped, who holds the heap's pages. */
-import { isRecording } from "../file/reader.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import type { PageUse } from "../memory/pages.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
 import { mappingsJson, pagesJson } from "../export/memory_json.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
+import { mappedRecordings } from "../profile/processes.ts";
 import { Recording } from "../profile/recording.ts";
 import { RecordingError } from "../file/recording_error.ts";
 import { asCallPath } from "../profile/memory.ts";
@@ -71,8 +71,6 @@ function pathsOf({ paths }: PageUse, { callPaths }: Profile): CallPath[] {
   return callPaths.filter(({ id }) => held.has(id));
 }
 
-const MAPPED_FILE = /^\S+ rw-s 00000000 \S+ \d+ +(\/.*)$/gm;
-
 /** The recording that a process writes, by its number or its program's name. */
 export function recordingOfProcess(named: string): Recording {
   const pids = /^\d+$/.test(named) ? [Number(named)] : pidsOf(named);
@@ -87,9 +85,8 @@ export function recordingOfProcess(named: string): Recording {
         : "there is no such process";
       throw new RecordingError(`Cannot look at process ${pid}: ${why}`, { cause });
     }
-    for (const [, path = ""] of maps.matchAll(MAPPED_FILE)) {
-      if (isRecording(path)) return Recording.open(path);
-    }
+    const [path] = mappedRecordings(maps);
+    if (path !== undefined) return Recording.open(path);
   }
   const remedy = "start it with heaptap run, or with LD_PRELOAD=$(heaptap lib)";
   throw new RecordingError(

@@ -1,6 +1,6 @@
 /** Accounts, mappings and pages as JSON: what the keys mean stands in docs/JSON.md. */
 import type { PageUse } from "../memory/pages.ts";
-import { asCallPath } from "../profile/memory.ts";
+import { asCallPath, namedFigures } from "../profile/memory.ts";
 import type { MappedPath, MemoryUse, MomentAccount } from "../profile/memory.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
@@ -11,23 +11,7 @@ import { frameJson } from "./frame_json.ts";
 export type AccountJson = Readonly<Record<string, number | null>>;
 
 function accountJson(account: MomentAccount): AccountJson {
-  return {
-    seconds: account.seconds,
-    heap_bytes: account.current,
-    resident: account.resident,
-    live: account.live,
-    slack: account.slack ?? null,
-    allocator_free: account.allocatorFree,
-    trimmable: account.trimmable ?? null,
-    mapped: account.mapped ?? null,
-    stacks: account.stacks,
-    files: account.files,
-    shared: account.shared,
-    heaptap: account.heaptap,
-    other: account.other,
-    swapped: account.swapped,
-    untouched: account.untouched,
-  };
+  return { seconds: account.seconds, heap_bytes: account.current, ...namedFigures(account, null) };
 }
 
 /** What is known of the resident set. */

@@ -12,26 +12,18 @@ import {
   SECTIONS,
   TRAILER_LAYOUT,
 } from "./layout.ts";
-import type { PlacedRecord } from "./layout.ts";
+import { putField } from "./fields.ts";
 import { canUnpack } from "./packed.ts";
 import { readSnapshot } from "./reader.ts";
 import type { Snapshot } from "./reader.ts";
 import { RecordingError } from "./recording_error.ts";
 import { writeWhole } from "./whole_file.ts";
 
-function setNumber(bytes: Uint8Array, at: number, record: PlacedRecord, field: string, value: number): void {
-  const placed = record.fields[field];
-  if (!placed) throw new TypeError(`No field ${field}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  if (placed.size === 8) view.setBigUint64(at + placed.offset, BigInt(value), true);
-  else view.setUint32(at + placed.offset, value, true);
-}
-
 /** Bytes as they stand behind what a header describes, with what says how many they are and of what. */
 export function trailed(bytes: Uint8Array, magic: string): Uint8Array {
   const all = new Uint8Array(bytes.length + TRAILER_LAYOUT.size);
   all.set(bytes);
-  setNumber(all, bytes.length, TRAILER_LAYOUT, "length", bytes.length);
+  putField(all, bytes.length, TRAILER_LAYOUT, "length", bytes.length);
   all.set(new TextEncoder().encode(magic), bytes.length + (TRAILER_LAYOUT.fields.magic?.offset ?? 0));
   return all;
 }
@@ -85,12 +77,12 @@ function withoutHoles(snapshot: Snapshot): Uint8Array {
     const { raw, length } = snapshot.sections[name];
     const offset = Math.ceil(size / ALIGNMENT) * ALIGNMENT;
     const at = SECTION_TABLE + i * LAYOUT.section.size;
-    setNumber(header, at, LAYOUT.section, "offset", offset);
-    setNumber(header, at, LAYOUT.section, "capacity", length);
+    putField(header, at, LAYOUT.section, "offset", offset);
+    putField(header, at, LAYOUT.section, "capacity", length);
     size = offset + raw.length;
     return { raw, offset };
   });
-  setNumber(header, 0, LAYOUT.header, "file_size", size);
+  putField(header, 0, LAYOUT.header, "file_size", size);
   const parts = trailing(snapshot, snapshot.names);
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, size));
   all.set(header);

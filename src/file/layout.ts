@@ -178,11 +178,10 @@ export const RECORDS = {
     section_count: { type: "u32", writer: "start", doc: "Sections described below" },
     file_size: { type: "u64", writer: "start", doc: "Apparent size of the file" },
     start_time: { type: "u64", writer: "start", doc: "Nanoseconds since 1970 at which recording began" },
-    start_rss: {
+    unused: {
       type: "u64",
       writer: "start",
-      doc:
-        "What the kernel gave as the highest resident set when recording began: it may be an earlier program's of this process",
+      doc: "0; in versions 2 and 3 the highest resident set that the kernel gave when recording began",
     },
     pid: { type: "u32", writer: "start", doc: "Process" },
     parent_pid: { type: "u32", writer: "start", doc: "Its parent when recording began" },

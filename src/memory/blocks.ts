@@ -88,15 +88,17 @@ class LeafWords {
  * lie in others, are not among them: their windows are none that anything is mapped in.
  *
  * @param table Where the library has its table: `shadow` of the recording's header.
+ * @param buckets Call paths that the recording's table holds: so many bits their numbers have in shared granules.
  */
 export function eachBlock(
   memory: ProcessMemory,
   table: number,
-  pathBits: number,
+  buckets: number,
   wanted: (start: number) => boolean,
   visitor: BlockVisitor,
 ): void {
   const [leaf, second] = [new LeafWords(), new LeafWords()];
+  const pathBits = Math.ceil(Math.log2(Math.max(2, buckets)));
   for (const [number, address] of leavesOf(memory, table)) {
     const start = number * WINDOW;
     if (!wanted(start)) continue;

@@ -234,8 +234,7 @@ export async function pageUse(target: Surveyed, wait: number): Promise<PageUse> 
   if (wait > 0) {
     first = new FirstReading();
     const begun = performance.now();
-    const bits = Math.ceil(Math.log2(Math.max(2, target.buckets)));
-    eachBlock(memory, target.shadow, bits, () => true, first);
+    eachBlock(memory, target.shadow, target.buckets, () => true, first);
     await new Promise((done) => setTimeout(done, wait));
     if (first.isWhole) interval = (performance.now() - begun) / 1000;
     else first = undefined;

@@ -62,7 +62,12 @@ function reason(error: unknown, pid: number): string {
   return (error as Error).message;
 }
 
-/** Places in /proc/PID/stat, behind the program's name. */
+/** What /proc/PID/stat has behind the program's name, which may hold anything, parentheses too. */
+export function statFields(pid: number): string[] {
+  const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return text.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
 const RESIDENT_AT = 21, STACK_AT = 25;
 
 /**
@@ -71,9 +76,7 @@ const RESIDENT_AT = 21, STACK_AT = 25;
  */
 export function residentSet(pid: number): { readonly resident: number; readonly image: string } | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name may hold anything, parentheses too.
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    const fields = statFields(pid);
     const pages = Number(fields[RESIDENT_AT]);
     return pages > 0 ? { resident: pages * PAGE, image: fields[STACK_AT] ?? "" } : undefined;
   } catch {

@@ -110,7 +110,6 @@ export class Survey {
   readonly #glibc: boolean;
   readonly #break: Heap | undefined;
   #liveBytes = 0;
-  #blocks = 0;
 
   private constructor(target: Surveyed, memory: ProcessMemory) {
     this.#target = target;
@@ -156,16 +155,6 @@ export class Survey {
     return this.#target.shadow !== 0;
   }
 
-  /** Live blocks that were found, and their bytes. */
-  get found(): { readonly blocks: number; readonly bytes: number } {
-    return { blocks: this.#blocks, bytes: this.#liveBytes };
-  }
-
-  /** Number of bits of a call path's number. */
-  get pathBits(): number {
-    return Math.ceil(Math.log2(Math.max(2, this.#target.buckets)));
-  }
-
   /** Whether anything is mapped in a window. */
   isMapped(start: number): boolean {
     const area = this.areas[firstAbove(this.areas, start)];
@@ -183,13 +172,12 @@ export class Survey {
 
   #readBlocks(memory: ProcessMemory, also: BlockVisitor | undefined): void {
     let start = 0;
-    let window = this.#windowAt(0);
-    this.#windows.clear();
+    let window: Window = { live: new Uint16Array(), taken: new Uint16Array() };
     // Where in the window glibc's heap is, whose blocks' sizes are known.
     let [low, high] = [0, 0];
     const top = this.#break;
     let [topPath, topEnd] = [-1, 0];
-    eachBlock(memory, this.#target.shadow, this.pathBits, (at) => this.isMapped(at), {
+    eachBlock(memory, this.#target.shadow, this.#target.buckets, (at) => this.isMapped(at), {
       window: (at) => {
         start = at;
         window = this.#windowAt(at);
@@ -228,7 +216,6 @@ export class Survey {
           this.#spread("live", start + offset, start + offset + size);
           this.#spread("taken", start + from, start + end);
         }
-        this.#blocks += count;
         this.#liveBytes += bytes;
         // They come in the order of their addresses.
         for (let i = count - 1; top && i >= 0; i--) {

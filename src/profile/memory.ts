@@ -6,6 +6,7 @@ import type { Snapshot, Table } from "../file/reader.ts";
 import type { Account, Surveyed } from "../memory/survey.ts";
 import { surveyed } from "../memory/survey.ts";
 import type { Nodes } from "./nodes.ts";
+import { secondsSoFar } from "./timeline.ts";
 import type { CallPath, Frame, StackEnd } from "./profile.ts";
 
 /** The account of a moment. */
@@ -67,26 +68,44 @@ export interface Mappings {
   readonly paths: readonly MappedPath[];
 }
 
+/** The figures of an account, and what each is called in recordings and in JSON. */
+export const ACCOUNT_FIELDS: Readonly<Record<keyof Account, string>> = {
+  resident: "resident",
+  live: "live",
+  slack: "slack",
+  allocatorFree: "allocator_free",
+  trimmable: "trimmable",
+  mapped: "mapped",
+  stacks: "stacks",
+  files: "files",
+  shared: "shared",
+  heaptap: "heaptap",
+  other: "other",
+  swapped: "swapped",
+  untouched: "untouched",
+};
+
+/** An account's figures by those names; `unknown` where something is not known. */
+export function namedFigures<T>(account: Account, unknown: T): Record<string, number | T> {
+  const names = Object.entries(ACCOUNT_FIELDS) as [keyof Account, string][];
+  return Object.fromEntries(names.map(([figure, name]) => [name, account[figure] ?? unknown]));
+}
+
+/** The figures of an account as a recording has them. */
+export function recordOf(account: Account): Record<string, number> & { readonly resident: number } {
+  return { ...namedFigures(account, CONSTANTS.UNKNOWN as number), resident: account.resident };
+}
+
+/** Those of which not everything may be known. */
+const UNSURE: ReadonlySet<string> = new Set<keyof Account>(["slack", "trimmable", "mapped"]);
+
 function accountAt(t: Table, i: number): MomentAccount {
   const n = (field: string) => Math.max(0, t.number(i, field));
-  const known = (field: string) => t.number(i, field) === CONSTANTS.UNKNOWN ? undefined : n(field);
-  return {
-    seconds: n("time") / 1e9,
-    current: n("current"),
-    resident: n("resident"),
-    live: n("live"),
-    slack: known("slack"),
-    allocatorFree: n("allocator_free"),
-    trimmable: known("trimmable"),
-    mapped: known("mapped"),
-    stacks: n("stacks"),
-    files: n("files"),
-    shared: n("shared"),
-    heaptap: n("heaptap"),
-    other: n("other"),
-    swapped: n("swapped"),
-    untouched: n("untouched"),
-  };
+  const figures = Object.entries(ACCOUNT_FIELDS).map(([figure, field]) => {
+    const isUnknown = UNSURE.has(figure) && t.number(i, field) === CONSTANTS.UNKNOWN;
+    return [figure, isUnknown ? undefined : n(field)];
+  });
+  return { ...Object.fromEntries(figures) as Account, seconds: n("time") / 1e9, current: n("current") };
 }
 
 /** The accounts that a recording has; undefined when it has none. */
@@ -174,7 +193,7 @@ export function surveyedOf(snapshot: Snapshot, liveBytes: number): Surveyed {
  * @throws {MemoryError} when it has ended or may not be looked at.
  */
 export function accountNow(snapshot: Snapshot, liveBytes: number): MomentAccount {
-  const seconds = Date.now() / 1000 - snapshot.header.number(0, "start_time") / 1e9;
+  const seconds = secondsSoFar(snapshot);
   const account = surveyed(surveyedOf(snapshot, liveBytes), (survey, memory) => survey.account(memory));
   return { ...account, seconds, current: liveBytes };
 }

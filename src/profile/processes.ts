@@ -50,6 +50,12 @@ export function driverOf(run: number): number {
   return run % PROCESS_NUMBERS;
 }
 
+/** Recordings that a process has mapped, from its /proc/PID/maps. */
+export function mappedRecordings(maps: string): string[] {
+  const shared = [...maps.matchAll(/^\S+ rw-s 00000000 \S+ \d+ +(\/.*)$/gm)];
+  return shared.map(([, path = ""]) => path).filter(isRecording);
+}
+
 export function look(path: string): RecordedProcess | undefined {
   if (!isRecording(path)) return undefined;
   try {

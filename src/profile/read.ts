@@ -5,6 +5,7 @@ import { bytes, readMemory, readSnapshot, Table, text } from "../file/reader.ts"
 import type { Snapshot } from "../file/reader.ts";
 import { copyInBuffer, giveBuffer } from "./buffers.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
+import { statFields } from "../memory/process_memory.ts";
 import { finish } from "./finish.ts";
 import { readAccounts, readMappings } from "./memory.ts";
 import { Nodes } from "./nodes.ts";
@@ -95,12 +96,13 @@ function readThreads(snapshot: Snapshot): Thread[] {
   return threads;
 }
 
+const STARTED_AT = 19;
+
 /** Seconds since 1970 at which a process of this machine started, as exact as the kernel's second of its own start. */
 function startedAt(pid: number): number {
   const boot = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "latin1"))?.[1]);
-  // The name before it may hold anything, parentheses too; field 22 is in hundredths on every machine.
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  return boot + Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]) / 100;
+  // In hundredths on every machine.
+  return boot + Number(statFields(pid)[STARTED_AT]) / 100;
 }
 
 /** Whether a process of that number and program runs here, and did when the recording began: numbers are used again. */

@@ -1,8 +1,8 @@
 /** A recording on disk, finished or growing. */
-import { closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { basename } from "node:path";
-import { LAYOUT } from "../file/layout.ts";
 import { copyRecording } from "../file/copy.ts";
+import { writeHeader } from "../file/fields.ts";
 import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { pageUse } from "../memory/pages.ts";
@@ -315,7 +315,7 @@ export class Recording {
       const what = paused ? "pause" : "resume";
       throw new RecordingError(`Cannot ${what} "${this.path}": its process (pid ${pid}) has ended`);
     }
-    writeHeader(this.path, { paused });
+    writeInto(this.path, { paused });
   }
 
   /**
@@ -348,7 +348,7 @@ export class Recording {
    * ```
    */
   moments(): number[] {
-    return momentTimes(readSnapshot(this.path, ["timeline"]).moments);
+    return momentTimes(this.packedMoments());
   }
 
   /**
@@ -380,7 +380,7 @@ export class Recording {
       throw new RecordingError(`Cannot show the mark "${at}": there is none in "${marked}"; heaptap mark makes one`);
     }
     const profile = readProfile(this.path);
-    const { moments } = readSnapshot(this.path, ["timeline"]);
+    const moments = this.packedMoments();
     if (between) return atMoment(profile, moments, { at: between[1], from: between[0] });
     return atMoment(profile, moments, { at: at as number });
   }
@@ -444,22 +444,13 @@ export class Recording {
 /** Notes in a recording how its process ended, and after how long where that is known. Only the driver does that, after the end. */
 export function noteExit(path: string, exit: { code: number; signal: number; seconds?: number | undefined }): void {
   const { code, signal, seconds = 0 } = exit;
-  writeHeader(path, { exit_code: code, exit_signal: signal, wall_time: Math.round(seconds * 1e9), ended: 1 });
+  writeInto(path, { exit_code: code, exit_signal: signal, wall_time: Math.round(seconds * 1e9), ended: 1 });
 }
 
-/** Writes fields of a recording's header, in that order, where its process has it mapped. */
-function writeHeader(path: string, values: Readonly<Record<string, number>>): void {
+function writeInto(path: string, values: Readonly<Record<string, number>>): void {
   const fd = openSync(path, "r+");
   try {
-    for (const [field, value] of Object.entries(values)) {
-      const placed = LAYOUT.header.fields[field];
-      if (!placed) throw new TypeError(`No field ${field} in header`);
-      const bytes = new Uint8Array(placed.size);
-      const view = new DataView(bytes.buffer);
-      if (placed.size === 8) view.setBigUint64(0, BigInt(value), true);
-      else view.setUint32(0, value, true);
-      writeSync(fd, bytes, 0, placed.size, placed.offset);
-    }
+    writeHeader(fd, values);
   } finally {
     closeSync(fd);
   }

@@ -70,7 +70,7 @@ function readingsOf(t: Table): Reading[] {
 }
 
 /** Seconds since the recording of a process that runs began. */
-function secondsSoFar(snapshot: Snapshot): number {
+export function secondsSoFar(snapshot: Snapshot): number {
   return Math.max(0, Date.now() / 1000 - snapshot.header.number(0, "start_time") / 1e9);
 }
 

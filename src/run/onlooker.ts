@@ -3,16 +3,18 @@
  * trace: the resident set over time, and accounts of it. A recording's process writes neither of these sections, and nobody else
  * writes them.
  */
-import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import process from "node:process";
-import { CONSTANTS, LAYOUT, SCALAR_SIZE, SECTIONS } from "../file/layout.ts";
-import type { RecordName, SectionName } from "../file/layout.ts";
+import { writeHeader, writeRecord } from "../file/fields.ts";
+import { CONSTANTS, LAYOUT, SECTIONS } from "../file/layout.ts";
+import type { SectionName } from "../file/layout.ts";
 import { readSnapshot } from "../file/reader.ts";
 import { highestResidentSet, MemoryError, residentSet } from "../memory/process_memory.ts";
 import { accountWithPages } from "../memory/pages.ts";
 import { surveyed } from "../memory/survey.ts";
 import type { Account, Surveyed } from "../memory/survey.ts";
-import { surveyedOf } from "../profile/memory.ts";
+import { recordOf, surveyedOf } from "../profile/memory.ts";
+import { mappedRecordings } from "../profile/processes.ts";
 import { MomentKeeper } from "./moment_keeper.ts";
 import { thinned } from "./thinned.ts";
 
@@ -46,17 +48,8 @@ const SETTLED = 3;
 /** Processes that are looked at. */
 const MOST = 64;
 
-interface Resident {
-  readonly time: number;
-  readonly resident: number;
-  readonly mapped: number;
-}
-
-interface Accounted extends Readonly<Record<string, number>> {
-  readonly time: number;
-  readonly current: number;
-  readonly resident: number;
-}
+type Resident = Readonly<Record<"time" | "resident" | "mapped", number>>;
+type Accounted = Readonly<Record<string, number>> & Readonly<Record<"time" | "current" | "resident", number>>;
 
 /** Milliseconds of a processor that this process has had: on a machine that is busy the time that passes is another matter. */
 function cpuTime(): number {
@@ -184,17 +177,11 @@ class Looked {
     const { resident } = reading;
     if (resident > this.#highest) {
       this.#highest = Math.max(resident, highestResidentSet(this.pid) ?? 0);
-      this.#write("header", 0, { highest_resident: this.#highest });
+      this.#write(() => writeHeader(this.#fd, { highest_resident: this.#highest }));
     }
     const kept = thinned(this.#readings, CONSTANTS.TIMELINE, (r) => r.time, (r) => [r.resident, Math.max(0, r.mapped)]);
-    if (kept) {
-      this.#readings = kept;
-      kept.forEach((r, i) => this.#write("resident", this.#residentAt + i * LAYOUT.resident.size, { ...r }));
-    }
-    this.#readings.push(reading);
-    const at = this.#residentAt + (this.#readings.length - 1) * LAYOUT.resident.size;
-    this.#write("resident", at, { ...reading });
-    this.#write("header", 0, { resident_used: this.#readings.length });
+    this.#readings = [...kept ?? this.#readings, reading];
+    this.#append("resident", this.#residentAt, kept, this.#readings);
   }
 
   #accountIfDue(time: number, current: number, resident: number, left: number): void {
@@ -211,24 +198,7 @@ class Looked {
     const begun = cpuTime();
     try {
       const account = this.#survey(time, { ...this.#target, liveBytes: current });
-      const unknown = (n: number | undefined) => n ?? CONSTANTS.UNKNOWN;
-      this.#account({
-        time,
-        current,
-        resident: account.resident,
-        live: account.live,
-        slack: unknown(account.slack),
-        allocator_free: account.allocatorFree,
-        trimmable: unknown(account.trimmable),
-        mapped: unknown(account.mapped),
-        stacks: account.stacks,
-        files: account.files,
-        shared: account.shared,
-        heaptap: account.heaptap,
-        other: account.other,
-        swapped: account.swapped,
-        untouched: account.untouched,
-      });
+      this.#account({ time, current, ...recordOf(account) });
     } catch (error) {
       // It has ended meanwhile, or may not be looked into: then there is no account.
       if (!(error instanceof MemoryError)) throw error;
@@ -252,32 +222,33 @@ class Looked {
 
   #account(account: Accounted): void {
     const kept = thinned(this.#accounts, CONSTANTS.ACCOUNTS, (a) => a.time, (a) => [a.resident, a.current]);
-    if (kept) {
-      this.#accounts = kept;
-      kept.forEach((a, i) => this.#write("accounts", this.#accountsAt + i * LAYOUT.accounts.size, a));
-    }
-    this.#accounts.push(account);
-    this.#write("accounts", this.#accountsAt + (this.#accounts.length - 1) * LAYOUT.accounts.size, account);
-    this.#write("header", 0, { accounts_used: this.#accounts.length });
+    this.#accounts = [...kept ?? this.#accounts, account];
+    this.#append("accounts", this.#accountsAt, kept, this.#accounts);
   }
 
-  /** Writes fields of a record. Without room for them there are no more readings. */
-  #write(record: RecordName, at: number, values: Readonly<Record<string, number>>): void {
+  /** Writes something. Without room for it there are no more readings. */
+  #write(what: () => void): void {
     if (this.#broken) return;
     try {
-      for (const [name, value] of Object.entries(values)) {
-        const placed = LAYOUT[record].fields[name];
-        if (!placed) throw new TypeError(`No field ${name} in ${record}`);
-        const size = SCALAR_SIZE[placed.type];
-        const view = new DataView(new ArrayBuffer(size));
-        if (size === 8) view.setBigInt64(0, BigInt(Math.round(value)), true);
-        else view.setUint32(0, value, true);
-        writeSync(this.#fd, new Uint8Array(view.buffer), 0, size, at + placed.offset);
-      }
+      what();
     } catch (error) {
       if (error instanceof TypeError) throw error;
       this.#broken = true;
     }
+  }
+
+  /** Puts a record behind those that are there, thinned where they were too many, and says how many there are. */
+  #append<T extends Readonly<Record<string, number>>>(
+    name: "resident" | "accounts",
+    at: number,
+    kept: readonly T[] | undefined,
+    all: readonly T[],
+  ): void {
+    this.#write(() => {
+      const from = kept ? 0 : all.length - 1;
+      for (let i = from; i < all.length; i++) writeRecord(this.#fd, at + i * LAYOUT[name].size, name, all[i] as T);
+      writeHeader(this.#fd, { [`${name}_used`]: all.length });
+    });
   }
 
   close(): void {
@@ -286,21 +257,16 @@ class Looked {
   }
 }
 
-const RECORDING_LINE = /^\S+ rw-s 00000000 \S+ \d+ +(\/.*)$/gm;
-
 /** The recording that a process has mapped; undefined when it has none of this run. */
-export function recordingOf(maps: string, pid: number, run: number): string | undefined {
-  for (const [, path = ""] of maps.matchAll(RECORDING_LINE)) {
+function recordingOf(maps: string, pid: number, run: number): string | undefined {
+  return mappedRecordings(maps).find((path) => {
     try {
       const { header } = readSnapshot(path, []);
-      if (header.number(0, "pid") === pid && header.number(0, "run") === run && header.number(0, "version") >= 4) {
-        return path;
-      }
+      return header.number(0, "pid") === pid && header.number(0, "run") === run && header.number(0, "version") >= 4;
     } catch {
-      // Some other file that it shares.
+      return false; // one that this heaptap does not write
     }
-  }
-  return undefined;
+  });
 }
 
 /** Looks on. */

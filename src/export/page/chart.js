@@ -64,6 +64,26 @@ export function areaText(line, beneath) {
 }
 
 /**
+ * Draws areas over each other, from the ground up.
+ * @param {SVGElement} svg
+ * @param {readonly { look: string, bytes: readonly number[] }[]} areas how high each is, of each moment
+ * @param {readonly number[]} seconds when the moments are, and the end
+ * @param {(seconds: number) => number} x
+ * @param {(bytes: number) => number} y
+ */
+export function stackAreas(svg, areas, seconds, x, y) {
+  let sums = seconds.slice(1).map(() => 0);
+  const line = () => stepPoints(seconds, [...sums, sums[sums.length - 1]], x, y);
+  let beneath = line();
+  for (const { look, bytes } of areas) {
+    sums = sums.map((sum, i) => sum + bytes[i]);
+    const above = line();
+    svg.append(shape("polygon", { points: areaText(above, beneath), class: look }));
+    beneath = above;
+  }
+}
+
+/**
  * Where times are in a drawing.
  * @param {number} width
  * @param {number} end

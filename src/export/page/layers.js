@@ -1,6 +1,6 @@
 // What was live by the functions that allocated it, at the moments that were kept of a run: areas beneath the exact line.
-import { areaText, highest, sampleAt, stepPoints } from "./chart.js";
-import { byId, element, shape } from "./dom.js";
+import { highest, sampleAt, stackAreas } from "./chart.js";
+import { byId, element } from "./dom.js";
 import { bytes, shortName } from "./format.js";
 
 /** @typedef {{ title: string, look: string, path: number, bytes: readonly number[] }} Layer */
@@ -36,15 +36,13 @@ export class Layers {
    * @param {(bytes: number) => number} y
    */
   draw(svg, end, x, y) {
-    let sums = this.seconds.map(() => 0);
-    const line = () => stepPoints([...this.seconds, end], [...sums, sums[sums.length - 1]], x, y);
-    let beneath = line();
-    for (const { look, bytes } of this.all) {
-      sums = sums.map((sum, i) => sum + bytes[i]);
-      const above = line();
-      svg.append(shape("polygon", { points: areaText(above, beneath), class: `layer ${look}` }));
-      beneath = above;
-    }
+    stackAreas(
+      svg,
+      this.all.map(({ look, bytes }) => ({ look: `layer ${look}`, bytes })),
+      [...this.seconds, end],
+      x,
+      y,
+    );
   }
 
   /**

@@ -1,5 +1,5 @@
 // The resident set over the run by what it was, beneath what was live.
-import { areaText, drawAxes, highest, pointsText, readTimes, sampleAt, stepPoints } from "./chart.js";
+import { drawAxes, highest, pointsText, readTimes, sampleAt, stackAreas, stepPoints } from "./chart.js";
 import { byId, element, shape } from "./dom.js";
 import { bytes } from "./format.js";
 import { endOf, seriesOf } from "./timeline.js";
@@ -61,15 +61,7 @@ export function makeMemory(data, tooltip) {
     const [top, most] = [8, Math.max(highest(resident), highest(rss))];
     const scale = { width: Math.max(280, into.clientWidth), height: MEMORY_HEIGHT, top, end, most };
     const { svg, x, y, base } = drawAxes({ ...scale, lines: 3, words: "Resident memory over time, by what it is" });
-    let sums = from.map(() => 0);
-    const line = () => stepPoints([...from, end], [...sums, sums[sums.length - 1]], x, y);
-    let beneath = line();
-    for (const { id, bytes } of shown) {
-      sums = sums.map((sum, i) => sum + bytes[i]);
-      const above = line();
-      svg.append(shape("polygon", { points: areaText(above, beneath), class: `part part-${id}` }));
-      beneath = above;
-    }
+    stackAreas(svg, shown.map(({ id, bytes }) => ({ look: `part part-${id}`, bytes })), [...from, end], x, y);
     // Accounts are taken now and then: how high it was between them is known too.
     const between = stepPoints([...times, end], [...rss, -1], x, y);
     svg.append(shape("polyline", { points: pointsText(between), class: "line between" }));

@@ -138,6 +138,41 @@ export function shareCell(text, part, whole) {
 }
 
 /**
+ * The columns of a row's function and of who called it.
+ * @template {{ lead: number, from: number }} Row
+ * @param {import("./model.js").Model} model
+ * @param {(row: Row) => string} beneath what stands beneath the function's name
+ * @param {(row: Row) => string} hint
+ * @returns {import("./table.js").Column<Row>[]}
+ */
+export function placeColumns(model, beneath, hint) {
+  const { functions, places } = model.data;
+  const name = (/** @type {number} */ place) => place < 0 ? "" : functions.name[places.fn[place]];
+  const where = (/** @type {number} */ place) => place < 0 ? "" : model.placeText(place);
+  const module = (/** @type {number} */ place) => place < 0 ? "" : model.moduleOf(places.fn[place]);
+  return [
+    {
+      id: "function",
+      title: "Function",
+      track: "minmax(0, 1.5fr)",
+      text: ({ lead }) => lead < 0 ? "(not kept)" : name(lead),
+      cell: (row) => placeCell(row.lead < 0 ? "(not kept)" : name(row.lead), where(row.lead), beneath(row)),
+      by: ({ lead }) => name(lead),
+      hint,
+    },
+    {
+      id: "from",
+      title: "Called from",
+      wide: true,
+      text: ({ from }) => name(from),
+      cell: ({ from }) => from < 0 ? [] : placeCell(name(from), "", baseName(where(from))),
+      by: ({ from }) => name(from),
+      hint: ({ from }) => [name(from), where(from), module(from)].filter(Boolean).join("\n"),
+    },
+  ];
+}
+
+/**
  * Columns of a table of call paths, the view's figure first.
  * @param {import("./model.js").Model} model
  * @param {import("./model.js").ViewName} view
@@ -194,24 +229,11 @@ export function pathColumns(model, view) {
   };
   return [
     figureColumn(first, 0),
-    {
-      id: "function",
-      title: "Function",
-      track: "minmax(0, 1.5fr)",
-      text: ({ lead }) => lead < 0 ? "(not kept)" : name(lead),
-      cell: (row) => placeCell(row.lead < 0 ? "(not kept)" : name(row.lead), where(row.lead), beneath(row)),
-      by: ({ lead }) => name(lead),
-      hint: (row) => [name(row.lead), where(row.lead), beneath(row), module(row.lead)].filter(Boolean).join("\n"),
-    },
-    {
-      id: "from",
-      title: "Called from",
-      wide: true,
-      text: ({ from }) => name(from),
-      cell: ({ from }) => from < 0 ? [] : placeCell(name(from), "", baseName(where(from))),
-      by: ({ from }) => name(from),
-      hint: ({ from }) => [name(from), where(from), module(from)].filter(Boolean).join("\n"),
-    },
+    ...placeColumns(
+      model,
+      beneath,
+      (row) => [name(row.lead), where(row.lead), beneath(row), module(row.lead)].filter(Boolean).join("\n"),
+    ),
     ...rest.map((figure, i) => figureColumn(figure, i + 1)),
   ];
 }

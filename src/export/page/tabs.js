@@ -3,7 +3,7 @@ import { byId, element } from "./dom.js";
 import { baseName, bytes, count, counted, shortName } from "./format.js";
 import { functionColumns, functionRows } from "./functions.js";
 import { processColumns } from "./processes.js";
-import { pathColumns, pathRows, placeCell, VIEW_FIGURES } from "./rows.js";
+import { pathColumns, pathRows, placeColumns, VIEW_FIGURES } from "./rows.js";
 import { histogram } from "./sizes.js";
 import { Stacks } from "./stacks.js";
 import { Table } from "./table.js";
@@ -104,23 +104,11 @@ function mappedColumns(model) {
   return [
     figure("peakBytes", "At the peak", bytes, false, "112px"),
     { id: "kind", title: "Kind", wide: true, track: "86px", text: ({ kind }) => kind, by: ({ kind }) => kind },
-    {
-      id: "function",
-      title: "Function",
-      track: "minmax(0, 1.5fr)",
-      text: ({ lead }) => name(lead),
-      cell: ({ lead }) => placeCell(lead < 0 ? "(not kept)" : name(lead), where(lead), module(lead)),
-      by: ({ lead }) => name(lead),
-      hint: ({ whole }) => whole.map((place) => [shortName(name(place)), baseName(where(place))].join(" ")).join("\n"),
-    },
-    {
-      id: "from",
-      title: "Called from",
-      wide: true,
-      text: ({ from }) => name(from),
-      cell: ({ from }) => from < 0 ? [] : placeCell(name(from), "", baseName(where(from))),
-      by: ({ from }) => name(from),
-    },
+    ...placeColumns(
+      model,
+      (/** @type {MappedRow} */ { lead }) => module(lead),
+      ({ whole }) => whole.map((place) => [shortName(name(place)), baseName(where(place))].join(" ")).join("\n"),
+    ),
     figure("liveBytes", "Mapped still"),
     figure("bytes", "In all", bytes, true, "84px"),
     figure("count", "Calls", count, true, "76px"),
