@@ -21,7 +21,7 @@ import {
 } from "../mod.ts";
 import type { Profile } from "../mod.ts";
 import { LAYOUT, SECTION_TABLE, SECTIONS } from "../src/file/layout.ts";
-import { CLI, heaptap, random, ROOT, scratch, target } from "./helpers.ts";
+import { CLI, heaptap, random, ROOT, RUNTIME, scratch, target } from "./helpers.ts";
 
 const folder = scratch();
 const plain = join(folder, "plain.heaptap");
@@ -214,6 +214,20 @@ test("bombs are refused: of zeros, of data, and of what is said to be in use", a
     const most = mostMemory(name);
     assert.ok(most < sound + 300e6, `${name}: ${most} where a sound one takes ${sound}`);
   }
+});
+
+test("several frames of zstd are all read, or refused where a runtime reads the first alone", async () => {
+  // As kept moments make it: no whole number of pages.
+  const odd = Buffer.concat([whole, Buffer.alloc(69)]);
+  const frames = Buffer.concat([zstdCompressSync(odd), zstdCompressSync(Buffer.alloc(1000))]);
+  if (RUNTIME === "Deno") {
+    await refuses("frames.zst", frames, /it has several frames, .* unpack it with zstd -d/);
+    return;
+  }
+  const path = join(folder, "frames.heaptap.zst");
+  writeFileSync(path, frames);
+  await unpackRecording(path);
+  assert.deepEqual(Recording.open(path).profile().totals, Recording.open(plain).profile().totals);
 });
 
 test("damaged data are refused in one line", async () => {

@@ -234,7 +234,7 @@ export async function unpackRecording(path: string): Promise<boolean> {
   }
   if (unpackedSource(path, stat)) return true;
   const bytes = new SparseBytes(Math.max(MOST_BYTES, MOST_RATIO * stat.size));
-  const through: Transform = packing === "gzip"
+  const through: Transform & zlib.Zlib = packing === "gzip"
     ? zlib.createGunzip({ chunkSize: PAGE })
     : zlib.createZstdDecompress({ chunkSize: PAGE });
   const most = Math.min(MAX_SIZE, described + MOST_NAMES);
@@ -252,6 +252,12 @@ export async function unpackRecording(path: string): Promise<boolean> {
     throw new RecordingError(`Cannot read "${path}": ${whyDamaged(cause)}`, { cause });
   } finally {
     from.destroy();
+  }
+  // Deno (2.9) ends with the first of several frames of zstd, unless that comes to whole pages: what it leaves may be of the recording.
+  if (through.bytesWritten < stat.size) {
+    throw new RecordingError(
+      `Cannot read "${path}": it has several frames, of which this runtime unpacks the first alone; unpack it with zstd -d, or use Bun or Node`,
+    );
   }
   unpacked.set(resolve(path), { file: fileOf(stat), source: bytes });
   return true;
