@@ -9,6 +9,8 @@ import { libraryPath, packRecording, profile, Recording, RecordingError, Symbols
 import type { Account, MappedPath, MomentAccount, Profile } from "../mod.ts";
 import { packMoments, unpackMoments } from "../src/file/moments.ts";
 import type { KeptMoment } from "../src/file/moments.ts";
+import { memoryUse } from "../src/profile/memory.ts";
+import { residentLine } from "../src/report/memory.ts";
 import { overlaid } from "../src/memory/layout.ts";
 import { thinned } from "../src/run/thinned.ts";
 import { heaptap, random, ROOT, RUNTIME, scratch, SCRIPT, target, without } from "./helpers.ts";
@@ -408,6 +410,28 @@ test("a script asks what its own process's memory is", () => {
   // Bun's ArrayBuffers are its own allocator's.
   if (RUNTIME !== "Bun") assert.ok(account.live > 30_000_000 && account.live < 60_000_000, JSON.stringify(account));
   assert.ok(account.files > 10_000_000 && account.stacks > 0);
+});
+
+test("whose memory it is that is not malloc's is told by the program's file, however it was called", async () => {
+  const recorded = Recording.open(join(folder, "alone.heaptap")).profile();
+  const { memory } = (await profile([target(folder, "phases.c")], { out: join(folder, "again.heaptap") })).recording!
+    .profile();
+  const account = { ...memory!.end, resident: 1e8, live: 1e6, mapped: 9e7, other: 0 };
+  const cases: [executable: string, command: string[], words: RegExp][] = [
+    ["/usr/bin/php8.2", ["/usr/bin/php", "app.php"], /PHP's own pools/],
+    ["/usr/bin/node", ["node", "app.js"], /V8's heap/],
+    ["/usr/lib/gcc/x86_64-linux-gnu/12/cc1", ["/usr/lib/gcc/x86_64-linux-gnu/12/cc1", "-quiet"], /-fmem-report/],
+    ["/opt/python3.11", ["./tool.py"], /Python's own pools/],
+    ["/opt/server", ["server"], /--view mapped shows who mapped it/],
+  ];
+  for (const [executable, command, words] of cases) {
+    const line = residentLine({
+      ...recorded,
+      process: { ...recorded.process, executable, command },
+      memory: memoryUse([account], undefined),
+    });
+    assert.match(line?.words.join("\n") ?? "", words);
+  }
 });
 
 test("moments survive packing and damage gives none", () => {

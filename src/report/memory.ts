@@ -1,8 +1,8 @@
 /** Where the memory is, as text: the account of the resident set, what the program mapped itself, who holds the heap's pages. */
+import { basename } from "node:path";
 import type { PageUse } from "../memory/pages.ts";
 import { isGlibc } from "../memory/survey.ts";
 import { bytes, count, plural, printable, share } from "../profile/format.ts";
-import { programName } from "../profile/launchers.ts";
 import { asCallPath } from "../profile/memory.ts";
 import type { MomentAccount } from "../profile/memory.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -44,7 +44,7 @@ export function accountText(account: MomentAccount, allocator: string): string {
   ].join(", ");
 }
 
-/** What else there is to know of memory that malloc has no part in, by the program's name. */
+/** What else there is to know of memory that malloc has no part in, by the program's file. */
 const REMEDIES: readonly (readonly [program: RegExp, words: string])[] = [
   [/^php/, "PHP's own pools have it: run it with --php (USE_ZEND_ALLOC=0)"],
   [/^(python|pypy)/, "Python's own pools have it: run it with --python (PYTHONMALLOC=malloc)"],
@@ -56,8 +56,9 @@ const REMEDIES: readonly (readonly [program: RegExp, words: string])[] = [
   [/^(cc1|cc1plus|lto1)$/, "the compiler's own collector has it (-fmem-report)"],
 ];
 
-function remedy(profile: Profile): string {
-  const name = programName(profile.process.executable, profile.process.command);
+function remedy({ process }: Profile): string {
+  // By its file: it may be called by a path, or with a script.
+  const name = basename(process.executable);
   return REMEDIES.find(([program]) => program.test(name))?.[1] ?? "--view mapped shows who mapped it";
 }
 
