@@ -1,7 +1,7 @@
 /** Names of JavaScript functions while their code moves, in a script's own process and under `heaptap run`. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -172,6 +172,13 @@ test("lines are the source's: Deno's translation, maps beside a script and insid
   process.env.DENO_DIR = join(folder, "deno2");
   try {
     assert.deepEqual(sourcesOf(true)(`file://${path}`, line, 17), { file: path, line: 5 });
+    // A checkout makes a file newer that has not changed: Deno translates by what is in it. Of another source no line is told.
+    utimesSync(path, new Date(), new Date(Date.now() + 60_000));
+    assert.deepEqual(sourcesOf(true)(`file://${path}`, line, 17), { file: path, line: 5 });
+    const before = readFileSync(path, "utf8");
+    writeFileSync(path, `\n${before}`);
+    assert.deepEqual(sourcesOf(true)(`file://${path}`, line, 17), { file: path, line: 0 });
+    writeFileSync(path, before);
     // Without a map no line is told; and Node takes types away without moving lines.
     process.env.DENO_DIR = join(folder, "nowhere");
     assert.deepEqual(sourcesOf(true)(`file://${path}`, line, 17), { file: path, line: 0 });

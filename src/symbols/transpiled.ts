@@ -1,5 +1,5 @@
 /** Where in its source a place of a script is that was translated before it ran: by Deno, or by whatever left a source map. */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import * as nodeModule from "node:module";
 import type { SourceMap } from "node:module";
 import { homedir } from "node:os";
@@ -64,12 +64,13 @@ function sourceMapOf(path: string): SourceMap | undefined {
   return new Reader(JSON.parse(text));
 }
 
-/** What Deno made of a source, in its cache; undefined when it is not there, or is of an older source. */
-function emittedByDeno(path: string): string | undefined {
+/** The map of what Deno made of a source, in its cache; undefined when it is not there, or is of an older source. */
+function mapByDeno(path: string): SourceMap | undefined {
   const folder = process.env.DENO_DIR ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "deno");
-  const emitted = join(folder, "gen/file", `${path}.js`);
-  const [made, source] = [emitted, path].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs);
-  return made !== undefined && source !== undefined && made >= source ? emitted : undefined;
+  const map = sourceMapOf(join(folder, "gen/file", `${path}.js`));
+  // By what it was made of: a checkout makes a file newer that has not changed.
+  const [source] = (map?.payload as { sourcesContent?: string[] } | undefined)?.sourcesContent ?? [];
+  return source === readFileSync(path, "utf8").replace(/^\uFEFF/, "") ? map : undefined;
 }
 
 const TYPESCRIPT = /\.(?:[cm]?ts|tsx|jsx)$/;
@@ -80,8 +81,7 @@ export function sourcesOf(isDeno: boolean): SourceOf {
   const mapOf = (path: string): SourceMap | "none" | "lost" => {
     const isTranslated = isDeno && TYPESCRIPT.test(path);
     try {
-      const made = isTranslated ? emittedByDeno(path) : path;
-      return (made && sourceMapOf(made)) || (isTranslated ? "lost" : "none");
+      return isTranslated ? mapByDeno(path) ?? "lost" : sourceMapOf(path) ?? "none";
     } catch {
       return isTranslated || !("SourceMap" in nodeModule) ? "lost" : "none";
     }
