@@ -41,23 +41,20 @@ import { compared, judged } from "./src/command/judged.ts";
 import type { Judgement } from "./src/command/judged.ts";
 import { setPaused } from "./src/command/pausing.ts";
 import { packed } from "./src/command/packed.ts";
+import { budgetsOf, checkPlan, checkRecording, naming } from "./src/command/plan.ts";
+import type { ReportOptions } from "./src/command/plan.ts";
+import { everything, processesReport, render } from "./src/command/render.ts";
+import { memoryReport, recordingOfProcess } from "./src/command/memory.ts";
 import {
-  budgetsOf,
-  checkPlan,
-  checkRecording,
   COMPARED_GROUPS,
   GROUPS,
   GROWTH,
   isInterval,
   MEMORY_VIEWS,
-  naming,
   SORTS,
   SYMBOLISERS,
   VIEWS,
-} from "./src/command/plan.ts";
-import type { ReportOptions } from "./src/command/plan.ts";
-import { everything, processesReport, render } from "./src/command/render.ts";
-import { memoryReport, recordingOfProcess } from "./src/command/memory.ts";
+} from "./src/command/values.ts";
 import { checkReportPath, checkTerminal, progressBar, put } from "./src/command/terminal.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */

@@ -34,7 +34,7 @@ export { meantCommand } from "./src/run/meant.ts";
 export { inspectProgram } from "./src/run/program.ts";
 export { ProgramError } from "./src/run/recordable.ts";
 export type { Program } from "./src/run/program.ts";
-export { OutputError } from "./src/run/output.ts";
+export { OutputError } from "./src/file/output_error.ts";
 export { profile } from "./src/run/profile.ts";
 export type { ProfileOptions, ProfileResult } from "./src/run/profile.ts";
 export type { Escaped } from "./src/run/watch.ts";

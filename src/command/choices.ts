@@ -1,6 +1,6 @@
 /** What options stand for: formats by the endings of files, short forms, and what a mistyped value was to be. */
 
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 
 /** Endings of files, the longer ones first, and the formats that they name, the first that a command has. */
 const ENDINGS: readonly (readonly [ending: RegExp, ...formats: string[]])[] = [

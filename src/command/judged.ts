@@ -1,21 +1,24 @@
 /** Budgets and comparisons of runs, as commands judge and show them. */
 import { comparisonHtml } from "../export/html_comparison.ts";
 import { comparisonJson } from "../export/json.ts";
-import { judge, LIMITS } from "../judge/budget.ts";
+import { judge } from "../judge/budget.ts";
 import { knownFigures } from "../judge/comparable.ts";
 import type { Comparable } from "../judge/comparable.ts";
 import { compare } from "../judge/compare.ts";
 import type { CompareBy, Comparison } from "../judge/compare.ts";
 import { compareGroups } from "../judge/compare_groups.ts";
+import { LIMITS } from "../judge/limit.ts";
 import { readComparable } from "../judge/read_comparable.ts";
 import { compareGroupsText, compareText } from "../report/compare.ts";
 import { compareMarkdown } from "../report/review.ts";
 import { annotations, breachesText, junitReport } from "../report/verdicts.ts";
-import { OutputError } from "../run/output.ts";
-import { budgetsOf, COMPARED_GROUPS, earlier, GROWTH, heapView, naming, suppressions, VIEW_FIGURES } from "./plan.ts";
+import { OutputError } from "../file/output_error.ts";
+import { budgetsOf, earlier, heapView, naming, suppressions } from "./plan.ts";
 import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
 import type { Target } from "./terminal.ts";
+import { GROWTH, VIEW_FIGURES } from "./values.ts";
+import type { COMPARED_GROUPS } from "./values.ts";
 
 /** What was judged, as it is to be put. */
 export interface Judgement {

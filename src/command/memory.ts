@@ -9,12 +9,13 @@ import { Recording } from "../profile/recording.ts";
 import { RecordingError } from "../file/recording_error.ts";
 import { asCallPath } from "../profile/memory.ts";
 import { mappedText, pagesText } from "../report/memory.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import { naming } from "./plan.ts";
-import type { MEMORY_VIEWS, NameOptions } from "./plan.ts";
+import type { NameOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
 import type { Target } from "./terminal.ts";
+import type { MEMORY_VIEWS } from "./values.ts";
 
 /** What a report of memory shows. */
 export interface MemoryReportOptions extends NameOptions {

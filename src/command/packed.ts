@@ -2,7 +2,7 @@
 import { packRecording } from "../file/copy.ts";
 import { RecordingError } from "../file/reader.ts";
 import { bytes } from "../profile/format.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import { checkReportPath, WHY } from "./terminal.ts";
 
 /** Packs a recording; what was done, in words. */

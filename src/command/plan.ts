@@ -1,42 +1,21 @@
 /** What a report is to show, and which limits it is to keep: the options of commands, and what can be refused beforehand. */
 import { readFileSync, statSync } from "node:fs";
 import { isRecording } from "../file/reader.ts";
-import type { FormatName } from "../export/formats.ts";
-import { LIMITS } from "../judge/budget.ts";
-import type { Budget, LimitName } from "../judge/budget.ts";
+import type { FormatName } from "../export/format_names.ts";
+import { LIMITS } from "../judge/limit.ts";
+import type { Budget, LimitName } from "../judge/limit.ts";
 import { knownFigures } from "../judge/comparable.ts";
 import { momentIn } from "../profile/moments.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ViewName } from "../profile/views.ts";
-import { checkTogether, inside, RANGES } from "../native/variables.ts";
+import { checkTogether } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import { parseSuppressions } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
 import type { SymbolOptions } from "../symbols/symbols.ts";
 import { checkReportPath } from "./terminal.ts";
-
-export const SYMBOLISERS = ["llvm-symbolizer", "eu-addr2line", "addr2line"] as const;
-export const VIEWS = ["allocated", "live", "peak", "temporary"] as const;
-export const GROWTH = {
-  size: "bytes",
-  count: "allocations",
-  peak: "peakBytes",
-  live: "liveBytes",
-  temporary: "temporary",
-} as const;
-export const GROUPS = ["path", "function", "module", "file", "line", "thread", "operation"] as const;
-export const COMPARED_GROUPS = ["function", "module", "file", "line"] as const;
-/** The figure of each view. */
-export const VIEW_FIGURES = {
-  allocated: "bytes",
-  live: "liveBytes",
-  peak: "peakBytes",
-  temporary: "temporary",
-} as const;
-/** Views of memory that is not malloc's to show: what the program mapped itself, and who holds the heap's pages. */
-export const MEMORY_VIEWS = ["mapped", "pinned"] as const;
-export const SORTS = ["size", "count", "name", "live", "peak", "temporary"] as const;
+import type { GROUPS, MEMORY_VIEWS, SORTS } from "./values.ts";
 
 /**
  * A view of what malloc hands out.
@@ -135,11 +114,6 @@ export function budgetsOf(
     ...limits.flatMap(([limit, allowed]): Budget[] => allowed === undefined ? [] : [{ limit, allowed }]),
     ...budget,
   ];
-}
-
-/** Whether samples may be so many bytes apart. */
-export function isInterval(bytes: number): boolean {
-  return inside(bytes, RANGES.sample);
 }
 
 /** Refuses what a mode does not record, and what does not go together, before the program runs. */

@@ -13,7 +13,7 @@ import { groupsText, treeText } from "../report/groups.ts";
 import { asCallPath } from "../profile/memory.ts";
 import { processesJson, processesText } from "../report/processes.ts";
 import { shownPaths, textReport } from "../report/text.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import { filterByName } from "../symbols/filter.ts";
 import { callTree, groupPaths } from "../symbols/group.ts";
 import { programSuppressions } from "../symbols/lsan.ts";

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { OWN_MODULES } from "../file/own_folder.ts";
 import { ownPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import { locate } from "../run/program.ts";
 import { ProgramError } from "../run/recordable.ts";
 import type { Line, Setting } from "../suite/setting.ts";

@@ -26,7 +26,7 @@ import {
 } from "../report/suite.ts";
 import type { SuiteOptions } from "../report/suite.ts";
 import { annotations, breachesText } from "../report/verdicts.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import { removeV8Logs, withoutPools } from "../run/interpreters.ts";
 import { ProgramError } from "../run/recordable.ts";
 import { endOf, pass, passSignals } from "../run/signals.ts";

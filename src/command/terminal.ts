@@ -8,7 +8,7 @@ import { writeReport } from "../file/whole_file.ts";
 import type { Report } from "../file/whole_file.ts";
 import { printable } from "../profile/format.ts";
 import { inLocale, isAsciiLocale } from "../report/signs.ts";
-import { OutputError } from "../run/output.ts";
+import { OutputError } from "../file/output_error.ts";
 import type { Progress } from "../symbols/symbols.ts";
 
 /** A stream as far as a report's looks depend on it. */

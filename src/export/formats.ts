@@ -6,15 +6,14 @@ import type { Symbols } from "../symbols/symbols.ts";
 import { collapsedStacks } from "./collapsed.ts";
 import { csvReport } from "./csv.ts";
 import { dhatReport } from "./dhat.ts";
+import { FORMAT_NAMES } from "./format_names.ts";
+import type { FormatName } from "./format_names.ts";
 import { htmlReport } from "./html.ts";
 import type { HtmlOptions } from "./html.ts";
 import { jsonBlocks } from "./json.ts";
 import { massifReport } from "./massif.ts";
 import { pprofProfile } from "./pprof.ts";
 import { speedscopeReport } from "./speedscope.ts";
-
-/** The name of a format that other tools read. */
-export type FormatName = "json" | "pprof" | "dhat" | "speedscope" | "collapsed" | "csv" | "massif" | "html";
 
 /** Options of {@linkcode exportProfile}. */
 export interface ExportOptions extends HtmlOptions {
@@ -43,9 +42,6 @@ const FORMATS: Readonly<
   massif: massifReport,
   html: htmlReport,
 };
-
-/** The names of all formats. */
-export const FORMAT_NAMES: readonly FormatName[] = Object.keys(FORMATS) as FormatName[];
 
 function written(profile: Profile, symbols: Symbols, format: FormatName, options: ExportOptions): Report {
   if (!Object.hasOwn(FORMATS, format)) {

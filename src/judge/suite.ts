@@ -1,7 +1,8 @@
 /** What the tests of a suite allocated, each by itself, and whether limits on them were kept. */
 import { matches } from "../profile/select.ts";
-import { LIMITS } from "./budget.ts";
-import type { Budget, Verdict } from "./budget.ts";
+import type { Verdict } from "./budget.ts";
+import { LIMITS } from "./limit.ts";
+import type { Budget } from "./limit.ts";
 import type { ComparablePath, RunFigures } from "./comparable.ts";
 
 /** Figures of a test that are shown and limited. */

@@ -3,27 +3,9 @@ import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { OutputError } from "../file/output_error.ts";
 import { isRecording } from "../file/reader.ts";
 import { missingPermission } from "../native/build.ts";
-
-/**
- * The recording cannot be made where it was asked for.
- *
- * @example
- * ```ts
- * import { OutputError, profile } from "./mod.ts";
- *
- * try {
- *   await profile(["true"], { out: "/nowhere/true.heaptap" });
- * } catch (error) {
- *   console.log(error instanceof OutputError, String(error));
- * }
- * ```
- */
-export class OutputError extends Error {
-  /** The class's name. */
-  override name = "OutputError";
-}
 
 /** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
 const NAME_MAX = 255 - ".1234567.99".length;
