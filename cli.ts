@@ -1,78 +1,37 @@
 #!/usr/bin/env -S deno run -A
 /**
- * The command line: options, commands, exit statuses. Everything else is in mod.ts; only this file
- * writes to the terminal and ends the process.
+ * The command line: options, commands, exit statuses. What a command does is in src/command, and is loaded when it is meant: this file
+ * loads little, so that the command line is there at once.
  */
-import { Argument, Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import type { OptionValues } from "@commander-js/extra-typings";
-import { appendFileSync, statSync } from "node:fs";
+import type { Command, OptionValues } from "@commander-js/extra-typings";
+import { statSync } from "node:fs";
 import process from "node:process";
-import {
-  bytes,
-  carryNames,
-  checkVariables,
-  completions,
-  count,
-  examine,
-  FORMAT_NAMES,
-  headerFolder,
-  isPathPattern,
-  isRecording,
-  LibraryError,
-  libraryPath,
-  meantCommand,
-  namesText,
-  notInherited,
-  OutputError,
-  parseBudget,
-  parseBytes,
-  plural,
-  printable,
-  profile,
-  ProgramError,
-  Recording,
-  RecordingError,
-  unpackRun,
-  whyNoRecording,
-} from "./mod.ts";
-import type { Budget } from "./mod.ts";
 import { formatOf, nearest } from "./src/command/choices.ts";
-import { compared, judged } from "./src/command/judged.ts";
-import type { Judgement } from "./src/command/judged.ts";
-import { setPaused } from "./src/command/pausing.ts";
-import { packed } from "./src/command/packed.ts";
-import { budgetsOf, checkPlan, checkRecording, naming } from "./src/command/plan.ts";
-import type { ReportOptions } from "./src/command/plan.ts";
-import { everything, processesReport, render } from "./src/command/render.ts";
-import { memoryReport, recordingOfProcess } from "./src/command/memory.ts";
+import { OutputError, say, tell, USAGE } from "./src/command/say.ts";
 import {
   COMPARED_GROUPS,
+  FORMAT_NAMES,
   GROUPS,
   GROWTH,
   isInterval,
+  isPathPattern,
   MEMORY_VIEWS,
+  parseBudget,
+  parseBytes,
   SORTS,
   SYMBOLISERS,
   VIEWS,
 } from "./src/command/values.ts";
-import { checkReportPath, checkTerminal, progressBar, put } from "./src/command/terminal.ts";
+import type { Budget } from "./src/command/values.ts";
 
-/** Exit status for what the user can mend; a program's own status is passed on. */
-const USAGE = 2;
+/** The package that reads command lines, for where its bare name means nothing: where Deno has this file from a network. */
+const COMMANDER = "npm:commander@15.1.0";
 
-/** Our own words, a line. Names in them may hold anything. */
-function say(text: string): void {
-  tell(`heaptap: ${printable(text)}\n`);
-}
-
-/** To stderr, as far as that can be written: nothing depends on it. */
-function tell(text: string): void {
-  try {
-    process.stderr.write(text);
-  } catch {
-    // Deno throws here; elsewhere the stream says so (below).
-  }
-}
+const { Argument, createCommand, InvalidArgumentError, Option }: typeof import("@commander-js/extra-typings") =
+  import.meta
+      .dirname === undefined
+    ? await import(COMMANDER)
+    : await import("commander");
 
 function wholeNumber(low: number, high: number): (text: string) => number {
   return (text) => {
@@ -276,57 +235,6 @@ function twoProcesses(text: string): [number, number] {
   return [Number(older), Number(newer)];
 }
 
-/** What there is beside the process that a report is of; nothing when that is alone. */
-function othersText(others: number): string[] {
-  const recordings = `${others} more ${plural(others, "recording")} of its run`;
-  return others > 0 ? [`${recordings}: heaptap processes FILE lists them, --all takes all`] : [];
-}
-
-/** Processes beside the main one that `run` has a line for. */
-const OTHERS_SHOWN = 20;
-
-/** Below so many bytes between samples there is nothing to gain by them. */
-const DENSE = 1024;
-
-/** Exit status when a budget was not kept and nothing else failed. */
-const OVER_BUDGET = 3;
-
-/** The reports that `run` was asked for. */
-async function reportRun(
-  recording: Recording,
-  options: ReportOptions & { report: boolean; reportFile?: string | undefined; save?: string | undefined },
-): Promise<void> {
-  if (options.report) {
-    const toTerminal = options.reportFile === undefined;
-    if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
-    const report = await render(recording, options, toTerminal ? process.stderr : {});
-    await put(report, options.reportFile ?? "-", process.stderr);
-  }
-  if (options.save !== undefined) {
-    const saved = await render(recording, { ...everything(options), format: "json", compact: true }, {});
-    await put(saved, options.save, process.stdout);
-  }
-}
-
-/** Puts what was judged wherever it is wanted; whether all budgets were kept. */
-async function pronounce(judgement: Judgement | undefined, junit: string | undefined): Promise<boolean> {
-  if (!judgement) return true;
-  if (junit !== undefined && judgement.junit !== undefined) await put(judgement.junit, junit, process.stdout);
-  tell(judgement.text);
-  const summary = process.env.GITHUB_STEP_SUMMARY;
-  if (summary && judgement.markdown) {
-    try {
-      appendFileSync(summary, `${judgement.markdown}\n`);
-    } catch (error) {
-      say(`Cannot write the step's summary "${summary}": ${(error as Error).message}`);
-    }
-  }
-  return judgement.kept;
-}
-
-/** Whether a workflow reads what a step prints. The program's own output is on stdout. */
-const IN_WORKFLOW = Boolean(process.env.GITHUB_ACTIONS);
-
 /** A refusal of a value, with what it was to be. */
 function withNearest(text: string): string {
   const [, option] = /unknown option '(--[\w-]+)=/.exec(text) ?? [];
@@ -339,7 +247,7 @@ function withNearest(text: string): string {
   return near === undefined ? text : text.replace(/\n$/, ` Did you mean ${near}?\n`);
 }
 
-const program = new Command("heaptap")
+const program = createCommand("heaptap")
   .description("The allocation profiler you script: who allocates how much, what lives at the peak, what leaks.")
   .version("0.1.0")
   .enablePositionalOptions()
@@ -398,63 +306,8 @@ reportOptions(program.command("run").passThroughOptions())
     "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080\n  heaptap run --python -- python3 app.py",
   )
   .action(async (command, args, options) => {
-    checkRecording(options);
-    if (/^-$|\.(html|json|csv|gz|xml)$/.test(options.out ?? "")) {
-      throw new OutputError(`Cannot record in "${options.out}": -o names the recording, --report-file the report`);
-    }
-    checkPlan(options, [options.reportFile, options.save]);
-    const named = [options.reportFile, options.save, options.junit];
-    if (options.out !== undefined && named.includes(options.out)) {
-      throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
-    }
-    for (const problem of checkVariables(process.env)) say(problem);
-    if (options.sample !== undefined && options.sample < DENSE) {
-      say(
-        `a block every ${options.sample} bytes is nearly every one, and costs more than all: was --sample=${options.sample}KiB meant?`,
-      );
-    }
-    const lost = notInherited();
-    if (lost.arguments[0] !== undefined) {
-      const by = 'start it by hand with LD_PRELOAD="$(heaptap lib)"';
-      throw new OutputError(`Cannot pass on "${lost.arguments[0]}" as it is: it is not UTF-8; ${by}`);
-    }
-    for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
-    const result = await profile([command, ...args], { ...options, forwardSignals: true });
-    process.exitCode = result.exitCode;
-    if (result.choice && !options.all && options.follow !== "none") {
-      say([result.choice, ...othersText(result.others.length)].join("; "));
-    }
-    for (const note of result.notes) say(note);
-    for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
-    const { recording } = result;
-    if (!recording) {
-      const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
-      say(`no recording was made: ${whyNoRecording(options.out ?? ".")}${only}`);
-      if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
-        say("so there is nothing to judge or to compare");
-        process.exitCode = USAGE;
-      }
-      return;
-    }
-    try {
-      await reportRun(recording, options);
-      const judgement = await judged(recording.path, options, process.stderr, IN_WORKFLOW);
-      if (!await pronounce(judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
-    } finally {
-      say(`recorded in ${recording.path}`);
-    }
-    for (const other of result.others.slice(0, OTHERS_SHOWN)) {
-      const { process: p, totals } = other.profile();
-      const n = totals.allocations;
-      say(`also recorded: ${count(n)} ${plural(n, "allocation")} of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
-    }
-    if (result.others.length > OTHERS_SHOWN) {
-      const more = result.others.length - OTHERS_SHOWN;
-      say(`and ${more} more; heaptap processes "${recording.path}" has them all`);
-    }
-    for (const { path, pid, program } of result.running) {
-      say(`still running: ${program} (pid ${pid}), whose recording goes on in ${path}`);
-    }
+    const { run } = await import("./src/command/run.ts");
+    await run(command, args, options);
   });
 
 reportOptions(program.command("report"))
@@ -473,29 +326,9 @@ Examples:
   heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
   heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
   )
-  .action(async (named, options) => {
-    const path = named ?? Recording.newest(".").path;
-    if (named === undefined) say(`the newest recording here is ${path}`);
-    checkPlan(options, [options.output]);
-    if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
-    const opened = Recording.open(path);
-    if (options.processes) {
-      await put(
-        processesReport(opened, options.format, options.output === "-" ? process.stdout : {}),
-        options.output,
-        process.stdout,
-      );
-      return;
-    }
-    const { recording, words, recordings } = options.all || options.process !== undefined
-      ? { recording: opened, words: "", recordings: 1 }
-      : opened.chosen(options.since);
-    const beside = [words, ...othersText(recordings - 1)].filter(Boolean).join("; ");
-    if (beside) say(beside);
-    const text = await render(recording, options, options.output === "-" ? process.stdout : {});
-    await put(text, options.output, process.stdout);
-    const judgement = await judged(recording.path, options, process.stderr, IN_WORKFLOW);
-    if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
+  .action(async (path, options) => {
+    const { report } = await import("./src/command/report.ts");
+    await report(path, options);
   });
 
 /** What tests and benchmarks are counted by. */
@@ -541,25 +374,8 @@ Examples:
   heaptap test --save main.json deno      then, on the branch: heaptap test --compare main.json --max-growth 5 deno`,
   )
   .action(async (runner, args, options) => {
-    for (const path of [options.reportFile, options.save, options.junit]) if (path !== undefined) checkReportPath(path);
-    if (options.reportFile === undefined) checkTerminal(process.stderr, options.format, "--report-file");
-    const to = options.reportFile === undefined ? process.stderr : {};
-    const { testSuite } = await import("./src/command/suite.ts");
-    const result = await testSuite([runner, ...args], options, to, IN_WORKFLOW);
-    process.exitCode = result.exitCode;
-    for (const note of result.notes) say(note);
-    if (result.problem) {
-      say(`nothing was counted: ${result.problem}`);
-      if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
-        say("so there is nothing to judge or to compare");
-        process.exitCode = USAGE;
-      }
-      return;
-    }
-    await put(result.report, options.reportFile ?? "-", process.stderr);
-    if (options.save !== undefined) await put(result.saved, options.save, process.stdout);
-    if (options.format === "markdown" && result.judgement.text) tell("\n");
-    if (!await pronounce(result.judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
+    const { runTests } = await import("./src/command/counting.ts");
+    await runTests([runner, ...args], options);
   });
 
 countingOptions(program.command("bench").passThroughOptions())
@@ -574,16 +390,8 @@ countingOptions(program.command("bench").passThroughOptions())
     "\nExamples:\n  heaptap bench deno encode.bench.ts\n  heaptap bench --no-times --modules libsqlite3 -- node bench.mjs",
   )
   .action(async (runner, args, options) => {
-    if (options.reportFile !== undefined) checkReportPath(options.reportFile);
-    const to = options.reportFile === undefined ? process.stderr : {};
-    const { benchSuite } = await import("./src/command/suite.ts");
-    const result = await benchSuite([runner, ...args], { ...options, thread: !options.process }, to);
-    process.exitCode = result.exitCode;
-    for (const note of result.notes) say(note);
-    if (result.problem) {
-      say(`nothing was counted: ${result.problem}`);
-      process.exitCode ||= USAGE;
-    } else if (result.report) await put(result.report, options.reportFile ?? "-", process.stderr);
+    const { runBenches } = await import("./src/command/counting.ts");
+    await runBenches([runner, ...args], { ...options, thread: !options.process });
   });
 
 program.command("pages")
@@ -606,17 +414,8 @@ program.command("pages")
     "\nExamples:\n  heaptap pages 4711            of a process that heaptap run, or LD_PRELOAD, records\n  heaptap pages app.heaptap     nothing of the program is stopped",
   )
   .action(async (named, options) => {
-    checkReportPath(options.output);
-    const recording = named === undefined
-      ? Recording.newest(".")
-      : isRecording(named)
-      ? Recording.open(named)
-      : recordingOfProcess(named);
-    const of = options.process === undefined && named !== undefined && !isRecording(named)
-      ? recording
-      : recording.chosen().recording;
-    const to = options.output === "-" ? process.stdout : {};
-    await put(await memoryReport(of, "pinned", options, to), options.output, process.stdout);
+    const { pages } = await import("./src/command/pages.ts");
+    await pages(named, options);
   });
 
 program.command("processes")
@@ -628,10 +427,8 @@ program.command("processes")
   .option("-o, --output <file>", "write it there, - for stdout", "-")
   .addHelpText("after", "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them")
   .action(async (path, options) => {
-    checkReportPath(options.output);
-    const recording = path === undefined ? Recording.newest(".") : Recording.open(path);
-    const to = options.output === "-" ? process.stdout : {};
-    await put(processesReport(recording, options.format, to), options.output, process.stdout);
+    const { processes } = await import("./src/command/processes.ts");
+    await processes(path, options);
   });
 
 const comparing = shortForms(program.command("compare").optionsGroup("What is shown:"))
@@ -665,12 +462,8 @@ Examples:
   heaptap run --compare main.json --max-growth 5 -- ./app`,
   )
   .action(async (older, newer, options) => {
-    checkPlan({ ...options, compare: older }, [options.output]);
-    if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
-    const to = options.output === "-" ? process.stdout : {};
-    const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
-    await put(report, options.output, process.stdout);
-    if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
+    const { compareRuns } = await import("./src/command/compare.ts");
+    await compareRuns(older, newer, options);
   });
 
 program.command("mark")
@@ -682,17 +475,9 @@ program.command("mark")
     "after",
     "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
   )
-  .action((path, name, options) => {
-    const opened = Recording.open(path);
-    const recording = options.process === undefined ? opened.chosen().recording : opened.process(options.process);
-    let made: string;
-    try {
-      made = recording.mark(name);
-    } catch (cause) {
-      const { message } = cause as Error;
-      throw new OutputError(cause instanceof TypeError ? message : `Cannot mark "${path}": ${message}`, { cause });
-    }
-    say(`marked in ${made}; to leave out what came before: heaptap report --since ${name} ${recording.path}`);
+  .action(async (path, name, options) => {
+    const { mark } = await import("./src/command/mark.ts");
+    mark(path, name, options.process);
   });
 
 for (const what of ["pause", "resume"] as const) {
@@ -708,9 +493,9 @@ for (const what of ["pause", "resume"] as const) {
       "after",
       "\nExample:\n  heaptap run --paused -o app.heaptap -- ./app      then, when it is warm: heaptap resume app.heaptap",
     )
-    .action((path, options) => {
-      const opened = Recording.open(path);
-      for (const { pid, program } of setPaused(opened, what, options.process)) say(`${what}d: ${program} (pid ${pid})`);
+    .action(async (path, options) => {
+      const { setPaused } = await import("./src/command/pausing.ts");
+      setPaused(path, what, options.process);
     });
 }
 
@@ -719,7 +504,10 @@ program.command("pack")
   .argument("<recording>", "the file, of a program that runs too")
   .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
   .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
-  .action((path, options) => say(packed(path, options.output ?? `${path.replace(/\.(gz|zst)$/, "")}.gz`)));
+  .action(async (path, options) => {
+    const { pack } = await import("./src/command/packed.ts");
+    pack(path, options.output);
+  });
 
 program.command("resolve")
   .description("write the names into a copy of a recording, which then opens on a machine without the programs")
@@ -728,19 +516,8 @@ program.command("resolve")
   .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
   .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
   .action(async (path, options) => {
-    const output = options.output ?? `${path.replace(/\.heaptap(\.gz|\.zst)?$/, "")}.named.heaptap`;
-    const bar = progressBar();
-    let problem: string;
-    try {
-      problem = await carryNames(Recording.open(path).chosen().recording.path, output, naming(options), bar.step);
-    } catch (cause) {
-      if (cause instanceof RecordingError) throw cause;
-      throw new OutputError(`Cannot write "${output}": ${(cause as Error).message}`, { cause });
-    } finally {
-      bar.end();
-    }
-    if (problem) say(problem);
-    say(`names written into ${output}`);
+    const { resolve } = await import("./src/command/resolve.ts");
+    await resolve(path, options);
   });
 
 program.command("doctor")
@@ -750,38 +527,8 @@ program.command("doctor")
   .option("--json", "as JSON")
   .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
   .action(async (command, args, options) => {
-    const found = examine(command, args);
-    if (found.problems.length > 0) process.exitCode = 1;
-    if (options.json) {
-      await put(JSON.stringify(found, null, 2) + "\n", "-", process.stdout);
-      return;
-    }
-    const rows: [string, string][] = [
-      ["runtime", found.runtime],
-      ["kernel", found.kernel],
-      ["compiler", found.compiler ?? "none"],
-      ["library", found.library],
-      [
-        "symboliser",
-        found.symboliser ?? "none: names come from symbol tables, without lines; install llvm or binutils",
-      ],
-      ["debuginfod", found.debuginfod.join(" ") || "no server: DEBUGINFOD_URLS is not set"],
-      ["cache", found.cache],
-      [
-        "",
-        `names that were looked up: ${count(found.names.files)} files, ${
-          bytes(found.names.bytes)
-        }, in ${found.names.folder}`,
-      ],
-      ...Object.entries(found.limits),
-    ];
-    if (found.program) {
-      rows.push(["program", found.program.path]);
-      rows.push(["", found.program.recordable ? "can be recorded" : "cannot be recorded"]);
-      for (const note of found.program.notes) rows.push(["", note]);
-      for (const line of namesText(found.program.names)) rows.push(["", line]);
-    }
-    await put(rows.map(([label, value]) => `${label.padEnd(14)} ${value}\n`).join(""), "-", process.stdout);
+    const { doctor } = await import("./src/command/doctor.ts");
+    await doctor(command, args, options);
   });
 
 program.command("lib")
@@ -792,7 +539,8 @@ program.command("lib")
     "\nExamples:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app\n  cc -I$(heaptap lib --include) -c pool.c",
   )
   .action(async (options) => {
-    await put(`${options.include ? headerFolder() : libraryPath()}\n`, "-", process.stdout);
+    const { lib } = await import("./src/command/lib.ts");
+    await lib(options);
   });
 
 program.command("completions")
@@ -800,6 +548,8 @@ program.command("completions")
   .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"] as const))
   .addHelpText("after", "\nExample:\n  source <(heaptap completions bash)")
   .action(async (shell) => {
+    const { completions } = await import("./src/report/completions.ts");
+    const { put } = await import("./src/command/terminal.ts");
     const commands = program.commands.map((command) => ({
       name: command.name(),
       description: command.description(),
@@ -854,7 +604,10 @@ program.hook("preAction", (_, command) => {
 program.hook("preAction", async (_, command) => {
   const { compare, since } = command.opts() as { compare?: unknown; since?: unknown };
   const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
-  for (const path of files) if (typeof path === "string") await unpackRun(path);
+  const named = files.filter((path) => typeof path === "string");
+  if (named.length === 0) return;
+  const { unpackRun } = await import("./src/profile/unpack.ts");
+  for (const path of named) await unpackRun(path);
 });
 /** `--between 2s 5s` as one word, as options have one value. */
 function withSpan(words: readonly string[]): string[] {
@@ -864,21 +617,28 @@ function withSpan(words: readonly string[]): string[] {
   return [...words.slice(0, at + 1), `${from}..${to}`, ...words.slice(at + 3)];
 }
 
-const meant = program.commands.some((command) => command.name() === process.argv[2])
-  ? undefined
-  : meantCommand(process.argv.slice(2));
+/** What was meant where the first word is no command. */
+async function meantBy([first = "", ...rest]: readonly string[]): Promise<string | undefined> {
+  if (/^(-|help$|$)/.test(first) || program.commands.some((command) => command.name() === first)) return undefined;
+  const { meantCommand } = await import("./src/run/meant.ts");
+  return meantCommand([first, ...rest]);
+}
+
+/** Errors that say all that there is to say; others are ours. */
+const EXPECTED = new Set(["RecordingError", "ProgramError", "LibraryError", "OutputError"]);
 
 try {
-  if (meant !== undefined && process.argv[2] !== "help") {
+  const meant = await meantBy(process.argv.slice(2));
+  if (meant !== undefined) {
     say(`there is no command "${process.argv[2]}"; did you mean: ${meant}`);
     process.exit(USAGE);
   }
   await program.parseAsync(withSpan(process.argv));
 } catch (error) {
-  const expected = error instanceof RecordingError || error instanceof ProgramError || error instanceof LibraryError ||
-    error instanceof OutputError;
-  if (expected) say(error.message);
-  else tell(`heaptap: internal error: ${(error as Error).stack ?? error}\n`);
+  const { name, message, stack, status } = error as Error & { status?: number };
+  const expected = EXPECTED.has(name);
+  if (expected) say(message);
+  else tell(`heaptap: internal error: ${stack ?? error}\n`);
   // A program that has run and failed has the last word.
-  process.exitCode ||= error instanceof ProgramError ? error.status : expected ? USAGE : 70;
+  process.exitCode ||= name === "ProgramError" ? status ?? USAGE : expected ? USAGE : 70;
 }

@@ -55,14 +55,13 @@ function pronounce(run: Comparable, before: Comparable | undefined, options: Bud
   };
 }
 
-/** Compares and judges a recording as the options say; undefined when they ask for neither. */
+/** Compares and judges a recording as the options say. */
 export async function judged(
   path: string,
   options: BudgetOptions & ReportOptions,
   to: Target,
   inWorkflow: boolean,
-): Promise<Judgement | undefined> {
-  if (budgetsOf(options).length === 0 && options.compare === undefined) return undefined;
+): Promise<Judgement> {
   const names = { ...naming(options), setAside: options.defaultSuppressions !== false, all: options.all };
   const { thread, operation, since, process } = options;
   const run = await readComparable(path, {

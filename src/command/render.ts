@@ -2,7 +2,6 @@
 import type { Report } from "../file/whole_file.ts";
 import { answer } from "../judge/answer.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
-import { exportBlocks } from "../export/formats.ts";
 import type { HtmlOptions } from "../export/html.ts";
 import { count, plural } from "../profile/format.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -11,7 +10,6 @@ import type { ViewName } from "../profile/views.ts";
 import { filterByFigures, ofOperations, ofThreads, selectPaths } from "../profile/select.ts";
 import { groupsText, treeText } from "../report/groups.ts";
 import { asCallPath } from "../profile/memory.ts";
-import { processesJson, processesText } from "../report/processes.ts";
 import { shownPaths, textReport } from "../report/text.ts";
 import { OutputError } from "../file/output_error.ts";
 import { filterByName } from "../symbols/filter.ts";
@@ -19,7 +17,6 @@ import { callTree, groupPaths } from "../symbols/group.ts";
 import { programSuppressions } from "../symbols/lsan.ts";
 import { knownLeaks, NOTHING_ASIDE, suppressLeaks } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
-import { memoryReport } from "./memory.ts";
 import { naming, suppressions } from "./plan.ts";
 import type { ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
@@ -82,7 +79,7 @@ export async function render(
 ): Promise<Report> {
   const { view } = options;
   return view === "mapped" || view === "pinned"
-    ? await memoryReport(recording, view, options, to)
+    ? await (await import("./memory.ts")).memoryReport(recording, view, options, to)
     : await renderHeap(recording, { ...options, view }, to);
 }
 
@@ -155,6 +152,7 @@ async function renderHeap(recording: Recording, options: HeapOptions, to: Target
   await symbols.resolve(limit > 0 ? ordered.callPaths.slice(0, limit) : ordered.callPaths, bar.step);
   if (format === "json" || format === "html") await symbols.resolve((read.mappings?.paths ?? []).map(asCallPath));
   bar.end();
+  const { exportBlocks } = await import("../export/formats.ts");
   const { compact } = options;
   if (format !== "html") return exportBlocks(ordered, symbols, format, { view, limit, raw, compact });
   // The first lines are of all call paths, also where fewer are shown.
@@ -175,13 +173,4 @@ async function renderHeap(recording: Recording, options: HeapOptions, to: Target
 export function everything(options: ReportOptions): ReportOptions {
   const { format, symboliser, debugDir, debuginfod, nameCache, all, process } = options;
   return { format, verbose: 0 as number, symboliser, debugDir, debuginfod, nameCache, all, process, limit: 0 };
-}
-
-/** The table of a run's processes. */
-export function processesReport(recording: Recording, format: string, to: Target): string {
-  if (format !== "text" && format !== "json") {
-    throw new OutputError(`Cannot write the table of processes as ${format}: it is text or json`);
-  }
-  const rows = recording.processTree();
-  return format === "json" ? processesJson(rows) : shownAt(looks(to), processesText(rows, looks(to).width));
 }

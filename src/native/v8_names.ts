@@ -10,6 +10,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInThisContext } from "node:vm";
 import { isMainThread } from "node:worker_threads";
 import { mayRead, variable } from "./ffi.ts";
+import { V8_FLAGS } from "./v8_flags.ts";
 
 /** What is used of `node:ffi`. */
 interface Ffi {
@@ -23,9 +24,6 @@ const CURRENT = "_ZN2v87Isolate10GetCurrentEv";
 const SET = "_ZN2v87Isolate22SetJitCodeEventHandlerENS_19JitCodeEventOptionsEPFvPKNS_12JitCodeEventEE";
 /** `kJitCodeEventEnumExisting`: code that is there already is told too. */
 const EXISTING = 1;
-
-/** V8's flags: to write what its code is, and to give interpreted functions frames of their own. */
-export const V8_FLAGS: readonly string[] = ["--perf-basic-prof", "--interpreted-frames-native-stack"];
 
 /** What a sentence about missing names begins with. */
 export const NO_NAMES = "names of JavaScript functions: ";

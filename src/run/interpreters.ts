@@ -4,7 +4,7 @@
  */
 import { readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { V8_FLAGS } from "../native/v8_names.ts";
+import { V8_FLAGS } from "../native/v8_flags.ts";
 
 /** Which interpreters are to do without pools of their own, in the program and in what it starts. */
 export interface InterpreterOptions {

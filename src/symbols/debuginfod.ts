@@ -6,7 +6,6 @@ import { createWriteStream, existsSync, readFileSync, renameSync, rmSync, statSy
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import process from "node:process";
-import { finished } from "node:stream/promises";
 import { once } from "node:events";
 import { makeFolder } from "../file/folder.ts";
 import { missingPermission } from "../native/build.ts";
@@ -167,6 +166,7 @@ export class Debuginfod {
     let close: (() => Promise<void>) | undefined;
     try {
       wait();
+      const { finished } = await import("node:stream/promises");
       const response = await fetch(url, { signal: abort.signal, headers: { "user-agent": "heaptap" } });
       if (response.status === NOT_FOUND) {
         await response.body?.cancel();

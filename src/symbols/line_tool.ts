@@ -2,7 +2,6 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
 /** A tool did not do what it is there for: it ended, was silent for too long, or said what makes no sense. */
@@ -30,12 +29,18 @@ export class LineTool {
       this.#end();
     });
     this.#child.stdin.on("error", () => this.#end());
-    const reader = createInterface({ input: this.#child.stdout });
-    reader.on("line", (line: string) => {
-      this.#lines.push(line);
-      this.#wake?.();
+    let begun = "";
+    this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      const lines = text.split(/\r?\n/);
+      lines[0] = begun + lines[0];
+      begun = lines.pop() ?? "";
+      this.#lines.push(...lines);
+      if (lines.length > 0) this.#wake?.();
     });
-    reader.on("close", () => this.#end());
+    this.#child.stdout.on("close", () => {
+      if (begun) this.#lines.push(begun);
+      this.#end();
+    });
   }
 
   #end(): void {

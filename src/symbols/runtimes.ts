@@ -1,6 +1,6 @@
 /** How the functions of a just-in-time compiler, or of an interpreter, come to have names. */
 import { basename } from "node:path";
-import { V8_FLAGS } from "../native/v8_names.ts";
+import { V8_FLAGS } from "../native/v8_flags.ts";
 import type { Profile } from "../profile/profile.ts";
 
 interface Runtime {

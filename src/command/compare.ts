@@ -1,0 +1,22 @@
+/** `heaptap compare`: two runs. */
+import process from "node:process";
+import { compared } from "./judged.ts";
+import type { CompareOptions } from "./judged.ts";
+import { checkPlan } from "./plan.ts";
+import { IN_WORKFLOW, pronounce } from "./pronounce.ts";
+import { OVER_BUDGET } from "./say.ts";
+import { checkTerminal, put } from "./terminal.ts";
+
+/** Compares two runs and reports as the options say. */
+export async function compareRuns(
+  older: string,
+  newer: string,
+  options: CompareOptions & { junit?: string | undefined; output: string },
+): Promise<void> {
+  checkPlan({ ...options, compare: older }, [options.output]);
+  if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
+  const to = options.output === "-" ? process.stdout : {};
+  const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
+  await put(report, options.output, process.stdout);
+  if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
+}

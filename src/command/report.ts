@@ -1,0 +1,39 @@
+/** `heaptap report`: what a recording says. */
+import process from "node:process";
+import { Recording } from "../profile/recording.ts";
+import { othersText } from "./others.ts";
+import { checkPlan } from "./plan.ts";
+import type { BudgetOptions, ReportOptions } from "./plan.ts";
+import { processesReport } from "./processes.ts";
+import { isWithin } from "./pronounce.ts";
+import { render } from "./render.ts";
+import { OVER_BUDGET, say } from "./say.ts";
+import { checkTerminal, put } from "./terminal.ts";
+
+/** Reports a recording; the newest in this folder where none is named. */
+export async function report(
+  named: string | undefined,
+  options: ReportOptions & BudgetOptions & { output: string; processes?: boolean | undefined },
+): Promise<void> {
+  const path = named ?? Recording.newest(".").path;
+  if (named === undefined) say(`the newest recording here is ${path}`);
+  checkPlan(options, [options.output]);
+  if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
+  const opened = Recording.open(path);
+  if (options.processes) {
+    await put(
+      processesReport(opened, options.format, options.output === "-" ? process.stdout : {}),
+      options.output,
+      process.stdout,
+    );
+    return;
+  }
+  const { recording, words, recordings } = options.all || options.process !== undefined
+    ? { recording: opened, words: "", recordings: 1 }
+    : opened.chosen(options.since);
+  const beside = [words, ...othersText(recordings - 1)].filter(Boolean).join("; ");
+  if (beside) say(beside);
+  const text = await render(recording, options, options.output === "-" ? process.stdout : {});
+  await put(text, options.output, process.stdout);
+  if (!await isWithin(recording.path, options)) process.exitCode = OVER_BUDGET;
+}

@@ -1,0 +1,108 @@
+/** `heaptap run`: a program, recorded, and what it allocated. */
+import process from "node:process";
+import { OutputError } from "../file/output_error.ts";
+import { checkVariables } from "../native/variables.ts";
+import { count, plural } from "../profile/format.ts";
+import type { Recording } from "../profile/recording.ts";
+import { whyNoRecording } from "../run/doctor.ts";
+import { notInherited } from "../run/inherited.ts";
+import { profile } from "../run/profile.ts";
+import type { ProfileOptions } from "../run/profile.ts";
+import { othersText } from "./others.ts";
+import { budgetsOf, checkPlan, checkRecording } from "./plan.ts";
+import type { BudgetOptions, ReportOptions } from "./plan.ts";
+import { isWithin } from "./pronounce.ts";
+import { everything, render } from "./render.ts";
+import { OVER_BUDGET, say, USAGE } from "./say.ts";
+import { checkTerminal, put } from "./terminal.ts";
+
+/** The options of `run`. */
+export interface RunOptions
+  extends ReportOptions, BudgetOptions, Omit<ProfileOptions, "commandLine" | "only" | keyof ReportOptions> {
+  only?: string | undefined;
+  commandLine: boolean;
+  sizes?: boolean | undefined;
+  report: boolean;
+  reportFile?: string | undefined;
+  save?: string | undefined;
+}
+
+/** Processes beside the main one that there is a line for. */
+const OTHERS_SHOWN = 20;
+
+/** Below so many bytes between samples there is nothing to gain by them. */
+const DENSE = 1024;
+
+/** The reports that were asked for. */
+async function reportRun(recording: Recording, options: RunOptions): Promise<void> {
+  if (options.report) {
+    const toTerminal = options.reportFile === undefined;
+    if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
+    const report = await render(recording, options, toTerminal ? process.stderr : {});
+    await put(report, options.reportFile ?? "-", process.stderr);
+  }
+  if (options.save !== undefined) {
+    const saved = await render(recording, { ...everything(options), format: "json", compact: true }, {});
+    await put(saved, options.save, process.stdout);
+  }
+}
+
+/** Runs a program and reports as the options say. */
+export async function run(command: string, args: readonly string[], options: RunOptions): Promise<void> {
+  checkRecording(options);
+  if (/^-$|\.(html|json|csv|gz|xml)$/.test(options.out ?? "")) {
+    throw new OutputError(`Cannot record in "${options.out}": -o names the recording, --report-file the report`);
+  }
+  checkPlan(options, [options.reportFile, options.save]);
+  const named = [options.reportFile, options.save, options.junit];
+  if (options.out !== undefined && named.includes(options.out)) {
+    throw new OutputError(`Cannot write a report to "${options.out}": the recording goes there`);
+  }
+  for (const problem of checkVariables(process.env)) say(problem);
+  if (options.sample !== undefined && options.sample < DENSE) {
+    say(
+      `a block every ${options.sample} bytes is nearly every one, and costs more than all: was --sample=${options.sample}KiB meant?`,
+    );
+  }
+  const lost = notInherited();
+  if (lost.arguments[0] !== undefined) {
+    const by = 'start it by hand with LD_PRELOAD="$(heaptap lib)"';
+    throw new OutputError(`Cannot pass on "${lost.arguments[0]}" as it is: it is not UTF-8; ${by}`);
+  }
+  for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
+  const result = await profile([command, ...args], { ...options, forwardSignals: true });
+  process.exitCode = result.exitCode;
+  if (result.choice && !options.all && options.follow !== "none") {
+    say([result.choice, ...othersText(result.others.length)].join("; "));
+  }
+  for (const note of result.notes) say(note);
+  for (const { pid, program, why } of result.escaped) say(`not recorded: "${program}" (pid ${pid}): ${why}`);
+  const { recording } = result;
+  if (!recording) {
+    const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
+    say(`no recording was made: ${whyNoRecording(options.out ?? ".")}${only}`);
+    if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
+      say("so there is nothing to judge or to compare");
+      process.exitCode = USAGE;
+    }
+    return;
+  }
+  try {
+    await reportRun(recording, options);
+    if (!await isWithin(recording.path, options) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
+  } finally {
+    say(`recorded in ${recording.path}`);
+  }
+  for (const other of result.others.slice(0, OTHERS_SHOWN)) {
+    const { process: p, totals } = other.profile();
+    const n = totals.allocations;
+    say(`also recorded: ${count(n)} ${plural(n, "allocation")} of ${p.command[0]} (pid ${p.pid}) in ${other.path}`);
+  }
+  if (result.others.length > OTHERS_SHOWN) {
+    const more = result.others.length - OTHERS_SHOWN;
+    say(`and ${more} more; heaptap processes "${recording.path}" has them all`);
+  }
+  for (const { path, pid, program } of result.running) {
+    say(`still running: ${program} (pid ${pid}), whose recording goes on in ${path}`);
+  }
+}
