@@ -257,7 +257,7 @@ test("the library of the package: no compiler, hashes, and what is wrong in one 
 
 test("a module over a network: the library's sources and the page come from there too, once", {
   skip,
-}, async () => {
+}, async (t) => {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "", "http://x/").pathname;
@@ -277,9 +277,10 @@ test("a module over a network: the library's sources and the page come from ther
     script,
     SCRIPT.replace('"heaptap"', `"${base}/mod.ts"`).replace(/"heaptap\/(\w+)"/g, `"${base}/src/entry/$1.ts"`),
   );
-  const deno = (...args: string[]) =>
+  const deno = (...args: string[]) => denoRun(...args, script);
+  const denoRun = (...args: string[]) =>
     new Promise<{ status: number | null; stdout: string; stderr: string }>((done) => {
-      const child = spawn(bin("deno"), ["run", "--no-check", "--quiet", ...args, script], {
+      const child = spawn(bin("deno"), ["run", "--no-check", "--quiet", ...args], {
         cwd: project,
         env: { ...env, CC: "" },
       });
@@ -298,6 +299,14 @@ test("a module over a network: the library's sources and the page come from ther
     asked.length = 0;
     assert.deepEqual(JSON.parse((await deno("-A")).stdout), said("Deno"));
     assert.deepEqual(asked, []);
+    // The command line, whose parser of options comes from npm's registry.
+    const out = join(folder, "remote.heaptap");
+    const recorded = await denoRun("-A", `${base}/cli.ts`, "run", "--limit", "1", "-o", out, "--", "ls");
+    if (/error sending request|dns error|npm registry/i.test(recorded.stderr)) return t.skip("no registry of npm");
+    assert.equal(recorded.status, 0, recorded.stderr);
+    assert.match(recorded.stderr, /allocations +\d+/);
+    const page = await denoRun("-A", `${base}/cli.ts`, "report", "--format", "html", out);
+    assert.match(page.stdout, /<script id="data"/, page.stderr);
   } finally {
     server.close();
   }

@@ -79,6 +79,10 @@ for (
     breaches.push(`cli.ts imports ${specifier}: what a command needs is loaded when the command is meant, by import()`);
   }
 }
+const { commander } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).dependencies;
+if (!readFileSync(join(ROOT, "cli.ts"), "utf8").includes(`"npm:commander@${commander}"`)) {
+  breaches.push(`cli.ts names another version of commander than package.json, ${commander}`);
+}
 for (const name of readdirSync(ROOT)) {
   if (!TOP_LEVEL.has(name) && !name.endsWith(".heaptap")) breaches.push(`${name} does not belong at the top level`);
 }
