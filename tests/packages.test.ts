@@ -208,6 +208,38 @@ test("a program of one file finds a library beside it, or one that is named", { 
   assert.match(beside.stdout, /^Bun/, beside.stderr);
 });
 
+test("heaptap as one file, where there is no runtime, no compiler and no home yet", { skip }, () => {
+  const program = join(folder, "heaptap");
+  const made = spawnSync(bin("deno"), ["run", "-A", join(ROOT, "tools/compile.ts"), program], { encoding: "utf8" });
+  assert.equal(made.status, 0, made.stderr);
+  const alone = { HOME: join(folder, "nobody"), PATH: "/nowhere" };
+  const heaptap = (args: readonly string[], more = {}) =>
+    spawnSync(program, args, { cwd: project, encoding: "utf8", env: { ...alone, ...more } });
+  assert.match(heaptap(["--version"]).stdout, /^\d+\.\d+\.\d+\n$/);
+  const out = join(folder, "alone.heaptap");
+  const recorded = heaptap(["run", "--limit", "1", "-o", out, "--", "/bin/ls", "/"]);
+  assert.equal(recorded.status, 0, recorded.stderr);
+  assert.match(recorded.stdout, /^etc$/m);
+  assert.match(recorded.stderr, /allocations +[1-9]/);
+  assert.match(heaptap(["report", "--format", "html", out]).stdout, /<script id="data".*<script type="module">/s);
+  assert.ok(existsSync(join(heaptap(["lib", "--include"]).stdout.trim(), "heaptap.h")));
+  // What is not as it is to be is written anew.
+  const library = heaptap(["lib"]).stdout.trim();
+  const whole = readFileSync(library);
+  writeFileSync(library, whole.subarray(0, 1000));
+  assert.equal(heaptap(["lib"]).stdout.trim(), library);
+  assert.deepEqual(readFileSync(library), whole);
+  const refused = heaptap(["lib"], { HOME: "/proc" });
+  assert.equal(refused.status, 2);
+  assert.match(refused.stderr, /^heaptap: Cannot write the library into the cache folder: .*XDG_CACHE_HOME[^\n]*\n$/);
+  // Its own modules are there for other runtimes.
+  writeFileSync(
+    join(project, "alone.test.mjs"),
+    'import { test } from "node:test"; test("a", () => { new Uint8Array(1e5); });',
+  );
+  assert.match(heaptap(["test", bin("node"), "alone.test.mjs"]).stderr, /100 KB .* a {2}alone\.test\.mjs/);
+});
+
 test("the library of the package: no compiler, hashes, and what is wrong in one line", { skip }, () => {
   install();
   const library = join(project, "node_modules/heaptap-linux-x64/libheaptap.so");

@@ -43,7 +43,7 @@ function writeJson(path: string, value: unknown): void {
 }
 
 /** Builds the package of the compiled library; the hash that it is known by. */
-function buildLibrary(folder: string): string {
+export function buildLibrary(folder: string): string {
   compileLibrary(join(folder, "libheaptap.so"));
   cpSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
   writeJson(join(folder, "package.json"), {
@@ -66,7 +66,7 @@ await import("./cli.js");
 `;
 
 /** Builds the package in a folder. */
-function build(folder: string, hash: string): void {
+export function build(folder: string, hash: string): void {
   run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], { cwd: ROOT });
   change(folder, ".js", (text) => named(text).replace(/^#!.*\n/, ""));
   writeFileSync(join(folder, "bin.js"), BIN);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { basename, extname, join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { OWN_MODULES } from "../file/own_folder.ts";
+import { startedModules } from "../file/own_folder.ts";
 import { ownPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
 import { OutputError } from "../file/output_error.ts";
@@ -62,7 +62,7 @@ function denoPermissions(values: readonly string[], folder: string): { values: s
   const added = [
     // Counters are read through pointers, for which a list of libraries is not enough.
     ...options.includes("--allow-ffi") ? [] : ["--allow-ffi"],
-    ...wide("read", "-R") ? [] : [`--allow-read=${OWN_MODULES},${folder}`],
+    ...wide("read", "-R") ? [] : [`--allow-read=${startedModules()},${folder}`],
     ...wide("write", "-W") ? [] : [`--allow-write=${folder}`],
   ];
   return { values: values.filter((value) => !value.startsWith("--allow-ffi=")), added };
@@ -153,7 +153,7 @@ export function prepare(
   const results = join(folder, "results");
   appendFileSync(results, "");
   const hook = kind === "bench" && runtime === "deno" && rest[0] === "run" ? "mitata_bench" : HOOKS[kind][runtime];
-  const source = pathToFileURL(join(OWN_MODULES, "suite", hook + extname(import.meta.url))).href;
+  const source = pathToFileURL(join(startedModules(), "suite", hook + (extname(import.meta.url) || ".js"))).href;
   // Node runs each file in a process of its own.
   const named = asked === undefined || asked.includes("%p") || runtime !== "node"
     ? asked

@@ -21,7 +21,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
-import { ownFolder } from "../file/own_folder.ts";
+import { carriedLibrary, sharedFolder } from "../file/own_folder.ts";
 import { writeWhole } from "../file/whole_file.ts";
 
 /**
@@ -100,7 +100,7 @@ export function findCompiler(): string | undefined {
 /** The folder of the library's sources. */
 function sources(): string {
   try {
-    return join(ownFolder("ffi", ["all.c", "include/heaptap.h"]), "/");
+    return join(sharedFolder("ffi", ["all.c", "include/heaptap.h"]), "/");
   } catch (cause) {
     throw new LibraryError(`${missingPermission(cause) ?? (cause as Error).message}`, { cause });
   }
@@ -206,6 +206,20 @@ function packaged(): string | undefined {
   return path;
 }
 
+/** The compiled library that a program of one file has in it; undefined in other programs. */
+function carriedByProgram(): string | undefined {
+  try {
+    return process.env.HEAPTAP_BUILD ? undefined : carriedLibrary();
+  } catch (cause) {
+    throw new LibraryError(
+      `Cannot write the library into the cache folder: ${
+        (cause as Error).message
+      }; set XDG_CACHE_HOME to one that can be written`,
+      { cause },
+    );
+  }
+}
+
 /** What a library beside a program that has heaptap in it is called. */
 const LIBRARY = "libheaptap.so";
 
@@ -214,7 +228,7 @@ export function compiledLibrary(): string {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
   }
-  const library = named() ?? packaged();
+  const library = named() ?? carriedByProgram() ?? packaged();
   if (library) return library;
   const from = sources();
   if (!existsSync(join(from, "all.c"))) {

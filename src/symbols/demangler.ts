@@ -4,8 +4,9 @@
  * packages: where it is not installed such names stay as they are.
  */
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { ownPackage } from "../file/own_folder.ts";
 
 /** What begins a mangled name: C++ and legacy Rust, Rust v0, D, Swift. */
 const MANGLED = /^_{0,2}(?:Z|R|D)[A-Z0-9]|^_?\$s/;
@@ -23,10 +24,10 @@ let demangleAny: ((name: string) => string) | undefined;
 
 async function load(within: Within): Promise<void> {
   try {
-    const { resolve } = createRequire(import.meta.url);
-    const glue = await import(pathToFileURL(resolve("gecko-profiler-demangle/index_bg.js")).href) as Glue;
+    const folder = ownPackage("gecko-profiler-demangle");
+    const glue = await import(pathToFileURL(join(folder, "index_bg.js")).href) as Glue;
     // Not as the package loads it: not every runtime imports WebAssembly.
-    const bytes = readFileSync(resolve("gecko-profiler-demangle/index_bg.wasm"));
+    const bytes = readFileSync(join(folder, "index_bg.wasm"));
     // Compiled by other threads; what is made of it here is heaptap's own in a script's process.
     const module = await within(() => WebAssembly.compile(bytes));
     within(() => {
