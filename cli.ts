@@ -204,6 +204,12 @@ function timeOf(text: string): number | undefined {
   return number === undefined ? undefined : Number(number) * { ms: 0.001, s: 1, m: 60, h: 3600 }[unit]!;
 }
 
+function duration(text: string): number {
+  const time = timeOf(text);
+  if (time === undefined) throw new InvalidArgumentError("It takes a time: 60s, 500ms, 5m, 1h.");
+  return time;
+}
+
 function moment(text: string): number | string {
   const time = timeOf(text);
   if (time === undefined && !/^[\w.-]+$/.test(text)) {
@@ -264,32 +270,37 @@ const program = createCommand("heaptap")
     outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))),
   });
 
-reportOptions(program.command("run").passThroughOptions())
+/** The options of commands that record: what, where to, and what is reported of it. */
+function recordOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return command.optionsGroup("Recording:")
+    .option("-o, --out <file>", "the recording; %p becomes the process's number (default: heaptap.PROGRAM.PID.heaptap)")
+    .option("--no-report", "record only")
+    .option("--report-file <file>", "write the report there, not to stderr")
+    .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
+    .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
+    .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 8192))
+    .addOption(
+      new Option(
+        "--mode <mode>",
+        "paths; counters, without call paths; totals, without what is live either, for the least cost",
+      )
+        .choices(["paths", "counters", "totals"] as const),
+    )
+    .addOption(
+      new Option(
+        "--sample [size]",
+        "record a block every so many bytes, 512KiB, for next to no cost: figures are estimates",
+      )
+        .preset("512KiB").argParser(interval),
+    )
+    .option("--exact-peak", "an exact peak with several threads too; slower");
+}
+
+recordOptions(reportOptions(program.command("run").passThroughOptions()))
   .description("run a program and report what it allocated")
   .usage("[options] [--] program [args...]")
   .argument("<program>", "the program")
   .argument("[args...]", "its arguments")
-  .optionsGroup("Recording:")
-  .option("-o, --out <file>", "the recording; %p becomes the process's number (default: heaptap.PROGRAM.PID.heaptap)")
-  .option("--no-report", "record only")
-  .option("--report-file <file>", "write the report there, not to stderr")
-  .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
-  .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
-  .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 8192))
-  .addOption(
-    new Option(
-      "--mode <mode>",
-      "paths; counters, without call paths; totals, without what is live either, for the least cost",
-    )
-      .choices(["paths", "counters", "totals"] as const),
-  )
-  .addOption(
-    new Option(
-      "--sample [size]",
-      "record a block every so many bytes, 512KiB, for next to no cost: figures are estimates",
-    )
-      .preset("512KiB").argParser(interval),
-  )
   .addOption(
     new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
       .choices(["all", "exec", "none"] as const),
@@ -299,7 +310,6 @@ reportOptions(program.command("run").passThroughOptions())
   .option("--python", "have Python ask malloc for every block, and name its functions (3.12 and later)")
   .option("--php", "have PHP ask malloc for every block")
   .option("--no-command-line", "leave the program's arguments out of the recording")
-  .option("--exact-peak", "an exact peak with several threads too; slower")
   .option("--paused", "count nothing until heaptap resume, or HEAPTAP_RESUME() in the program")
   .addHelpText(
     "after",
@@ -308,6 +318,36 @@ reportOptions(program.command("run").passThroughOptions())
   .action(async (command, args, options) => {
     const { run } = await import("./src/command/run.ts");
     await run(command, args, options);
+  });
+
+recordOptions(reportOptions(program.command("attach")))
+  .description("record a process that runs already, until Ctrl-C lets it go on without heaptap, and report")
+  .argument("[process]", "its number, or its program's name")
+  .option("--for <time>", "let it go after so long: 60s, 5m", duration)
+  .option("--until-growth <size>", "let it go once so much of what came since is live", size)
+  .option("--children", "record the processes that it has started, and those that it forks, too")
+  .option("--all-named <name>", "record all processes that run a program of that name")
+  .addHelpText(
+    "after",
+    `
+The process is not restarted: one of its threads is held for about a millisecond. What it had allocated before is not known.
+
+Examples:
+  heaptap attach 4711
+  heaptap attach --for 60s --report-file report.html nginx
+  heaptap attach --until-growth 100MB --children postgres`,
+  )
+  .action(async (named, options) => {
+    const { attach } = await import("./src/command/attach.ts");
+    await attach(named, options);
+  });
+
+program.command("detach")
+  .description("let a process go on without heaptap that was attached to")
+  .argument("<process>", "its number, or its program's name")
+  .action(async (named) => {
+    const { detach } = await import("./src/command/attach.ts");
+    await detach(named);
   });
 
 reportOptions(program.command("report"))
@@ -603,7 +643,7 @@ program.hook("preAction", (_, command) => {
 // Compressed recordings are unpacked before anything looks at them.
 program.hook("preAction", async (_, command) => {
   const { compare, since } = command.opts() as { compare?: unknown; since?: unknown };
-  const files = command.name() === "run" ? [compare] : [...command.processedArgs, compare, since];
+  const files = /^(run|attach|detach)$/.test(command.name()) ? [compare] : [...command.processedArgs, compare, since];
   const named = files.filter((path) => typeof path === "string");
   if (named.length === 0) return;
   const { unpackRun } = await import("./src/profile/unpack.ts");
@@ -625,7 +665,7 @@ async function meantBy([first = "", ...rest]: readonly string[]): Promise<string
 }
 
 /** Errors that say all that there is to say; others are ours. */
-const EXPECTED = new Set(["RecordingError", "ProgramError", "LibraryError", "OutputError"]);
+const EXPECTED = new Set(["RecordingError", "ProgramError", "LibraryError", "OutputError", "AttachError", "OpenError"]);
 
 try {
   const meant = await meantBy(process.argv.slice(2));

@@ -18,6 +18,7 @@ static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, lo
 static void ht_discover(void);
 static void ht_linked_say(void);
 static void ht_pause_look(void);
+static void ht_mappings_release(void);
 static void ht_sample_moved(int64_t level);
 static void ht_sample_alone(struct ht_thread *t, int64_t net);
 struct ht_object;
@@ -63,6 +64,7 @@ static void ht_discover_forked(void);
 #include "mappings.c"
 #include "requests.c"
 #include "api.c"
+#include "attached.c"
 #ifdef HT_TEST
 #include "check.c"
 #endif

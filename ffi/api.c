@@ -21,6 +21,31 @@ enum ht_installed { HT_INSTALLED = 0, HT_JOINED = 1, HT_SWITCHED_OFF = 2, HT_FOR
  * about to exec, or does without. */
 static struct ht_lock ht_install_lock;
 
+/* Starts recording as the configuration says, where nothing was recorded. */
+static int ht_install_new(uint32_t slots[2])
+{
+    ht_real_find();
+    if (!ht_is_glibc) {
+        memset(&ht_config, 0, sizeof ht_config);
+        return HT_FOREIGN_LIBC;
+    }
+    ht_config.installed = 1;
+    ht_config_read();
+    ht_config.off = 0;
+    int problem = ht_process_start();
+    /* A fork's child of a process that had installed already: its hooks are in, and pass through. */
+    if (problem < 0)
+        return HT_SWITCHED_OFF;
+    if (problem) {
+        /* No hook has been called yet: the next attempt begins anew. */
+        ht_process_undo();
+        memset(&ht_config, 0, sizeof ht_config);
+        return -problem;
+    }
+    ht_got_patch(1, slots);
+    return HT_INSTALLED;
+}
+
 /*
  * Starts recording in this process and puts the hooks in. `out` names the recording as HEAPTAP_OUT
  * does; when both are empty it is kept in memory. Numbers are as their variables say, HT_UNSET for
@@ -36,9 +61,6 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
     }
     if (state != HT_STATE_NEW)
         return HT_SWITCHED_OFF;
-    ht_real_find();
-    if (!ht_is_glibc)
-        return HT_FOREIGN_LIBC;
     struct ht_config *c = &ht_config;
     c->installed = 1;
     ht_config_read();
@@ -57,18 +79,7 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
         c->interval = sample;
     if (out[0])
         ht_copy(c->pattern, sizeof c->pattern, out);
-    int problem = ht_process_start();
-    /* A fork's child of a process that had installed already: its hooks are in, and pass through. */
-    if (problem < 0)
-        return HT_SWITCHED_OFF;
-    if (problem) {
-        /* No hook has been called yet: the next attempt begins anew. */
-        ht_process_undo();
-        memset(&ht_config, 0, sizeof ht_config);
-        return -problem;
-    }
-    ht_got_patch(1, slots);
-    return HT_INSTALLED;
+    return ht_install_new(slots);
 }
 
 HT_EXPORT int heaptap_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t sizes, uint32_t sample, uint32_t slots[2])

@@ -17,7 +17,7 @@
  * stay as they are. (That its last page is protected just between our look and our store, and that
  * it had bound malloc before the tables were changed, is possible, and was not seen in ten thousand
  * installs against threads that did nothing but dlopen.) Everything is stored as whole words, and either
- * value of a word is right at any time: other threads go on calling. Nothing is ever put back, and the
+ * value of a word is right at any time: other threads go on calling. The same way it is put back (attached.c); the
  * library is never unloaded.
  *
  * Not reached: pointers that a program copied before (a table of allocator functions), and the
@@ -162,17 +162,26 @@ static int ht_patch_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-static struct ht_redirects ht_redirects(int all)
+/* The hooks of mappings.c. */
+#define HT_FUNCTION(result, name, parameters, arguments)
+#define HT_MAPPING(result, name, parameters, arguments) HT_EXPORT result HT_HOOK(name) parameters;
+#include "hooks.def"
+#undef HT_FUNCTION
+
+/* What is redirected: each has what those before it have. A script's runtime maps memory of its own, which is not followed. */
+enum ht_redirected { HT_ALLOCATING, HT_ALSO_WATCHED, HT_ALSO_MAPPING };
+
+static struct ht_redirects ht_redirects(enum ht_redirected which)
 {
     struct ht_redirects redirects = { .count = 0 };
-#define HT_REDIRECT(name, allocates)                                                               \
-    if (ht_real.name != ht_first_##name && (all || allocates))                                     \
+#define HT_REDIRECT(name, allocates, from)                                                         \
+    if (ht_real.name != ht_first_##name && which >= from)                                          \
         redirects.all[redirects.count++]                                                           \
             = (struct ht_redirect){ #name, (uint64_t)(void *)ht_real.name, (uint64_t)(void *)HT_HOOK(name), allocates };
-#define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1)
-#define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0)
-#define HT_MAPPING(result, name, parameters, arguments) /* what a script's runtime maps is not followed */
-#define HT_STARTING(result, name, parameters, arguments) /* what a script starts is none of its own process */
+#define HT_FUNCTION(result, name, parameters, arguments) HT_REDIRECT(name, 1, HT_ALLOCATING)
+#define HT_WATCHED(result, name, parameters, arguments) HT_REDIRECT(name, 0, HT_ALSO_WATCHED)
+#define HT_MAPPING(result, name, parameters, arguments) HT_REDIRECT(name, 0, HT_ALSO_MAPPING)
+#define HT_STARTING(result, name, parameters, arguments) /* what a running process starts is none of its own */
 #include "hooks.def"
 #undef HT_FUNCTION
     return redirects;
@@ -191,7 +200,7 @@ _Static_assert(ht_function_count <= HT_COUNT(((struct ht_redirects *)0)->all), "
  */
 static void ht_got_patch(int write, uint32_t slots[2])
 {
-    struct ht_patch patch = { .redirects = ht_redirects(1), .write = write };
+    struct ht_patch patch = { .redirects = ht_redirects(ht_config.attached ? HT_ALSO_MAPPING : HT_ALSO_WATCHED), .write = write };
     ht_discover();
     ht_iterate(ht_patch_visit, &patch);
     if (write && !ht_heap.close)
@@ -211,7 +220,7 @@ static void ht_names_redirect(void)
 {
     if (ht_heap.close || ht_peek(&ht_names_redirected))
         return;
-    struct ht_redirects redirects = ht_redirects(0);
+    struct ht_redirects redirects = ht_redirects(HT_ALLOCATING);
     struct ht_symbols s = ht_object_symbols(&ht_real_object);
     ht_own_set(&ht_names_redirected, (uint32_t)ht_patch_symbols(&redirects, &ht_real_object, &s));
 }

@@ -278,6 +278,7 @@ struct ht_thread {
     struct ht_figures figures; /* what the last call of api.c said; the script reads them here */
     struct ht_thread *next; /* of those without a record */
     uint64_t size; /* of the mapping that begins here */
+    uint32_t kept; /* the number of its thread, while there is no recording that it has a part in */
 };
 static struct ht_thread *ht_enter_slow(void);
 

@@ -11,8 +11,8 @@ struct ht_double {
 #define HT_VERSION 4u
 #define HT_BYTE_ORDER 0x01020304u
 #define HT_ALIGNMENT 65536u
-#define HT_SECTION_TABLE 384u
-#define HT_HEADER_SIZE 560u
+#define HT_SECTION_TABLE 448u
+#define HT_HEADER_SIZE 624u
 #define HT_SECTION_COUNT 11
 #define HT_SECTION_STRINGS 0
 #define HT_SECTION_MODULES 1
@@ -61,6 +61,8 @@ struct ht_double {
 #define HT_MAPPED_FILE 1
 #define HT_MAPPED_SHARED 2
 #define HT_MAPPED_RESERVED 3
+#define HT_ATTACHED_NOW 1
+#define HT_ATTACHED_AND_LEFT 2
 #define HT_MAPPED_KINDS 4
 #define HT_REJECTED_BUCKETS 1u
 #define HT_REJECTED_DEPTH 2u
@@ -148,11 +150,13 @@ struct ht_file_header {
     uint64_t run;
     uint64_t unfollowed;
     uint32_t unfollowed_count;
+    uint32_t attached;
     uint32_t linked;
     uint32_t linked_length;
     uint32_t pauses;
+    uint8_t pad4[60];
 };
-_Static_assert(sizeof(struct ht_file_header) == 384, "file_header");
+_Static_assert(sizeof(struct ht_file_header) == 448, "file_header");
 
 struct ht_file_strings {
     uint8_t byte;

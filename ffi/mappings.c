@@ -66,6 +66,13 @@ static struct ht_file_mapped *ht_mapped_record(uint32_t bucket, uint32_t kind)
     return bucket == HT_PATH_NONE ? NULL : ht_mapped_record(HT_PATH_NONE, kind);
 }
 
+/* Gives the ranges back (process.c). */
+static void ht_mappings_release(void)
+{
+    if (ht_p.mapped.base)
+        ht_sys_unmap(ht_p.mapped.base, ht_p.mapped.capacity * sizeof *ht_p.mapped.base);
+}
+
 static struct ht_mapped_range *ht_ranges(void) { return ht_p.mapped.ranges; }
 static struct ht_file_mapped *ht_range_record(const struct ht_mapped_range *r) { return &ht_p.mapped_records[r->record]; }
 

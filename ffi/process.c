@@ -25,7 +25,9 @@ static struct ht_config {
     uint32_t depth, mode, exact_peak, sizes, follow, paused, rejected;
     uint64_t run;
     int off;
-    int installed; /* by a script, for this process and none of its children */
+    int installed; /* by a script, for this process and none of its children; or from outside */
+    int attached;  /* from outside (attached.c) */
+    char **variables; /* what stands in for the environment then */
     int used;      /* a recording was made or tried */
     char pattern[4096], program[256];
     uint32_t command_length;
@@ -62,6 +64,8 @@ static struct ht_start ht_start_of_program(void)
                 start.linked = a->a_un.a_val != 0;
         }
     }
+    if (ht_config.attached)
+        start.environment = ht_config.variables;
     return start;
 }
 
@@ -220,7 +224,7 @@ static int ht_process_open(void)
     /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
     /* What a script installs into has been looked at (api.c). Another C library has another dynamic linker, of which less
      * is known than names need. */
-    if (c->off || (!c->installed && !ht_is_glibc) || (c->used && (c->installed || c->follow != HT_FOLLOW_ALL)))
+    if (c->off || (!c->installed && !ht_is_glibc) || (c->used && ((c->installed && !c->attached) || c->follow != HT_FOLLOW_ALL)))
         return HT_UNWANTED;
     int forked = c->used;
     ht_config.used = 1;
@@ -260,7 +264,8 @@ static int ht_process_open(void)
     h->start_time = ht_sys_now(HT_CLOCK_REALTIME);
     h->image = ht_p.start;
     h->shadow = ht_p.interval ? 0 : (uint64_t)(void *)ht_leaves;
-    h->mappings = ht_p.installed ? 0 : (uint64_t)(void *)&ht_p.mapped;
+    h->attached = (uint32_t)c->attached;
+    h->mappings = ht_p.installed && !c->attached ? 0 : (uint64_t)(void *)&ht_p.mapped;
     h->pid = ht_sys_pid();
     h->parent_pid = ht_sys_parent();
     h->machine = HT_MACHINE;
@@ -515,20 +520,35 @@ __attribute__((destructor)) static void ht_start_late(void)
     ht_sys_restore_signals(signals);
 }
 
-/* Takes back what a failed start has made, before any hook is called: the next one finds all as new. */
-static void ht_process_undo(void)
+/* Gives back what a recording has in memory. No hook uses any of it: none has been called yet, or none is any more. */
+static void ht_process_release(void)
 {
-    if (ht_p.file) {
-        ht_sys_unmap(ht_p.file, ht_p.file_size);
-        if (ht_p.path[0])
-            ht_sys_unlink(ht_p.path);
-    }
+    const struct {
+        void *at;
+        uint64_t size;
+    } maps[] = {
+        { ht_p.file, ht_p.file_size },
+        { ht_p.rules, HT_RULES_SIZE },
+        { ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages },
+        { ht_p.sampled_marks, HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks },
+        { ht_p.sampled, ht_p.sampled_capacity * sizeof *ht_p.sampled },
+    };
+    ht_leaves_release(); /* first: by these a block's end would be counted */
+    for (uint32_t i = 0; i < HT_COUNT(maps); i++)
+        if (maps[i].at)
+            ht_sys_unmap(maps[i].at, maps[i].size);
     for (uint32_t level = 0; level < HT_INDEX_LEVELS; level++)
         if (ht_p.index[level])
             ht_sys_unmap(ht_p.index[level], (ht_p.index_mask[level] + 1ull) * sizeof(uint32_t));
-    if (ht_p.rules)
-        ht_sys_unmap(ht_p.rules, HT_RULES_SIZE);
-    if (ht_p.shared_pages)
-        ht_sys_unmap(ht_p.shared_pages, ht_bucket_pages() * sizeof *ht_p.shared_pages);
+    ht_mappings_release();
+    ht_threads_release();
     memset(&ht_p, 0, sizeof ht_p);
+}
+
+/* Takes back what a failed start has made, before any hook is called: the next one finds all as new. */
+static void ht_process_undo(void)
+{
+    if (ht_p.file && ht_p.path[0])
+        ht_sys_unlink(ht_p.path);
+    ht_process_release();
 }

@@ -40,6 +40,10 @@
 /* Anonymous pages of the library's own; zeroed in a fork's child (process.c). */
 static uint64_t *ht_leaves[HT_LEAVES] __attribute__((aligned(65536)));
 
+/* Which pages of that array have a pointer, a bit each; more may be set. */
+#define HT_LEAVES_A_PAGE (HT_PAGE / sizeof *ht_leaves)
+static uint64_t ht_leaf_pages[HT_LEAVES / HT_LEAVES_A_PAGE / 64];
+
 /* Sets a pointer to fresh memory, unless another thread has; returns what it is then. Signals wait: a handler's
  * fork gives its child the tables that are known (process.c), not one that is half made. */
 static uint64_t *ht_table_map(uint64_t **at, size_t size, uint64_t first)
@@ -65,6 +69,8 @@ HT_NOINLINE uint64_t *ht_leaf_map(uint64_t number)
     if (number >= HT_LEAVES)
         return NULL;
     /* NULL lies in the first one, and is never a block: it must not look like a free place. */
+    uint64_t page = number / HT_LEAVES_A_PAGE;
+    ht_shared_or(&ht_leaf_pages[page / 64], 1ull << page % 64);
     uint64_t *leaf = ht_table_map(&ht_leaves[number], HT_LEAF_SIZE, number == 0 ? 1 : 0); /* HT_SHADOW_UNCOUNTED */
     if (leaf && ht_heap.close && !ht_shared_get(ht_leaf_second(leaf)))
         ht_table_map(ht_leaf_second(leaf), HT_TABLE_SIZE, 0);
@@ -78,6 +84,21 @@ static void ht_leaf_inherit(uint64_t *leaf, long advice)
         return;
     ht_sys_inherit(ht_shared_get(ht_leaf_second(leaf)), HT_TABLE_SIZE, advice);
     ht_sys_inherit(leaf, HT_LEAF_SIZE, advice);
+}
+
+/* Gives all of them back (process.c). */
+static void ht_leaves_release(void)
+{
+    for (uint64_t page = 0; page < HT_LEAVES / HT_LEAVES_A_PAGE; page++)
+        for (uint64_t i = 0; ht_leaf_pages[page / 64] >> page % 64 & 1 && i < HT_LEAVES_A_PAGE; i++) {
+            uint64_t *leaf = ht_leaves[page * HT_LEAVES_A_PAGE + i];
+            if (leaf && *ht_leaf_second(leaf))
+                ht_sys_unmap(*ht_leaf_second(leaf), HT_TABLE_SIZE);
+            if (leaf)
+                ht_sys_unmap(leaf, HT_LEAF_SIZE);
+        }
+    memset(ht_leaf_pages, 0, sizeof ht_leaf_pages);
+    ht_sys_discard(ht_leaves, sizeof ht_leaves);
 }
 
 HT_INLINE uint64_t *ht_word_in(uint64_t *leaf, uint64_t address)

@@ -97,9 +97,65 @@ HT_INLINE struct ht_file_paths *ht_record(struct ht_thread *t, uint32_t *bucket)
     return HT_LIKELY(r) ? r : ht_record_slow(t, bucket);
 }
 
+static struct ht_thread *ht_thread_in_order(uint32_t i) { return ht_p.by_slot[ht_p.order[i]]; }
+
 static size_t ht_round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
-/* The private memory of a thread: its state and the arrays behind it, in one mapping. */
+/*
+ * States of threads that live on when their recording is given back (attached.c): ht_self leads to them still. They are zeroed, as a fork's
+ * child finds its own, and each is its thread's again at the next recording. Changed by who gives one back, and under thread_lock.
+ */
+static struct ht_thread *ht_kept_states;
+
+static void ht_kept_drop(struct ht_thread *t)
+{
+    for (struct ht_thread **at = &ht_kept_states; *at && (*at)->kept; at = &(*at)->next)
+        if (*at == t) {
+            *at = t->next;
+            return;
+        }
+}
+
+/* Gives back the states of all threads. */
+static void ht_threads_release(void)
+{
+    struct ht_thread *all = NULL, *next;
+    for (struct ht_thread *t = ht_p.shared_threads; t; t = next) {
+        next = t->next;
+        t->kept = t->tid;
+        t->next = all;
+        all = t;
+    }
+    for (uint32_t i = 0; i < ht_p.thread_count; i++) {
+        struct ht_thread *t = ht_thread_in_order(i);
+        t->kept = t->tid;
+        t->next = all;
+        all = t;
+    }
+    /* A fork's child has nothing where its parent's were. */
+    for (struct ht_thread *t = ht_kept_states; t && t->kept; t = next) {
+        next = t->next;
+        t->next = all;
+        all = t;
+    }
+    ht_kept_states = NULL;
+    for (struct ht_thread *t = all; t; t = next) {
+        uint64_t size = t->size;
+        uint32_t tid = t->kept;
+        next = t->next;
+        if (ht_sys_thread_gone(tid)) {
+            ht_sys_unmap(t, size);
+            continue;
+        }
+        ht_sys_discard(t, size);
+        t->size = size;
+        t->kept = tid;
+        t->next = ht_kept_states;
+        ht_kept_states = t;
+    }
+}
+
+/* The private memory of the calling thread: its state and the arrays behind it, in one mapping. */
 static struct ht_thread *ht_thread_map(void)
 {
     uint32_t depth = ht_p.depth;
@@ -110,10 +166,20 @@ static struct ht_thread *ht_thread_map(void)
     size_t memo = ht_round_up(steps + depth * sizeof(struct ht_step), 64);
     size_t tails = ht_round_up(memo + HT_MEMO_ENTRIES * sizeof(struct ht_node_memo), 64);
     size_t size = ht_round_up(tails + HT_TAILS * sizeof(struct ht_tail), HT_PAGE);
-    char *at = ht_sys_map(size);
+    struct ht_thread *own = ht_self;
+    int is_kept = own->kept == ht_sys_tid(), fits = is_kept && own->size >= size;
+    if (is_kept)
+        ht_kept_drop(own);
+    if (is_kept && !fits)
+        ht_sys_unmap(own, own->size);
+    char *at = fits ? (char *)own : ht_sys_map(size);
     if (!at)
         return NULL;
-    if (!ht_sys_wiped(at, size)) {
+    if (fits) {
+        size = own->size;
+        own->kept = 0;
+        own->next = NULL;
+    } else if (!ht_sys_wiped(at, size)) {
         ht_sys_unmap(at, size);
         return NULL;
     }
@@ -142,8 +208,6 @@ HT_INLINE void ht_totals_add(struct ht_totals *to, const struct ht_file_threads 
     HT_ADD(failed);
 #undef HT_ADD
 }
-
-static struct ht_thread *ht_thread_in_order(uint32_t i) { return ht_p.by_slot[ht_p.order[i]]; }
 
 static void ht_order_swap(uint32_t i, uint32_t j)
 {

@@ -1,6 +1,6 @@
 /**
- * Compiles the library for a package, the same bytes on every machine: with Zig's C compiler at a pinned version, which comes from
- * Python's package index and is kept in the cache folder. It links nothing of the C library, so that it runs with glibc from 2.17 on.
+ * Compiles what a package has, the same bytes on every machine: with Zig's C compiler at a pinned version, which comes from
+ * Python's package index and is kept in the cache folder. The library links nothing of the C library, so that it runs with glibc from 2.17 on.
  * library.ts FILE
  */
 import { createHash } from "node:crypto";
@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { cacheFolder } from "../src/file/folder.ts";
 import { FLAGS } from "../src/native/build.ts";
@@ -67,23 +67,34 @@ function markFirst(path: string): void {
   throw new Error(`${path} has no DT_FLAGS_1`);
 }
 
-/** Compiles it; without what only debuggers read. */
+/** Runs the compiler, in a folder of its own. */
+function compile(to: string, args: readonly string[], finish: (made: string) => void = () => {}): void {
+  const cache = mkdtempSync(join(tmpdir(), "heaptap-zig-"));
+  const made = join(cache, basename(to));
+  try {
+    run(join(zig(), "zig"), ["cc", ...args, "-g0", `-ffile-prefix-map=${ROOT}=`, "-o", made], {
+      cwd: ROOT,
+      env: { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache },
+    });
+    finish(made);
+    writeFileSync(to, readFileSync(made), { mode: 0o755 });
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
+}
+
+/** Compiles the library; without what only debuggers read. */
 export function compileLibrary(to: string): void {
   const folder = zig();
   const headers = ["x86_64-linux-gnu", "x86-linux-gnu", "generic-glibc", "x86-linux-any", "any-linux-any"]
     .flatMap((name) => ["-isystem", join(folder, "lib/libc/include", name)]);
   const flags = FLAGS.filter((flag) => flag !== "-Wl,-z,initfirst" && flag !== "-g1");
-  const cache = mkdtempSync(join(tmpdir(), "heaptap-zig-"));
-  try {
-    run(join(folder, "zig"), [
-      ...["cc", "-target", "x86_64-linux-gnu.2.17", ...headers, ...flags, "-g0"],
-      ...[`-ffile-prefix-map=${ROOT}=`, "-o", join(cache, "libheaptap.so"), "ffi/all.c"],
-    ], { cwd: ROOT, env: { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache } });
-    markFirst(join(cache, "libheaptap.so"));
-    writeFileSync(to, readFileSync(join(cache, "libheaptap.so")), { mode: 0o755 });
-  } finally {
-    rmSync(cache, { recursive: true, force: true });
-  }
+  compile(to, ["-target", "x86_64-linux-gnu.2.17", ...headers, ...flags, "ffi/all.c"], markFirst);
+}
+
+/** Compiles the program that attaches, with a C library of its own: it runs on any system. */
+export function compileAttacher(to: string): void {
+  compile(to, ["-target", "x86_64-linux-musl", "-static", "-s", "-O2", "-std=gnu11", "ffi/attach/attach.c"]);
 }
 
 if (import.meta.main) {

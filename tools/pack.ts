@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { run } from "./commands.ts";
-import { compileLibrary } from "./library.ts";
+import { compileAttacher, compileLibrary } from "./library.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
 
@@ -42,15 +42,19 @@ function writeJson(path: string, value: unknown): void {
   writeFileSync(path, JSON.stringify(value, null, 2) + "\n");
 }
 
-/** Builds the package of the compiled library; the hash that it is known by. */
-export function buildLibrary(folder: string): string {
+/** Builds the package of what is compiled; the hashes that its files are known by. */
+export function buildLibrary(folder: string): Record<string, string> {
+  const files = ["libheaptap.so", "heaptap-attach"];
   compileLibrary(join(folder, "libheaptap.so"));
+  compileAttacher(join(folder, "heaptap-attach"));
   cpSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
   writeJson(join(folder, "package.json"), {
     ...{ name: LIBRARY_PACKAGE, version, description: `heaptap's library for Linux on x86-64`, license, os, cpu },
-    files: ["libheaptap.so"],
+    files,
   });
-  return createHash("sha256").update(readFileSync(join(folder, "libheaptap.so"))).digest("hex");
+  return Object.fromEntries(
+    files.map((name) => [name, createHash("sha256").update(readFileSync(join(folder, name))).digest("hex")]),
+  );
 }
 
 const LIBRARY_PACKAGE = "heaptap-linux-x64";
@@ -66,7 +70,7 @@ await import("./cli.js");
 `;
 
 /** Builds the package in a folder. */
-export function build(folder: string, hash: string): void {
+export function build(folder: string, hashes: Readonly<Record<string, string>>): void {
   run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], { cwd: ROOT });
   change(folder, ".js", (text) => named(text).replace(/^#!.*\n/, ""));
   writeFileSync(join(folder, "bin.js"), BIN);
@@ -84,7 +88,7 @@ export function build(folder: string, hash: string): void {
     cpSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name), { recursive: true });
   }
   // Which library belongs to it: it is loaded by what it holds, not by its version alone.
-  writeJson(join(folder, "library.json"), { "linux-x64": hash });
+  writeJson(join(folder, "library.json"), { "linux-x64": hashes });
   writeJson(join(folder, "package.json"), {
     ...{ name, version, description, license, type, os, engines },
     bin: { heaptap: "bin.js" },

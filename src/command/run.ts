@@ -16,15 +16,19 @@ import { everything, render } from "./render.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
 import { checkTerminal, put } from "./terminal.ts";
 
-/** The options of `run`. */
-export interface RunOptions
-  extends ReportOptions, BudgetOptions, Omit<ProfileOptions, "commandLine" | "only" | keyof ReportOptions> {
-  only?: string | undefined;
-  commandLine: boolean;
-  sizes?: boolean | undefined;
+/** What is reported of what was recorded. */
+export interface ReportedOptions extends ReportOptions, BudgetOptions {
   report: boolean;
   reportFile?: string | undefined;
   save?: string | undefined;
+}
+
+/** The options of `run`. */
+export interface RunOptions
+  extends ReportedOptions, Omit<ProfileOptions, "commandLine" | "only" | keyof ReportedOptions> {
+  only?: string | undefined;
+  commandLine: boolean;
+  sizes?: boolean | undefined;
 }
 
 /** Processes beside the main one that there is a line for. */
@@ -34,7 +38,7 @@ const OTHERS_SHOWN = 20;
 const DENSE = 1024;
 
 /** The reports that were asked for. */
-async function reportRun(recording: Recording, options: RunOptions): Promise<void> {
+export async function reportRun(recording: Recording, options: ReportedOptions): Promise<void> {
   if (options.report) {
     const toTerminal = options.reportFile === undefined;
     if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");

@@ -1,5 +1,5 @@
 /** The HTML report of a profile: one file that needs no network. */
-import { knownSeconds, peakExactness, processEnding, processFacts, unseen } from "../profile/facts.ts";
+import { knownSeconds, peakExactness, processEnding, processFacts, unseen, whenLive } from "../profile/facts.ts";
 import { count, plural } from "../profile/format.ts";
 import type { TimelineMark } from "../profile/marks.ts";
 import { asCallPath } from "../profile/memory.ts";
@@ -188,7 +188,7 @@ export function htmlReport(
     notes,
     program: process.executable,
     view,
-    live: process.running ? "Live now" : "Live at the end",
+    live: `Live ${whenLive(process) || "at the end"}`,
     totals: {
       allocations: totals.allocations,
       bytes: totals.bytes,

@@ -173,7 +173,8 @@ function headJson(
       start_time: new Date(process.startTime).toISOString(),
       exit_code: process.exit?.code ?? null,
       exit_signal: process.exit?.signal ?? null,
-      seconds: process.exit?.seconds ?? null,
+      seconds: process.exit?.seconds ?? process.attached?.left ?? null,
+      attached: process.attached !== undefined,
     },
     linked_allocators: process.linked.map(({ name, prefix, functions, path, why }) => ({
       name,

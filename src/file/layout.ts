@@ -140,6 +140,10 @@ export const CONSTANTS = {
   MAPPED_SHARED: 2,
   /** The same: addresses alone, which may not be touched yet. */
   MAPPED_RESERVED: 3,
+  /** Attached: recording began in a process that ran already. */
+  ATTACHED_NOW: 1,
+  /** Attached: it has ended, and the process went on. */
+  ATTACHED_AND_LEFT: 2,
   /** How many kinds there are. */
   MAPPED_KINDS: 4,
 } as const;
@@ -342,6 +346,12 @@ export const RECORDS = {
         "The last program that this process started, or became, that the library does not get into; 0 for none. Bits 0..31: its path, where in the strings section; 32..55: the path's bytes; 56..62: why (1 statically linked, 2 for another machine, 3 setuid or setgid, 4 file capabilities, 5 no room for what its environment lacked, 6 runs on musl); 63: this process became it",
     },
     unfollowed_count: { type: "u32", writer: "any thread", doc: "How many such there were" },
+    attached: {
+      type: "u32",
+      writer: "any thread",
+      doc:
+        "1 when recording began in a process that ran already, 2 when it ended there and the process went on, after `wall_time`: blocks from before are unknown; 0 else",
+    },
     linked: {
       type: "u32",
       writer: "any thread",

@@ -31,6 +31,9 @@ export function carryFiles(files: Carried): void {
   carried = files;
 }
 
+/** Which of its folders has what is compiled. */
+const COMPILED = "library";
+
 /** Writes the files of a folder into the cache folder, as far as they are not there as they are to be. */
 function unpacked({ key, folder }: Carried, path: string): string {
   const to = join(cacheFolder(), `carried-${key}`, path);
@@ -40,14 +43,14 @@ function unpacked({ key, folder }: Carried, path: string): string {
     const [target, content] = [join(to, name), readFileSync(from)];
     if (existsSync(target) && content.equals(readFileSync(target))) continue;
     makeFolder(dirname(target));
-    writeWhole(target, (fd) => writeFileSync(fd, content), { mode: 0o644, isOurs: true });
+    writeWhole(target, (fd) => writeFileSync(fd, content), { mode: path === COMPILED ? 0o755 : 0o644, isOurs: true });
   }
   return to;
 }
 
-/** The compiled library that this program has in it; undefined where it has none. */
-export function carriedLibrary(): string | undefined {
-  return carried && join(unpacked(carried, "library"), "libheaptap.so");
+/** A compiled file that this program has in it; undefined where it has none. */
+export function carriedFile(name: string): string | undefined {
+  return carried && join(unpacked(carried, COMPILED), name);
 }
 
 /** The folder of a package that heaptap can use; throws where it is not installed. */

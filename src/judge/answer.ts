@@ -1,4 +1,5 @@
 /** What a run's figures come to, in plain words: the first lines of a report. */
+import { whenLive } from "../profile/facts.ts";
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import type { PathCounters, Profile } from "../profile/profile.ts";
 import { unseenBelow } from "../profile/sampling.ts";
@@ -43,7 +44,7 @@ function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leak
       leaking: undefined,
     };
   }
-  const leaks = !process.running && first.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes;
+  const leaks = !whenLive(process) && first.figures.liveBytes >= AS_GOOD_AS_ALL * first.figures.peakBytes;
   const leaking = leaks ? first : undefined;
   const made = first.figures.peakBytes === totals.peakBytes
     ? `all of the peak (${bytes(totals.peakBytes)}) was made by ${named(first)}`
@@ -58,6 +59,7 @@ function ofPeak(profile: Profile, all: readonly Culprit[]): { line: string; leak
 
 function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leaking: Culprit | undefined): string {
   const { totals, process, limits: { interval } } = profile;
+  const when = whenLive(process), is = process.running ? "is" : "was";
   const rest = totals.liveBytes - aside.bytes - (leaking?.figures.liveBytes ?? 0);
   const known = aside.bytes > 0
     ? `${bytes(aside.bytes)} ${aside.blocks === 1 ? "is" : "are"} ${aside.whose}'s own`
@@ -65,7 +67,7 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
   const [first] = by(all.filter((culprit) => culprit !== leaking), (f) => f.liveBytes);
   const blocks = totals.liveCount - aside.blocks - (leaking?.figures.liveCount ?? 0);
   if (!first || rest <= Math.max(1000, LITTLE * totals.peakBytes)) {
-    if (interval > 0 && !process.running) {
+    if (interval > 0 && !when) {
       const least = bytes(unseenBelow(interval));
       return [
         `no ${leaking || aside.bytes > 0 ? "other " : ""}sampled block was left: what ${
@@ -76,15 +78,15 @@ function ofLive(profile: Profile, all: readonly Culprit[], aside: SetAside, leak
         .filter(Boolean).join("; ");
     }
     const little = `${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
-    const nothing = process.running
-      ? rest > 0 ? "" : "nothing is live now"
+    const nothing = when
+      ? rest > 0 ? "" : `nothing ${is} live ${when}`
       : rest > 0
       ? `next to nothing ${leaking ? "else " : ""}leaks (${little})`
       : `nothing ${leaking ? "else " : ""}leaks`;
     return [nothing, known].filter(Boolean).join(rest > 0 ? "; " : ": ");
   }
-  const be = blocks === 1 ? (process.running ? "is" : "was") : process.running ? "are" : "were";
-  const end = process.running ? `${be} live now` : `${be} never freed`;
+  const be = blocks === 1 ? is : process.running ? "are" : "were";
+  const end = when ? `${be} live ${when}` : `${be} never freed`;
   const amount = `${leaking ? "another " : ""}${bytes(rest)} in ${count(blocks)} ${plural(blocks, "block")}`;
   const whose = first.figures.liveBytes === rest
     ? `made by ${named(first)}`

@@ -37,7 +37,7 @@ export interface Account {
   readonly live: number;
   /** What the allocator takes for these beyond that, rounding and headers; undefined when it does not tell: then it is in `allocatorFree`. */
   readonly slack: number | undefined;
-  /** Free in the allocator. */
+  /** Free in the allocator; of a process that was attached to, blocks from before are in it. */
   readonly allocatorFree: number;
   /** Whole pages of that, which `malloc_trim` would give back; undefined when the allocator has no such thing. */
   readonly trimmable: number | undefined;

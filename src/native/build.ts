@@ -21,7 +21,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
-import { carriedLibrary, sharedFolder } from "../file/own_folder.ts";
+import { carriedFile, sharedFolder } from "../file/own_folder.ts";
 import { writeWhole } from "../file/whole_file.ts";
 
 /**
@@ -71,6 +71,32 @@ export const FLAGS: readonly string[] = [
   "-Wl,-soname,libheaptap.so",
 ];
 
+/** What is compiled of the sources; `variable` names one that was compiled elsewhere. */
+interface Part {
+  readonly what: string;
+  readonly file: string;
+  readonly variable: string;
+  readonly source: string;
+  readonly flags: readonly string[];
+}
+
+const LIBRARY: Part = {
+  what: "the library",
+  file: "libheaptap.so",
+  variable: "HEAPTAP_LIBRARY",
+  source: "all.c",
+  flags: FLAGS,
+};
+
+/** A program with a C library, which ends when it has attached. */
+const ATTACHER: Part = {
+  what: "the program that attaches",
+  file: "heaptap-attach",
+  variable: "HEAPTAP_ATTACHER",
+  source: "attach/attach.c",
+  flags: ["-std=gnu11", "-O2"],
+};
+
 /** Where an executable file named `name` is on the PATH. */
 export function findInPath(name: string, path: string = process.env.PATH ?? ""): string | undefined {
   for (const folder of path.split(delimiter)) {
@@ -100,7 +126,7 @@ export function findCompiler(): string | undefined {
 /** The folder of the library's sources. */
 function sources(): string {
   try {
-    return join(sharedFolder("ffi", ["all.c", "include/heaptap.h"]), "/");
+    return join(sharedFolder("ffi", [LIBRARY.source, ATTACHER.source, "include/heaptap.h"]), "/");
   } catch (cause) {
     throw new LibraryError(`${missingPermission(cause) ?? (cause as Error).message}`, { cause });
   }
@@ -113,17 +139,17 @@ function sourceFiles(folder: string): string[] {
     .sort();
 }
 
-function key(compiler: string, from: string): string {
+function key({ flags }: Part, compiler: string, from: string): string {
   const hash = createHash("sha256");
   for (const file of sourceFiles(from)) hash.update(file.slice(from.length)).update("\0").update(readFileSync(file));
   // The binary's identity in place of `cc --version`: as telling, and no process to start.
   const real = realpathSync(compiler);
   const stat = statSync(real);
-  hash.update([...FLAGS, real, stat.size, stat.mtimeMs, process.arch].join("\0"));
+  hash.update([...flags, real, stat.size, stat.mtimeMs, process.arch].join("\0"));
   return hash.digest("hex").slice(0, 24);
 }
 
-function compile(compiler: string, from: string, folder: string, target: string): void {
+function compile({ what, source, flags }: Part, compiler: string, from: string, folder: string, target: string): void {
   try {
     makeFolder(folder);
   } catch (cause) {
@@ -135,15 +161,15 @@ function compile(compiler: string, from: string, folder: string, target: string)
   const made = `${target}.${process.pid}.${Date.now()}`;
   // Seconds in which nothing else is to be seen.
   if (process.stderr.isTTY) {
-    process.stderr.write(`heaptap: compiling its library with ${compiler}, once: it takes some seconds\n`);
+    process.stderr.write(`heaptap: compiling ${what} with ${compiler}, once: it takes some seconds\n`);
   }
-  const result = spawnSync(compiler, [...FLAGS, "-o", made, join(from, "all.c")], { encoding: "utf8" });
+  const result = spawnSync(compiler, [...flags, "-o", made, join(from, source)], { encoding: "utf8" });
   if (result.status !== 0) {
     rmSync(made, { force: true });
     // Deno without --allow-run gives an empty result.
     const stderr = result.stderr ?? "Deno needs --allow-run for it";
     const said = result.error?.message ?? stderr.split("\n").find((line) => line.includes("error")) ?? stderr.trim();
-    throw new LibraryError(`Cannot compile the library with "${compiler}": ${said || `exit status ${result.status}`}`);
+    throw new LibraryError(`Cannot compile ${what} with "${compiler}": ${said || `exit status ${result.status}`}`);
   }
   renameSync(made, target);
 }
@@ -168,28 +194,28 @@ function liesOnNoexec(path: string): boolean {
   return noexec;
 }
 
-/** A library that was compiled elsewhere and is named. */
-function named(): string | undefined {
-  const path = process.env.HEAPTAP_LIBRARY;
+/** One that was compiled elsewhere and is named. */
+function named({ what, variable }: Part): string | undefined {
+  const path = process.env[variable];
   if (!path || existsSync(path)) return path && resolve(path);
-  throw new LibraryError(`Cannot find the library "${path}", which HEAPTAP_LIBRARY names`);
+  throw new LibraryError(`Cannot find ${what} "${path}", which ${variable} names`);
 }
 
-/** The file of a package that says which compiled library belongs to it: by platform the sha256 of its bytes. */
+/** The file of a package that says which compiled files belong to it: by platform and name the sha256 of their bytes. */
 const HASHES = "library.json";
 
 /**
- * The compiled library of the package for this machine; undefined where heaptap is no package, or that was not installed, or sources are to be
+ * What the package for this machine has; undefined where heaptap is no package, or that was not installed, or sources are to be
  * compiled (HEAPTAP_BUILD).
  */
-function packaged(): string | undefined {
+function packaged({ what, file }: Part): string | undefined {
   if (process.env.HEAPTAP_BUILD || import.meta.dirname === undefined) return undefined;
   const platform = `linux-${process.arch}`;
   let path: string;
   let wanted: string | undefined;
   try {
-    wanted = JSON.parse(readFileSync(join(import.meta.dirname, "../../", HASHES), "utf8"))[platform];
-    path = join(dirname(createRequire(import.meta.url).resolve(`heaptap-${platform}/package.json`)), LIBRARY);
+    wanted = JSON.parse(readFileSync(join(import.meta.dirname, "../../", HASHES), "utf8"))[platform]?.[file];
+    path = join(dirname(createRequire(import.meta.url).resolve(`heaptap-${platform}/package.json`)), file);
   } catch {
     return undefined;
   }
@@ -198,21 +224,21 @@ function packaged(): string | undefined {
   try {
     found = createHash("sha256").update(readFileSync(path)).digest("hex");
   } catch (cause) {
-    throw new LibraryError(`Cannot read the library "${path}": ${(cause as Error).message}; ${remedy}`, { cause });
+    throw new LibraryError(`Cannot read ${what} "${path}": ${(cause as Error).message}; ${remedy}`, { cause });
   }
   if (found !== wanted) {
-    throw new LibraryError(`Cannot use the library "${path}": it is damaged, or of another version; ${remedy}`);
+    throw new LibraryError(`Cannot use ${what} "${path}": it is damaged, or of another version; ${remedy}`);
   }
   return path;
 }
 
-/** The compiled library that a program of one file has in it; undefined in other programs. */
-function carriedByProgram(): string | undefined {
+/** What a program of one file has in it; undefined in other programs. */
+function carriedByProgram({ what, file }: Part): string | undefined {
   try {
-    return process.env.HEAPTAP_BUILD ? undefined : carriedLibrary();
+    return process.env.HEAPTAP_BUILD ? undefined : carriedFile(file);
   } catch (cause) {
     throw new LibraryError(
-      `Cannot write the library into the cache folder: ${
+      `Cannot write ${what} into the cache folder: ${
         (cause as Error).message
       }; set XDG_CACHE_HOME to one that can be written`,
       { cause },
@@ -220,35 +246,44 @@ function carriedByProgram(): string | undefined {
   }
 }
 
-/** What a library beside a program that has heaptap in it is called. */
-const LIBRARY = "libheaptap.so";
-
-/** Path of the compiled library; compiles it when the cache does not have it yet. Throws as {@linkcode libraryPath}. */
-export function compiledLibrary(): string {
+function compiled(part: Part): string {
+  const { what, file, source, variable } = part;
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
   }
-  const library = named() ?? carriedByProgram() ?? packaged();
-  if (library) return library;
+  const made = named(part) ?? carriedByProgram(part) ?? packaged(part);
+  if (made) return made;
   const from = sources();
-  if (!existsSync(join(from, "all.c"))) {
-    const beside = join(dirname(process.execPath), LIBRARY);
+  if (!existsSync(join(from, source))) {
+    const beside = join(dirname(process.execPath), file);
     if (existsSync(beside)) return beside;
+    const [remedy, option] = part === LIBRARY ? [`, which "heaptap lib" gives,`, ", install({ library })"] : ["", ""];
     throw new LibraryError(
-      `Cannot compile the library: its sources are not at "${from}", as in a bundled script; put a compiled one, which "heaptap lib" gives, beside the program as ${LIBRARY}, or name it: HEAPTAP_LIBRARY, install({ library })`,
+      `Cannot compile ${what}: its sources are not at "${from}", as in a bundled script; put a compiled one${remedy} beside the program as ${file}, or name it: ${variable}${option}`,
     );
   }
   const compiler = findCompiler();
   if (!compiler) {
     const named = process.env.CC ? `"${process.env.CC}" (from CC) is not there` : "no cc, gcc or clang on the PATH";
     throw new LibraryError(
-      `Cannot compile the library: ${named}; install a C compiler (Debian: apt install gcc libc6-dev, Fedora: dnf install gcc glibc-devel)`,
+      `Cannot compile ${what}: ${named}; install a C compiler (Debian: apt install gcc libc6-dev, Fedora: dnf install gcc glibc-devel)`,
     );
   }
   const folder = cacheFolder();
-  const target = join(folder, `libheaptap-${key(compiler, from)}.so`);
-  if (!existsSync(target)) compile(compiler, from, folder, target);
+  const [name, suffix = ""] = file.split(/(?=\.so$)/);
+  const target = join(folder, `${name}-${key(part, compiler, from)}${suffix}`);
+  if (!existsSync(target)) compile(part, compiler, from, folder, target);
   return target;
+}
+
+/** Path of the compiled library; compiles it when the cache does not have it yet. Throws as {@linkcode libraryPath}. */
+export function compiledLibrary(): string {
+  return compiled(LIBRARY);
+}
+
+/** Path of the program that attaches; the same. */
+export function attacherPath(): string {
+  return compiled(ATTACHER);
 }
 
 /**

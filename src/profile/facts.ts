@@ -15,14 +15,20 @@ export function exitText({ code, signal }: { readonly code: number; readonly sig
 }
 
 /** Nothing of a process whose end nobody saw: its parent was told of it, and not we. */
-export function processEnding({ exit, running }: Profile["process"]): string {
+export function processEnding({ exit, running }: Process): string {
   if (!exit) return running ? "running" : "";
   return exit.signal ? `ended by ${exitText(exit)}` : exitText(exit);
 }
 
+/** When it is that blocks are live which it may free yet: of a process that goes on; "" of one that has ended. */
+export function whenLive({ running, attached }: Process): string {
+  if (running) return "now";
+  return attached?.left === undefined ? "" : "at detach";
+}
+
 /** Seconds from the start of the recording to the last that is known of it. */
 export function knownSeconds({ process, timeline }: Pick<Profile, "process" | "timeline">): number {
-  return Math.max(process.exit?.seconds ?? 0, timeline.at(-1)?.seconds ?? 0);
+  return Math.max(process.exit?.seconds ?? process.attached?.left ?? 0, timeline.at(-1)?.seconds ?? 0);
 }
 
 /** Threads that allocated or freed. */
@@ -64,6 +70,7 @@ export function processFacts(profile: Profile): string[] {
   return [
     new Date(process.startTime).toISOString().replace("T", " ").slice(0, 19) + " UTC",
     process.exit?.seconds === undefined ? "" : seconds(process.exit.seconds),
+    attachedText(process),
     processEnding(process),
     processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     profile.moment ? "" : threadsText(profile),
@@ -75,8 +82,15 @@ export function processFacts(profile: Profile): string[] {
   ].filter(Boolean);
 }
 
+/** That recording began in a process that ran, and how long it went on. */
+function attachedText({ attached }: Process): string {
+  if (!attached) return "";
+  return attached.left === undefined ? "attached" : `attached for ${seconds(attached.left)}, and it went on`;
+}
+
 /** What is to be said of frees of blocks that were never seen. */
 function unknownFrees(processes: readonly Process[]): string {
+  if (processes.every(({ attached }) => attached)) return "of a block from before heaptap was attached";
   return processes.every(({ forked }) => forked) ? "of a block from before the fork" : "of a block that was never seen";
 }
 
@@ -131,6 +145,13 @@ function estimated({ limits: { interval }, totals }: Profile): string {
     } may be missing${coarse}`;
 }
 
+/** What is not known of a process that ran before. */
+function fromBefore({ timeline }: Profile): string {
+  const resident = timeline[0]?.resident ?? timeline[1]?.resident;
+  const then = resident ? `: ${bytes(resident)} were resident then` : "";
+  return `Blocks from before heaptap was attached are not known${then}`;
+}
+
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart; names in them are a recording's. */
 export function unseen(profile: Profile): (readonly [figure: string, words: string])[] {
   const { process, totals, limits, merged } = profile;
@@ -152,6 +173,7 @@ export function unseen(profile: Profile): (readonly [figure: string, words: stri
   ];
   const found: (readonly [figure: string, words: string])[] = [
     ...limits.interval ? [["", estimated(profile)] as const] : [],
+    ...!merged && process.attached ? [["", fromBefore(profile)] as const] : [],
     ...limits.mode === "totals" ? [["", "Totals only: what is live, and the peak, are not known"] as const] : [],
     ...merged && limits.mode !== "totals"
       ? [["", "The peak is the sum of the processes' peaks, each at its own time"] as const]

@@ -99,20 +99,28 @@ export function recordOf(account: Account): Record<string, number> & { readonly 
 /** Those of which not everything may be known. */
 const UNSURE: ReadonlySet<string> = new Set<keyof Account>(["slack", "trimmable", "mapped"]);
 
-function accountAt(t: Table, i: number): MomentAccount {
+function accountAt(t: Table, i: number, knowsAll: boolean): MomentAccount {
   const n = (field: string) => Math.max(0, t.number(i, field));
   const figures = Object.entries(ACCOUNT_FIELDS).map(([figure, field]) => {
     const isUnknown = UNSURE.has(figure) && t.number(i, field) === CONSTANTS.UNKNOWN;
     return [figure, isUnknown ? undefined : n(field)];
   });
-  return { ...Object.fromEntries(figures) as Account, seconds: n("time") / 1e9, current: n("current") };
+  const account = Object.fromEntries(figures) as Account;
+  // What is free cannot be told from blocks from before.
+  return {
+    ...account,
+    trimmable: knowsAll ? account.trimmable : undefined,
+    seconds: n("time") / 1e9,
+    current: n("current"),
+  };
 }
 
 /** The accounts that a recording has; undefined when it has none. */
 export function readAccounts(snapshot: Snapshot): MemoryUse | undefined {
   const t = snapshot.sections.accounts;
+  const knowsAll = snapshot.header.number(0, "attached") === 0;
   return memoryUse(
-    Array.from({ length: t.length }, (_, i) => accountAt(t, i)),
+    Array.from({ length: t.length }, (_, i) => accountAt(t, i, knowsAll)),
     snapshot.header.number(0, "highest_resident") || undefined,
   );
 }

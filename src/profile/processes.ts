@@ -50,10 +50,10 @@ export function driverOf(run: number): number {
   return run % PROCESS_NUMBERS;
 }
 
-/** Recordings that a process has mapped, from its /proc/PID/maps. */
-export function mappedRecordings(maps: string): string[] {
+/** Recordings that a process has mapped, from its /proc/PID/maps; `root` is the folder before the paths that it has, as they are from here. */
+export function mappedRecordings(maps: string, root = ""): string[] {
   const shared = [...maps.matchAll(/^\S+ rw-s 00000000 \S+ \d+ +(\/.*)$/gm)];
-  return shared.map(([, path = ""]) => path).filter(isRecording);
+  return shared.map(([, path = ""]) => root + path).filter(isRecording);
 }
 
 export function look(path: string): RecordedProcess | undefined {

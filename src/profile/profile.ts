@@ -243,6 +243,11 @@ export interface Process {
     | undefined;
   /** Whether it is a fork's child: blocks that it frees and that were never seen are from before the fork. */
   readonly forked: boolean;
+  /**
+   * Set where recording began when it ran already, with `heaptap attach`: blocks from before are unknown. `left` is the seconds after which it
+   * ended there and the process went on; undefined where it did not.
+   */
+  readonly attached: { readonly left: number | undefined } | undefined;
   /** The last program that it started, or became, and that is not recorded. */
   readonly unfollowed: Unfollowed | undefined;
 }

@@ -129,6 +129,7 @@ export function mayNotLook(pid: number): boolean {
 function processOf(snapshot: Snapshot): Process {
   const h = (field: string) => snapshot.header.number(0, field);
   const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
+  const hasLeft = h("attached") === CONSTANTS.ATTACHED_AND_LEFT;
   return {
     pid: h("pid"),
     parentPid: h("parent_pid"),
@@ -139,11 +140,12 @@ function processOf(snapshot: Snapshot): Process {
     startTime: h("start_time") / 1e6,
     paused: h("paused") === 1,
     pauses: h("pauses"),
-    running: snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6),
+    running: !hasLeft && (snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6)),
     exit: h("ended") === 1
       ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }
       : undefined,
     forked: h("forked") === 1,
+    attached: h("attached") > 0 ? { left: hasLeft ? h("wall_time") / 1e9 : undefined } : undefined,
     unfollowed: readUnfollowed(snapshot),
   };
 }
@@ -172,9 +174,15 @@ function readTotals(snapshot: Snapshot, threads: readonly Thread[]): MomentTotal
   };
 }
 
-function timelineOf(snapshot: Snapshot, { running, exit }: Process, totals: MomentTotals): Sample[] {
+function timelineOf(snapshot: Snapshot, { running, exit, attached }: Process, totals: MomentTotals): Sample[] {
   const { liveBytes, peakBytes, allocations } = totals;
-  return readTimeline(snapshot, { running, seconds: exit?.seconds, liveBytes, peakBytes, allocations });
+  return readTimeline(snapshot, {
+    running,
+    seconds: exit?.seconds ?? attached?.left,
+    liveBytes,
+    peakBytes,
+    allocations,
+  });
 }
 
 /** Whether the peak is now: what is live is more than any thread has told so far. */
@@ -423,6 +431,8 @@ export interface Outline {
   readonly allocations: number;
   /** Highest live bytes. */
   readonly peakBytes: number;
+  /** Live bytes at the end, or now. */
+  readonly liveBytes: number;
   /** What was recorded. */
   readonly limits: Pick<Profile["limits"], "mode" | "interval">;
   /** Seconds from the start of the recording at which the timeline has samples. */
@@ -444,6 +454,7 @@ export function readOutline(path: string): Outline {
     process,
     allocations: totals.allocations,
     peakBytes: totals.peakBytes,
+    liveBytes: totals.liveBytes,
     limits: {
       mode: modeOf(snapshot.header.number(0, "mode")),
       interval: intervalOf(snapshot.header.number(0, "interval")),

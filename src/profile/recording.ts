@@ -100,6 +100,22 @@ export class Recording {
   }
 
   /**
+   * Bytes that are live at this moment, of blocks that were recorded. Costs a reading of the threads' records alone.
+   *
+   * @throws {RecordingError} when the file is gone.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * console.log(Recording.open("sort.heaptap").liveBytes());
+   * ```
+   */
+  liveBytes(): number {
+    return readOutline(this.path).liveBytes;
+  }
+
+  /**
    * The recordings of the run that this one belongs to: those beside it of the processes that its program started, or
    * that started it, itself among them, the one with most allocations first.
    *
@@ -235,6 +251,9 @@ export class Recording {
     }
     const { process } = readOutline(this.path);
     const cannot = (why: string) => new RecordingError(`Cannot look at the pages of "${this.path}": ${why}`);
+    if (process.attached) {
+      throw cannot("it was attached to when it ran, and which blocks were there before is not known");
+    }
     if (!process.running) {
       const kept = unpackPages(readSnapshot(this.path, ["timeline"]).pages);
       if (kept) return kept;
@@ -264,7 +283,8 @@ export class Recording {
     const { process, totals, memory } = profile;
     if (!process.running || profile.merged || profile.path !== this.path) return profile;
     try {
-      const now = accountNow(readSnapshot(this.path, ["strings"]), totals.liveBytes);
+      const account = accountNow(readSnapshot(this.path, ["strings"]), totals.liveBytes);
+      const now = process.attached ? { ...account, trimmable: undefined } : account;
       return { ...profile, memory: memoryUse([...memory?.accounts ?? [], now], memory?.highestResident) };
     } catch (cause) {
       if (cause instanceof MemoryError) return profile;

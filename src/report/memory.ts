@@ -19,9 +19,10 @@ const LARGE = 0.3;
 const MISSED = 1.05;
 
 /** An account in words: `100 MB in live blocks, 31.0 MB rounding and headers, …`. */
-export function accountText(account: MomentAccount, allocator: string): string {
+export function accountText(account: MomentAccount, { allocator, attached }: Profile["process"]): string {
   const { resident, trimmable = 0 } = account;
-  const whose = isGlibc(allocator) ? "free in glibc's heaps" : "free in the allocator, rounding among it";
+  const free = isGlibc(allocator) ? "free in glibc's heaps" : "free in the allocator, rounding among it";
+  const whose = attached ? `in blocks from before, or ${free}` : free;
   const back = trimmable >= NOTABLE * resident
     ? ` (${bytes(trimmable)} in whole pages, which malloc_trim gives back)`
     : "";
@@ -74,7 +75,7 @@ export function residentLine(profile: Profile): { figure: number; when: string; 
     figure: account.resident,
     when: process.running ? "now" : `at its highest that was looked at, after ${account.seconds.toFixed(2)} s`,
     words: [
-      accountText(account, process.allocator),
+      accountText(account, process),
       !process.running && highest > MISSED * account.resident
         ? `for a moment the kernel counted ${bytes(highest)}`
         : "",

@@ -1,6 +1,6 @@
 /** The text report: a pure function from a profile and its names to a string. */
 import { styleText } from "node:util";
-import { peakExactness, processFacts, unseen } from "../profile/facts.ts";
+import { peakExactness, processFacts, unseen, whenLive } from "../profile/facts.ts";
 import { asItIs } from "../profile/figures.ts";
 import { bytes, clip, count, plural, printable, seconds, share, wrapped } from "../profile/format.ts";
 import { commandLine } from "../profile/profile.ts";
@@ -91,7 +91,7 @@ function spanSections({ callPaths, limits: { interval } }: Profile, only: ViewNa
 function liveTitle({ process, moment }: Profile): string {
   if (moment?.from !== undefined) return "grew";
   if (moment) return `live at ${seconds(moment.seconds)}`;
-  return process.running ? "live now" : "live at the end";
+  return `live ${whenLive(process) || "at the end"}`;
 }
 
 /** The largest rows of a section. */

@@ -69,6 +69,8 @@ class Looked {
   readonly #residentAt: number;
   readonly #accountsAt: number;
   readonly #target: Surveyed;
+  /** Whether it knows all blocks: of a process that ran before pages tell nothing. */
+  readonly #knowsAll: boolean;
   readonly #header = new Uint8Array(LAYOUT.header.size);
   readonly #view = new DataView(this.#header.buffer);
   #readings: Resident[] = [];
@@ -95,6 +97,7 @@ class Looked {
     this.#start = h("start_time") / 1e6;
     this.#image = residentSet(pid)?.image;
     this.#target = surveyedOf(snapshot, 0);
+    this.#knowsAll = h("attached") === 0;
     this.#fd = openSync(path, "r+");
     this.#moments = h("mode") === CONSTANTS.MODE_PATHS ? new MomentKeeper(path, this.#fd, h("file_size")) : undefined;
   }
@@ -212,7 +215,8 @@ class Looked {
 
   /** An account, with the heap's pages where so much stands beside what is live as never before: after the end nobody can tell any more. */
   #survey(time: number, target: Surveyed): Account {
-    const wanted = this.#moments && target.shadow !== 0 && this.#beside > PAGES_CHANGE * this.#mostBeside;
+    const wanted = this.#knowsAll && this.#moments && target.shadow !== 0 &&
+      this.#beside > PAGES_CHANGE * this.#mostBeside;
     if (!wanted) return surveyed(target, (survey, memory) => survey.account(memory));
     const { account, pages } = accountWithPages(target);
     this.#mostBeside = this.#beside;
@@ -293,6 +297,17 @@ export class Onlooker {
     }
     this.#next();
     return true;
+  }
+
+  /** Begins to look at a process whose recording is known. */
+  addRecording(pid: number, path: string): void {
+    this.#looked.set(path, new Looked(pid, path));
+    this.#next();
+  }
+
+  /** Looks at all of them now: what comes afterwards is not of interest. */
+  look(): void {
+    for (const looked of this.#looked.values()) this.#look(looked, ACCOUNT_HIGHEST);
   }
 
   /** Tries to find the recording of a process that has just been started, until it is there. */

@@ -22,6 +22,7 @@ import { Onlooker } from "./onlooker.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
 import { endOf, pass, passSignals } from "./signals.ts";
+import { variablesOf } from "./variables.ts";
 import { Watch } from "./watch.ts";
 import type { Escaped } from "./watch.ts";
 
@@ -123,16 +124,13 @@ function environment(
   env.ASAN_OPTIONS = `${env.ASAN_OPTIONS ? `${env.ASAN_OPTIONS}:` : ""}verify_asan_link_order=0`;
   env.HEAPTAP_OUT = out;
   env.HEAPTAP_RUN = String(run);
-  if (options.buckets !== undefined) env.HEAPTAP_BUCKETS = String(options.buckets);
-  if (options.depth !== undefined) env.HEAPTAP_DEPTH = String(options.depth);
-  if (options.mode !== undefined) env.HEAPTAP_MODE = options.mode;
   // What was asked for by name goes before what the environment says.
-  if (options.sample !== undefined) env.HEAPTAP_SAMPLE = String(options.sample);
-  else if (options.mode !== undefined || options.sizes || options.exactPeak) delete env.HEAPTAP_SAMPLE;
+  if (options.sample === undefined && (options.mode !== undefined || options.sizes || options.exactPeak)) {
+    delete env.HEAPTAP_SAMPLE;
+  }
   if (options.mode === undefined && (options.sample || options.sizes)) env.HEAPTAP_MODE = "paths";
-  if (options.exactPeak) env.HEAPTAP_PEAK = "exact";
+  Object.assign(env, variablesOf(options));
   if (options.paused) env.HEAPTAP_PAUSED = "on";
-  if (options.sizes) env.HEAPTAP_SIZES = "on";
   if (options.commandLine === false) env.HEAPTAP_COMMAND = "name";
   if (options.follow !== undefined) env.HEAPTAP_FOLLOW = options.follow;
   if (options.only !== undefined) env.HEAPTAP_ONLY = source(options.only);

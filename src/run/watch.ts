@@ -41,7 +41,7 @@ function children(pid: number): number[] {
 }
 
 /** A process and all that it has started, as far as they live. */
-function family(pid: number): Set<number> {
+export function family(pid: number): Set<number> {
   const found = new Set([pid]);
   // A set is iterated with what comes to it meanwhile.
   for (const member of found) for (const child of children(member)) found.add(child);

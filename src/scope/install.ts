@@ -9,6 +9,7 @@ import { modeOf, readOwn, readOwnMoment } from "../profile/read.ts";
 import type { Moment, Reading } from "../profile/read.ts";
 import { Places } from "../profile/places.ts";
 import { CONSTANTS, FIGURES_LAYOUT, HEADER_SIZE, LAYOUT, VARIABLES } from "../file/layout.ts";
+import { whyNotMade } from "../native/errors.ts";
 import { checkTogether, checkVariables, RANGES, tableSize } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { Meter, Window } from "./meter.ts";
@@ -79,18 +80,6 @@ function number(name: keyof typeof RANGES, value: number | undefined): number {
   return name === "buckets" ? tableSize(value) : value;
 }
 
-const ERRORS: Readonly<Record<number, string>> = {
-  2: "the folder is not there",
-  13: "permission denied",
-  12: "there is not enough memory for the recording's table; use fewer buckets",
-  17: "a thousand recordings of that name are there",
-  20: "a part of the path is not a folder",
-  27: "the file size limit (ulimit -f) is below the recording's size; use fewer buckets",
-  28: "the file system has no room for the recording",
-  30: "the file system is read-only",
-  38: "the kernel is too old (MADV_WIPEONFORK came with Linux 4.14)",
-};
-
 /** Modes by their numbers in a recording. */
 const MODES = ["counters", "paths", "totals"] as const;
 
@@ -144,7 +133,7 @@ function start(library: Library, options: InstallOptions): Started {
   }
   if (result < 0) {
     const path = options.out ?? variable("HEAPTAP_OUT");
-    const why = ERRORS[-result] ?? `error ${-result}`;
+    const why = whyNotMade(-result);
     throw new LibraryError(`Cannot install: the recording ${path ? `"${path}" ` : ""}cannot be made: ${why}`);
   }
   const [program = 0, libraries = 0] = slots;

@@ -1,0 +1,186 @@
+/*
+ * threads.c: the process's threads: where they are, and stopping them and letting them go.
+ */
+enum { RUNNING = -1 };
+/* Where a thread is, without stopping it: the number of its system call, or RUNNING. */
+static int system_call(pid_t tid, uint64_t *sp, uint64_t *pc)
+{
+    char path[64], text[256];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", target, tid);
+    int file = open(path, O_RDONLY | O_CLOEXEC), number;
+    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    if (n <= 0)
+        return RUNNING;
+    text[n] = 0;
+    if (sscanf(text, "%d %*x %*x %*x %*x %*x %*x %lx %lx", &number, sp, pc) == 3 && number >= 0)
+        return number;
+    return RUNNING;
+}
+
+enum { READ = 0, POLL = 7, SELECT = 23, PAUSE = 34, NANOSLEEP = 35, ACCEPT = 43, RECVFROM = 45, RECVMSG = 47, WAIT4 = 61, SIGSUSPEND = 130,
+    SIGTIMEDWAIT = 128, FUTEX = 202, CLOCK_NANOSLEEP = 230, EPOLL_WAIT = 232, WAITID = 247, PSELECT = 270, PPOLL = 271, EPOLL_PWAIT = 281,
+    ACCEPT4 = 288, EPOLL_PWAIT2 = 441, RESTART = 219 };
+
+/* How good it is to be stopped in: 3, nothing is to be seen of it; 2, it begins anew with its whole time; 1, a lock may be waited for; 0, not known. */
+static int patience_of(int number)
+{
+    switch (number) {
+    case POLL: case SELECT: case PAUSE: case ACCEPT: case ACCEPT4: case RECVFROM: case RECVMSG: case WAIT4: case WAITID: case SIGSUSPEND: case PSELECT:
+    case PPOLL: case RESTART:
+        return 3;
+    case EPOLL_WAIT: case EPOLL_PWAIT: case EPOLL_PWAIT2: case SIGTIMEDWAIT:
+        return 2;
+    case FUTEX: case NANOSLEEP: case CLOCK_NANOSLEEP: case READ:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static pid_t threads[4096];
+static size_t thread_count;
+
+static void read_threads(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", target);
+    DIR *folder = opendir(path);
+    if (!folder)
+        fail("gone", "");
+    thread_count = 0;
+    for (struct dirent *e; (e = readdir(folder)) && thread_count < COUNT(threads);)
+        if (e->d_name[0] >= '1' && e->d_name[0] <= '9')
+            threads[thread_count++] = atoi(e->d_name);
+    closedir(folder);
+}
+
+/* Those that are traced from here, and whether they have been asked to stop. They go on by themselves when this program ends. */
+static struct {
+    pid_t tid;
+    int asked;
+} held[4096];
+static size_t held_count;
+static int is_refused;
+
+static size_t place_of(pid_t tid)
+{
+    size_t i = 0;
+    while (i < held_count && held[i].tid != tid)
+        i++;
+    return i;
+}
+
+static void forget(pid_t tid)
+{
+    size_t i = place_of(tid);
+    if (i < held_count)
+        held[i] = held[--held_count];
+}
+
+/* Asks a thread to stop: it does when it runs, or at once when it waits, unless it is deep in the kernel. */
+static void ask(pid_t tid)
+{
+    size_t i = place_of(tid);
+    if (i == held_count) {
+        if (held_count == COUNT(held) || ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
+            is_refused |= errno == EPERM;
+            return;
+        }
+        held[held_count++].tid = tid;
+        held[i].asked = 0;
+    }
+    if (!held[i].asked && ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) == 0)
+        held[i].asked = 1;
+}
+
+static void let_go(pid_t tid)
+{
+    if (ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0)
+        forget(tid);
+}
+
+static void let_go_on(pid_t tid) { ptrace(PTRACE_CONT, tid, NULL, NULL); }
+
+/* A thread that was asked and has stopped; 0 when none has for so long. Signals of its own, which come to one before that, it gets. */
+static pid_t stopped_within(unsigned us)
+{
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    for (uint64_t until = now_us() + us; held_count > 0;) {
+        int status;
+        pid_t tid = waitpid(-1, &status, __WALL | WNOHANG);
+        if (tid < 0)
+            return 0;
+        if (tid == 0) {
+            uint64_t now = now_us();
+            if (now >= until)
+                return 0;
+            struct timespec left = { 0, (long)(until - now) * 1000 };
+            sigtimedwait(&children, NULL, &left);
+        } else if (!WIFSTOPPED(status)) {
+            forget(tid);
+        } else if (status >> 16 == PTRACE_EVENT_STOP) {
+            size_t i = place_of(tid);
+            if (i < held_count)
+                held[i].asked = 0;
+            return tid;
+        } else {
+            ptrace(PTRACE_CONT, tid, NULL, (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status)));
+        }
+    }
+    return 0;
+}
+
+/* Lets those go that have stopped too late to be of use. */
+static void settle(void)
+{
+    for (pid_t tid; (tid = stopped_within(0)) != 0;)
+        let_go(tid);
+}
+
+/* Stops one thread; whether it has. Others that stop meanwhile are let go. */
+static int stop_thread(pid_t tid)
+{
+    ask(tid);
+    for (uint64_t until = now_us() + 20000; place_of(tid) < held_count && now_us() < until;) {
+        pid_t stopped = stopped_within(5000);
+        if (stopped == tid)
+            return 1;
+        if (stopped)
+            let_go(stopped);
+    }
+    return 0;
+}
+
+static uint64_t bits_of(pid_t tid, const char *field)
+{
+    char path[64], line[256];
+    uint64_t bits = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", target, tid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, field, strlen(field)) && line[strlen(field)] == ':')
+            bits = strtoull(line + strlen(field) + 1, NULL, 16);
+    if (file)
+        fclose(file);
+    return bits;
+}
+
+
+static int is_process_stopped(void)
+{
+    char path[64], text[512], *state;
+    snprintf(path, sizeof path, "/proc/%d/stat", target);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    if (n <= 0)
+        fail("gone", "");
+    text[n] = 0;
+    state = strrchr(text, ')');
+    return state && state[2] == 'T';
+}

@@ -1,0 +1,288 @@
+/** Records a process that runs already, until it is let go again. */
+import { closeSync, constants, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { copyRecording } from "../file/copy.ts";
+import { hasMagic } from "../file/packed.ts";
+import { ownPath, sharedPath } from "../file/paths.ts";
+import { handBackRecording } from "../file/sudo.ts";
+import { writeWhole } from "../file/whole_file.ts";
+import { libraryPath } from "../native/build.ts";
+import { whyNotMade } from "../native/errors.ts";
+import { Endings } from "../native/pidfd.ts";
+import { checkTogether } from "../native/variables.ts";
+import type { RecordOptions } from "../native/variables.ts";
+import { residentSet } from "../memory/process_memory.ts";
+import { look, mappedRecordings, newRun } from "../profile/processes.ts";
+import { noteExit, Recording } from "../profile/recording.ts";
+import { attachable, refuseToAttach } from "./attachable.ts";
+import type { Attachable } from "./attachable.ts";
+import { callIn, OpenError } from "./attacher.ts";
+import type { Called, PlacedLibrary } from "./attacher.ts";
+import { Onlooker } from "./onlooker.ts";
+import { prepareOutput } from "./output.ts";
+import { LIBRARY, placeIn, places, refusePlace } from "./placed.ts";
+import { variablesOf } from "./variables.ts";
+
+/** Options of {@linkcode attach}. */
+export interface AttachOptions extends RecordOptions {
+  /** File for the recording; `%p` becomes the process's number. `heaptap.PROGRAM.%p.heaptap` when left out. */
+  readonly out?: string | undefined;
+  /** Whether children that it forks from now on record too. */
+  readonly children?: boolean | undefined;
+  /** The run that the recording belongs to, to put those of several processes together; one of its own when left out. */
+  readonly run?: number | undefined;
+}
+
+/** What `heaptap_attach` gives (`ffi/attached.c`, `ffi/api.c`). */
+const [ATTACHED, JOINED, SWITCHED_OFF, FOREIGN, LETTING_GO] = [0, 1, 2, 3, 4];
+
+/** Milliseconds between looks whether a process has ended. */
+const LOOK = 50;
+
+/** Where the recording of a process lies while it is made. */
+interface Made {
+  readonly called: Called;
+  /** As this process reads it, and keeps it when the other one has ended. */
+  readonly path: string;
+  /** What is to be taken away at the end. */
+  readonly folder: string | undefined;
+  readonly fd: number | undefined;
+}
+
+/** Has the library begin in a process, from where that finds it. */
+async function begin(of: Attachable, library: PlacedLibrary, texts: readonly string[], out: string): Promise<Called> {
+  let called = await callIn(of.pid, library, "heaptap_attach", { texts });
+  if (called.result === LETTING_GO) {
+    await callIn(of.pid, library, "heaptap_release", { outside: true });
+    called = await callIn(of.pid, library, "heaptap_attach", { texts });
+  }
+  if (called.result === ATTACHED) return called;
+  const why = called.result < 0 ? `the recording "${out}" cannot be made: ${whyNotMade(-called.result)}` : {
+    [JOINED]: "it is recorded already, in memory alone (install in a script of its own)",
+    [SWITCHED_OFF]: "it was started with heaptap preloaded and is not to be recorded",
+    [FOREIGN]: "its C library is not glibc, which is all that heaptap supports",
+    [LETTING_GO]: "a thread of it has not come out of the library since it was let go; try again",
+  }[called.result];
+  return refuseToAttach(of.pid, why ?? `the library says ${called.result}`);
+}
+
+/** The recording that a process has by now, by the path that it has there. */
+function recordingThere({ pid }: Attachable, run: number, root: string): string {
+  const found = mappedRecordings(readFileSync(`/proc/${pid}/maps`, "utf8"), root);
+  return found.find((path) => look(path)?.run === run) ??
+    refuseToAttach(pid, "it ended, or its recording was taken away");
+}
+
+/** Records into a file that the process itself makes at its place. */
+async function recordHere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
+  const library = libraryPath();
+  const called = await begin(of, { there: library, here: library }, texts(sharedPath(out)), out);
+  return { called, path: recordingThere(of, run, ""), folder: undefined, fd: undefined };
+}
+
+/** Records into a file in a place that the process has, too. */
+async function recordThere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
+  const library = libraryPath();
+  let why = "";
+  for (const place of places(of)) {
+    const folder = placeIn(place, of, library);
+    if (!folder) continue;
+    try {
+      const called = await begin(
+        of,
+        { there: join(folder.there, LIBRARY), here: library },
+        texts(join(folder.there, `${of.name.replaceAll("/", "_")}.%p.heaptap`)),
+        out,
+      );
+      rmSync(join(folder.here, LIBRARY), { force: true });
+      const there = recordingThere(of, run, of.sharesFiles ? "" : `/proc/${of.pid}/root`);
+      const fd = openSync(there, constants.O_RDWR);
+      return { called, path: `/proc/${process.pid}/fd/${fd}`, folder: folder.here, fd };
+    } catch (error) {
+      rmSync(folder.here, { recursive: true, force: true });
+      if (!(error instanceof OpenError)) throw error;
+      why = error.message.replace(/^.*cannot open the library: /, "");
+    }
+  }
+  return refusePlace(of, why);
+}
+
+/**
+ * A process that is recorded since {@linkcode attach}. It is let go by {@linkcode Attachment.detach}, or at the end of an `await using`.
+ *
+ * @example
+ * ```ts
+ * import { attach } from "./mod.ts";
+ * import { spawn } from "node:child_process";
+ *
+ * const child = spawn("python3", ["-c", "input()"]);
+ * await new Promise((done) => setTimeout(done, 200));
+ * {
+ *   await using attachment = await attach(child.pid!, { out: "python.heaptap" });
+ *   console.log(attachment.recording.profile().process.attached !== undefined); // true
+ * }
+ * child.stdin.end("\n");
+ * ```
+ */
+export class Attachment implements AsyncDisposable {
+  /** The process. */
+  readonly pid: number;
+  /** Its program's name. */
+  readonly name: string;
+  /** Milliseconds for which one of its threads did not go on, as seen from here. */
+  readonly stopped: number;
+  /** What will be missing, a line each. */
+  readonly notes: readonly string[];
+  /** Its recording, which grows. */
+  readonly recording: Recording;
+  readonly #made: Made;
+  readonly #out: string;
+  readonly #settle: () => void;
+  readonly #onlooker: Onlooker;
+  readonly #endings = new Endings();
+  readonly #image: string | undefined;
+  #last: Promise<Recording> | undefined;
+
+  /** @internal */
+  constructor(of: Attachable, made: Made, out: string, run: number, settle: () => void) {
+    this.pid = of.pid;
+    this.name = of.name;
+    this.notes = of.notes;
+    this.stopped = made.called.microseconds / 1000;
+    this.recording = Recording.open(made.path);
+    this.#made = made;
+    this.#out = out;
+    this.#settle = settle;
+    this.#image = residentSet(of.pid)?.image;
+    this.#endings.watch(of.pid);
+    this.#onlooker = new Onlooker(run);
+    this.#onlooker.addRecording(of.pid, made.path);
+  }
+
+  /** Whether it runs, and the same program still. */
+  get running(): boolean {
+    const now = residentSet(this.pid);
+    return now !== undefined && now.image === this.#image;
+  }
+
+  /** Resolves when it has ended. */
+  async ended(signal?: AbortSignal): Promise<void> {
+    while (this.running && !signal?.aborted) await new Promise((done) => setTimeout(done, LOOK));
+  }
+
+  /**
+   * Lets it go: all of its calls go to the allocator as before, and what the recording had in its memory is given back. The library stays
+   * in it, unused.
+   *
+   * @returns The recording, where it was to be.
+   * @throws {AttachError} when it cannot be stopped now; then the recording goes on, and it can be tried again.
+   */
+  detach(): Promise<Recording> {
+    this.#last ??= this.#detach().catch((error) => {
+      this.#last = undefined;
+      throw error;
+    });
+    return this.#last;
+  }
+
+  async #detach(): Promise<Recording> {
+    this.#onlooker.look();
+    if (this.running) await letGo(this.pid).catch((error) => this.running ? Promise.reject(error) : undefined);
+    this.#onlooker.stop();
+    const { path, folder, fd } = this.#made;
+    const ending = this.#endings.take().get(this.pid);
+    if (ending) noteExit(path, ending);
+    if (folder !== undefined && fd !== undefined) {
+      writeWhole(this.#out, (to) => copyRecording(path, to), { isOurs: true });
+      rmSync(folder, { recursive: true, force: true });
+      closeSync(fd);
+    }
+    const out = folder === undefined ? path : this.#out;
+    handBackRecording(out, hasMagic);
+    this.#settle();
+    return Recording.open(out);
+  }
+
+  /** The same as {@linkcode Attachment.detach}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.detach();
+  }
+}
+
+/**
+ * Lets a process go that somebody has attached to.
+ *
+ * @throws {AttachError} when nobody has, or it cannot be stopped.
+ *
+ * @example
+ * ```ts
+ * import { AttachError, letGo } from "./mod.ts";
+ *
+ * try {
+ *   await letGo(process.ppid);
+ * } catch (error) {
+ *   console.log(error instanceof AttachError); // true: nobody has attached to it
+ * }
+ * ```
+ */
+export async function letGo(pid: number): Promise<void> {
+  const library = libraryPath();
+  const placed = { there: library, here: library };
+  const { result } = await callIn(pid, placed, "heaptap_detach", { mustBeThere: true });
+  if (result !== ATTACHED && result !== LETTING_GO) {
+    refuseToAttach(pid, "it is not attached to: it was started with heaptap, or installs it itself");
+  }
+  await callIn(pid, placed, "heaptap_release", { mustBeThere: true, outside: true });
+}
+
+/**
+ * Attaches to a process that runs, and records what it allocates from now on, by the same hooks as `heaptap run`. One of its threads is stopped for
+ * about a millisecond. Blocks from before are unknown: frees of them are counted apart.
+ *
+ * @throws {AttachError} when it cannot be attached to: it is then as it was.
+ * @throws {LibraryError} when the library cannot be had.
+ * @throws {OutputError} when the recording cannot be written.
+ *
+ * @example
+ * ```ts
+ * import { attach, AttachError } from "./mod.ts";
+ *
+ * try {
+ *   const attachment = await attach(4242);
+ *   await new Promise((done) => setTimeout(done, 10_000));
+ *   console.log((await attachment.detach()).profile().totals.liveBytes);
+ * } catch (error) {
+ *   if (!(error instanceof AttachError)) throw error;
+ *   console.log(error.message);
+ * }
+ * ```
+ */
+export async function attach(pid: number, options: AttachOptions = {}): Promise<Attachment> {
+  checkTogether(options);
+  const of = attachable(pid);
+  const out = ownPath(
+    (options.out ?? `heaptap.${of.name.replaceAll("/", "_")}.%p.heaptap`).replaceAll("%p", String(pid)),
+  );
+  const settle = prepareOutput(out);
+  const run = options.run ?? newRun(process.pid);
+  const texts = (to: string) =>
+    Object.entries({
+      ...variablesOf(options),
+      HEAPTAP_OUT: to,
+      HEAPTAP_RUN: String(run),
+      HEAPTAP_FOLLOW: options.children ? "all" : "none",
+    }).map(([name, value]) => `${name}=${value}`);
+  try {
+    const made = await (of.sharesFiles && of.uid === process.getuid?.() ? recordHere : recordThere)(
+      of,
+      texts,
+      out,
+      run,
+    );
+    return new Attachment(of, made, out, run, settle);
+  } catch (error) {
+    settle();
+    throw error;
+  }
+}

@@ -1,0 +1,165 @@
+/*
+ * A process to attach to: `attached FILE KIND`. It maps FILE, where struct shared says how many allocations its threads have made, and lets them
+ * be held: each stands still between two rounds while `hold` is set, and counts in `held`. A round of a thread is 4 mallocs of 24, 56, 200 and
+ * 1000 bytes, a realloc of the first to 48 and 4 frees: 5 allocations, nothing is left. `longest` is the longest time that a round took, or a thread
+ * was away between two, in nanoseconds, while `measure` is set.
+ *
+ * Kinds: churn (3 threads), many (64), storm (3, and a timer's signal every 50 microseconds, whose handler counts), sleep (main sleeps for long, none
+ * allocates but for each second's end), forks (main forks and waits all the time, 1 thread churns), loads (main opens a library, FILE2, uses its crc32 and closes it).
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct shared {
+    _Atomic uint64_t allocations, hold, held, threads, measure, longest, failures, signals, ready;
+    _Atomic uint64_t by_thread[64];
+} *shared;
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void check(int good)
+{
+    if (!good)
+        shared->failures++;
+}
+
+static void round_of(uint64_t n)
+{
+    static const size_t sizes[4] = { 24, 56, 200, 1000 };
+    char *block[4];
+    errno = 77;
+    for (int i = 0; i < 4; i++) {
+        block[i] = malloc(sizes[i]);
+        memset(block[i], (int)n, sizes[i]);
+    }
+    block[0] = realloc(block[0], 48);
+    double x = (double)n / 3; /* what is in vector registers stays */
+    for (int i = 0; i < 4; i++) {
+        check(block[i][20] == (char)n);
+        free(block[i]);
+    }
+    check(x == (double)n / 3 && errno == 77);
+}
+
+static void wait_if_held(void)
+{
+    if (!shared->hold)
+        return;
+    shared->held++;
+    while (shared->hold)
+        usleep(200);
+    shared->held--;
+}
+
+static void *churn(void *number)
+{
+    uint64_t last = now(), i = (uint64_t)number;
+    char name[16];
+    snprintf(name, sizeof name, "churn-%u", (unsigned)i);
+    pthread_setname_np(pthread_self(), name);
+    shared->threads++;
+    for (uint64_t n = 0;; n++) {
+        round_of(n);
+        shared->by_thread[i] += 5;
+        shared->allocations += 5;
+        uint64_t t = now();
+        if (shared->measure && t - last > shared->longest)
+            shared->longest = t - last;
+        if (shared->hold) {
+            wait_if_held();
+            t = now();
+        }
+        last = t;
+    }
+    return NULL;
+}
+
+static void start(uint64_t count)
+{
+    pthread_t thread;
+    for (uint64_t i = 0; i < count; i++)
+        if (pthread_create(&thread, NULL, churn, (void *)i) != 0)
+            abort();
+}
+
+static void on_alarm(int signal) { shared->signals += (uint64_t)(signal == SIGALRM); }
+
+int main(int count, char **arguments)
+{
+    if (count < 3)
+        return 2;
+    int file = open(arguments[1], O_RDWR | O_CREAT, 0600);
+    if (file < 0 || ftruncate(file, 4096) != 0)
+        return 2;
+    shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    const char *kind = arguments[2];
+    int is_storm = !strcmp(kind, "storm");
+    if (is_storm) {
+        struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+        sigaction(SIGALRM, &action, NULL);
+        struct itimerval often = { { 0, 50 }, { 0, 50 } };
+        setitimer(ITIMER_REAL, &often, NULL);
+    }
+    if (!strcmp(kind, "churn") || is_storm)
+        start(3);
+    else if (!strcmp(kind, "many"))
+        start(64);
+    else if (!strcmp(kind, "forks"))
+        start(1);
+    shared->ready = 1;
+    if (!strcmp(kind, "forks"))
+        for (;;) {
+            pid_t child = fork();
+            if (child == 0) {
+                free(malloc(100));
+                _exit(7);
+            }
+            int status = 0;
+            pid_t got;
+            while ((got = waitpid(child, &status, 0)) < 0 && errno == EINTR)
+                ;
+            check(got == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+            wait_if_held();
+        }
+    if (!strcmp(kind, "loads"))
+        for (;;) {
+            void *library = dlopen(arguments[3], RTLD_NOW);
+            unsigned long (*crc)(unsigned long, const void *, unsigned) = library ? dlsym(library, "crc32") : NULL;
+            check(crc != NULL);
+            for (int i = 0; crc && i < 20; i++)
+                check(crc(0, arguments[1], 4) != 1);
+            dlclose(library);
+            wait_if_held();
+        }
+    for (uint64_t begun = now(); !strcmp(kind, "sleep");) {
+        struct timespec second = { 1, 0 }, left = { 0, 0 };
+        int result = nanosleep(&second, &left);
+        uint64_t took = now() - begun;
+        check(result == 0 && took >= 1000000000u && took < 1300000000u);
+        round_of(1);
+        shared->allocations += 5;
+        begun = now();
+    }
+    for (;;)
+        pause();
+}
