@@ -581,8 +581,8 @@ test("the timeline is of steps; what was exceeded for a moment has a line up the
   const timeline = [
     { ...UNSEEN, seconds: 0, bytes: 100, highest: 100, allocations: 1 },
     { seconds: 1, bytes: 400, highest: 1000, allocations: 2, resident: 600, mapped: 0 },
-    // The resident set alone has changed: what was exceeded was so before.
-    { seconds: 2, bytes: 400, highest: 1000, allocations: 2, resident: 800, mapped: 50 },
+    // The resident set alone has changed.
+    { seconds: 2, bytes: 400, highest: 400, allocations: 2, resident: 800, mapped: 50 },
     { seconds: 3, bytes: 600, highest: 600, allocations: 3, resident: 500, mapped: 0 },
     { ...UNSEEN, seconds: 4, bytes: 300, highest: 300, allocations: 4 },
   ];

@@ -55,13 +55,9 @@ function timelineOf(run: Parameters<typeof knownSeconds>[0]): TimelineData {
     ...columns(timeline, {
       seconds: (s) => s.seconds,
       bytes: (s) => s.bytes,
+      highest: (s) => s.highest,
       rss: (s) => s.resident ?? -1,
       mapped: (s) => s.mapped ?? -1,
-    }),
-    // Where the resident set alone was seen to change, a level that was exceeded before stands once more.
-    highest: timeline.map(({ bytes, highest, allocations }, i) => {
-      const { [i - 1]: before } = timeline;
-      return before?.allocations === allocations && before.highest === highest ? bytes : highest;
     }),
   };
 }
