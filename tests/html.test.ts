@@ -20,7 +20,8 @@ import {
   Symbols,
 } from "../mod.ts";
 import type { CallPath, Comparison, FrameKind, NamedFrame, Profile } from "../mod.ts";
-import { packMoments } from "../src/file/moments.ts";
+import { packMoments, unpackMoments } from "../src/file/moments.ts";
+import type { KeptMoment } from "../src/file/moments.ts";
 import { atMoment } from "../src/profile/moments.ts";
 import { leadFrame, leadOf } from "../src/symbols/lead.ts";
 import { PAGE_SCRIPTS } from "../src/export/page_file.ts";
@@ -740,6 +741,337 @@ test("what was live by function: areas that add up beneath the line, told at eac
       assert.deepEqual(await graph(page, "#timeline", ".line", 4), [exact]);
     });
   }
+});
+
+test("what call paths had at moments is as the command line has it: at each, and between any two", async () => {
+  const { Moments } = await import(new URL("../src/export/page/moments.js", import.meta.url).href);
+  const { momentsOf: packedFor } = await import("../src/export/html_moments.ts");
+  const seed = Date.now() % 1e6;
+  const below = random(seed);
+  const check = (ids: readonly number[], moments: readonly KeptMoment[], least: number) => {
+    const callPaths = ids.map((id): CallPath => ({ ...sold.callPaths[0]!, id }));
+    const many: Profile = {
+      ...sold,
+      callPaths,
+      process: { ...sold.process, exit: { code: 0, signal: 0, seconds: 1e4 } },
+    };
+    const packed = packMoments(moments);
+    const read = new Moments(packedFor(unpackMoments(packed), callPaths));
+    assert.ok(read.seconds.length >= least && read.seconds.length <= moments.length, `seed ${seed}`);
+    assert.equal(read.seconds.at(-1), moments.at(-1)!.time / 1e9);
+    const live = read.live(ids.keys().toArray());
+    for (let i = 0; i < 12; i++) {
+      const to = i === 0 ? read.seconds.length - 1 : 1 + below(read.seconds.length - 1);
+      const from = i % 2 ? below(to) : -1;
+      const expected = atMoment(many, packed, {
+        at: read.seconds[to],
+        from: from < 0 ? undefined : read.seconds[from],
+      });
+      const figures = read.figures({ from, to });
+      for (const name of ["allocations", "bytes", "liveBytes", "liveCount"] as const) {
+        const known = new Map(expected.callPaths.map((path) => [path.id, path[name]]));
+        assert.deepEqual(
+          [...figures[name]],
+          ids.map((id) => known.get(id) ?? 0),
+          `seed ${seed}, ${name} ${from} ${to}`,
+        );
+      }
+      if (from < 0) assert.equal(live[to], expected.totals.liveBytes, `seed ${seed}`);
+    }
+    assert.equal(read.nearest(-1), 0);
+    assert.equal(read.nearest(1e9), read.seconds.length - 1);
+  };
+  const changing = (paths: number, part: number) => (_: unknown, i: number): KeptMoment => {
+    const ids = Array.from({ length: paths }, (_, id) => id).filter(() => below(part) === 0);
+    const values = ids.flatMap(() => [below(9), below(1e6), below(1e6) - 5e5, below(9) - 4]);
+    return {
+      ...{ time: (i + 1) * 1e9, current: 0, resident: 0, allocations: 0 },
+      changes: { ids: Uint32Array.from(ids), values: Float64Array.from(values) },
+    };
+  };
+  // Numbers of call paths are not in the order in which a page has them; some it does not have.
+  check([7, 3, 19, 0, 11, 40], Array.from({ length: 30 }, changing(20, 3)), 30);
+  // Of more changes than a page is to have, fewer moments are kept, and these are exact.
+  check(Array.from({ length: 5000 }, (_, i) => 4999 - i), Array.from({ length: 160 }, changing(5000, 1)), 80);
+  const two = new Moments(packedFor([1, 2].map(changing(2, 1)), sold.callPaths));
+  for (const text of ["", "2", "1-1", "1-0", "0-2", "x", "-1", "0-1-1"]) {
+    assert.equal(two.spanOf(text), undefined, text);
+  }
+  assert.deepEqual([two.spanOf("1"), two.spanOf("0-1")], [{ from: -1, to: 1 }, { from: 0, to: 1 }]);
+});
+
+/** A program with phases whose answer is known (see its head), and the moments at which load alone, both and work alone had something live. */
+async function phased() {
+  const out = join(folder, "phases.heaptap");
+  const { recording } = await profile([target(folder, "phases.c")], { out });
+  assert.ok(recording);
+  const recorded = recording.profile();
+  const symbols = new Symbols(recorded);
+  await symbols.resolve(recorded.callPaths);
+  const names = new Map(recorded.callPaths.map((path) => [path.id, symbols.stack(path)[0]?.function ?? ""]));
+  /** Rows of a part of the run as a page has them: from where, and its figures. */
+  const figures = (part: { at?: number; between?: [number, number] }) =>
+    recording.profile(part).callPaths.map((path) => ({ ...path, name: names.get(path.id) }));
+  const times = recording.moments();
+  const state = (load: number, work: number) =>
+    times.findIndex((at) => {
+      const live = (of: string) =>
+        figures({ at }).reduce((n, { name, liveBytes }) => n + (name === of ? liveBytes : 0), 0);
+      return live("load") === load && live("work") === work;
+    });
+  const [early, both, late] = [state(2e7, 0), state(2e7, 2e7), state(0, 2e7)];
+  assert.ok(0 <= early && early < both && both < late, times.join());
+  const html = htmlReport(recorded, symbols, { moments: recording.packedMoments() });
+  return { out, recorded, symbols, html, times, figures, early, both, late };
+}
+
+/** Where times are on a page's timeline, in the window. */
+async function timeScale(page: Page) {
+  const { timeline, moments } = dataOf(await page.content());
+  const end = Math.max(timeline.end, ...timeline.seconds, ...moments.seconds);
+  await page.locator("#timeline svg").scrollIntoViewIfNeeded();
+  const { x, y, width } = (await page.locator("#timeline svg").boundingBox())!;
+  return { at: (seconds: number) => x + 64 + (width - 74) * seconds / end, y: y + 80 };
+}
+
+test(
+  "a span of the timeline shows what grew in it, a click what was live then, by mouse and keys, as the command line does",
+  {
+    skip: noBrowser,
+  },
+  async () => {
+    const { out, html, times, figures, early, both, late } = await phased();
+    const span = () => /span=([\d-]*)/.exec(new URL(`file://x/${hash}`).hash)?.[1]?.split("-").map(Number) ?? [];
+    let hash = "";
+    const told = async (page: Page) => {
+      await drawn(page);
+      hash = await page.evaluate(() => location.hash);
+      const words = (await page.innerText("#span-told")).trim();
+      return [await page.innerText("#span-clear"), words, ...await rows(page)].map((row) =>
+        row.replace(/ \| (?=\|)/g, "")
+      );
+    };
+    /** What the page is to tell of a part of the run, of which the command line says the same. */
+    const grown = (from: number, to: number) => {
+      const paths = figures({ between: [times[from]!, times[to]!] }).sort((a, b) => b.liveBytes - a.liveBytes);
+      return paths.map(({ name, bytes: n, liveBytes, allocations }) => ({
+        ...{ name, bytes: bytes(n), allocations: count(allocations) },
+        live: `${liveBytes > 0 ? "+" : ""}${bytes(liveBytes)}`,
+      }));
+    };
+    const shown = async (page: Page, live: string) => {
+      const [names, ...columns] = await Promise.all(
+        ["Function", live, "Allocated", "Allocations"].map((title) => column(page, title)),
+      );
+      return names!.map((name, i) => {
+        const [live, bytes, allocations] = columns.map((texts) => texts[i]!.split("\n")[0]!.trim());
+        return { name: name.split(/\s/)[0], bytes, allocations, live };
+      });
+    };
+    const seconds = (moment: number) => times[moment]!;
+    await open(html, async (page) => {
+      const before = await rows(page);
+      assert.ok(!await page.isVisible("#span"));
+      assert.match(await page.innerText("#brush"), /^Drag: /);
+      const { at, y } = await timeScale(page);
+      const drag = async (from: number, to: number) => {
+        await page.mouse.move(at(seconds(from)), y);
+        await page.mouse.down();
+        await page.mouse.move(at((seconds(from) + seconds(to)) / 2), y);
+        await page.mouse.move(at(seconds(to)), y);
+        await page.mouse.up();
+      };
+      for (const [from, to] of [[early, late], [late, early]] as const) {
+        await drag(from, to);
+        const [, words] = await told(page);
+        // A pixel may be nearer to a neighbour.
+        const [a = -1, b = -1] = span();
+        assert.ok(Math.abs(a - early) <= 1 && Math.abs(b - late) <= 1, hash);
+        const expected = grown(a, b);
+        assert.deepEqual(await shown(page, "Grew"), expected);
+        assert.match(words ?? "", /^20\.0 MB in 40,000 allocations, live /);
+        assert.deepEqual(expected.find(({ name }) => name === "work"), {
+          ...{ name: "work", bytes: "20.0 MB", allocations: "40,000", live: "+20.0 MB" },
+        });
+        const { stdout } = heaptap(["report", "--between", `${seconds(a)}s`, `${seconds(b)}s`, out]);
+        assert.match(stdout, /by growth of what is live\n.*\n 20\.0 MB 100\.0% 40,000 {2}work phases\.c/);
+        // The graph has what grew alone, and what does not belong to a span is not offered.
+        const box = await boxPoint(page, 2);
+        await page.mouse.move(box.x, box.y);
+        assert.match(await page.innerText("#tooltip"), /^work\n100\.0% of all · 20\.0 MB · 40,000 blocks/);
+        assert.deepEqual(await page.locator("#view button").allTextContents(), ["Allocated", "Grew"]);
+        assert.deepEqual(await page.locator("#tabs button:visible").count(), 2);
+        assert.equal(await page.locator("#timeline .band").isVisible(), true);
+        await page.mouse.move(0, 0);
+        await page.evaluate(() => scrollTo(0, 0));
+      }
+      await page.click("#tab-functions");
+      assert.match((await told(page)).find((row) => row.includes("work")) ?? "", /^\+20.0 MB .*20.0 MB/);
+      await page.click("#view-allocated");
+      assert.match((await told(page)).find((row) => row.includes("main")) ?? "", /^0 B .*20.0 MB/);
+      await page.click("#tab-paths");
+      await page.click("#view-live");
+      // All ways back: the chip, and Escape wherever the reader is.
+      await page.click("#span-clear");
+      await drawn(page);
+      await page.click("#view-peak");
+      await drawn(page);
+      assert.deepEqual(await rows(page), before);
+      assert.ok(!await page.isVisible("#span") && !await page.locator("#timeline .band").isVisible());
+      await drag(early, late);
+      await page.keyboard.press("Escape");
+      await drawn(page);
+      assert.deepEqual(await rows(page), before);
+      assert.equal(await page.evaluate(() => location.hash), "");
+      // A click: what was live then.
+      await page.mouse.click(at(seconds(both)), y);
+      const [chip, words] = await told(page);
+      const [to = -1] = span();
+      assert.match(chip ?? "", /^At \d+ ms ×$/);
+      assert.ok(Math.abs(to - both) <= 1, hash);
+      const then = figures({ at: seconds(to) });
+      assert.deepEqual(
+        (await shown(page, "Live")).map(({ name, live }) => [name, live]),
+        then.sort((a, b) => b.liveBytes - a.liveBytes).map(({ name, liveBytes }) => [name, bytes(liveBytes)]),
+      );
+      const live = then.reduce((n, { liveBytes }) => n + liveBytes, 0);
+      assert.equal(
+        words,
+        `${bytes(live)} live in ${count(then.reduce((n, { liveCount }) => n + liveCount, 0))} blocks`,
+      );
+      await page.mouse.move(0, 0);
+      // Keys: with shift to another moment, Enter for one.
+      await page.keyboard.press("Escape");
+      await page.focus("#timeline svg");
+      await page.keyboard.press("Home");
+      await page.keyboard.press("Shift+End");
+      await told(page);
+      assert.deepEqual(span(), [0, times.length - 1]);
+      for (let i = times.length - 1; i > late; i--) await page.keyboard.press("Shift+ArrowLeft");
+      await told(page);
+      assert.deepEqual(span(), [0, late]);
+      assert.deepEqual(await shown(page, "Grew"), grown(0, late));
+      await page.keyboard.press("End");
+      await page.keyboard.press("Shift+Home");
+      await told(page);
+      assert.deepEqual(span(), [0, times.length - 1]);
+      await page.keyboard.press("Enter");
+      await told(page);
+      assert.deepEqual(span(), [times.length - 1]);
+      assert.equal(await page.evaluate(() => document.activeElement?.closest("#timeline") !== null), true);
+    });
+    // A link opens it again; what it cannot mean here is the whole run.
+    let linked: string[] = [];
+    await open(html, async (page) => void (linked = await told(page)), { hash: `#span=${early}-${late}` });
+    assert.match(linked.join("\n"), /\n\+20.0 MB 100.0% \| work/);
+    await open(html, async (page) => assert.ok(!await page.isVisible("#span")), { hash: "#span=9-5" });
+    // By finger, on a phone: across it chooses, up and down scrolls.
+    await open(html, async (page) => {
+      const { at, y } = await timeScale(page);
+      const client = await page.context().newCDPSession(page);
+      const touch = (type: "touchStart" | "touchMove" | "touchEnd", points: { x: number; y: number }[]) =>
+        client.send("Input.dispatchTouchEvent", { type, touchPoints: points });
+      await touch("touchStart", [{ x: at(seconds(early)), y }]);
+      for (let i = 1; i <= 10; i++) {
+        await touch("touchMove", [{ x: at(seconds(early) + (seconds(late) - seconds(early)) * i / 10), y }]);
+      }
+      await touch("touchEnd", []);
+      await told(page);
+      const [a = -1, b = -1] = span();
+      assert.ok(Math.abs(a - early) <= 3 && Math.abs(b - late) <= 3, hash);
+      assert.ok(await page.isVisible("#span-clear"));
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+      await page.locator("#span-clear").tap();
+      // Whether it was a tap the browser finds out by itself.
+      await page.waitForSelector("#span", { state: "hidden" });
+      await told(page);
+      assert.deepEqual(span(), []);
+      await touch("touchStart", [{ x: at(seconds(early)), y }]);
+      for (let i = 1; i <= 10; i++) await touch("touchMove", [{ x: at(seconds(early)), y: y - 20 * i }]);
+      await touch("touchEnd", []);
+      await told(page);
+      assert.deepEqual(span(), []);
+    }, { width: 390, touch: true });
+  },
+);
+
+test(
+  "where no moments were kept of what is shown, it is said and no span is offered",
+  { skip: noBrowser },
+  async () => {
+    for (const moments of [undefined, momentsOf([[1, { 0: 5 }]])]) {
+      await open(htmlReport(sold, shopSymbols, { moments }), async (page) => {
+        assert.match(await page.innerText("#brush"), /cannot be told here: heaptap run keeps moments/);
+        const before = await rows(page);
+        await page.mouse.click((await timeBox(page)).x, (await timeBox(page)).y);
+        await drawn(page);
+        assert.deepEqual(await rows(page), before);
+        assert.ok(!await page.isVisible("#span"));
+        assert.equal(await page.locator("#table .sparkline").count(), 0);
+      }, { hash: "#span=0-1" });
+    }
+    // Of a moment the page is of that alone.
+    const { out, both, times } = await phased();
+    const then = join(folder, "then.html");
+    const { status, stderr } = heaptap(["report", "--at", `${times[both]}s`, "--format", "html", "-o", then, out]);
+    assert.equal(status, 0, stderr);
+    assert.equal(dataOf(readFileSync(then, "utf8")).moments, undefined);
+  },
+);
+
+/** The middle of a timeline. */
+async function timeBox(page: Page): Promise<{ x: number; y: number }> {
+  const box = (await page.locator("#timeline svg").boundingBox())!;
+  return { x: box.x + box.width / 2, y: box.y + 80 };
+}
+
+test("each row has a curve of what it had live at the moments, and what that was at most and in the end", {
+  skip: noBrowser,
+}, async () => {
+  const [basket, note] = ["fill_basket", "forget_note"].map((name) =>
+    sold.callPaths.find((path) => leadFrame(path, shopSymbols)?.function.startsWith(name) && path.liveBytes === 0) ??
+      sold.callPaths.find((path) => leadFrame(path, shopSymbols)?.function.startsWith(name))!
+  );
+  const kept: Parameters<typeof momentsOf>[0] = [
+    [1, { [basket!.id]: 100 }],
+    [2, { [basket!.id]: 400, [note!.id]: 5000 }],
+    [3, { [basket!.id]: 200, [note!.id]: 100_000 }],
+  ];
+  const timeline = [0, 4].map((seconds) => ({ ...UNSEEN, seconds, bytes: 1, highest: 1, allocations: seconds }));
+  const exit = { code: 0, signal: 0, seconds: 4 };
+  const shown = { ...sold, timeline, process: { ...sold.process, exit } };
+  await open(htmlReport(shown, shopSymbols, { moments: momentsOf(kept) }), async (page) => {
+    const curves = () =>
+      page.locator("#table .rows .row").evaluateAll((rows) =>
+        rows.map((row) => ({
+          text: (row as HTMLElement).innerText,
+          title: row.querySelector(".sparkline title")?.textContent ?? "",
+          role: row.querySelector(".sparkline")?.getAttribute("role"),
+          levels: (row.querySelector(".sparkline polyline")?.getAttribute("points") ?? "").split(" ").map((point) => {
+            const [x = 0, y = 0] = point.split(",").map(Number);
+            return [4 * (x - 1) / 218, (29 - y) / 26].map((n) => Number(n.toFixed(2)));
+          }),
+        }))
+      );
+    const found = async (name: string) => (await curves()).find(({ text }) => text.includes(name));
+    assert.deepEqual(await found("fill_basket"), {
+      text: (await found("fill_basket"))!.text,
+      ...{ title: "highest 400 B at 2 s, last 0 B", role: "img" },
+      levels: [[1, 0.25], [2, 0.25], [2, 1], [3, 1], [3, 0.5], [4, 0.5], [4, 0]],
+    });
+    const { title, levels } = (await found("forget_note"))!;
+    assert.equal(title, "highest 100 KB at 3 s, last 10.0 KB");
+    assert.deepEqual(levels.slice(-4), [[3, 0.05], [3, 1], [4, 1], [4, 0.1]]);
+    await page.click("#table .head button >> text=Over time");
+    assert.match((await rows(page))[0] ?? "", /forget_note/);
+    // Of functions with what goes through them.
+    await page.click("#tab-functions");
+    await drawn(page);
+    const serve = (await found("serve"))!;
+    assert.equal(serve.title, "highest 100 KB at 3 s, last 10.0 KB");
+    await page.click("#tab-threads");
+    assert.equal(await page.locator("#table .sparkline").count(), 0);
+  });
 });
 
 test("the ten functions with most live at any moment have an area and a colour each, all others one", {

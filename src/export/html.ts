@@ -1,4 +1,6 @@
 /** The HTML report of a profile: one file that needs no network. */
+import { unpackMoments } from "../file/moments.ts";
+import type { KeptMoment } from "../file/moments.ts";
 import { knownSeconds, peakExactness, processEnding, processFacts, unseen, whenLive } from "../profile/facts.ts";
 import { count, plural } from "../profile/format.ts";
 import type { TimelineMark } from "../profile/marks.ts";
@@ -15,6 +17,7 @@ import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
 import { frameName } from "../symbols/symbols.ts";
 import type { Symbols } from "../symbols/symbols.ts";
+import { momentsOf } from "./html_moments.ts";
 import type { LayerData, MappedData, MemoryData, PageData, ProcessData, TimelineData } from "./page/data.ts";
 import { columns, pageFile } from "./page_file.ts";
 import { sourceLines } from "./source_lines.ts";
@@ -66,7 +69,8 @@ function timelineOf(run: Parameters<typeof knownSeconds>[0]): TimelineData {
 const LAYERS = 10, FEWEST_MOMENTS = 3;
 
 /** What was live by the functions that rows of call paths lead with. */
-function layersOf(packed: Uint8Array, { callPaths }: Profile, symbols: Symbols): LayerData | undefined {
+function layersOf(moments: readonly KeptMoment[], { callPaths }: Profile, symbols: Symbols): LayerData | undefined {
+  if (moments.length < FEWEST_MOMENTS) return undefined;
   const numbers = new Map<string, number>();
   const functions: { readonly name: string; path: number }[] = [];
   const parts = new Map<number, number>();
@@ -80,8 +84,7 @@ function layersOf(packed: Uint8Array, { callPaths }: Profile, symbols: Symbols):
     const known = functions[number]!;
     if (path.peakBytes > callPaths[known.path]!.peakBytes) known.path = p;
   });
-  const { seconds, parts: chosen, bytes, other } = liveOverTime(packed, (id) => parts.get(id), LAYERS);
-  if (seconds.length < FEWEST_MOMENTS) return undefined;
+  const { seconds, parts: chosen, bytes, other } = liveOverTime(moments, (id) => parts.get(id), LAYERS);
   const shown = chosen.map((number) => functions[number]!);
   return { seconds, names: shown.map(({ name }) => name), paths: shown.map(({ path }) => path), bytes, other };
 }
@@ -164,14 +167,16 @@ export function htmlReport(
   // Of several processes those of one alone are known.
   const mapped = merged ? [] : profile.mappings?.paths ?? [];
   for (const path of mapped) stacks.add(outwardIn(asCallPath(path), symbols, options));
-  const kept = callPaths.reduce((n, path) => n + path.allocations, 0);
+  // Moments are of one process, and of all of its run.
+  const kept = moments && !merged && !profile.moment ? unpackMoments(moments) : [];
+  const shown = callPaths.reduce((n, path) => n + path.allocations, 0);
   const notes = unseen(profile).map(([figure, words]) => `${figure} ${words}`.trim());
   if (peakExactness(profile) && !profile.limits.interval) notes.unshift(`The peak is ${peakExactness(profile)}`);
   notes.push(...symbols.remarks(callPaths, view));
-  if (profile.limits.mode === "paths" && !profile.limits.interval && kept < totals.allocations) {
+  if (profile.limits.mode === "paths" && !profile.limits.interval && shown < totals.allocations) {
     notes.push(
       `Selected: ${count(callPaths.length)} ${plural(callPaths.length, "call path")} with ${
-        count(kept)
+        count(shown)
       } of the allocations`,
     );
   }
@@ -199,7 +204,8 @@ export function htmlReport(
       }
       : undefined,
     timeline: timelineOf(profile),
-    layers: moments && !merged ? layersOf(moments, profile, symbols) : undefined,
+    layers: layersOf(kept, profile, symbols),
+    moments: momentsOf(kept, callPaths),
     memory: memoryOf(profile),
     mapped: mappedOf(mapped, all.ends.slice(callPaths.length)),
     aside: {

@@ -14,6 +14,7 @@ export const PAGE_SCRIPTS = [
   ...[
     "format",
     "dom",
+    "moments",
     "model",
     "stacks",
     "tree",
@@ -21,6 +22,8 @@ export const PAGE_SCRIPTS = [
     "tooltip",
     "hash",
     "chart",
+    "curve",
+    "brush",
     "layers",
     "timeline",
     "resident",

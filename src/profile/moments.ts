@@ -146,11 +146,10 @@ export interface LiveParts {
  * @param most how many parts are told
  */
 export function liveOverTime(
-  packed: Uint8Array,
+  moments: readonly KeptMoment[],
   partOf: (path: number) => number | undefined,
   most: number,
 ): LiveParts {
-  const moments = unpackMoments(packed);
   const all: number[] = [];
   const steps = new Map<number, { at: number[]; live: number[] }>();
   let sum = 0;

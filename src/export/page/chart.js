@@ -113,6 +113,17 @@ export function drawAxes({ width, height, top, end, most, lines, words }) {
 }
 
 /**
+ * The time at a point of the window.
+ * @param {SVGElement} svg
+ * @param {{ clientX: number }} point
+ * @param {number} end
+ */
+export function secondsAt(svg, { clientX }, end) {
+  const { left, width } = svg.getBoundingClientRect();
+  return Math.max(0, Math.min(end, end * (clientX - left - LEFT) / (width - LEFT - RIGHT)));
+}
+
+/**
  * Lets the reader point at a time of a drawing, or go there by keys.
  * @param {SVGElement} svg
  * @param {{ top: number, base: number, end: number, times: readonly number[], x: (seconds: number) => number, y: (seconds: number) => number }} scale
@@ -140,15 +151,14 @@ export function readTimes(svg, { top, base, end, times, x, y }, tooltip, told) {
     tooltip.hide();
   };
   svg.addEventListener("pointermove", (event) => {
-    const seconds = end * (event.offsetX - LEFT) / (svg.clientWidth - LEFT - RIGHT);
-    show(Math.max(0, Math.min(end, seconds)), { x: event.clientX, y: event.clientY });
+    show(secondsAt(svg, event, end), { x: event.clientX, y: event.clientY });
   });
   svg.addEventListener("pointerleave", hide);
   svg.addEventListener("blur", hide);
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
-    if (event.key === "Escape") hide();
-    if (step === undefined) return;
+    if (event.key === "Escape" || event.shiftKey) hide();
+    if (step === undefined || event.shiftKey) return;
     event.preventDefault();
     at = Math.max(0, Math.min(times.length - 1, at + step));
     show(times[at], undefined);

@@ -34,6 +34,17 @@ export interface LayerData {
   readonly other: readonly number[];
 }
 
+/** What call paths had at moments of the run, by what changed: path by path, one moment after the other. */
+export interface MomentData {
+  readonly seconds: readonly number[];
+  /** How many changes each path has. */
+  readonly changes: readonly number[];
+  /** Of each change, how many moments it is after the path's change before; of its first, after the first moment. */
+  readonly after: readonly number[];
+  /** By how much each figure changed: `allocations`, `bytes`, `frees`, `freedBytes`. */
+  readonly figures: Columns;
+}
+
 /** What the resident set was made of. */
 export interface MemoryData {
   /** When it was looked at. */
@@ -104,6 +115,8 @@ export interface PageData {
   readonly timelineBefore?: TimelineData | undefined;
   /** What was live by function, where moments were kept. */
   readonly layers?: LayerData | undefined;
+  /** What call paths had at moments, where two or more were kept of what is shown. */
+  readonly moments?: MomentData | undefined;
   /** The resident set by what it is, where somebody looked. */
   readonly memory?: MemoryData | undefined;
   /** What the program mapped itself, where that was followed and it did. */

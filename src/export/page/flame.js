@@ -101,6 +101,14 @@ export class Flame {
     this.area.scrollTop = Math.max(0, (node.depth - 3) * BOX);
   }
 
+  /** Adds up anew what is shown, as figures have changed. Other trees grow when they are asked for. */
+  addUp() {
+    for (const [key, tree] of this.trees) {
+      if (tree === this.shown) tree.addUp();
+      else this.trees.delete(key);
+    }
+  }
+
   /** @param {Uint8Array | undefined} functions which functions a search has found */
   mark(functions) {
     this.found = functions;

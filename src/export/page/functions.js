@@ -1,21 +1,23 @@
 // Functions with what they allocate themselves and what goes through them; of two runs, how that changed.
 import { element } from "./dom.js";
 import { baseName, bytes, count, shortName, signed } from "./format.js";
-import { growth, placeCell, shareCell, VIEW_FIGURES } from "./rows.js";
+import { growth, placeCell, shareCell, sumsOf, VIEW_FIGURES } from "./rows.js";
 
-/** @typedef {{ fn: number, place: number, self: Float64Array, all: Float64Array }} FunctionRow */
+/**
+ * A function, the call paths through it and those of them that end there, and what these come to.
+ * @typedef {{ fn: number, place: number, paths: number[], ends: number[], self: Float64Array, all: Float64Array }} FunctionRow
+ */
 
 const SUMS = ["peakBytes", "bytes", "liveBytes", "temporary"];
 
 /**
+ * Functions, without their figures.
  * @param {import("./model.js").Model} model
  * @param {import("./stacks.js").Stacks} stacks
  * @param {Uint8Array | undefined} lit the functions wanted; all when left out
  * @returns {FunctionRow[]}
  */
 export function functionRows(model, stacks, lit) {
-  const runs = model.isComparison ? /** @type {const} */ (["after", "before"]) : /** @type {const} */ (["after"]);
-  const columns = runs.flatMap((run) => SUMS.map((name) => model.column(name, run)));
   const names = model.data.functions.name;
   /** @type {(FunctionRow | undefined)[]} */
   const rows = new Array(names.length);
@@ -26,7 +28,7 @@ export function functionRows(model, stacks, lit) {
     const key = `${names[fn]}\0${baseName(model.moduleOf(fn))}`;
     let row = alike.get(key);
     if (!row) {
-      row = { fn, place, self: new Float64Array(columns.length), all: new Float64Array(columns.length) };
+      row = { fn, place, paths: [], ends: [], self: new Float64Array(), all: new Float64Array() };
       alike.set(key, row);
     }
     return row;
@@ -36,29 +38,51 @@ export function functionRows(model, stacks, lit) {
     for (let at = end - 1; at >= first; at--) {
       const fn = stacks.functions[at];
       const row = rows[fn] ??= rowOf(fn, stacks.places[at]);
-      if (at === end - 1) columns.forEach((column, i) => row.self[i] += column[p]);
+      if (at === end - 1) row.ends.push(p);
       // A function that calls itself has its call path once.
       if (seen[row.fn] === p) continue;
       seen[row.fn] = p;
-      columns.forEach((column, i) => row.all[i] += column[p]);
+      row.paths.push(p);
     }
   }
   return [...alike.values()].filter(({ fn }) => !lit || lit[fn] === 1);
 }
 
 /**
+ * Adds up the figures of functions.
+ * @param {import("./model.js").Model} model
+ * @param {readonly FunctionRow[]} rows
+ */
+export function addUpFunctions(model, rows) {
+  const runs = model.isComparison ? /** @type {const} */ (["after", "before"]) : /** @type {const} */ (["after"]);
+  const columns = runs.flatMap((run) => SUMS.map((name) => model.column(name, run)));
+  for (const row of rows) [row.self, row.all] = [sumsOf(columns, row.ends), sumsOf(columns, row.paths)];
+}
+
+/**
  * Columns of the table of functions, the view's figures first.
  * @param {import("./model.js").Model} model
  * @param {import("./model.js").ViewName} view
+ * @param {readonly import("./table.js").Column<FunctionRow>[]} curves
  * @returns {import("./table.js").Column<FunctionRow>[]}
  */
-export function functionColumns(model, view) {
+export function functionColumns(model, view, curves) {
   const { data } = model;
   const chosen = SUMS.indexOf(VIEW_FIGURES[view]);
-  const other = chosen === 1 ? 0 : 1;
+  const other = chosen !== 1 ? 1 : model.span ? 2 : 0;
   const whole = model.column(SUMS[chosen]).reduce((sum, n) => sum + Math.max(0, n), 0);
-  const title = { peakBytes: "Peak", bytes: "Allocated", liveBytes: "Live", temporary: "Temporary" };
-  const show = (/** @type {number} */ i) => SUMS[i] === "temporary" ? count : bytes;
+  const title = {
+    peakBytes: "Peak",
+    bytes: "Allocated",
+    liveBytes: model.isGrowth ? "Grew" : "Live",
+    temporary: "Temporary",
+  };
+  const show = (/** @type {number} */ i) =>
+    SUMS[i] === "temporary"
+      ? count
+      : SUMS[i] === "liveBytes" && model.isGrowth
+      ? (/** @type {number} */ n) => signed(n, bytes)
+      : bytes;
   /** @typedef {"self" | "all"} Part */
   const change = (/** @type {FunctionRow} */ row, /** @type {Part} */ part, /** @type {number} */ i) =>
     row[part][i] - (model.isComparison ? row[part][SUMS.length + i] : 0);
@@ -100,6 +124,7 @@ export function functionColumns(model, view) {
       by: name,
       hint: (row) => [name(row), model.placeText(row.place), model.moduleOf(row.fn)].filter(Boolean).join("\n"),
     },
+    ...curves,
     figure("other-self", `${title[otherName]}, self`, "self", other, true),
     figure("other-all", "with callees", "all", other, true),
   ];

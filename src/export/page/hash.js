@@ -2,9 +2,9 @@
 
 /**
  * What the reader has chosen. `zoom` are numbers of functions from the outermost on, `fn` the function whose callers are
- * shown, `path` the call path whose stack is, `rss` and `parts` whether the resident set and what is live by function are drawn.
+ * shown, `path` the call path whose stack is, `span` the moment that is looked at or two (moments.js), `rss` and `parts` whether the resident set and what is live by function are drawn.
  * @typedef {{ view: string, code: string, dir: string, run: string, q: string, tab: string, sort: string, zoom: string,
- *   fn: string, path: string, rss: string, parts: string }} ViewState
+ *   fn: string, path: string, span: string, rss: string, parts: string }} ViewState
  */
 
 /**

@@ -1,10 +1,12 @@
 // The page: puts the parts together. What the reader has chosen is one state, which the address has too; whoever
 // changes it says what, and the parts that show it are drawn again.
+import { Brush, tellSpan } from "./brush.js";
 import { byId, choices, isDark, press, Slices } from "./dom.js";
 import { Flame } from "./flame.js";
 import { readState, writeState } from "./hash.js";
 import { drawHead } from "./head.js";
 import { Model, readData, RUNS } from "./model.js";
+import { spanText } from "./moments.js";
 import { Panel } from "./panel.js";
 import { sandwichView } from "./sandwich.js";
 import { escaped, Search } from "./search.js";
@@ -48,6 +50,7 @@ function firstState(model, own) {
     zoom: "",
     fn: "",
     path: "",
+    span: "",
     rss: "1",
     parts: "1",
   };
@@ -67,7 +70,9 @@ async function start() {
 
   let state = readState(defaults);
   const stacks = () => state.code === "own" ? own : whole ??= new Stacks(model, false);
-  const view = () => /** @type {import("./model.js").ViewName} */ (state.view in model.views ? state.view : data.view);
+  // Of a moment there are not all of them.
+  const view = () =>
+    [state.view, data.view].map((name) => model.viewNames.find((known) => known === name)).find(Boolean) ?? "live";
   const run =
     () => /** @type {import("./model.js").Run} */ (RUNS.includes(/** @type {import("./model.js").Run} */ (state.run)) &&
         model.isComparison
@@ -75,7 +80,8 @@ async function start() {
       : defaults.run);
 
   const tooltip = new Tooltip();
-  const timeline = makeTimeline(data, tooltip, {
+  const brush = model.moments && new Brush(model.moments, (span, isPassing) => isPassing ? follow(span) : choose(span));
+  const timeline = makeTimeline(data, tooltip, brush, {
     onRss: (shown) => set({ rss: shown ? "1" : "0" }),
     onParts: (shown) => set({ parts: shown ? "1" : "0" }),
     // Its row is among those of all call paths.
@@ -120,19 +126,27 @@ async function start() {
     const has = (/** @type {(keyof ViewState)[]} */ ...names) => names.some((name) => changed.has(name));
     const slices = new Slices();
     const before = state;
+    if (has("span")) {
+      const span = model.moments?.spanOf(state.span);
+      model.look(span);
+      brush?.mark(span);
+      flame.addUp();
+      tellSpan(model);
+      offerViews();
+    }
     for (const name of /** @type {const} */ (["view", "code", "dir", "run"])) {
       press(byId(name), name === "view" ? view() : state[name]);
     }
     if (has("q")) search.look(state.q);
-    if (has("q", "view", "run")) search.tell(view(), run());
+    if (has("q", "view", "run", "span")) search.tell(view(), run());
     if (has("rss", "parts")) timeline?.(state.rss === "1", state.parts === "1");
-    if (has("view", "code", "q", "tab", "run") || has("sort") && tabs.sorted !== state.sort) {
+    if (has("view", "code", "q", "tab", "run", "span") || has("sort") && tabs.sorted !== state.sort) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       const tab = tabs.has(state.tab) ? state.tab : "paths";
       tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found: search.found });
     }
-    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort")) {
+    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort", "span")) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       showPanel(isAsked);
@@ -143,7 +157,7 @@ async function start() {
       flame.mark(search.found && stacks().lit(search.found));
     }
     if (has("code")) byId("legend").replaceChildren(...flame.colours.legend(stacks()));
-    if (has("view", "code", "dir", "run", "zoom")) {
+    if (has("view", "code", "dir", "run", "zoom", "span")) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       const zoom = state.zoom === "" ? [] : state.zoom.split(".").map(Number);
@@ -158,8 +172,9 @@ async function start() {
    * Changes the state.
    * @param {Partial<ViewState>} change
    * @param {boolean} [isAsked] whether the reader wants to see the panel
+   * @param {boolean} [isPassing] whether the next change is about to come, and the address can wait
    */
-  const set = (change, isAsked = false) => {
+  const set = (change, isAsked = false, isPassing = false) => {
     const next = { ...state, ...change };
     // Zooming is in one graph: another has other functions on the way.
     if (change.zoom === undefined && (next.code !== state.code || next.dir !== state.dir)) next.zoom = "";
@@ -167,7 +182,7 @@ async function start() {
       if (next[name] !== state[name]) due.add(name);
     }
     state = next;
-    writeState(state, defaults);
+    if (!isPassing) writeState(state, defaults);
     const changed = new Set(due);
     if (isAsked) changed.add("fn");
     return draw(changed, isAsked).then(() => {
@@ -175,11 +190,26 @@ async function start() {
     });
   };
 
-  choices(
-    byId("view"),
-    Object.entries(model.views).map(([id, { title }]) => [id, title]),
-    (id) => set({ view: id, sort: "" }),
-  );
+  /** The span that the reader would see, and whether one is being drawn. */
+  let [wanted, isFollowing] = [state.span, false];
+  const choose = (/** @type {import("./moments.js").Span | undefined} */ span) => {
+    wanted = spanText(span);
+    return set({ span: wanted });
+  };
+  /** Shows spans as fast as that goes, the last one in any case. */
+  const follow = async (/** @type {import("./moments.js").Span | undefined} */ span) => {
+    wanted = spanText(span);
+    if (isFollowing) return;
+    for (isFollowing = true; wanted !== state.span;) await set({ span: wanted }, false, true);
+    isFollowing = false;
+  };
+  const offerViews = () =>
+    choices(
+      byId("view"),
+      model.viewNames.map((id) => [id, model.views[id].title, model.views[id].hint ?? ""]),
+      (id) => set({ view: id, sort: "" }),
+    );
+  byId("span-clear").addEventListener("click", () => choose(undefined));
   choices(byId("code"), [
     ["own", "Your code", "Fold away libraries, runtimes and interpreters"],
     ["all", "All frames", "Every function on the stacks"],
@@ -207,7 +237,9 @@ async function start() {
     saveText(name, graphSvg(flame, `${data.title} \u00b7 ${model.views[view()].title}`));
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") tooltip.hide();
+    if (event.key !== "Escape") return;
+    tooltip.hide();
+    if (!event.defaultPrevented && event.target !== search.input && state.span !== "") choose(undefined);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => flame.draw());
   byId("theme").addEventListener("click", () => {

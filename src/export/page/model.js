@@ -1,8 +1,9 @@
 // The page's data: call paths with their figures, names, and what a search finds in them.
+import { Moments } from "./moments.js";
 
 /** @typedef {import("./data.ts").PageData} PageData */
 /** @typedef {import("./data.ts").ViewName} ViewName */
-/** @typedef {{ title: string, figure: string, blocks: string, bytes: boolean }} View */
+/** @typedef {{ title: string, hint?: string, figure: string, blocks: string, bytes: boolean }} View */
 /** @typedef {"after" | "before" | "change"} Run */
 /** @typedef {ReturnType<Model["search"]>} Found */
 
@@ -35,29 +36,74 @@ export class Model {
       live: { title: data.live, figure: "liveBytes", blocks: "liveCount", bytes: true },
       temporary: { title: "Temporary", figure: "temporary", blocks: "temporary", bytes: false },
     };
+    this.moments = data.moments && new Moments(data.moments);
+    /** The moment that is looked at, or what came between two; the whole run when undefined. @type {import("./moments.js").Span | undefined} */
+    this.span = undefined;
+    /** Which paths have something there. @type {Uint8Array | undefined} */
+    this.shown = undefined;
+    /** Figures of call paths: those of the whole run, or of what is looked at of it. @type {Record<string, readonly number[] | Float64Array>} */
+    this.figures = data.figures;
     /** Which functions the user wrote. */
     this.own = Uint8Array.from(data.functions.kind, (kind) => Number(["own", "script"].includes(data.kinds[kind])));
-    /** @type {Map<string, readonly number[]>} */
+    /** @type {Map<string, Float64Array>} */
     this.known = new Map();
     /** @type {Float64Array[] | undefined} */
     this.summed = undefined;
   }
 
   /**
+   * Looks at a moment, or at what came between two, or at the whole run.
+   * @param {import("./moments.js").Span | undefined} span
+   */
+  look(span) {
+    this.span = span;
+    this.figures = span && this.moments ? this.moments.figures(span) : this.data.figures;
+    this.views.live.title = this.isGrowth ? "Grew" : span ? "Live" : this.data.live;
+    this.views.live.hint = this.isGrowth ? "What was live at the end of the span, less what was at its beginning" : "";
+    const { allocations, liveBytes } = this.figures;
+    this.shown = span && new Uint8Array(this.paths).map((_, p) => Number(allocations[p] !== 0 || liveBytes[p] !== 0));
+    this.known.clear();
+    this.summed = undefined;
+  }
+
+  /** Whether figures are what came between two moments, where what is live may be less than nothing. */
+  get isGrowth() {
+    return this.span !== undefined && this.span.from >= 0;
+  }
+
+  /** Names of the views that there is something for: of a moment neither the peak nor what was temporary is kept. */
+  get viewNames() {
+    const names = /** @type {ViewName[]} */ (Object.keys(this.views));
+    return names.filter((name) => !this.span || this.views[name].figure in this.figures);
+  }
+
+  /**
+   * Whether any of some paths has something in what is looked at.
+   * @param {readonly number[]} paths
+   */
+  shows(paths) {
+    const { shown } = this;
+    return !shown || paths.some((path) => shown[path] === 1);
+  }
+
+  /**
    * A column of figures; zeroes when it was not recorded. Of a change it is how large that is, up or down.
    * @param {string} name
    * @param {Run} [run]
-   * @returns {readonly number[]}
+   * @returns {Float64Array}
    */
   column(name, run = "after") {
-    const { figures, figuresBefore } = this.data;
+    const [figures, { figuresBefore }] = [this.figures, this.data];
     const key = `${run} ${name}`;
     let column = this.known.get(key);
     if (!column) {
       if (run === "change") {
         const [was, is] = [this.column(name, "before"), this.column(name)];
         column = is.map((n, p) => Math.abs(n - was[p]));
-      } else column = (run === "before" ? figuresBefore : figures)?.[name] ?? new Array(this.paths).fill(0);
+      } else {
+        const figure = (run === "before" ? figuresBefore : figures)?.[name];
+        column = figure ? new Float64Array(figure) : new Float64Array(this.paths);
+      }
       this.known.set(key, column);
     }
     return column;
@@ -77,7 +123,11 @@ export class Model {
   get columns() {
     // What was freed more often than allocated since a moment has less than nothing: no width shows that.
     return this.summed ??= (this.isComparison ? RUNS : RUNS.slice(0, 1)).flatMap((run) =>
-      SUMMED.map((name) => Float64Array.from(this.column(name, run), (n) => Math.max(0, n)))
+      SUMMED.map((name) => {
+        const column = this.column(name, run).slice();
+        for (let p = 0; p < column.length; p++) if (column[p] < 0) column[p] = 0;
+        return column;
+      })
     );
   }
 

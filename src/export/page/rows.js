@@ -45,7 +45,7 @@ function reading(model) {
 }
 
 /**
- * Puts call paths together.
+ * Puts call paths together, without their figures.
  * @param {import("./model.js").Model} model
  * @param {import("./stacks.js").Stacks} stacks
  * @param {(path: number) => boolean} wanted
@@ -54,8 +54,6 @@ function reading(model) {
 export function pathRows(model, stacks, wanted) {
   const { data } = model;
   const { names, places } = reading(model);
-  const figures = FIGURES.map((name) => model.column(name));
-  const earlier = model.isComparison ? FIGURES.map((name) => model.column(name, "before")) : [];
   /** @type {Map<number, Map<number, PathRow>>} */
   const rows = new Map();
   /** @type {PathRow[]} */
@@ -69,15 +67,36 @@ export function pathRows(model, stacks, wanted) {
     if (!same) rows.set(place, same = new Map());
     let row = same.get(via);
     if (!row) {
-      const none = () => new Float64Array(FIGURES.length);
-      same.set(via, row = { lead, called, from, paths: [], now: none(), before: none() });
+      same.set(via, row = { lead, called, from, paths: [], now: new Float64Array(), before: new Float64Array() });
       all.push(row);
     }
     row.paths.push(p);
-    for (let i = 0; i < figures.length; i++) row.now[i] += figures[i][p];
-    for (let i = 0; i < earlier.length; i++) row.before[i] += earlier[i][p];
   }
   return all;
+}
+
+/**
+ * Adds up the figures of rows.
+ * @param {import("./model.js").Model} model
+ * @param {readonly PathRow[]} rows
+ */
+export function addUpPaths(model, rows) {
+  const columns = (/** @type {"after" | "before"} */ run) => FIGURES.map((name) => model.column(name, run));
+  const [now, before] = [columns("after"), model.isComparison ? columns("before") : []];
+  for (const row of rows) [row.now, row.before] = [sumsOf(now, row.paths), sumsOf(before, row.paths)];
+}
+
+/**
+ * What columns come to for some call paths.
+ * @param {readonly Float64Array[]} columns
+ * @param {readonly number[]} paths
+ */
+export function sumsOf(columns, paths) {
+  return Float64Array.from(columns, (column) => {
+    let sum = 0;
+    for (const path of paths) sum += column[path];
+    return sum;
+  });
 }
 
 /**
@@ -176,9 +195,10 @@ export function placeColumns(model, beneath, hint) {
  * Columns of a table of call paths, the view's figure first.
  * @param {import("./model.js").Model} model
  * @param {import("./model.js").ViewName} view
+ * @param {readonly import("./table.js").Column<PathRow>[]} curves
  * @returns {import("./table.js").Column<PathRow>[]}
  */
-export function pathColumns(model, view) {
+export function pathColumns(model, view, curves) {
   const { data } = model;
   const name = (/** @type {number} */ place) => place < 0 ? "" : data.functions.name[data.places.fn[place]];
   const where = (/** @type {number} */ place) => place < 0 ? "" : model.placeText(place);
@@ -189,11 +209,12 @@ export function pathColumns(model, view) {
   const figures = [
     ["Peak", "peakBytes", bytes],
     ["Allocated", "bytes", bytes],
-    ["Live", "liveBytes", bytes],
+    [model.isGrowth ? "Grew" : "Live", "liveBytes", model.isGrowth ? (n) => signed(n, bytes) : bytes],
     ["Allocations", "allocations", count],
     ["Temporary", "temporary", count],
   ];
-  const [first, ...rest] = [...figures].sort(([, a], [, b]) =>
+  const known = figures.filter(([, figure]) => figure in model.figures);
+  const [first, ...rest] = known.sort(([, a], [, b]) =>
     Number(b === VIEW_FIGURES[view]) - Number(a === VIEW_FIGURES[view])
   );
   const figureColumn = (
@@ -210,7 +231,7 @@ export function pathColumns(model, view) {
       figures: true,
       wide: at > 0,
       extra: at > 2,
-      track: at > 0 ? undefined : model.isComparison ? "170px" : "118px",
+      track: at > 0 ? undefined : model.isComparison ? "170px" : "124px",
       text,
       cell: (/** @type {PathRow} */ row) =>
         at === 0 && !model.isComparison ? shareCell(text(row), row.now[i], all) : [
@@ -234,6 +255,7 @@ export function pathColumns(model, view) {
       beneath,
       (row) => [name(row.lead), where(row.lead), beneath(row), module(row.lead)].filter(Boolean).join("\n"),
     ),
+    ...curves,
     ...rest.map((figure, i) => figureColumn(figure, i + 1)),
   ];
 }

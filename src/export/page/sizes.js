@@ -9,7 +9,8 @@ import { bytes, count, share } from "./format.js";
  */
 export function histogram(model, paths) {
   const { sizes } = model.data;
-  if (!sizes) return [];
+  // They are of the whole run.
+  if (!sizes || model.span) return [];
   const sums = sizes.names.map((_, i) => paths.reduce((sum, p) => sum + sizes.requests[p][i], 0));
   const all = sums.reduce((sum, n) => sum + n, 0);
   const most = Math.max(1, ...sums);

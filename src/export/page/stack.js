@@ -1,6 +1,6 @@
 // The stack of a row of call paths, with what is folded away and the source lines beside its functions.
 import { element } from "./dom.js";
-import { baseName, bytes, count, counted, shortName } from "./format.js";
+import { baseName, bytes, count, counted, shortName, signed } from "./format.js";
 import { VIEW_FIGURES } from "./rows.js";
 import { histogram } from "./sizes.js";
 import { sourceAround } from "./source.js";
@@ -15,12 +15,10 @@ import { sourceAround } from "./source.js";
  */
 function figuresText(model, paths, run) {
   const sum = (/** @type {string} */ name) => paths.reduce((all, p) => all + model.column(name, run)[p], 0);
-  return [
-    `${bytes(sum("bytes"))} in ${counted(sum("allocations"), "allocation")}`,
-    `${bytes(sum("peakBytes"))} at the peak`,
-    `${bytes(sum("liveBytes"))} live`,
-    `${count(sum("temporary"))} temporary`,
-  ].join(", ");
+  const allocated = `${bytes(sum("bytes"))} in ${counted(sum("allocations"), "allocation")}`;
+  const live = model.isGrowth ? `${signed(sum("liveBytes"), bytes)} live` : `${bytes(sum("liveBytes"))} live`;
+  if (model.span) return `${allocated}, ${live}`;
+  return [allocated, `${bytes(sum("peakBytes"))} at the peak`, live, `${count(sum("temporary"))} temporary`].join(", ");
 }
 
 /**
@@ -131,11 +129,16 @@ function frameList(context, path) {
 export function stackView(context, row, view) {
   const { model, stacks } = context;
   const column = model.column(VIEW_FIGURES[view]);
-  const paths = [...row.paths].sort((a, b) => column[b] - column[a]);
+  const first = row.paths.reduce((most, p) => column[p] > column[most] ? p : most);
+  /** @type {number[] | undefined} */
+  let sorted;
+  const { paths } = row;
   const into = element("div", {});
   let at = 0;
   const draw = () => {
-    const path = paths[at];
+    // There may be thousands: they are put in order when more than one is asked for.
+    if (at > 0) sorted ??= [...paths].sort((a, b) => column[b] - column[a]);
+    const path = at > 0 && sorted ? sorted[at] : first;
     const items = frameList(context, path);
     const step = (/** @type {number} */ by, /** @type {string} */ sign, /** @type {string} */ label) =>
       element("button", {

@@ -1,12 +1,14 @@
 // The tables under their tabs; each is made when its tab is chosen, and again when what it shows changes.
+import { liveColumn } from "./curve.js";
 import { byId, element } from "./dom.js";
 import { baseName, bytes, count, counted, shortName } from "./format.js";
-import { functionColumns, functionRows } from "./functions.js";
+import { addUpFunctions, functionColumns, functionRows } from "./functions.js";
 import { processColumns } from "./processes.js";
-import { pathColumns, pathRows, placeColumns, VIEW_FIGURES } from "./rows.js";
+import { addUpPaths, pathColumns, pathRows, placeColumns, VIEW_FIGURES } from "./rows.js";
 import { histogram } from "./sizes.js";
 import { Stacks } from "./stacks.js";
 import { Table } from "./table.js";
+import { endOf, seriesOf } from "./timeline.js";
 
 /** @typedef {import("./rows.js").PathRow} PathRow */
 /**
@@ -130,6 +132,9 @@ function asideText(aside) {
  *   found: import("./model.js").Found | undefined }} TabState
  */
 
+/** Tabs that can show a moment, or what came between two. */
+const OF_MOMENTS = ["paths", "functions"];
+
 export class Tabs {
   /**
    * @param {import("./model.js").Model} model
@@ -142,7 +147,10 @@ export class Tabs {
     /** @type {Table<any> | undefined} */
     this.table = undefined;
     this.shown = "";
+    /** Rows that were put together last, and of what. @type {{ of: unknown[], rows: any[] }} */
+    this.kept = { of: [], rows: [] };
     const { data } = model;
+    this.end = endOf(data, seriesOf(data));
     this.tabs = [
       { id: "paths", title: "Call paths" },
       { id: "functions", title: "Functions" },
@@ -171,7 +179,7 @@ export class Tabs {
     byId("tabs").addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       const next = step && document.activeElement?.[step > 0 ? "nextElementSibling" : "previousElementSibling"];
-      if (!(next instanceof HTMLElement)) return;
+      if (!(next instanceof HTMLElement) || next.hidden) return;
       next.focus();
       next.click();
     });
@@ -179,7 +187,7 @@ export class Tabs {
 
   /** Whether there is a tab of that name. */
   has(/** @type {string} */ tab) {
-    return this.tabs.some(({ id }) => id === tab);
+    return this.tabs.some(({ id }) => id === tab) && (!this.model.span || OF_MOMENTS.includes(tab));
   }
 
   /** Whether rows of call paths are shown, of which one may be chosen. */
@@ -200,11 +208,13 @@ export class Tabs {
     const into = byId("table");
     this.shown = tab;
     for (const button of byId("tabs").children) {
+      button.toggleAttribute("hidden", !this.has(button.id.replace("tab-", "")));
       button.setAttribute("aria-selected", String(button.id === `tab-${tab}`));
       button.setAttribute("tabindex", button.id === `tab-${tab}` ? "0" : "-1");
     }
     const title = this.tabs.find(({ id }) => id === tab)?.title ?? "";
     const options = { name: title, sort, onSort: told.onSort };
+    const curves = liveColumn(model, this.end);
     this.table = undefined;
     if (tab === "paths" || tab === "leaks") {
       const live = model.column("liveBytes");
@@ -212,9 +222,14 @@ export class Tabs {
       const wanted = (/** @type {number} */ p) => {
         return tab === "leaks" ? live[p] > 0 && !aside.has(p) : run !== "change" || model.hasChanged(p);
       };
-      const rows = pathRows(model, stacks, (p) => (!found || found.paths[p] === 1) && wanted(p));
+      const all = this.#keep(
+        state,
+        () => pathRows(model, stacks, (p) => (!found || found.paths[p] === 1) && wanted(p)),
+      );
+      addUpPaths(model, all);
+      const rows = all.filter(({ paths }) => model.shows(paths));
       const shown = tab === "leaks" ? "live" : view;
-      this.table = new Table(into, pathColumns(model, shown), rows, {
+      this.table = new Table(into, pathColumns(model, shown, curves), rows, {
         ...options,
         lines: 2,
         sort: sort || VIEW_FIGURES[shown],
@@ -223,8 +238,10 @@ export class Tabs {
       if (aside.size > 0) into.append(element("p", { className: "aside" }, asideText(model.data.aside)));
       this.#count(tab, rows.length);
     } else if (tab === "functions") {
-      const rows = functionRows(model, stacks, found && stacks.lit(found));
-      this.table = new Table(into, functionColumns(model, view), rows, {
+      const all = this.#keep(state, () => functionRows(model, stacks, found && stacks.lit(found)));
+      addUpFunctions(model, all);
+      const rows = all.filter(({ paths }) => model.shows(paths));
+      this.table = new Table(into, functionColumns(model, view, curves), rows, {
         ...options,
         lines: 2,
         onChoose: ({ fn }) => told.onFunction(fn),
@@ -247,6 +264,19 @@ export class Tabs {
   }
 
   /**
+   * What was put together last, where the same is wanted and figures alone have changed.
+   * @template R
+   * @param {TabState} state
+   * @param {() => R[]} make
+   * @returns {R[]}
+   */
+  #keep({ tab, run, stacks, found }, make) {
+    const of = [tab, run, stacks, found];
+    if (!of.every((part, i) => this.kept.of[i] === part)) this.kept = { of, rows: make() };
+    return this.kept.rows;
+  }
+
+  /**
    * @param {string} tab
    * @param {number} n
    */
@@ -264,7 +294,7 @@ export class Tabs {
    */
   rowOf(path) {
     const table = /** @type {Table<PathRow> | undefined} */ (this.table);
-    if (!table?.rows[0]?.paths) return undefined;
+    if (!this.hasPaths || !table?.rows[0]) return undefined;
     const row = table.rows.find(({ paths }) => paths.includes(path)) ?? table.rows[0];
     table.point((other) => other === row);
     return row;

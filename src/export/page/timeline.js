@@ -12,6 +12,7 @@ import {
   stepPoints,
   timeScale,
 } from "./chart.js";
+import { curve } from "./curve.js";
 import { byId, element, shape } from "./dom.js";
 import { baseName, bytes } from "./format.js";
 import { Layers } from "./layers.js";
@@ -27,6 +28,9 @@ const MARK_ROW = 14;
 const LETTER = 6.4;
 /** Share of the peak that a sample must have to be called its time. */
 const NEAR_PEAK = 0.95;
+/** What the drawing is called, and how keys choose from it. */
+const TITLE = "Live bytes over time";
+const BRUSHED = `${TITLE}; Enter shows a moment, arrow keys with shift a span`;
 /** Processes that have a line. */
 const LINES = 6;
 
@@ -74,11 +78,12 @@ export function seriesOf(data) {
  * Draws the timeline, and again when its width changes.
  * @param {import("./data.ts").PageData} data
  * @param {import("./tooltip.js").Tooltip} tooltip
+ * @param {import("./brush.js").Brush | undefined} brush what chooses a span of it, where one can be looked at
  * @param {{ onRss: (shown: boolean) => void, onParts: (shown: boolean) => void, onPath: (path: number) => void }} told
  *   called when the reader shows or hides the resident set, or what is live by function, or chooses a function of those
  * @returns {((rss: boolean, parts: boolean) => void) | undefined} draws it with or without them; undefined when there is nothing to draw
  */
-export function makeTimeline(data, tooltip, { onRss, onParts, onPath }) {
+export function makeTimeline(data, tooltip, brush, { onRss, onParts, onPath }) {
   const series = seriesOf(data);
   if (series.length === 0) return undefined;
   const into = byId("timeline");
@@ -89,6 +94,13 @@ export function makeTimeline(data, tooltip, { onRss, onParts, onPath }) {
   const layers = new Layers(data.layers, onPath);
   const [areas, partsToggle] = [byId("layers"), byId("parts")];
   let [hasRss, hasParts] = [true, true];
+  byId("brush").textContent = brush
+    ? "Drag: what grew in a span. Click: what was live then."
+    : data.timelineBefore
+    ? ""
+    : data.processes
+    ? "What grew in a span is told of one process: heaptap report --process PID"
+    : "What grew in a span cannot be told here: heaptap run keeps moments, of whole runs";
   const toggle = byId("rss");
   toggle.hidden = !isWatched;
   toggle.addEventListener("click", () => onRss(!hasRss));
@@ -122,7 +134,7 @@ export function makeTimeline(data, tooltip, { onRss, onParts, onPath }) {
     });
     const top = TOP + taken.length * MARK_ROW;
     const height = HEIGHT + taken.length * MARK_ROW;
-    const { svg, y, base } = drawAxes({ width, height, top, end, most, lines: 4, words: "Live bytes over time" });
+    const { svg, y, base } = drawAxes({ width, height, top, end, most, lines: 4, words: brush ? BRUSHED : TITLE });
     const lines = series.map(({ seconds, bytes, tops }) => stepPoints(seconds, bytes, x, y, tops));
     if (isStacked) layers.draw(svg, end, x, y);
     series.forEach(({ look }, i) => {
@@ -159,6 +171,7 @@ export function makeTimeline(data, tooltip, { onRss, onParts, onPath }) {
     const level = (/** @type {number} */ s) => y(live[sampleAt(seconds, s)]);
     const stops = isStacked ? [...new Set([...seconds, ...layers.seconds])].sort((a, b) => a - b) : seconds;
     readTimes(svg, { top: top - 8, base, end, times: stops, x, y: level }, tooltip, (pointed) => told(pointed, x));
+    brush?.attach(svg, { top: top - 8, base, end, x });
     into.replaceChildren(svg);
   };
 
@@ -179,6 +192,7 @@ export function makeTimeline(data, tooltip, { onRss, onParts, onPath }) {
       return `${now} ${title}${tops[i] > live[i] && most !== now ? `, for a moment ${most}` : ""}`;
     });
     const i = sampleAt(times, where);
+    if (brush) brush.pointed = where;
     return {
       where,
       lines: [
@@ -219,15 +233,5 @@ export function endOf({ memory, layers }, series) {
  * @param {number} most
  */
 export function sparkline({ begun, timeline }, end, most) {
-  const [width, height] = [220, 30];
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", class: "sparkline" });
-  const x = (/** @type {number} */ s) => 1 + (width - 2) * s / end;
-  const y = (/** @type {number} */ b) => height - 1 - (height - 4) * Math.sqrt(b / most);
-  const { seconds, bytes, tops } = stepsOf(timeline, begun);
-  const points = stepPoints(seconds, bytes, x, y, tops);
-  if (points.length === 0) return svg;
-  const ground = /** @type {[number, number][]} */ ([[points[0][0], height], [points[points.length - 1][0], height]]);
-  svg.append(shape("polygon", { points: areaText(points, ground), class: "area" }));
-  svg.append(shape("polyline", { points: pointsText(points), class: "line live" }));
-  return svg;
+  return curve(stepsOf(timeline, begun), end, (b) => Math.sqrt(b / most));
 }

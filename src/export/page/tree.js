@@ -64,6 +64,23 @@ export class Tree {
     for (let i = 0; i < columns.length; i++) node.sums[i] += columns[i][path];
   }
 
+  /** Adds figures up anew where they have changed: who goes where has not. */
+  addUp() {
+    // The call paths through a node stand side by side: its sums are what has come up to the last, less what has before the first.
+    const upTo = this.model.columns.map((column) => {
+      const { order } = this;
+      const sums = new Float64Array(order.length + 1);
+      for (let i = 0; i < order.length; i++) sums[i + 1] = sums[i] + column[order[i]];
+      return sums;
+    });
+    const due = [this.root];
+    for (let node = due.pop(); node; node = due.pop()) {
+      const { from, to, sums } = node;
+      for (let i = 0; i < upTo.length; i++) sums[i] = upTo[i][to] - upTo[i][from];
+      if (node.kids) due.push(...node.kids);
+    }
+  }
+
   /**
    * Where the frame at a depth of a path stands among all; -1 where the path has ended.
    * @param {number} path
