@@ -46,7 +46,9 @@ export class Table {
     into.replaceChildren(this.scroll, this.empty);
     this.scroll.addEventListener("scroll", () => this.draw());
     this.scroll.addEventListener("keydown", (event) => this.#key(event));
-    new ResizeObserver(() => this.draw()).observe(this.scroll);
+    /** How much was seen when rows were drawn last. */
+    this.seen = 0;
+    new ResizeObserver(() => this.seen !== this.scroll.clientHeight && this.draw()).observe(this.scroll);
     const [id, way] = sort.split(".");
     const column = Math.max(0, columns.findIndex((column) => column.id === id));
     this.sortBy = column;
@@ -114,9 +116,10 @@ export class Table {
   }
 
   draw() {
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.height) - 4);
-    const last = Math.min(this.rows.length, first + Math.ceil(this.scroll.clientHeight / this.height) + 8);
     this.body.style.height = `${this.rows.length * this.height}px`;
+    const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.height) - 4);
+    this.seen = this.scroll.clientHeight;
+    const last = Math.min(this.rows.length, first + Math.ceil(this.seen / this.height) + 8);
     this.scroll.setAttribute("aria-rowcount", String(this.rows.length));
     const made = [];
     for (let i = first; i < last; i++) made.push(this.#row(i));
