@@ -133,6 +133,16 @@ function shortForms<A extends unknown[], O extends OptionValues, G extends Optio
     .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp());
 }
 
+/** Figures that a recording has when it was asked for them. */
+function askedOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return command
+    .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
+    .option(
+      "--lifetimes",
+      "how long blocks lived, in all and of each call path; to record that takes time (docs/PERFORMANCE.md)",
+    );
+}
+
 /** The options that `report` and `run` share: what to show and how, and limits to keep. */
 function reportOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
   const shown = shortForms(command.optionsGroup("What is shown:"))
@@ -150,7 +160,6 @@ function reportOptions<A extends unknown[], O extends OptionValues, G extends Op
     .option("--since <mark>", "leave out what came before: a mark (see heaptap mark), or a copy of the recording")
     .option("--at <time>", "as it was then: 3.2s after the start, peak, or the name of a mark", moment)
     .option("--between <times>", "what came between two times: 2s..5s, or 2s 5s", span)
-    .option("--sizes", "how large requests were, and the allocator's slack, in all and of each call path")
     .option("--source", "of html: put source lines of this machine into the page, a few around each place")
     .option("--raw", "whole stacks, innermost frame first: allocation functions, libraries, each frame of a recursion")
     .option(
@@ -159,7 +168,7 @@ function reportOptions<A extends unknown[], O extends OptionValues, G extends Op
       (_, n) => Number(n) + 1,
       0 as number,
     );
-  const selected = selectionOptions(shown)
+  const selected = selectionOptions(askedOptions(shown))
     .option("--min-count <n>", "keep those with at least so many blocks", wholeNumber(0, 1e15))
     .option("--threshold-bytes <size>", "keep those with at least so many bytes", size);
   return budgetOptions(nameOptions(selected))

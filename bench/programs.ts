@@ -1,6 +1,6 @@
 /**
  * What recording adds to whole programs, beside others' profilers, in interleaved rounds: ratios of processor time. Prints tables of
- * docs/PERFORMANCE.md. `--rounds N` (7), `--only TEXT`, `--peers`: beside heaptrack that interprets, jemalloc's profiler and gperftools' too. What is not installed is named and left out.
+ * docs/PERFORMANCE.md. `--rounds N` (7), `--only TEXT`, `--peers`: beside heaptrack that interprets, jemalloc's profiler and gperftools' too. `--lifetimes`: with those too. What is not installed is named and left out.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
@@ -14,6 +14,7 @@ import {
   head,
   HEAPTRACK,
   interleave,
+  LIFETIMES,
   median,
   PATHS,
   PLAIN,
@@ -25,7 +26,7 @@ import {
 } from "./ways.ts";
 import type { Way } from "./ways.ts";
 
-const options = started("peers");
+const options = started("peers", "lifetimes");
 const ROUNDS = options.rounds;
 const HERE = import.meta.dirname ?? "";
 const targets = (name: string) => join(HERE, "targets", name);
@@ -170,6 +171,7 @@ const ways: Way[] = [
   SAMPLED,
   COUNTERS,
   PATHS,
+  ...options.has("lifetimes") ? [LIFETIMES] : [],
   ...options.has("peers") ? [...HEAPTRACK, ...ALLOCATORS] : raw ? [raw] : [],
 ];
 head(

@@ -26,6 +26,7 @@ const heaptap = (name: string, env: Record<string, string> = {}): Way => ({ name
 export const PLAIN: Way = { name: "plain" };
 export const PATHS: Way = heaptap("paths");
 export const COUNTERS: Way = heaptap("counters", { HEAPTAP_MODE: "counters" });
+export const LIFETIMES: Way = heaptap("lifetimes", { HEAPTAP_LIFETIMES: "on" });
 export const SAMPLED: Way = heaptap("sampled", { HEAPTAP_SAMPLE: "512KiB" });
 export const TOTALS: Way = heaptap("totals", { HEAPTAP_MODE: "totals" });
 /** A program that `--only` does not name: the library is there, and returns at once. */

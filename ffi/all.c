@@ -49,6 +49,7 @@ static void ht_discover_forked(void);
 #include "thread.c"
 #include "follow.c"
 #include "match.c"
+#include "lifetimes.c"
 #include "count.c"
 #include "process.c"
 #include "hooks.c"

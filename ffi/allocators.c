@@ -245,7 +245,7 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
         return;
     }
     /* Nothing, or what a call further out has counted. */
-    if (!block || (block == ht_self->handed.block && ht_self->handed.as.kind == HT_BLOCK_UNCOUNTED))
+    if (!block || (block == ht_self->handed.block && ht_self->handed.kind == HT_BLOCK_UNCOUNTED))
         return;
     if (HT_UNLIKELY(!ht_end_close(block))) {
         if (ht_is_inside(a, by))
@@ -255,7 +255,7 @@ HT_NOINLINE void ht_ending_begin(struct ht_ending *e, const struct ht_allocator 
     }
     e->handed = 1;
     e->before = ht_self->handed;
-    ht_self->handed = (struct ht_handed){ block, { .kind = HT_BLOCK_UNCOUNTED } };
+    ht_self->handed = (struct ht_handed){ .block = block, .kind = HT_BLOCK_UNCOUNTED };
 }
 
 /* Nobody inside has counted the end of a block that is not known. */
@@ -280,6 +280,7 @@ HT_INLINE void ht_ending_end(const struct ht_ending *e)
 /* A reallocation, around the real function. The thread is not marked: hooks inside count, and take over what was handed. */
 struct ht_moving {
     struct ht_handed handed;
+    struct ht_birth handed_born;
     struct ht_block known;
     size_t had;
     struct ht_before before;
@@ -298,8 +299,10 @@ HT_NOINLINE void ht_moving_begin(struct ht_moving *m, const struct ht_heap *heap
     m->known = r.known;
     m->had = r.had;
     m->handed = t->handed;
+    m->handed_born = t->handed_born;
     m->before = ht_before();
-    t->handed = (struct ht_handed){ m->known.kind == HT_BLOCK_UNKNOWN ? NULL : old, m->known };
+    t->handed = (struct ht_handed){ m->known.kind == HT_BLOCK_UNKNOWN ? NULL : old, m->known.size, m->known.bucket, m->known.slot, m->known.kind };
+    t->handed_born = m->known.born;
     ht_end(t, idle);
 }
 
@@ -318,6 +321,7 @@ HT_NOINLINE void *ht_moving_end(const struct ht_moving *m, const struct ht_heap 
     int inside = ht_has_counted(&m->before) && (block ? ht_counted_inside(t, heap, block) : ht_counters()->failed != m->before.failed);
     block = ht_turned(heap, block);
     t->handed = m->handed;
+    t->handed_born = m->handed_born;
     if (taken)
         r.known.kind = HT_BLOCK_UNCOUNTED;
     if (back || (!block && !(gone && old))) {

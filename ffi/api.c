@@ -52,7 +52,8 @@ static int ht_install_new(uint32_t slots[2])
  * what those or the defaults say. `slots` gets how many slots lead to a hook: of the program itself,
  * of other objects. Returns ht_installed, or -errno.
  */
-static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t sizes, uint32_t sample, uint32_t slots[2])
+static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t sizes, uint32_t lifetimes,
+    uint32_t sample, uint32_t slots[2])
 {
     uint32_t state = ht_shared_get(&ht_p.state);
     if (state == HT_STATE_ON) {
@@ -75,6 +76,8 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
         c->exact_peak = exact_peak;
     if (sizes != HT_UNSET)
         c->sizes = sizes;
+    if (lifetimes != HT_UNSET)
+        c->lifetimes = lifetimes;
     if (sample != HT_UNSET)
         c->interval = sample;
     if (out[0])
@@ -82,11 +85,12 @@ static int ht_install(const char *out, uint32_t buckets, uint32_t depth, uint32_
     return ht_install_new(slots);
 }
 
-HT_EXPORT int heaptap_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t sizes, uint32_t sample, uint32_t slots[2])
+HT_EXPORT int heaptap_install(const char *out, uint32_t buckets, uint32_t depth, uint32_t mode, uint32_t exact_peak, uint32_t sizes, uint32_t lifetimes,
+    uint32_t sample, uint32_t slots[2])
 {
     slots[0] = slots[1] = 0;
     ht_lock(&ht_install_lock); /* two threads of the runtime may come at once */
-    int result = ht_install(out, buckets, depth, mode, exact_peak, sizes, sample, slots);
+    int result = ht_install(out, buckets, depth, mode, exact_peak, sizes, lifetimes, sample, slots);
     ht_unlock(&ht_install_lock);
     return result;
 }

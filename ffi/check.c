@@ -102,6 +102,29 @@ static struct ht_file_sizes ht_size_sums(void)
     return s;
 }
 
+/* Lifetimes of all blocks, and the births of those that are live. */
+static struct ht_file_lifetimes ht_lifetime_sums(void)
+{
+    struct ht_file_lifetimes s = { 0 };
+    for (uint64_t i = 0; ht_p.lifetimes_kept && i < (uint64_t)ht_p.header->pages_used * HT_PAGE_RECORDS; i++)
+        for (size_t word = 0; word < sizeof s / 8; word++)
+            ((uint64_t *)&s)[word] += ((const uint64_t *)&ht_p.lifetimes[i])[word];
+    return s;
+}
+
+/* Every block that has ended has lived, by both measures; every one that has not has a birth. */
+static int ht_lifetimes_are_valid(const struct ht_sums *threads)
+{
+    struct ht_file_lifetimes s = ht_lifetime_sums();
+    uint64_t by_time = 0, by_allocations = 0;
+    for (uint32_t c = 0; c < HT_LIFETIME_CLASSES; c++) {
+        by_time += s.by_time[c];
+        by_allocations += s.by_allocations[c];
+    }
+    return !ht_p.lifetimes_kept
+        || (by_time == threads->frees && by_allocations == threads->frees && s.live == threads->live_count && ht_p.allocations == threads->allocations);
+}
+
 static int ht_sums_are_valid(void)
 {
     struct ht_sums threads = ht_thread_sums(), paths = ht_path_sums();
@@ -109,7 +132,8 @@ static int ht_sums_are_valid(void)
     uint64_t requests = 0;
     for (uint32_t c = 0; c < HT_SIZE_CLASSES; c++)
         requests += sizes.requests[c];
-    return ht_same_bytes(&threads, &paths, sizeof threads) && (!ht_p.sizes_kept || requests == threads.allocations);
+    return ht_same_bytes(&threads, &paths, sizeof threads) && (!ht_p.sizes_kept || requests == threads.allocations)
+        && ht_lifetimes_are_valid(&threads);
 }
 
 /* peak.c: what one call path had live at the peak, as a reader finds it (docs/FORMAT.md). */

@@ -120,6 +120,7 @@ static void ht_count_free(struct ht_thread *t, struct ht_block block, int tempor
         ht_own_add(&r->frees, w.count);
         ht_own_add(&r->live_bytes, -(int64_t)w.bytes);
         ht_own_add(&r->temporary, temporary ? w.count : 0);
+        ht_lifetime_end(r, block.born);
     }
     ht_own_add(&c->current, -(int64_t)w.bytes);
     if (!ht_is_sampling()) { /* else every free is counted, where it comes in */
@@ -253,6 +254,7 @@ static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap,
     uint32_t bucket = ht_bucket_here(t, at);
     ht_hold_if_shared(t);
     ht_count_lost(t, heap, block, size);
+    struct ht_birth born = ht_birth_now();
     if (ht_p.mode == HT_MODE_PATHS) {
         struct ht_file_paths *r = ht_record(t, &bucket);
         ht_peak_keep(r);
@@ -260,12 +262,13 @@ static void ht_count_allocation(struct ht_thread *t, const struct ht_heap *heap,
         ht_own_add(&r->bytes, size);
         ht_own_add(&r->live_bytes, (int64_t)size);
         ht_sizes_keep(r, heap, block, size);
+        ht_lifetime_live(r, born, 1);
     }
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->bytes, size);
     ht_own_add(&c->current, (int64_t)size);
     ht_peak_rise(t);
-    ht_shadow_put(block, bucket, t->tag, size, heap->close);
+    ht_shadow_put(block, bucket, t->tag, size, heap->close, born);
     t->last = block;
     ht_tick_if_due(t);
 }
@@ -276,7 +279,7 @@ static void ht_count_nothing(struct ht_thread *t, const struct ht_heap *heap, vo
     if (!block || ht_is_sampling() || !ht_shadow_room(block, size, heap->close))
         return;
     ht_count_lost(t, heap, block, size);
-    ht_shadow_put(block, 0, 0, size, heap->close);
+    ht_shadow_put(block, 0, 0, size, heap->close, (struct ht_birth){ 0, 0 });
 }
 
 /* A known block became `block`: its path gives it up, the reallocating path takes it whole. */
@@ -290,6 +293,8 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
     uint32_t bucket = ht_bucket_here(t, at);
     ht_hold_if_shared(t);
     ht_count_lost(t, heap, block, size);
+    if (ht_p.lifetimes_kept)
+        ht_birth_number();
     uint64_t grown = size > old.size ? size - old.size : 0;
     uint64_t shrunk = size < old.size ? old.size - size : 0;
     uint64_t carried = old.size - shrunk;
@@ -303,6 +308,7 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
         ht_own_add(&from->live_bytes, -(int64_t)old.size);
         ht_own_add(&from->moved, 1);
         ht_own_add(&from->moved_bytes, carried);
+        ht_lifetime_live(from, old.born, -1);
         ht_peak_keep(to);
         ht_own_add(&to->reallocations, 1);
         ht_own_add(&to->allocations, 1);
@@ -310,6 +316,7 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
         ht_own_add(&to->carried, carried);
         ht_own_add(&to->live_bytes, (int64_t)size);
         ht_sizes_keep(to, heap, block, size);
+        ht_lifetime_live(to, old.born, 1);
     }
     ht_own_add(&c->allocations, 1);
     ht_own_add(&c->reallocations, 1);
@@ -319,7 +326,7 @@ static void ht_count_reallocation(struct ht_thread *t, const struct ht_heap *hea
     if (old.slot != t->slot)
         ht_freed_of_other(t, old.slot, ht_weight(old.size));
     ht_peak_rise(t);
-    ht_shadow_put(block, bucket, t->tag, size, heap->close);
+    ht_shadow_put(block, bucket, t->tag, size, heap->close, old.born);
     t->last = block;
     ht_tick_if_due(t);
 }
@@ -357,7 +364,7 @@ static struct ht_block ht_take_block(struct ht_thread *t, const void *block)
 {
     struct ht_block b = ht_shadow_block(block, 1);
     if (b.kind == HT_BLOCK_UNKNOWN && block == t->handed.block) {
-        b = t->handed.as;
+        b = (struct ht_block){ t->handed.size, t->handed.bucket, t->handed.slot, t->handed.kind, t->handed_born };
         t->handed.block = NULL;
     }
     return b;
@@ -698,7 +705,7 @@ HT_INLINE enum ht_end_hot ht_end_sampled(struct ht_thread *t, const void *block)
     if (ht_is_sampled(block))
         return HT_END_GENERAL;
     if (HT_UNLIKELY(block == t->handed.block))
-        return t->handed.as.kind == HT_BLOCK_UNCOUNTED ? HT_END_DONE : HT_END_GENERAL;
+        return t->handed.kind == HT_BLOCK_UNCOUNTED ? HT_END_DONE : HT_END_GENERAL;
     struct ht_file_threads *c = t->counters;
     ht_own_add(&c->frees, 1);
     ht_own_add(&c->temporary, (uint64_t)(block == t->last));

@@ -157,6 +157,7 @@ static void ht_file_mark(const char *name)
             [HT_SECTION_RESIDENT] = h.resident_used,
             [HT_SECTION_ACCOUNTS] = h.accounts_used,
             [HT_SECTION_MAPPED] = h.mapped_used,
+            [HT_SECTION_LIFETIMES] = ht_p.lifetimes_kept ? h.pages_used * (uint64_t)HT_PAGE_RECORDS : 0,
         };
         const struct ht_file_section *table = (const struct ht_file_section *)(ht_p.file + HT_SECTION_TABLE);
         int done = ht_sys_truncate(fd, ht_p.file_size) == 0 && ht_write_at(fd, 0, &h, sizeof h)
@@ -212,6 +213,7 @@ static int ht_file_start(const char *pattern, const char *program, int in_memory
         [HT_SECTION_RESIDENT] = { 0, HT_TIMELINE, sizeof(struct ht_file_resident) },
         [HT_SECTION_ACCOUNTS] = { 0, HT_ACCOUNTS, sizeof(struct ht_file_accounts) },
         [HT_SECTION_MAPPED] = { 0, HT_MAPPED, sizeof(struct ht_file_mapped) },
+        [HT_SECTION_LIFETIMES] = { 0, ht_p.lifetimes_kept ? ht_p.page_capacity * HT_PAGE_RECORDS : 0, sizeof(struct ht_file_lifetimes) },
     };
     uint64_t size = HT_ALIGNMENT;
     for (uint32_t i = 0; i < HT_SECTION_COUNT; i++) {
@@ -249,6 +251,7 @@ static int ht_file_start(const char *pattern, const char *program, int in_memory
     ht_p.owners = (struct ht_file_owners *)(ht_p.file + ht_p.offset[HT_SECTION_OWNERS]);
     ht_p.paths = (struct ht_file_paths *)(ht_p.file + ht_p.offset[HT_SECTION_PATHS]);
     ht_p.sizes = (struct ht_file_sizes *)(ht_p.file + ht_p.offset[HT_SECTION_SIZES]);
+    ht_p.lifetimes = (struct ht_file_lifetimes *)(ht_p.file + ht_p.offset[HT_SECTION_LIFETIMES]);
     ht_p.mapped_records = (struct ht_file_mapped *)(ht_p.file + ht_p.offset[HT_SECTION_MAPPED]);
     ht_p.timeline = (struct ht_file_timeline *)(ht_p.file + ht_p.offset[HT_SECTION_TIMELINE]);
     return 0;

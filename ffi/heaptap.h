@@ -195,7 +195,8 @@ enum ht_idle {
     HT_IDLE_SHARED = 3,   /* to count in the shared records */
     HT_IDLE_OWN = 4,      /* to count frees only: what it allocates is heaptap's own (api.c) */
     HT_IDLE_SAMPLED = 5,  /* to count totals, and to record few blocks or none (sampling.c) */
-    HT_IDLE_NEVER = 6,    /* no thread is ever that */
+    HT_IDLE_GENERAL = 6,  /* to count totals and call paths, by the general forms alone (lifetimes.c) */
+    HT_IDLE_NEVER = 7,    /* no thread is ever that */
 };
 
 /* shadow.c: what is known of a block. */
@@ -204,17 +205,24 @@ enum ht_block_kind {
     HT_BLOCK_UNCOUNTED, /* known, and nobody's: its end is no unknown one */
     HT_BLOCK_COUNTED,
 };
+struct ht_birth {
+    uint64_t time;   /* monotonic clock */
+    uint64_t number; /* of the allocation, among the process's; 0 when nothing is known of it */
+};
 struct ht_block {
     uint64_t size;
     uint32_t bucket, slot;
     enum ht_block_kind kind;
+    struct ht_birth born; /* when it was taken out of the shadow, and lifetimes are kept */
 };
 
 /* A block that a hook has taken out of the shadow, for the hooks inside its call: who of them ends the block takes it
  * from here (allocators.c). */
 struct ht_handed {
     const void *block;
-    struct ht_block as;
+    uint64_t size; /* and what else is known of it but for its birth */
+    uint32_t bucket, slot;
+    enum ht_block_kind kind;
 };
 
 /*
@@ -267,6 +275,7 @@ struct ht_thread {
     uint32_t crossed; /* whether the present walk has gone on at a lower address */
     uint32_t holds_window, window_slot; /* of the process's windows */
     struct ht_handed handed;
+    struct ht_birth handed_born; /* of the block that a reallocation has handed */
     const struct ht_heap *heap; /* of the block whose path is being found, and where it goes; count.c */
     struct ht_empty {           /* a block's place in the shadow when it can go in as it is */
         uint64_t *word;         /* NULL when it cannot */
@@ -292,7 +301,7 @@ _Static_assert(offsetof(struct ht_file_threads, failed) == offsetof(struct ht_to
 enum ht_state { HT_STATE_NEW = 0, HT_STATE_STARTING, HT_STATE_ON, HT_STATE_OFF };
 struct ht_process {
     uint32_t state;  /* enum ht_state; NEW in a fork's child, whatever it was before */
-    uint32_t mode, depth, buckets, exact_peak, sizes_kept;
+    uint32_t mode, depth, buckets, exact_peak, sizes_kept, lifetimes_kept;
     uint32_t installed; /* by a script, in its own process */
     uint32_t generation; /* counts up when code was unloaded */
     /* The mapped recording. Written at the start, constant from then on. */
@@ -307,6 +316,7 @@ struct ht_process {
     struct ht_file_paths *paths;
     struct ht_file_timeline *timeline;
     struct ht_file_sizes *sizes; /* beside `paths`, record by record; used when sizes_kept */
+    struct ht_file_lifetimes *lifetimes; /* the same; used when lifetimes_kept */
     struct ht_file_mapped *mapped_records;
     uint32_t capacity[HT_SECTION_COUNT]; /* records */
     uint32_t page_capacity;
@@ -372,6 +382,8 @@ struct ht_process {
     /* process.c */
     struct ht_lock inherit_lock; /* of beginning and ending what a handler's fork needs */
     uint32_t inheriting;         /* forks by handlers under way */
+    /* lifetimes.c: of the process so far, when lifetimes_kept. Any thread adds to it: it has a cache line to itself, but for the path. */
+    uint64_t allocations __attribute__((aligned(64)));
     char path[4096]; /* of the recording, "" when it is in memory alone */
 } __attribute__((aligned(65536))); /* the kernel zeroes whole pages: nothing else may lie there */
 

@@ -96,7 +96,7 @@ static void ht_resize_back(const struct ht_resize *r, const struct ht_heap *heap
     if (ht_is_sampling() && b->kind == HT_BLOCK_COUNTED)
         ht_sampled_put(old, b->bucket, b->slot, b->size, &put); /* where it was: there is room */
     else if (!ht_is_sampling() && b->kind != HT_BLOCK_UNKNOWN)
-        ht_shadow_put(old, b->bucket, b->kind == HT_BLOCK_COUNTED ? b->slot + 1ull : 0, b->size, heap->close);
+        ht_shadow_put(old, b->bucket, b->kind == HT_BLOCK_COUNTED ? b->slot + 1ull : 0, b->size, heap->close, b->born);
 }
 
 /* What the real function returned: `gone` says that the old block is no more also when that was nothing. */

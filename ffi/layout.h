@@ -12,8 +12,8 @@ struct ht_double {
 #define HT_BYTE_ORDER 0x01020304u
 #define HT_ALIGNMENT 65536u
 #define HT_SECTION_TABLE 448u
-#define HT_HEADER_SIZE 624u
-#define HT_SECTION_COUNT 11
+#define HT_HEADER_SIZE 640u
+#define HT_SECTION_COUNT 12
 #define HT_SECTION_STRINGS 0
 #define HT_SECTION_MODULES 1
 #define HT_SECTION_THREADS 2
@@ -25,6 +25,7 @@ struct ht_double {
 #define HT_SECTION_RESIDENT 8
 #define HT_SECTION_ACCOUNTS 9
 #define HT_SECTION_MAPPED 10
+#define HT_SECTION_LIFETIMES 11
 #define HT_PAGE_RECORDS 64
 #define HT_NODE_ROOT 1
 #define HT_NODE_DEPTH 2
@@ -43,6 +44,7 @@ struct ht_double {
 #define HT_SIZES_OFF 0
 #define HT_SIZES_REQUESTS 1
 #define HT_SIZES_SLACK 2
+#define HT_LIFETIME_CLASSES 32
 #define HT_UNFOLLOWED_STATIC 1
 #define HT_UNFOLLOWED_MACHINE 2
 #define HT_UNFOLLOWED_OWNER 3
@@ -74,6 +76,7 @@ struct ht_double {
 #define HT_REJECTED_ONLY 128u
 #define HT_REJECTED_PAUSED 256u
 #define HT_REJECTED_SAMPLE 512u
+#define HT_REJECTED_LIFETIMES 1024u
 
 struct ht_file_section {
     uint64_t offset;
@@ -129,18 +132,21 @@ struct ht_file_header {
     int64_t mapped_peak;
     uint32_t mapped_peak_number;
     uint32_t mapped_used;
-    uint8_t pad0[24];
+    uint32_t lifetimes;
+    uint8_t pad0[4];
+    uint64_t finished;
+    uint8_t pad1[8];
     int64_t peak;
     uint32_t peak_number;
     uint32_t resident_used;
     uint32_t accounts_used;
-    uint8_t pad1[4];
+    uint8_t pad2[4];
     uint64_t highest_resident;
     uint32_t folded;
-    uint8_t pad2[4];
+    uint8_t pad3[4];
     int64_t folded_level;
     int64_t folded_highest;
-    uint8_t pad3[8];
+    uint8_t pad4[8];
     uint32_t ended;
     uint32_t exit_code;
     uint32_t exit_signal;
@@ -154,7 +160,7 @@ struct ht_file_header {
     uint32_t linked;
     uint32_t linked_length;
     uint32_t pauses;
-    uint8_t pad4[60];
+    uint8_t pad5[60];
 };
 _Static_assert(sizeof(struct ht_file_header) == 448, "file_header");
 
@@ -281,6 +287,17 @@ struct ht_file_mapped {
     uint8_t pad0[4];
 };
 _Static_assert(sizeof(struct ht_file_mapped) == 56, "file_mapped");
+
+struct ht_file_lifetimes {
+    uint64_t time;
+    uint64_t allocations;
+    int64_t live;
+    int64_t born_time;
+    int64_t born_allocations;
+    uint64_t by_time[32];
+    uint64_t by_allocations[32];
+};
+_Static_assert(sizeof(struct ht_file_lifetimes) == 552, "file_lifetimes");
 
 struct ht_figures {
     uint64_t slot;

@@ -22,7 +22,7 @@ static struct ht_config {
     int read;
     uint32_t buckets; /* 0 when nothing was said */
     uint64_t interval, seed;
-    uint32_t depth, mode, exact_peak, sizes, follow, paused, rejected;
+    uint32_t depth, mode, exact_peak, sizes, lifetimes, follow, paused, rejected;
     uint64_t run;
     int off;
     int installed; /* by a script, for this process and none of its children; or from outside */
@@ -174,6 +174,7 @@ static void ht_config_read(void)
     c->seed = ht_size(ht_variable(&start, "HEAPTAP_SEED"), 0, ~0ull, &c->rejected, 0);
     c->exact_peak = ht_word_choice(ht_variable(&start, "HEAPTAP_PEAK"), (const char *[3]){ "batched", "exact" }, 0, &c->rejected, HT_REJECTED_PEAK);
     c->sizes = ht_word_choice(ht_variable(&start, "HEAPTAP_SIZES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_SIZES);
+    c->lifetimes = ht_word_choice(ht_variable(&start, "HEAPTAP_LIFETIMES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_LIFETIMES);
     c->paused = ht_word_choice(ht_variable(&start, "HEAPTAP_PAUSED"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_PAUSED);
     c->follow = ht_word_choice(ht_variable(&start, "HEAPTAP_FOLLOW"), (const char *[3]){ "all", "exec", "none" }, HT_FOLLOW_ALL, &c->rejected, HT_REJECTED_FOLLOW);
     const char *run = ht_variable(&start, "HEAPTAP_RUN");
@@ -241,8 +242,10 @@ static int ht_process_open(void)
         if (!ht_p.sampled_marks || !ht_sys_not_inherited(ht_p.sampled_marks, HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks))
             return HT_ENOMEM;
     }
-    if (c->sizes && !ht_p.interval && c->mode == HT_MODE_PATHS)
+    int knows_all = !ht_p.interval && c->mode == HT_MODE_PATHS;
+    if (c->sizes && knows_all)
         ht_p.sizes_kept = ht_heap.usable ? HT_SIZES_SLACK : HT_SIZES_REQUESTS;
+    ht_p.lifetimes_kept = c->lifetimes && knows_all;
     int in_memory = c->installed && !c->pattern[0];
     int problem = ht_file_start(c->pattern[0] ? c->pattern : NULL, c->program, in_memory);
     /* Files may be limited too. A table that nobody has asked for is a smaller one then. */
@@ -274,6 +277,7 @@ static int ht_process_open(void)
     h->buckets = ht_p.buckets;
     h->depth = ht_p.depth;
     h->sizes = ht_p.sizes_kept;
+    h->lifetimes = ht_p.lifetimes_kept;
     h->rejected = c->rejected;
     h->forked = (uint32_t)forked;
     h->run = c->run;
@@ -375,10 +379,10 @@ static void ht_fork_end(int inside, long child)
         ht_shared_add(&ht_p.header->lost_children, 1u);
     ht_sys_replace(ht_p.file, ht_p.file_size);
     ht_unwanted = 1;
-    /* A leaf that another thread has made meanwhile is not here; the interrupted hook has none of those. */
+    /* The interrupted hook has none of those that are not here. */
     for (uint64_t i = 0; i < HT_LEAVES; i++)
-        if (ht_leaves[i] && !ht_sys_readable((uint64_t)ht_leaves[i]))
-            ht_leaves[i] = NULL;
+        if (ht_leaves[i])
+            ht_leaves[i] = ht_leaf_inherited(ht_leaves[i]);
     /* Nor is a table of samples that one has made since, or the ranges that are mapped. */
     if (ht_p.sampled_capacity && !ht_sys_readable((uint64_t)ht_p.sampled))
         ht_p.sampled_capacity = ht_p.sampled_used = ht_p.sampled_live = 0;
@@ -505,11 +509,13 @@ static int ht_process_start(void)
 }
 
 /*
- * A program that ends without an allocation is told from one that was not recorded: its recording is empty. A fork's child
- * that does nothing has none.
+ * When a program ends is noted: what is live then has lived so long. One that ends without an allocation is told from one that was
+ * not recorded: its recording is empty. A fork's child that does nothing has none.
  */
 __attribute__((destructor)) static void ht_start_late(void)
 {
+    if (ht_shared_get(&ht_p.state) == HT_STATE_ON)
+        ht_shared_set(&ht_p.header->finished, ht_max(ht_sys_now(HT_CLOCK_MONOTONIC), ht_p.start) - ht_p.start);
     struct ht_start start = ht_start_of_program();
     if (ht_config.used || !ht_preloaded_as(start.environment))
         return;

@@ -115,7 +115,7 @@ static struct ht_block ht_sampled_put(const void *block, uint32_t bucket, uint32
     if (*put) {
         struct ht_sampled *s = ht_sampled_find((uint64_t)block);
         if (s->block == (uint64_t)block) {
-            lost = (struct ht_block){ s->size, s->bucket, s->slot, HT_BLOCK_COUNTED };
+            lost = (struct ht_block){ s->size, s->bucket, s->slot, HT_BLOCK_COUNTED, { 0, 0 } };
         } else {
             ht_p.sampled_used += s->block == 0;
             ht_p.sampled_live++;
@@ -136,7 +136,7 @@ static struct ht_block ht_sampled_block(const void *block, int take)
     ht_lock(&ht_p.sampled_lock);
     struct ht_sampled *s = ht_p.sampled_capacity ? ht_sampled_find((uint64_t)block) : NULL;
     if (s && s->block == (uint64_t)block) {
-        b = (struct ht_block){ s->size, s->bucket, s->slot, HT_BLOCK_COUNTED };
+        b = (struct ht_block){ s->size, s->bucket, s->slot, HT_BLOCK_COUNTED, { 0, 0 } };
         if (take) {
             s->block = HT_SAMPLED_GONE;
             ht_p.sampled_live--;

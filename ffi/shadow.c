@@ -21,6 +21,10 @@
  * which stands in the first half word of the next granule: that part of memory is the block's too. Beyond 31
  * bits it stands in the word of the granule after that.
  *
+ * When lifetimes are kept, each granule has room for four births, two words each, in tables of their own, which are mapped when they are
+ * needed: a block that has the word to itself takes the first, one of a shared granule that of its 8 bytes. The births of glibc's blocks
+ * take half of what the heap does. A birth is there before its block is, is read when the block is taken out, and is never cleared.
+ *
  * Who writes: the thread that owns the block at that moment; between a free and the next malloc of
  * an address the allocator below orders the two, in ways of its own that no tool need see: words and halves are
  * read and written whole. First-level pointers are set once, by compare-and-swap, and so is the bit that makes
@@ -34,7 +38,8 @@
 #define HT_GRANULE ((uint64_t)1 << HT_GRANULE_BITS)
 #define HT_LEAF_WORDS ((size_t)1 << (HT_LEAF_BITS - HT_GRANULE_BITS))
 #define HT_TABLE_SIZE (8 * HT_LEAF_WORDS)
-#define HT_LEAF_SIZE (HT_TABLE_SIZE + HT_PAGE) /* behind the words: where the second table is */
+#define HT_LEAF_SIZE (HT_TABLE_SIZE + HT_PAGE) /* behind the words: where the second table is, and those of births */
+#define HT_BIRTHS_SIZE (2 * HT_TABLE_SIZE)
 #define HT_LEAVES ((size_t)1 << (HT_ADDRESS_BITS - HT_LEAF_BITS))
 
 /* Anonymous pages of the library's own; zeroed in a fork's child (process.c). */
@@ -63,6 +68,7 @@ static uint64_t *ht_table_map(uint64_t **at, size_t size, uint64_t first)
 }
 
 static uint64_t **ht_leaf_second(uint64_t *leaf) { return (uint64_t **)(leaf + HT_LEAF_WORDS); }
+static uint64_t **ht_leaf_births(uint64_t *leaf, uint64_t place) { return ht_leaf_second(leaf) + 1 + place; }
 
 HT_NOINLINE uint64_t *ht_leaf_map(uint64_t number)
 {
@@ -74,6 +80,8 @@ HT_NOINLINE uint64_t *ht_leaf_map(uint64_t number)
     uint64_t *leaf = ht_table_map(&ht_leaves[number], HT_LEAF_SIZE, number == 0 ? 1 : 0); /* HT_SHADOW_UNCOUNTED */
     if (leaf && ht_heap.close && !ht_shared_get(ht_leaf_second(leaf)))
         ht_table_map(ht_leaf_second(leaf), HT_TABLE_SIZE, 0);
+    if (leaf && ht_p.lifetimes_kept && !ht_shared_get(ht_leaf_births(leaf, 0)))
+        ht_table_map(ht_leaf_births(leaf, 0), HT_BIRTHS_SIZE, 0);
     return leaf;
 }
 
@@ -83,20 +91,39 @@ static void ht_leaf_inherit(uint64_t *leaf, long advice)
     if (!leaf)
         return;
     ht_sys_inherit(ht_shared_get(ht_leaf_second(leaf)), HT_TABLE_SIZE, advice);
+    for (uint64_t place = 0; place < 4; place++)
+        ht_sys_inherit(ht_shared_get(ht_leaf_births(leaf, place)), HT_BIRTHS_SIZE, advice);
     ht_sys_inherit(leaf, HT_LEAF_SIZE, advice);
+}
+
+/* What it has got of one: a table that another thread has made meanwhile is not here. */
+static uint64_t *ht_leaf_inherited(uint64_t *leaf)
+{
+    if (!leaf || !ht_sys_readable((uint64_t)leaf))
+        return NULL;
+    for (uint64_t place = 0; place < 4; place++)
+        if (!ht_sys_readable((uint64_t)*ht_leaf_births(leaf, place)))
+            *ht_leaf_births(leaf, place) = NULL;
+    return leaf;
+}
+
+static void ht_leaf_release(uint64_t *leaf)
+{
+    if (*ht_leaf_second(leaf))
+        ht_sys_unmap(*ht_leaf_second(leaf), HT_TABLE_SIZE);
+    for (uint64_t place = 0; place < 4; place++)
+        if (*ht_leaf_births(leaf, place))
+            ht_sys_unmap(*ht_leaf_births(leaf, place), HT_BIRTHS_SIZE);
+    ht_sys_unmap(leaf, HT_LEAF_SIZE);
 }
 
 /* Gives all of them back (process.c). */
 static void ht_leaves_release(void)
 {
     for (uint64_t page = 0; page < HT_LEAVES / HT_LEAVES_A_PAGE; page++)
-        for (uint64_t i = 0; ht_leaf_pages[page / 64] >> page % 64 & 1 && i < HT_LEAVES_A_PAGE; i++) {
-            uint64_t *leaf = ht_leaves[page * HT_LEAVES_A_PAGE + i];
-            if (leaf && *ht_leaf_second(leaf))
-                ht_sys_unmap(*ht_leaf_second(leaf), HT_TABLE_SIZE);
-            if (leaf)
-                ht_sys_unmap(leaf, HT_LEAF_SIZE);
-        }
+        for (uint64_t i = 0; ht_leaf_pages[page / 64] >> page % 64 & 1 && i < HT_LEAVES_A_PAGE; i++)
+            if (ht_leaves[page * HT_LEAVES_A_PAGE + i])
+                ht_leaf_release(ht_leaves[page * HT_LEAVES_A_PAGE + i]);
     memset(ht_leaf_pages, 0, sizeof ht_leaf_pages);
     ht_sys_discard(ht_leaves, sizeof ht_leaves);
 }
@@ -202,17 +229,43 @@ static uint32_t *ht_half_next(const void *block)
     return word ? (uint32_t *)word + 1 : NULL;
 }
 
+/* Two words of a block in a leaf that is there; `place` 0 when it has its word to itself. NULL when they are in a table that is not there. */
+static uint64_t *ht_birth_words(const void *block, uint64_t place, int make)
+{
+    uint64_t *leaf = ht_leaf_find(block), **at = ht_leaf_births(leaf, place), *table = ht_shared_get(at);
+    if (!table && make)
+        table = ht_table_map(at, HT_BIRTHS_SIZE, 0);
+    return table ? table + 2 * (ht_word_in(leaf, (uint64_t)block) - leaf) : NULL;
+}
+
+static struct ht_birth ht_birth_get(const void *block, uint64_t place)
+{
+    const uint64_t *words = ht_p.lifetimes_kept ? ht_birth_words(block, place, 0) : NULL;
+    return words ? (struct ht_birth){ ht_peek(&words[0]), ht_peek(&words[1]) } : (struct ht_birth){ 0, 0 };
+}
+
+static void ht_birth_put(const void *block, uint64_t place, struct ht_birth born)
+{
+    uint64_t *words = ht_p.lifetimes_kept ? ht_birth_words(block, place, 1) : NULL;
+    if (!words)
+        return;
+    ht_own_set(&words[0], born.time);
+    ht_own_set(&words[1], born.number);
+}
+
 /* What a half word says of the block that begins there; with `take` it is out of the shadow then. */
 static struct ht_block ht_half_block(uint32_t *half, const void *block, int take)
 {
     uint32_t value = ht_half_get(half);
-    struct ht_block b = { ht_half_size(value), ht_half_bucket(value), ht_half_tag(value) - 1, HT_BLOCK_COUNTED };
+    struct ht_block b = { ht_half_size(value), ht_half_bucket(value), ht_half_tag(value) - 1, HT_BLOCK_COUNTED, { 0, 0 } };
     if (value == 0)
         return (struct ht_block){ .kind = HT_BLOCK_UNKNOWN };
     if (take)
         ht_half_set(half, block, 0);
     if (ht_half_tag(value) == 0)
         return (struct ht_block){ .kind = HT_BLOCK_UNCOUNTED };
+    if (take)
+        b.born = ht_birth_get(block, (uint64_t)block / 8 % 4);
     if (b.size == HT_LONG) {
         uint32_t *next = ht_half_next(block);
         uint64_t *beyond = ht_half_get(next) == HT_BEYOND ? ht_large_word(block, 2) : NULL;
@@ -229,13 +282,15 @@ static struct ht_block ht_half_block(uint32_t *half, const void *block, int take
 static struct ht_block ht_word_block(uint64_t *word, const void *block, int take)
 {
     uint64_t value = ht_peek(word);
-    struct ht_block b = { ht_shadow_size(value), ht_shadow_bucket(value), (uint32_t)ht_shadow_tag(value) - 1, HT_BLOCK_COUNTED };
+    struct ht_block b = { ht_shadow_size(value), ht_shadow_bucket(value), (uint32_t)ht_shadow_tag(value) - 1, HT_BLOCK_COUNTED, { 0, 0 } };
     if (value == 0)
         return (struct ht_block){ .kind = HT_BLOCK_UNKNOWN };
     if (take)
         ht_own_set(word, 0);
     if (ht_shadow_tag(value) == 0)
         return (struct ht_block){ .kind = HT_BLOCK_UNCOUNTED };
+    if (take)
+        b.born = ht_birth_get(block, 0);
     if (HT_UNLIKELY(ht_shadow_tag(value) == HT_TAG_LARGE)) {
         uint64_t *tag_at = ht_large_word(block, 1), *size_at = ht_large_word(block, 2);
         b.slot = (uint32_t)ht_peek(tag_at) - 1;
@@ -360,14 +415,16 @@ HT_INLINE void ht_half_put(uint64_t *word, uint32_t *half, const void *block, ui
 }
 
 /* Puts a block in where there is room, and nothing in the way. A tag of 0 says that it is not counted. */
-static void ht_shadow_put(const void *block, uint32_t bucket, uint64_t tag, uint64_t size, uint32_t close)
+static void ht_shadow_put(const void *block, uint32_t bucket, uint64_t tag, uint64_t size, uint32_t close, struct ht_birth born)
 {
     uint64_t *word = ht_shadow_find(block);
     if (tag == 0) {
         bucket = 0;
         size = HT_SHADOW_UNCOUNTED;
     }
-    if (!ht_has_own_word(block, size, close)) {
+    int own = ht_has_own_word(block, size, close);
+    ht_birth_put(block, own ? 0 : (uint64_t)block / 8 % 4, born);
+    if (!own) {
         if (tag >= ht_tag_limit())
             tag = HT_THREAD_SHARED + 1;
         ht_make_shared(word);

@@ -39,7 +39,8 @@ static struct ht_file_paths *ht_page_take(uint32_t slot, uint32_t number)
     uint32_t used = h->pages_used, kept_back = slot == HT_THREAD_SHARED ? 0 : ht_bucket_pages();
     if (used + kept_back >= ht_p.page_capacity || !ht_file_reserve(HT_SECTION_OWNERS, (used + 1ull) * sizeof *ht_p.owners)
         || !ht_file_reserve(HT_SECTION_PATHS, (used + 1ull) * size)
-        || (ht_p.sizes_kept && !ht_file_reserve(HT_SECTION_SIZES, (used + 1ull) * sizeof *ht_p.sizes * HT_PAGE_RECORDS)))
+        || (ht_p.sizes_kept && !ht_file_reserve(HT_SECTION_SIZES, (used + 1ull) * sizeof *ht_p.sizes * HT_PAGE_RECORDS))
+        || (ht_p.lifetimes_kept && !ht_file_reserve(HT_SECTION_LIFETIMES, (used + 1ull) * sizeof *ht_p.lifetimes * HT_PAGE_RECORDS)))
         return NULL;
     ht_own_set(&ht_p.owners[used].first, number * HT_PAGE_RECORDS);
     ht_shared_set(&ht_p.owners[used].thread, slot + 1);
@@ -262,7 +263,7 @@ static void ht_thread_mend(struct ht_thread *t)
     t->spare_node = t->spare_bucket = 0;
     memset(t->memo, 0, HT_MEMO_ENTRIES * sizeof *t->memo);
     memset(t->tails, 0, HT_TAILS * sizeof *t->tails);
-    if (t->ready != HT_IDLE_PATHS)
+    if (t->ready != HT_IDLE_PATHS && t->ready != HT_IDLE_GENERAL)
         return;
     uint64_t moved;
     struct ht_totals s = ht_totals_of_paths(t, &moved);
@@ -373,7 +374,9 @@ static struct ht_thread *ht_thread_fresh(void)
         return NULL;
     t->slot = slot;
     t->counters = &ht_p.threads[slot];
-    t->ready = ht_p.interval ? HT_IDLE_SAMPLED : ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
+    t->ready = ht_p.interval ? HT_IDLE_SAMPLED
+        : ht_p.lifetimes_kept ? HT_IDLE_GENERAL
+        : ht_p.mode == HT_MODE_PATHS ? HT_IDLE_PATHS : HT_IDLE_COUNTERS;
     ht_p.by_slot[slot] = t;
     ht_p.order[ht_p.thread_count] = (uint16_t)slot;
     ht_order_swap(ht_p.thread_count++, ht_p.live_count++);

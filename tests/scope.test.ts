@@ -167,6 +167,7 @@ test("install says what can be seen, and a second one changes nothing", () => {
     interval: 0,
     exactPeak: false,
     sizes: false,
+    lifetimes: false,
   });
   assert.throws(() => install({ buckets: -1 }), RangeError);
   assert.throws(

@@ -236,7 +236,9 @@ async function model(compiler: Compiler): Promise<void> {
     [", a table of 64", { HEAPTAP_BUCKETS: "64" }],
     [", depth 4", { HEAPTAP_DEPTH: "4" }],
     [", sizes", { HEAPTAP_SIZES: "on" }],
+    [", lifetimes", { HEAPTAP_LIFETIMES: "on" }],
     [", blocks that lie close", { CLOSE: "1" }],
+    [", their lifetimes", { CLOSE: "1", HEAPTAP_LIFETIMES: "on" }],
     [", such blocks and a large table", { CLOSE: "1", HEAPTAP_BUCKETS: "1048576", HEAPTAP_SIZES: "on" }],
   ];
   // What a compiler may break is seen in the first variants; the sanitizers go over all.

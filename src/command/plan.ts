@@ -82,6 +82,7 @@ export interface ReportOptions extends NameOptions {
   raw?: boolean | undefined;
   compact?: boolean | undefined;
   sizes?: boolean | undefined;
+  lifetimes?: boolean | undefined;
   source?: boolean | undefined;
   verbose: number | true;
 }

@@ -84,14 +84,15 @@ export async function render(
 }
 
 async function renderHeap(recording: Recording, options: HeapOptions, to: Target): Promise<Report> {
-  const { format, view, minCount, thresholdBytes, sortBy, raw, sizes } = options;
+  const { format, view, minCount, thresholdBytes, sortBy, raw, sizes, lifetimes } = options;
   const profile = recording.profile({ ...options, byThread: format === "pprof" });
   const isNow = options.since === undefined && !profile.moment;
   const read = ofThreads(isNow ? recording.withAccount(profile) : profile, options.thread);
   const recorded = filterByFigures(ofOperations(read, options.operation), { view, minCount, minBytes: thresholdBytes });
-  if (sizes && !recorded.limits.sizes) {
-    const remedy = recorded.limits.interval ? "it is sampled, and has none" : "record with heaptap run --sizes";
-    throw new OutputError(`Cannot show sizes of "${recording.path}": they were not recorded; ${remedy}`);
+  for (const [what, wanted] of [["sizes", sizes], ["lifetimes", lifetimes]] as const) {
+    if (!wanted || recorded.limits[what]) continue;
+    const remedy = recorded.limits.interval ? "it is sampled, and has none" : `record with heaptap run --${what}`;
+    throw new OutputError(`Cannot show ${what} of "${recording.path}": they were not recorded; ${remedy}`);
   }
   checkMode(recorded.limits.mode, options);
   // What a run comes to is told of a whole run.
@@ -140,7 +141,7 @@ async function renderHeap(recording: Recording, options: HeapOptions, to: Target
       ? []
       : [...answer(suppressLeaks(read, symbols, own), symbols, setAside(read)), ...named];
   if (format === "text") {
-    const shown = { limit, view, sortBy, raw, sizes };
+    const shown = { limit, view, sortBy, raw, sizes, lifetimes };
     await symbols.resolve(isPart ? shownPaths(selected, shown) : read.callPaths, bar.step);
     bar.end();
     const look = looks(to);

@@ -24,6 +24,7 @@ export type {
   CounterName,
   Counters,
   Frame,
+  Lifetimes,
   Limits,
   LinkedAllocator,
   MergedProcess,
@@ -66,7 +67,7 @@ export type { MappedKind, MappedPath, Mappings, MemoryUse, MomentAccount } from 
 export { shownPaths, textReport } from "../report/text.ts";
 export type { Shown, TextOptions } from "../report/text.ts";
 export { comparisonJson, jsonPaths, jsonReport } from "../export/json.ts";
-export type { ComparisonJson, JsonRecord, JsonReport, SizesJson } from "../export/json.ts";
+export type { ComparisonJson, JsonRecord, JsonReport, LifetimesJson, SizesJson } from "../export/json.ts";
 export { FORMAT_NAMES } from "../export/format_names.ts";
 export type { FormatName } from "../export/format_names.ts";
 export { exportBlocks, exportProfile } from "../export/formats.ts";

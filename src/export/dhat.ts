@@ -1,8 +1,9 @@
 /**
  * The format of Valgrind's DHAT, version 2, for its viewer (dh_view.html).
  *
- * What heaptap does not record: lifetimes (`tl` is 0), accesses (`bkacc` is false), and a call path's own
- * maximum, for which the larger of what it had live at the process's peak and at the end stands.
+ * What heaptap does not record: accesses (`bkacc` is false), and a call path's own maximum, for which the larger of what it had
+ * live at the process's peak and at the end stands. `tl`, microseconds, is what blocks lived that ended, and the others so far, where
+ * lifetimes were recorded, else 0.
  */
 import { commandLine } from "../profile/profile.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -43,7 +44,7 @@ export function dhatReport(profile: Profile, symbols: Symbols, options: StackOpt
   const points = profile.callPaths.filter((path) => path.allocations > 0).map((path) => ({
     tb: path.bytes,
     tbk: path.allocations,
-    tl: 0,
+    tl: Math.round(((path.lifetimes?.seconds ?? 0) + (path.lifetimes?.live?.seconds ?? 0)) * 1e6),
     mb: Math.max(path.peakBytes, path.liveBytes, 0),
     mbk: Math.max(path.peakCount, path.liveCount, 0),
     gb: Math.max(path.peakBytes, 0),

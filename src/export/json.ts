@@ -1,7 +1,8 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
 import { Blocks } from "../file/whole_file.ts";
 import { threadCount } from "../profile/facts.ts";
-import type { CallPath, Counters, Frame, Profile, Sizes } from "../profile/profile.ts";
+import { endedBlocks, endOfClass, totalLifetimes } from "../profile/lifetimes.ts";
+import type { CallPath, Counters, Frame, Lifetimes, Profile, Sizes } from "../profile/profile.ts";
 import { blocksMargin, bytesMargin, CONFIDENCE } from "../profile/sampling.ts";
 import { largestOfClass, totalSizes } from "../profile/sizes.ts";
 import { frameJson } from "./frame_json.ts";
@@ -51,6 +52,39 @@ function sizesJson({ requests, slack }: Sizes): SizesJson {
   return { slack_bytes: slack ?? null, request_sizes: Object.fromEntries(sizes) };
 }
 
+/** Lifetimes of blocks that ended, and of those that have not. */
+export interface LifetimesJson {
+  /** Blocks that ended. */
+  readonly ended: number;
+  /** Seconds that they had lived, together. */
+  readonly seconds: number;
+  /** Allocations that the process made meanwhile, together. */
+  readonly allocations: number;
+  /** The same blocks by what they lived less than, in microseconds; `longer` 2^30 and more. */
+  readonly by_microseconds: Readonly<Record<string, number>>;
+  /** The same blocks by what they lived less than, in allocations; `longer` 2^30 and more. */
+  readonly by_allocations: Readonly<Record<string, number>>;
+  /** Blocks that have not ended, and how long they have lived so far, together; null of a part of the run, or of threads. */
+  readonly live: { readonly blocks: number; readonly seconds: number; readonly allocations: number } | null;
+}
+
+function lifetimesJson(lifetimes: Lifetimes): LifetimesJson {
+  const { byTime, byAllocations, seconds, allocations, live } = lifetimes;
+  const round = (seconds: number) => Math.round(seconds * 1e6) / 1e6;
+  const byEnd = (classes: readonly number[]) =>
+    Object.fromEntries(
+      classes.flatMap((n, i) => n === 0 ? [] : [[String(endOfClass(i, classes.length) ?? "longer"), n] as const]),
+    );
+  return {
+    ended: endedBlocks(lifetimes),
+    seconds: round(seconds),
+    allocations,
+    by_microseconds: byEnd(byTime),
+    by_allocations: byEnd(byAllocations),
+    live: live ? { ...live, seconds: round(live.seconds) } : null,
+  };
+}
+
 /** A call path without its stack. */
 function pathJson(path: CallPath, stack: readonly NamedFrame[], interval: number) {
   const frame = stack[leadIndex(stack)];
@@ -81,6 +115,7 @@ function pathJson(path: CallPath, stack: readonly NamedFrame[], interval: number
     stack_end: path.end,
     ...path.operation !== undefined && { operation: path.operation },
     ...path.sizes && sizesJson(path.sizes),
+    ...path.lifetimes && { lifetimes: lifetimesJson(path.lifetimes) },
   };
 }
 
@@ -106,6 +141,8 @@ export interface JsonReport {
   readonly limits: JsonRecord;
   /** Slack and sizes of requests of all call paths, where they were recorded. */
   readonly sizes?: SizesJson;
+  /** Lifetimes of the blocks of all call paths, where they were recorded. */
+  readonly lifetimes?: LifetimesJson;
   /** The process's totals. */
   readonly summary: Readonly<Record<string, number | null>>;
   /** Threads. */
@@ -124,7 +161,7 @@ export interface JsonReport {
   readonly mappings: readonly MappedJson[] | null;
   /** Call paths. */
   readonly allocations: readonly Readonly<
-    Record<string, string | number | null | Readonly<Record<string, number>> | readonly JsonRecord[]>
+    Record<string, string | number | null | Readonly<Record<string, number>> | LifetimesJson | readonly JsonRecord[]>
   >[];
 }
 
@@ -158,6 +195,7 @@ function headJson(
   paths: readonly CallPath[],
 ): Omit<JsonReport, "allocations"> {
   const { process, limits, totals } = profile;
+  const lifetimes = totalLifetimes(profile.callPaths);
   let rss = 0;
   const highestRss = profile.timeline.map(({ resident = 0 }) => (rss = Math.max(rss, resident)) || null);
   // Of totals alone what is live is not known, and so are frees' bytes.
@@ -186,6 +224,7 @@ function headJson(
     ...profile.merged &&
       { processes: profile.merged.map(({ pid, command, executable }) => ({ pid, command, executable })) },
     ...limits.sizes && { sizes: sizesJson(totalSizes(profile.callPaths)) },
+    ...lifetimes && { lifetimes: lifetimesJson(lifetimes) },
     limits: {
       mode: limits.mode,
       interval_bytes: limits.interval || null,

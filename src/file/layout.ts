@@ -50,6 +50,7 @@ export const SECTIONS = [
   "resident",
   "accounts",
   "mapped",
+  "lifetimes",
 ] as const;
 
 /** The name of a section. */
@@ -104,6 +105,8 @@ export const CONSTANTS = {
   SIZES_REQUESTS: 1,
   /** Sizes: requests by size, and slack. */
   SIZES_SLACK: 2,
+  /** Classes of lifetimes: the first 0, the next ones 1, 2 to 3, 4 to 7 and so on, the last whatever is more. */
+  LIFETIME_CLASSES: 32,
   /** A program that was started and is not recorded: statically linked. */
   UNFOLLOWED_STATIC: 1,
   /** The same: built for another machine. */
@@ -160,6 +163,7 @@ export const VARIABLES = [
   "HEAPTAP_ONLY",
   "HEAPTAP_PAUSED",
   "HEAPTAP_SAMPLE",
+  "HEAPTAP_LIFETIMES",
 ] as const;
 
 /** The record layouts; `section` stands once per section inside the header. */
@@ -294,6 +298,12 @@ export const RECORDS = {
     mapped_peak: { type: "i64", writer: "any thread", doc: "Highest such" },
     mapped_peak_number: { type: "u32", writer: "any thread", doc: "Number of that peak; see `peak_seen` of `mapped`" },
     mapped_used: { type: "u32", writer: "any thread", doc: "Records in `mapped`" },
+    lifetimes: { type: "u32", writer: "start", doc: "1 when the section `lifetimes` is kept" },
+    finished: {
+      type: "u64",
+      writer: "any thread",
+      doc: "Nanoseconds since recording began at which the process called its destructors, 0 when it did not",
+    },
     peak: {
       type: "i64",
       line: true,
@@ -587,6 +597,43 @@ export const RECORDS = {
       doc: "Number of the peak under which that was saved; `live_bytes` stands for any other",
     },
   },
+  lifetimes: {
+    time: {
+      type: "u64",
+      writer: "owner",
+      doc: "How long the path's blocks that ended had lived, together, in microseconds",
+    },
+    allocations: {
+      type: "u64",
+      writer: "owner",
+      doc: "The same in allocations, reallocations among them, that the process made meanwhile",
+    },
+    live: {
+      type: "i64",
+      writer: "owner",
+      doc:
+        "Change by the page's thread in live blocks whose birth is known; of these the next two are sums. A reallocation takes a block with its birth to the path that it goes to",
+    },
+    born_time: { type: "i64", writer: "owner", doc: "Microseconds since recording began at their births, together" },
+    born_allocations: {
+      type: "i64",
+      writer: "owner",
+      doc: "Allocations of the process up to their births, they themselves included, together",
+    },
+    by_time: {
+      type: "u64",
+      count: CONSTANTS.LIFETIME_CLASSES,
+      writer: "owner",
+      doc:
+        "Blocks that ended, by how long they had lived: less than 1 microsecond, less than 2, than 4 and so on; the last is whatever lived longer than 2^30",
+    },
+    by_allocations: {
+      type: "u64",
+      count: CONSTANTS.LIFETIME_CLASSES,
+      writer: "owner",
+      doc: "The same blocks by allocations: none, 1, 2 to 3, 4 to 7 and so on; the last is 2^30 and more",
+    },
+  },
 } as const satisfies Readonly<Record<string, RecordLayout>>;
 
 /**
@@ -696,4 +743,5 @@ export const CAPACITY: Readonly<Record<SectionName, string>> = {
   resident: String(CONSTANTS.TIMELINE),
   accounts: String(CONSTANTS.ACCOUNTS),
   mapped: String(CONSTANTS.MAPPED),
+  lifetimes: "as many as `paths`, whose records they belong to, or none",
 };

@@ -160,6 +160,7 @@ const USED: Readonly<Record<SectionName, string>> = {
   resident: "resident_used",
   accounts: "accounts_used",
   mapped: "mapped_used",
+  lifetimes: "pages_used",
 };
 
 function refuse(path: string, why: string): never {
@@ -237,7 +238,7 @@ function usedBytes(path: string, size: number, header: Table, descriptors: Table
   if (offset < HEADER_SIZE || offset % 4 !== 0 || offset + capacity * recordSize > size) {
     refuse(path, `its section ${name} lies outside the file`);
   }
-  const unit = name === "paths" || name === "sizes" ? CONSTANTS.PAGE_RECORDS : 1;
+  const unit = USED[name] === "pages_used" && name !== "owners" ? CONSTANTS.PAGE_RECORDS : 1;
   const used = Math.min(header.number(0, USED[name]) * unit, capacity);
   return [offset, used * recordSize];
 }

@@ -6,8 +6,8 @@ import { openLibrary, whyNoLibraries } from "./ffi.ts";
 import type { NativeLibrary } from "./ffi.ts";
 
 const SIGNATURES = {
-  /** out, buckets, depth, mode, exact peak, sizes, slots[2] */
-  heaptap_install: [["buffer", "u32", "u32", "u32", "u32", "u32", "u32", "buffer"], "i32"],
+  /** out, buckets, depth, mode, exact peak, sizes, lifetimes, sample, slots[2] */
+  heaptap_install: [["buffer", "u32", "u32", "u32", "u32", "u32", "u32", "u32", "buffer"], "i32"],
   heaptap_recording: [[], "pointer"],
   heaptap_figures: [[], "pointer"],
   heaptap_thread: [[], "u32"],

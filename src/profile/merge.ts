@@ -2,6 +2,7 @@
 import { placeNumber } from "./places.ts";
 import { combine, combineCounters, UNSEEN } from "./figures.ts";
 import { sumOfMargins } from "./sampling.ts";
+import { combineLifetimes } from "./lifetimes.ts";
 import { combineSizes } from "./sizes.ts";
 import type { CallPath, Frame, Module, Process, Profile, Totals } from "./profile.ts";
 
@@ -54,6 +55,7 @@ class Paths {
         ...combine(["peakBytes", "peakCount"], known, path),
       },
       sizes: known ? combineSizes(known.sizes, path.sizes) : path.sizes,
+      lifetimes: known ? combineLifetimes(known.lifetimes, path.lifetimes) : path.lifetimes,
       threads: known?.threads && path.threads ? [...known.threads, ...path.threads] : path.threads,
       id: known?.id ?? this.#paths.size,
       stack,
@@ -109,6 +111,7 @@ export function mergeProfiles(profiles: readonly [Profile, ...Profile[]]): Profi
       ...first.limits,
       peakError: limits.reduce((sum, { peakError }) => sum + peakError, 0),
       sizes: limits.every(({ sizes }) => sizes),
+      lifetimes: limits.every(({ lifetimes }) => lifetimes),
       noSpace: limits.some(({ noSpace }) => noSpace),
       rejected: [...new Set(limits.flatMap(({ rejected }) => rejected))],
     },

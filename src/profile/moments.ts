@@ -85,7 +85,7 @@ export function atMoment(profile: Profile, packed: Uint8Array | undefined, { at,
   const callPaths = profile.callPaths.map((path): CallPath => ({
     ...path,
     ...figuresOf(sums, path.id, less),
-    ...{ exact: undefined, sizes: undefined, threads: undefined },
+    ...{ exact: undefined, sizes: undefined, lifetimes: undefined, threads: undefined },
   })).filter((path) => path.allocations !== 0 || path.liveBytes !== 0 || path.frees !== 0);
   callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id);
   const sum = (of: (path: CallPath) => number) => callPaths.reduce((n, path) => n + of(path), 0);

@@ -3,7 +3,7 @@ import { CONSTANTS, LAYOUT } from "../file/layout.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { giveBuffer, takeBuffer } from "./buffers.ts";
 import { asCounters } from "./figures.ts";
-import type { Counters, PathCounters, Sizes, ThreadShare } from "./profile.ts";
+import type { Counters, Lifetimes, PathCounters, Sizes, ThreadShare } from "./profile.ts";
 import type { SortBy } from "./select.ts";
 
 /** Mean bytes between two recorded blocks, as a header has it: more than a library takes is damage. */
@@ -56,7 +56,7 @@ interface Sums {
   readonly sampled: boolean;
   /** Sums of paths that numbers do not hold. */
   readonly exact: ReadonlyMap<number, Readonly<Record<Field, bigint>>>;
-  readonly sizes: SizeSums | undefined;
+  readonly beside: BesideSums;
 }
 
 /** The sums of records at an earlier moment, as they stand there, in as little memory as they need: scripts keep many. */
@@ -66,7 +66,7 @@ export interface EarlierSums {
   readonly lower: Uint32Array;
   /** What they are above that, multiples of 2^32, by where they stand; what is not there is nothing. */
   readonly upper: ReadonlyMap<number, number>;
-  readonly sizes: SizeSums | undefined;
+  readonly beside: BesideSums;
 }
 
 /** What records have now, to be taken away from later sums: of all threads, or of those with these record numbers. */
@@ -83,7 +83,13 @@ export function earlierSums(snapshot: Snapshot, threads?: ReadonlySet<number>): 
     }
     filled.fill(1, path, path + paths);
   });
-  return { count, lower, upper, sizes: sizesOf(snapshot, count, threads) };
+  return { count, lower, upper, beside: besideOf(snapshot, count, threads) };
+}
+
+/** The moment that figures are of: seconds since the recording began, and the process's allocations. */
+export interface Now {
+  readonly seconds: number;
+  readonly allocations: number;
 }
 
 /** Bytes that a call path had in use at an earlier moment. */
@@ -97,17 +103,20 @@ export class PathSums {
   /** Numbers below this are in use. */
   readonly count: number;
   #sums: Sums;
+  readonly #slackKnown: boolean;
 
-  private constructor(count: number, sums: Sums) {
+  private constructor(count: number, sums: Sums, slackKnown: boolean) {
     this.count = count;
     this.#sums = sums;
+    this.#slackKnown = slackKnown;
   }
 
   /** Of all threads, or of those with these record numbers. It yields where it may wait, if nothing writes in the snapshot meanwhile. */
   static *of(snapshot: Snapshot, peakIsNow: boolean, threads?: ReadonlySet<number>): Generator<undefined, PathSums> {
     const count = pathsOf(snapshot);
-    const sizes = sizesOf(snapshot, count, threads);
-    return new PathSums(count, { ...yield* sumPaths(snapshot, count, peakIsNow, threads), sizes });
+    const beside = besideOf(snapshot, count, threads);
+    const slackKnown = snapshot.header.number(0, "sizes") === CONSTANTS.SIZES_SLACK;
+    return new PathSums(count, { ...yield* sumPaths(snapshot, count, peakIsNow, threads), beside }, slackKnown);
   }
 
   /**
@@ -115,7 +124,7 @@ export class PathSums {
    * process's: of a path what it had live then above what it had live at the earlier moment when the peak is a later one, else 0.
    */
   startAt(then: EarlierSums, newPeak: boolean): void {
-    const { fields, peaks, sampled, exact, sizes } = this.#sums;
+    const { fields, peaks, sampled, exact, beside } = this.#sums;
     const paths = Math.min(this.count, then.count);
     const whole = new Map(
       [...exact].map(([id, sums]) => [
@@ -143,7 +152,7 @@ export class PathSums {
     if (sampled) lower.subarray(0, paths * WIDTH).forEach((words, at) => takeAway(at, words));
     else takeLower(fields, newPeak ? peaks : undefined, lower, paths);
     for (const [at, words] of then.upper) if (at < paths * WIDTH) takeAway(at, words);
-    this.#sums = { fields, peaks, sampled, exact: whole, sizes: lessSizes(sizes, then.sizes) };
+    this.#sums = { fields, peaks, sampled, exact: whole, beside: lessBeside(beside, then.beside) };
   }
 
   /** Gives the memory back, after the last look at these figures. */
@@ -155,10 +164,31 @@ export class PathSums {
 
   /** A call path's sizes; undefined when they were not recorded. */
   sizes(id: number): Sizes | undefined {
-    if (!this.#sums.sizes) return undefined;
-    const { requests, slack } = this.#sums.sizes;
-    const at = id * CONSTANTS.SIZE_CLASSES;
-    return { requests: [...requests.subarray(at, at + CONSTANTS.SIZE_CLASSES)], slack: slack?.[id] };
+    const { sizes } = this.#sums.beside;
+    if (!sizes) return undefined;
+    const fields = besideFields("sizes", sizes, id);
+    return { requests: fields("requests"), slack: this.#slackKnown ? fields("slack")[0] : undefined };
+  }
+
+  /** How long a call path's blocks lived; undefined when that was not recorded. Of live ones where it is known what the time is. */
+  lifetimes(id: number, now: Now | undefined): Lifetimes | undefined {
+    const { lifetimes } = this.#sums.beside;
+    if (!lifetimes) return undefined;
+    const fields = besideFields("lifetimes", lifetimes, id);
+    const [time = 0, allocations = 0, live = 0, bornTime = 0, bornAllocations = 0] = [
+      ...["time", "allocations", "live", "born_time", "born_allocations"].flatMap(fields),
+    ];
+    return {
+      byTime: fields("by_time"),
+      byAllocations: fields("by_allocations"),
+      seconds: time / 1e6,
+      allocations,
+      live: now && {
+        blocks: live,
+        seconds: Math.max(0, live * now.seconds - bornTime / 1e6),
+        allocations: Math.max(0, live * now.allocations - bornAllocations),
+      },
+    };
   }
 
   /** The numbers of the call paths for which anything was counted. */
@@ -194,7 +224,7 @@ export class PathSums {
   }
 }
 
-function figuresOf({ fields, peaks, sampled, exact }: Omit<Sums, "sizes">, id: number): PathCounters {
+function figuresOf({ fields, peaks, sampled, exact }: Omit<Sums, "beside">, id: number): PathCounters {
   const at = id * WIDTH;
   const [peakBytes, peakCount] = [peaks[2 * id] ?? 0, peaks[2 * id + 1] ?? 0];
   if (sampled) {
@@ -470,41 +500,42 @@ function eachPage(
   }
 }
 
-interface SizeSums {
-  readonly requests: Float64Array;
-  readonly slack: Float64Array | undefined;
+/** Sections whose records lie beside those of call paths. */
+const BESIDE = ["sizes", "lifetimes"] as const;
+
+/** Sums of such records, their 64-bit words side by side, by the numbers of call paths; undefined of what was not recorded. */
+type BesideSums = Readonly<Record<(typeof BESIDE)[number], Float64Array | undefined>>;
+
+function besideOf(snapshot: Snapshot, paths: number, threads: ReadonlySet<number> | undefined): BesideSums {
+  const sumsOf = (name: (typeof BESIDE)[number]) => {
+    const { raw, length } = snapshot.sections[name];
+    if (length === 0 || length < snapshot.sections.paths.length) return undefined;
+    const words = new Uint32Array(raw.buffer, raw.byteOffset, raw.byteLength >>> 2);
+    const width = LAYOUT[name].size / 8;
+    const sums = new Float64Array(paths * width);
+    eachPage(snapshot, paths, threads, (record, path, count) => {
+      const [from, to] = [2 * record * width, path * width];
+      for (let i = 0; i < count * width; i++) {
+        sums[to + i] = sums[to + i]! + words[from + 2 * i]! + (words[from + 2 * i + 1]! | 0) * UPPER;
+      }
+    });
+    return sums;
+  };
+  return { sizes: sumsOf("sizes"), lifetimes: sumsOf("lifetimes") };
 }
 
-function sizesOf(
-  snapshot: Snapshot,
-  paths: number,
-  threads: ReadonlySet<number> | undefined,
-): SizeSums | undefined {
-  const { sizes } = snapshot.sections;
-  const kept = snapshot.header.number(0, "sizes");
-  if (kept === CONSTANTS.SIZES_OFF || sizes.length < snapshot.sections.paths.length) return undefined;
-  const classes = CONSTANTS.SIZE_CLASSES;
-  const requests = new Float64Array(paths * classes);
-  const slack = new Float64Array(paths);
-  const slackOf = sizes.column("slack");
-  const requestsOf = Array.from({ length: classes }, (_, i) => sizes.column("requests", i));
-  eachPage(snapshot, paths, threads, (record, path, count) => {
-    for (let i = 0; i < count; i++) {
-      slack[path + i] = (slack[path + i] ?? 0) + slackOf(record + i);
-      requestsOf.forEach((column, k) => {
-        const at = (path + i) * classes + k;
-        requests[at] = (requests[at] ?? 0) + column(record + i);
-      });
-    }
-  });
-  return { requests, slack: kept === CONSTANTS.SIZES_SLACK ? slack : undefined };
+function lessBeside(now: BesideSums, then: BesideSums): BesideSums {
+  const less = (a: Float64Array | undefined, b: Float64Array | undefined) => a?.map((n, i) => n - (b?.[i] ?? 0));
+  return { sizes: less(now.sizes, then.sizes), lifetimes: less(now.lifetimes, then.lifetimes) };
 }
 
-function lessSizes(now: SizeSums | undefined, then: SizeSums | undefined): SizeSums | undefined {
-  const less = (a: Float64Array, b: Float64Array | undefined) => a.map((n, i) => n - (b?.[i] ?? 0));
-  return now && {
-    requests: less(now.requests, then?.requests),
-    slack: now.slack && less(now.slack, then?.slack),
+/** What a call path has of a field, or of each of a field's elements. */
+function besideFields(name: (typeof BESIDE)[number], sums: Float64Array, id: number): (field: string) => number[] {
+  const { size, fields } = LAYOUT[name];
+  return (field) => {
+    const { offset = 0, count = 1 } = fields[field] ?? {};
+    const at = (id * size + offset) / 8;
+    return [...sums.subarray(at, at + count)];
   };
 }
 
@@ -516,7 +547,7 @@ function* sumPaths(
   paths: number,
   peakIsNow: boolean,
   threads: ReadonlySet<number> | undefined,
-): Generator<undefined, Omit<Sums, "sizes">> {
+): Generator<undefined, Omit<Sums, "beside">> {
   const sums = { fields: takeBuffer(paths * WIDTH), peaks: takeBuffer(2 * paths) };
   const [words, peak] = [wordsOf(snapshot), peakIsNow ? -1 : snapshot.header.number(0, "peak_number")];
   const sampled = isSampled(snapshot);

@@ -130,6 +130,23 @@ export interface Sizes {
   readonly slack: number | undefined;
 }
 
+/**
+ * How long blocks lived. A reallocation does not end a block: that goes on, with the call path that it goes to. Blocks from before the recording,
+ * or before a fork, are not among them.
+ */
+export interface Lifetimes {
+  /** Blocks that ended, by how long they had lived: less than 1 microsecond, less than 2, than 4 and so on, 32 figures, the last of what lived longer than 2^30. */
+  readonly byTime: readonly number[];
+  /** The same blocks by the allocations that the process made meanwhile: none, 1, 2 to 3, 4 to 7 and so on, 32 figures, the last of 2^30 and more. */
+  readonly byAllocations: readonly number[];
+  /** Seconds that they had lived, together. */
+  readonly seconds: number;
+  /** Allocations that the process made meanwhile, together. */
+  readonly allocations: number;
+  /** Blocks that have not ended, and how long those have lived so far; undefined of a part of the run, or of the threads. */
+  readonly live: { readonly blocks: number; readonly seconds: number; readonly allocations: number } | undefined;
+}
+
 /** The figures of a call path. */
 export interface PathCounters extends Counters {
   /** Live bytes at the process's peak. */
@@ -158,6 +175,8 @@ export interface CallPath extends PathCounters {
   readonly threads?: readonly ThreadShare[] | undefined;
   /** Sizes; undefined when they were not recorded (`heaptap run --sizes`). */
   readonly sizes?: Sizes | undefined;
+  /** Lifetimes; undefined when they were not recorded (`heaptap run --lifetimes`). */
+  readonly lifetimes?: Lifetimes | undefined;
   /** The operation of a script in which it allocated: {@linkcode Operation.run}. Undefined when it said none. */
   readonly operation?: string | undefined;
 }
@@ -269,6 +288,8 @@ export interface Limits {
   readonly depth: number;
   /** Whether sizes of requests were recorded. */
   readonly sizes: boolean;
+  /** Whether lifetimes were recorded. */
+  readonly lifetimes: boolean;
   /** Bytes by which the peak may be off: 0 when it is exact. */
   readonly peakError: number;
   /** Environment variables whose value could not be read. */

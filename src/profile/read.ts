@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { bytes, readMemory, readSnapshot, Table, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
+import { knownSeconds } from "./facts.ts";
 import { copyInBuffer, giveBuffer } from "./buffers.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { statFields } from "../memory/process_memory.ts";
@@ -11,7 +12,7 @@ import { readAccounts, readMappings } from "./memory.ts";
 import { Nodes } from "./nodes.ts";
 import type { Places } from "./places.ts";
 import { earlierSums, intervalOf, PathSums, threadShares } from "./path_sums.ts";
-import type { EarlierSums } from "./path_sums.ts";
+import type { EarlierSums, Now } from "./path_sums.ts";
 import type {
   CallPath,
   Counters,
@@ -225,16 +226,19 @@ export class Reading {
   /** Their stacks. */
   readonly nodes: Nodes;
   readonly #shares: ReadonlyMap<number, ThreadShare[]> | undefined;
+  readonly #now: Now | undefined;
 
   private constructor(
     { profile, sums, used, nodes }: Pick<Reading, "profile" | "sums" | "used" | "nodes">,
     shares: ReadonlyMap<number, ThreadShare[]> | undefined,
+    now: Now | undefined,
   ) {
     this.profile = profile;
     this.sums = sums;
     this.used = used;
     this.nodes = nodes;
     this.#shares = shares;
+    this.#now = now;
   }
 
   /**
@@ -277,6 +281,7 @@ export class Reading {
         interval,
         peakError: h("multi") ? h("peak_batch") * threads.length : 0,
         sizes: h("sizes") !== CONSTANTS.SIZES_OFF,
+        lifetimes: h("lifetimes") !== 0,
         rejected: VARIABLES.filter((_, i) => h("rejected") & (1 << i)),
         noSpace: h("no_space") !== 0,
       },
@@ -296,12 +301,15 @@ export class Reading {
     const overflowAllocations = ending((id) => nodes.leaf(id) === 0);
     const peakCount = sums?.peakCount() ?? 0;
     const whole = { ...shown, totals: { ...shown.totals, peakCount, fallbackAllocations, overflowAllocations } };
-    return new Reading({ profile: whole, sums, used, nodes }, shares);
+    const isWhole = !then && thread === undefined;
+    const seconds = h("finished") / 1e9 || secondsOf(profile);
+    const now = isWhole ? { seconds, allocations: totals.allocations } : undefined;
+    return new Reading({ profile: whole, sums, used, nodes }, shares, now);
   }
 
   /** A call path. */
   path(id: number): CallPath {
-    return new ReadPath(id, this.sums as PathSums, this.nodes, this.#shares?.get(id));
+    return new ReadPath(id, { sums: this.sums as PathSums, nodes: this.nodes, now: this.#now }, this.#shares?.get(id));
   }
 
   /** Gives the memory of figures back; no path can be had then. */
@@ -314,6 +322,12 @@ export class Reading {
     const callPaths = Array.from(this.used, (id) => this.path(id));
     return { ...this.profile, callPaths: callPaths.sort((a, b) => b.bytes - a.bytes || a.id - b.id) };
   }
+}
+
+/** Seconds of the run, up to now where it goes on. */
+function secondsOf(profile: Profile): number {
+  const { running, startTime } = profile.process;
+  return running ? (Date.now() - startTime) / 1000 : knownSeconds(profile);
 }
 
 function allFigures(sums: PathSums): PathCounters[] {
@@ -350,7 +364,7 @@ export interface Moment {
 }
 
 /** The sections that figures without stacks are in. */
-const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes", "timeline"] as const;
+const FIGURE_SECTIONS = ["threads", "owners", "paths", "sizes", "lifetimes", "timeline"] as const;
 
 function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<number>): Moment {
   const threads = readThreads(snapshot);
@@ -386,7 +400,7 @@ export function* readOwn(
 
 /** The snapshot with copies of what is written in place: the rest is only added to. */
 function standStill(snapshot: Snapshot): { snapshot: Snapshot; release: () => void } {
-  const { owners, paths, sizes } = snapshot.sections;
+  const { owners, paths, sizes, lifetimes } = snapshot.sections;
   const [ownersCopy, pathsCopy] = [owners, paths].map(({ raw }) => copyInBuffer(raw)) as [Float64Array, Float64Array];
   const bytes = (copy: Float64Array, { raw }: Table) => new Uint8Array(copy.buffer, copy.byteOffset, raw.length);
   return {
@@ -397,6 +411,7 @@ function standStill(snapshot: Snapshot): { snapshot: Snapshot; release: () => vo
         owners: new Table("owners", bytes(ownersCopy, owners)),
         paths: new Table("paths", bytes(pathsCopy, paths)),
         sizes: new Table("sizes", sizes.raw.slice()),
+        lifetimes: new Table("lifetimes", lifetimes.raw.slice()),
       },
     },
     release: () => [ownersCopy, pathsCopy].forEach(giveBuffer),

@@ -1,7 +1,7 @@
 /** Call paths as they are read: the figures at once, the stack when it is first looked at. */
 import type { Nodes } from "./nodes.ts";
-import type { PathSums } from "./path_sums.ts";
-import type { CallPath, Frame, Sizes, StackEnd, ThreadShare } from "./profile.ts";
+import type { Now, PathSums } from "./path_sums.ts";
+import type { CallPath, Frame, Lifetimes, Sizes, StackEnd, ThreadShare } from "./profile.ts";
 
 /** Most reports show few of a hundred thousand stacks, and reading all takes longer than anything else. */
 export class ReadPath implements CallPath {
@@ -22,6 +22,7 @@ export class ReadPath implements CallPath {
   declare readonly variance?: number;
   declare readonly operation?: string;
   readonly sizes: Sizes | undefined;
+  readonly lifetimes: Lifetimes | undefined;
   readonly threads: readonly ThreadShare[] | undefined;
   declare readonly stack: readonly Frame[];
   readonly #nodes: Nodes;
@@ -36,7 +37,11 @@ export class ReadPath implements CallPath {
   };
 
   /** The path of a number. */
-  constructor(id: number, sums: PathSums, nodes: Nodes, threads: readonly ThreadShare[] | undefined) {
+  constructor(
+    id: number,
+    { sums, nodes, now }: { sums: PathSums; nodes: Nodes; now: Now | undefined },
+    threads: readonly ThreadShare[] | undefined,
+  ) {
     const figures = sums.figures(id);
     this.id = id;
     this.allocations = figures.allocations;
@@ -56,6 +61,7 @@ export class ReadPath implements CallPath {
     const operation = nodes.operation(id);
     if (operation !== undefined) this.operation = operation;
     this.sizes = sums.sizes(id);
+    this.lifetimes = sums.lifetimes(id, now);
     this.threads = threads;
     this.#nodes = nodes;
     Object.defineProperty(this, "stack", ReadPath.#STACK);

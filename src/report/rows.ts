@@ -1,6 +1,7 @@
 /** Call paths as rows of a report: those that read the same are one. */
+import { combineLifetimes } from "../profile/lifetimes.ts";
 import { combineSizes } from "../profile/sizes.ts";
-import type { CallPath, PathCounters, Sizes, StackEnd } from "../profile/profile.ts";
+import type { CallPath, Lifetimes, PathCounters, Sizes, StackEnd } from "../profile/profile.ts";
 import { clip, printable } from "../profile/format.ts";
 import { PathTotals } from "../profile/figures.ts";
 import { leadOfPath } from "../symbols/lead.ts";
@@ -26,6 +27,7 @@ export interface Row {
   readonly path: CallPath;
   readonly figures: PathCounters;
   readonly sizes: Sizes | undefined;
+  readonly lifetimes: Lifetimes | undefined;
 }
 
 /** How rows are written. */
@@ -137,15 +139,18 @@ function leadIn(path: CallPath, symbols: Symbols, { raw, callersWidth }: RowOpti
 
 /** The rows of call paths, whose names must have been resolved, in the order of the first of each. */
 export function rowsOf(paths: Iterable<CallPath>, symbols: Symbols, options: RowOptions): Row[] {
-  const rows = new Map<string, Row & { figures: PathTotals; sizes: Sizes | undefined }>();
+  type Growing = { figures: PathTotals; sizes: Sizes | undefined; lifetimes: Lifetimes | undefined };
+  const rows = new Map<string, Row & Growing>();
   const sayer = new Rows(options);
   for (const path of paths) {
-    const { end, sizes } = path;
+    const { end, sizes, lifetimes } = path;
     const said = sayer.say(leadIn(path, symbols, options));
     const key = options.apart ? String(path.id) : `${said.name}\0${said.place}\0${said.via}\0${said.callers}\0${end}`;
     let row = rows.get(key);
-    if (row) row.sizes = combineSizes(row.sizes, sizes);
-    else rows.set(key, row = { ...said, end, path, figures: new PathTotals(), sizes });
+    if (row) {
+      row.sizes = combineSizes(row.sizes, sizes);
+      row.lifetimes = combineLifetimes(row.lifetimes, lifetimes);
+    } else rows.set(key, row = { ...said, end, path, figures: new PathTotals(), sizes, lifetimes });
     row.figures.add(path);
   }
   return [...rows.values()];

@@ -2,9 +2,10 @@
 import { styleText } from "node:util";
 import { peakExactness, processFacts, unseen, whenLive } from "../profile/facts.ts";
 import { asItIs } from "../profile/figures.ts";
-import { bytes, clip, count, plural, printable, seconds, share, wrapped } from "../profile/format.ts";
+import { bytes, clip, count, perCall, plural, printable, seconds, share, wrapped } from "../profile/format.ts";
+import { allocationsClassName, endedBlocks, lifetime, timeClassName, totalLifetimes } from "../profile/lifetimes.ts";
 import { commandLine } from "../profile/profile.ts";
-import type { CallPath, PathCounters, Profile, Sizes, StackEnd } from "../profile/profile.ts";
+import type { CallPath, Lifetimes, PathCounters, Profile, Sizes, StackEnd } from "../profile/profile.ts";
 import { blocksMargin, bytesMargin, estimateText, marginText } from "../profile/sampling.ts";
 import { sizeClassName, totalSizes } from "../profile/sizes.ts";
 import { FIGURES } from "../profile/select.ts";
@@ -34,6 +35,8 @@ export interface TextOptions {
   readonly raw?: boolean | undefined;
   /** Whether to show how large requests were, in all and of each call path; they must have been recorded. */
   readonly sizes?: boolean | undefined;
+  /** Whether to show how long blocks lived, in all and of each call path; it must have been recorded. */
+  readonly lifetimes?: boolean | undefined;
   /** What is live and known to be kept by libraries: it is left out of what is live, and said once. */
   readonly aside?: SetAside | undefined;
   /** What the report begins with, in plain words: see {@linkcode answer}. */
@@ -302,7 +305,7 @@ function drawRow(
   columns: FigureColumns,
   row: Row,
 ): void {
-  const { figures, name, place, via, callers, path, end, sizes } = row;
+  const { figures, name, place, via, callers, path, end, sizes, lifetimes } = row;
   out.line(columns.row(figures) + out.paint("cyan", name) + out.paint("dim", (place && ` ${place}`) + via));
   const indent = "    ";
   if (options.verbosity >= 3) {
@@ -317,6 +320,9 @@ function drawRow(
   if (options.sizes && sizes && view.of === VIEWS.allocated.of) {
     out.line(indent + out.paint("dim", clip(sizesLine(sizes), options.width - indent.length)));
   }
+  const isTold = view.of === VIEWS.allocated.of || view.of === VIEWS.live.of;
+  const lived = options.lifetimes && lifetimes && isTold ? lifetimesText(lifetimes) : "";
+  for (const line of wrapped(lived, options.width - indent.length)) out.line(indent + out.paint("dim", line));
   const note = END_NOTES[end] || guessNote(end, symbols.stack(path), options.verbosity);
   if (note && (options.verbosity >= 3 || end !== "depth")) out.line(indent + out.paint("dim", note));
 }
@@ -332,20 +338,59 @@ function sizesLine({ requests, slack }: Sizes): string {
 /** Columns of the bars of a histogram. */
 const BAR = 40;
 
-/** How large the requests of these call paths were. */
-function histogram(out: Writer, paths: readonly CallPath[]): void {
-  const { requests, slack } = totalSizes(paths);
-  const all = requests.reduce((sum, n) => sum + n, 0);
-  const most = Math.max(...requests);
-  if (all === 0) return;
+/** Classes as bars: those that have something. */
+function histogram(
+  out: Writer,
+  title: string,
+  classes: readonly number[],
+  nameOf: (index: number, classes: number) => string,
+): void {
+  const all = classes.reduce((sum, n) => sum + n, 0);
+  const most = Math.max(...classes);
   out.line();
-  out.line(out.paint(["bold", "underline"], "Sizes of requests"));
-  requests.forEach((n, i) => {
+  out.line(out.paint(["bold", "underline"], title));
+  classes.forEach((n, i) => {
     if (n === 0) return;
     const bar = "#".repeat(Math.ceil(BAR * n / most));
-    const name = sizeClassName(i, requests.length).padStart(16);
+    const name = nameOf(i, classes.length).padStart(16);
     out.line(`${name} ${count(n).padStart(14)} ${share(n, all).padStart(6)}  ${out.paint("cyan", bar)}`);
   });
+}
+
+/** The last class of times that are short: below 1.02 ms. */
+const YOUNG = 10;
+
+/** Averages, and who died young: `lived 12.3 µs (3.1 allocations), 98.0% < 1.02 ms; 40 not freed, 3.2 s old`. */
+function lifetimesText(lifetimes: Lifetimes): string {
+  const { byTime, seconds, allocations, live } = lifetimes;
+  const ended = endedBlocks(lifetimes);
+  const between = Number((allocations / ended).toPrecision(3));
+  const young = share(byTime.slice(0, YOUNG + 1).reduce((sum, n) => sum + n, 0), ended);
+  const lived = `lived ${lifetime(seconds / ended)} (${perCall(between)} ${plural(between, "allocation")})`;
+  return [
+    ...ended > 0 ? [`${lived}, ${young} < ${lifetime(2 ** YOUNG / 1e6)}`] : [],
+    ...live && live.blocks > 0 ? [`${count(live.blocks)} not freed, ${lifetime(live.seconds / live.blocks)} old`] : [],
+  ].join("; ");
+}
+
+/** How long the blocks of these call paths lived. */
+function lifetimesOf(out: Writer, paths: readonly CallPath[]): void {
+  const sum = totalLifetimes(paths);
+  if (!sum) return;
+  if (endedBlocks(sum) > 0) {
+    histogram(out, "Lifetimes of blocks that were freed", sum.byTime, timeClassName);
+    histogram(out, "Allocations of the process meanwhile", sum.byAllocations, allocationsClassName);
+  }
+  out.line();
+  out.line(`  ${lifetimesText(sum)}`);
+}
+
+/** How large the requests of these call paths were. */
+function sizesOf(out: Writer, paths: readonly CallPath[]): void {
+  const { requests, slack } = totalSizes(paths);
+  const all = requests.reduce((sum, n) => sum + n, 0);
+  if (all === 0) return;
+  histogram(out, "Sizes of requests", requests, sizeClassName);
   const asked = paths.reduce((sum, path) => sum + path.bytes + path.carried, 0);
   out.line(
     slack === undefined
@@ -373,7 +418,8 @@ export function textReport(profile: Profile, symbols: Symbols, options: TextOpti
   const out = new Writer(options);
   const { aside = NOTHING_ASIDE } = options;
   header(profile, out, options);
-  if (options.sizes) histogram(out, profile.callPaths);
+  if (options.sizes) sizesOf(out, profile.callPaths);
+  if (options.lifetimes) lifetimesOf(out, profile.callPaths);
   const raw = options.raw === true;
   const wholeFiles = options.verbosity >= 2;
   // What is set aside is in no row of what is live.

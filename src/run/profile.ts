@@ -125,10 +125,13 @@ function environment(
   env.HEAPTAP_OUT = out;
   env.HEAPTAP_RUN = String(run);
   // What was asked for by name goes before what the environment says.
-  if (options.sample === undefined && (options.mode !== undefined || options.sizes || options.exactPeak)) {
+  if (
+    options.sample === undefined &&
+    (options.mode !== undefined || options.sizes || options.lifetimes || options.exactPeak)
+  ) {
     delete env.HEAPTAP_SAMPLE;
   }
-  if (options.mode === undefined && (options.sample || options.sizes)) env.HEAPTAP_MODE = "paths";
+  if (options.mode === undefined && (options.sample || options.sizes || options.lifetimes)) env.HEAPTAP_MODE = "paths";
   Object.assign(env, variablesOf(options));
   if (options.paused) env.HEAPTAP_PAUSED = "on";
   if (options.commandLine === false) env.HEAPTAP_COMMAND = "name";

@@ -2,7 +2,9 @@
 import type { RecordOptions } from "../native/variables.ts";
 
 /** The variables that stand for options. */
-export function variablesOf({ buckets, depth, mode, sample, exactPeak, sizes }: RecordOptions): Record<string, string> {
+export function variablesOf(
+  { buckets, depth, mode, sample, exactPeak, sizes, lifetimes }: RecordOptions,
+): Record<string, string> {
   return {
     ...buckets !== undefined && { HEAPTAP_BUCKETS: String(buckets) },
     ...depth !== undefined && { HEAPTAP_DEPTH: String(depth) },
@@ -10,5 +12,6 @@ export function variablesOf({ buckets, depth, mode, sample, exactPeak, sizes }: 
     ...sample !== undefined && { HEAPTAP_SAMPLE: String(sample) },
     ...exactPeak && { HEAPTAP_PEAK: "exact" },
     ...sizes && { HEAPTAP_SIZES: "on" },
+    ...lifetimes && { HEAPTAP_LIFETIMES: "on" },
   };
 }

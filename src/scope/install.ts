@@ -50,6 +50,8 @@ export interface Installation {
     readonly exactPeak: boolean;
     /** See {@linkcode RecordOptions}. */
     readonly sizes: boolean;
+    /** See {@linkcode RecordOptions}. */
+    readonly lifetimes: boolean;
   };
   /** Slots of loaded objects that lead to heaptap now: of the program itself, and of libraries. */
   readonly slots: { readonly program: number; readonly libraries: number };
@@ -86,7 +88,15 @@ const MODES = ["counters", "paths", "totals"] as const;
 /** The options as the library takes them. Throws when one is none. */
 function checked(
   options: InstallOptions,
-): readonly [buckets: number, depth: number, mode: number, exactPeak: number, sizes: number, sample: number] {
+): readonly [
+  buckets: number,
+  depth: number,
+  mode: number,
+  exactPeak: number,
+  sizes: number,
+  lifetimes: number,
+  sample: number,
+] {
   checkOptions("install", options, [
     "out",
     "buckets",
@@ -94,6 +104,7 @@ function checked(
     "mode",
     "exactPeak",
     "sizes",
+    "lifetimes",
     "sample",
     "jsNames",
     "library",
@@ -111,6 +122,7 @@ function checked(
     options.mode === undefined ? UNSET : MODES.indexOf(options.mode),
     options.exactPeak === undefined ? UNSET : Number(options.exactPeak),
     options.sizes === undefined ? UNSET : Number(options.sizes),
+    options.lifetimes === undefined ? UNSET : Number(options.lifetimes),
     options.sample ?? UNSET,
   ];
 }
@@ -161,6 +173,7 @@ function ignored(options: InstallOptions, recording: Installation["recording"]):
     ...different("depth", options.depth) ? ["depth"] : [],
     ...different("exactPeak", options.exactPeak) ? ["exactPeak"] : [],
     ...different("sizes", options.sizes) ? ["sizes"] : [],
+    ...different("lifetimes", options.lifetimes) ? ["lifetimes"] : [],
     ...different("interval", options.sample) ? ["sample"] : [],
   ];
   return names.map((name) => `the option ${name} came too late: this process was being recorded already`);
@@ -191,6 +204,7 @@ export function attach(options: InstallOptions = {}): Attached {
     depth: field("depth"),
     exactPeak: field("peak_batch") === 0,
     sizes: field("sizes") !== CONSTANTS.SIZES_OFF,
+    lifetimes: field("lifetimes") !== 0,
   } as const;
   const notes = [
     ...rejected.flatMap((name) => checkVariables({ [name]: variable(name) })),

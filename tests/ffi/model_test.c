@@ -45,6 +45,7 @@ struct block {
     void *at;
     size_t size;
     int site;
+    uint64_t born; /* the number of its allocation */
 };
 
 /* The sanitizers' aligned_alloc refuses what glibc's allows. */
@@ -155,6 +156,8 @@ static struct {
     uint64_t allocations, bytes, frees, reallocations, carried, temporary;
     int64_t live, live_of[1024], peak, peak_of[1024];
     uint64_t requests[HT_SIZE_CLASSES], slack;
+    uint64_t lived, lived_of[HT_LIFETIME_CLASSES]; /* allocations while blocks that ended lived */
+    int odd; /* live blocks are no longer those of the list alone */
     const void *last;
 } model;
 
@@ -166,6 +169,17 @@ static void request(void *block, size_t size)
         most *= 2, class++;
     model.requests[class]++;
     model.slack += ht_heap.usable(block) - size;
+}
+
+static void end(uint64_t born)
+{
+    uint64_t lived = model.allocations - born, least = 1;
+    uint32_t class = 0;
+    for (; lived >= least && class < HT_LIFETIME_CLASSES - 1; least *= 2)
+        class++;
+    model.lived += lived;
+    model.lived_of[class]++;
+    model.frees++;
 }
 
 static void grow(int bucket, int64_t bytes)
@@ -200,6 +214,17 @@ static void compare(long step)
         CHECK(sizes.requests[c] == model.requests[c], "step %ld: class %u has %lu requests, not %lu", step, c, sizes.requests[c],
               model.requests[c]);
     CHECK(!ht_p.sizes_kept || sizes.slack == model.slack, "step %ld: slack %lu %lu", step, sizes.slack, model.slack);
+    struct ht_file_lifetimes lifetimes = ht_lifetime_sums();
+    for (uint32_t c = 0; ht_p.lifetimes_kept && c < HT_LIFETIME_CLASSES; c++)
+        CHECK(lifetimes.by_allocations[c] == model.lived_of[c], "step %ld: %lu blocks of class %u ended, not %lu", step, lifetimes.by_allocations[c], c,
+              model.lived_of[c]);
+    CHECK(!ht_p.lifetimes_kept || lifetimes.allocations == model.lived, "step %ld: blocks lived %lu allocations, not %lu", step, lifetimes.allocations,
+          model.lived);
+    uint64_t births = 0;
+    for (int i = 0; i < BLOCKS; i++)
+        births += model.blocks[i].at ? model.blocks[i].born : 0;
+    CHECK(!ht_p.lifetimes_kept || model.odd || (uint64_t)lifetimes.born_allocations == births, "step %ld: births of live blocks %ld, not %lu", step,
+          lifetimes.born_allocations, births);
     for (int i = 0; i < BLOCKS && step % 16 == 0; i++) {
         const struct block *b = &model.blocks[i];
         struct ht_block known = ht_shadow_block(b->at, 0);
@@ -234,7 +259,7 @@ static void one_thread(long steps)
         size_t size = random_size();
         if (!b->at) {
             b->at = allocate[pick(SITES)]((int)pick(KINDS), size);
-            model.allocations++;
+            b->born = ++model.allocations;
             model.bytes += size;
         } else if (pick(3) == 0) {
             size_t old = b->size;
@@ -254,7 +279,7 @@ static void one_thread(long steps)
         } else {
             model.temporary += b->at == model.last;
             grow(b->site, -(int64_t)b->size);
-            model.frees++;
+            end(b->born);
             release(b->at);
             b->at = NULL;
             compare(i);
@@ -283,7 +308,7 @@ static void one_thread(long steps)
             request(block, 100);
             model.allocations++;
             model.bytes += 100;
-            model.frees++;
+            end(model.allocations);
             model.temporary++;
             grow((int)ht_shadow_block(block, 0).bucket, 100);
             new_peak();
@@ -306,10 +331,11 @@ static void one_thread(long steps)
     model.bytes += 100;
     grow((int)ht_shadow_block(p, 0).bucket, 100);
     new_peak();
+    model.odd = 1; /* a block that is not among them */
     compare(steps);
     p = ht_hook_realloc(p, 0);
     CHECK(!p, "realloc to 0 of glibc frees");
-    model.frees++;
+    end(model.allocations);
     model.temporary++;
     for (int i = 0; i < 1024; i++)
         model.live_of[i] = 0; /* not compared from here on */
@@ -469,7 +495,7 @@ static void windows(long steps)
             ht_hook_free(b->at);
             *b = (struct block){ 0 };
         } else {
-            *b = (struct block){ NULL, random_size(), 0 };
+            *b = (struct block){ NULL, random_size(), 0, 0 };
             b->at = allocate[pick(SITES)]((int)pick(9), b->size);
             live += (double)b->size;
         }
