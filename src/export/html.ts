@@ -9,7 +9,8 @@ import type { MappedPath, MomentAccount } from "../profile/memory.ts";
 import { liveOverTime } from "../profile/moments.ts";
 import { commandLine } from "../profile/profile.ts";
 import { marginText } from "../profile/sampling.ts";
-import type { CallPath, MergedProcess, Profile } from "../profile/profile.ts";
+import type { CallPath, Lifetimes, MergedProcess, Profile } from "../profile/profile.ts";
+import { allocationsClassName, timeClassName } from "../profile/lifetimes.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
 import { leadFrame } from "../symbols/lead.ts";
@@ -228,9 +229,30 @@ export function htmlReport(
     })),
     ...table,
     sizes: profile.limits.sizes ? sizesOf(callPaths) : undefined,
+    lifetimes: profile.limits.lifetimes ? lifetimesOf(callPaths) : undefined,
     source: source ? sourceLines(table, process.startTime) : undefined,
     figures: columns(callPaths, FIGURES),
   });
+}
+
+function lifetimesOf(paths: readonly CallPath[]): PageData["lifetimes"] {
+  const all = paths.flatMap(({ lifetimes }) => lifetimes ?? []);
+  const [first] = all;
+  // Of a moment they were not kept.
+  if (!first || all.length < paths.length) return undefined;
+  const named = (of: (lifetimes: Lifetimes) => readonly number[], name: (i: number, classes: number) => string) => ({
+    names: of(first).map((_, i, { length }) => name(i, length)),
+    classes: all.map(of),
+  });
+  return {
+    times: named(({ byTime }) => byTime, timeClassName),
+    allocations: named(({ byAllocations }) => byAllocations, allocationsClassName),
+    seconds: all.map(({ seconds }) => seconds),
+    live: first.live && {
+      blocks: all.map(({ live }) => live?.blocks ?? 0),
+      seconds: all.map(({ live }) => live?.seconds ?? 0),
+    },
+  };
 }
 
 function sizesOf(paths: readonly CallPath[]): PageData["sizes"] {

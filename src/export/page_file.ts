@@ -28,7 +28,21 @@ export const PAGE_SCRIPTS = [
     "timeline",
     "resident",
   ],
-  ...["layout", "svg", "flame", "table", "rows", "functions", "sizes", "source", "stack", "sandwich", "panel"],
+  ...[
+    "layout",
+    "svg",
+    "flame",
+    "table",
+    "rows",
+    "functions",
+    "bars",
+    "sizes",
+    "lifetimes",
+    "source",
+    "stack",
+    "sandwich",
+    "panel",
+  ],
   ...["processes", "tabs", "head", "search", "main"],
 ] as const;
 

@@ -87,6 +87,12 @@ export interface SourceData {
   readonly changed: readonly number[];
 }
 
+/** What classes are called, and how many blocks each call path has of each. */
+export interface ClassColumns {
+  readonly names: readonly string[];
+  readonly classes: readonly (readonly number[])[];
+}
+
 /** The page's data, as JSON. */
 export interface PageData {
   /** What ran. */
@@ -162,6 +168,15 @@ export interface PageData {
       readonly names: readonly string[];
       readonly requests: readonly (readonly number[])[];
       readonly slack: readonly number[];
+    }
+    | undefined;
+  /** Lifetimes of each call path, where they were recorded: blocks that ended by time and by allocations, seconds that they lived, and what is live. */
+  readonly lifetimes?:
+    | {
+      readonly times: ClassColumns;
+      readonly allocations: ClassColumns;
+      readonly seconds: readonly number[];
+      readonly live?: { readonly blocks: readonly number[]; readonly seconds: readonly number[] } | undefined;
     }
     | undefined;
   /** Source lines around the places, where they were asked for. */

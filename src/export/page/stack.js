@@ -2,6 +2,7 @@
 import { element } from "./dom.js";
 import { baseName, bytes, count, counted, shortName, signed } from "./format.js";
 import { VIEW_FIGURES } from "./rows.js";
+import { lifetimesOf } from "./lifetimes.js";
 import { histogram } from "./sizes.js";
 import { sourceAround } from "./source.js";
 
@@ -179,6 +180,7 @@ export function stackView(context, row, view) {
         ? element("ol", { className: "stack" }, ...items)
         : element("p", { className: "empty" }, "No frame was kept."),
       ...histogram(model, paths.length > 1 ? row.paths : [path]),
+      ...lifetimesOf(model, paths.length > 1 ? row.paths : [path]),
     );
   };
   draw();

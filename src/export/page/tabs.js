@@ -5,6 +5,7 @@ import { baseName, bytes, count, counted, shortName } from "./format.js";
 import { addUpFunctions, functionColumns, functionRows } from "./functions.js";
 import { processColumns } from "./processes.js";
 import { addUpPaths, pathColumns, pathRows, placeColumns, VIEW_FIGURES } from "./rows.js";
+import { lifetimesOf } from "./lifetimes.js";
 import { histogram } from "./sizes.js";
 import { Stacks } from "./stacks.js";
 import { Table } from "./table.js";
@@ -160,6 +161,7 @@ export class Tabs {
         { id: "threads", title: "Threads", n: data.threads?.length ?? 0 },
         ...data.mapped ? [{ id: "mapped", title: "Mapped", n: data.mapped.kinds.length }] : [],
         ...data.sizes ? [{ id: "sizes", title: "Sizes" }] : [],
+        ...data.lifetimes ? [{ id: "lifetimes", title: "Lifetimes" }] : [],
       ],
     ];
     byId("tabs").append(...this.tabs.map(({ id, title, n = -1 }) =>
@@ -255,9 +257,9 @@ export class Tabs {
         .filter(({ whole }) => !found || whole.some((place) => found.places[place]));
       this.table = new Table(into, mappedColumns(model), rows, { ...options, lines: 2 });
       this.#count(tab, rows.length);
-    } else if (tab === "sizes") {
-      const paths = Array.from({ length: model.paths }, (_, p) => p);
-      into.replaceChildren(...histogram(model, paths.filter((p) => !found || found.paths[p] === 1)));
+    } else if (tab === "sizes" || tab === "lifetimes") {
+      const paths = Array.from({ length: model.paths }, (_, p) => p).filter((p) => !found || found.paths[p] === 1);
+      into.replaceChildren(...tab === "sizes" ? histogram(model, paths) : lifetimesOf(model, paths));
     } else {
       this.table = new Table(into, threadColumns(), model.data.threads ?? [], { ...options, lines: 1 });
     }
