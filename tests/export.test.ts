@@ -664,11 +664,12 @@ test("compact JSON has each frame once, and is compared like the other", async (
   assert.deepEqual([paths.length, unchanged.length > 20], [0, true]);
 });
 
-test("with sizes, the largest table can be read", () => {
+test("with sizes and lifetimes, the largest table can be read", () => {
   const out = join(folder, "largest.heaptap");
   const { status, stderr } = heaptap([
     "run",
     "--sizes",
+    "--lifetimes",
     "--buckets",
     "1048576",
     "--limit",
@@ -681,6 +682,6 @@ test("with sizes, the largest table can be read", () => {
     "1",
   ]);
   assert.equal(status, 0);
-  assert.match(stderr, /Sizes of requests/);
+  assert.match(stderr, /Sizes of requests[^]*Lifetimes of blocks/);
   rmSync(out);
 });

@@ -18,8 +18,8 @@ import { RecordingError } from "./recording_error.ts";
 /** How a file is compressed. */
 export type Packing = "gzip" | "zstd";
 
-/** The largest recording there is, its holes included: what 1,048,576 buckets need, with room. */
-export const MAX_SIZE = 2 ** 32;
+/** The largest recording there is, its holes included: what 1,048,576 buckets need with sizes and lifetimes, and room. */
+export const MAX_SIZE = 2 ** 33;
 
 /** So much may be in any recording, and in a larger one so many times what it takes packed. */
 const MOST_BYTES = 1 << 28;
