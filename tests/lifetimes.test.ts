@@ -158,6 +158,14 @@ test("the command line shows them, and says where they were not recorded", async
     refused.stderr,
     /^heaptap: Cannot show lifetimes of "[^"]*": they were not recorded; record with heaptap run --lifetimes\n$/,
   );
+  const slow = join(folder, "slow.heaptap");
+  const waits = ["perl", "-e", "select(undef, undef, undef, 1)"];
+  assert.equal(heaptap(["run", "--lifetimes", "--no-report", "-o", slow, "--", ...waits]).status, 0);
+  const moment = heaptap(["report", "--lifetimes", "--at", "0.5s", slow]);
+  assert.deepEqual([moment.status, moment.stderr], [
+    2,
+    `heaptap: Cannot show lifetimes of "${slow}": of moments they are not kept\n`,
+  ]);
   for (const contrary of [["--mode", "counters"], ["--sample"]]) {
     const { status, stderr } = heaptap(["run", "--lifetimes", ...contrary, "--", program]);
     assert.deepEqual([status, stderr.split("\n").length], [2, 2]);

@@ -90,9 +90,10 @@ async function renderHeap(recording: Recording, options: HeapOptions, to: Target
   const read = ofThreads(isNow ? recording.withAccount(profile) : profile, options.thread);
   const recorded = filterByFigures(ofOperations(read, options.operation), { view, minCount, minBytes: thresholdBytes });
   for (const [what, wanted] of [["sizes", sizes], ["lifetimes", lifetimes]] as const) {
-    if (!wanted || recorded.limits[what]) continue;
+    if (!wanted || (recorded.limits[what] && !recorded.moment)) continue;
     const remedy = recorded.limits.interval ? "it is sampled, and has none" : `record with heaptap run --${what}`;
-    throw new OutputError(`Cannot show ${what} of "${recording.path}": they were not recorded; ${remedy}`);
+    const why = recorded.limits[what] ? "of moments they are not kept" : `they were not recorded; ${remedy}`;
+    throw new OutputError(`Cannot show ${what} of "${recording.path}": ${why}`);
   }
   checkMode(recorded.limits.mode, options);
   // What a run comes to is told of a whole run.

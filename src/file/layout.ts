@@ -625,7 +625,7 @@ export const RECORDS = {
       count: CONSTANTS.LIFETIME_CLASSES,
       writer: "owner",
       doc:
-        "Blocks that ended, by how long they had lived: less than 1 microsecond, less than 2, than 4 and so on; the last is whatever lived longer than 2^30",
+        "Blocks that ended, by how long they had lived: less than 1 microsecond, less than 2, than 4 and so on; the last is 2^30 and more",
     },
     by_allocations: {
       type: "u64",

@@ -135,7 +135,7 @@ export interface Sizes {
  * or before a fork, are not among them.
  */
 export interface Lifetimes {
-  /** Blocks that ended, by how long they had lived: less than 1 microsecond, less than 2, than 4 and so on, 32 figures, the last of what lived longer than 2^30. */
+  /** Blocks that ended, by how long they had lived: less than 1 microsecond, less than 2, than 4 and so on, 32 figures, the last of 2^30 and more. */
   readonly byTime: readonly number[];
   /** The same blocks by the allocations that the process made meanwhile: none, 1, 2 to 3, 4 to 7 and so on, 32 figures, the last of 2^30 and more. */
   readonly byAllocations: readonly number[];
