@@ -74,6 +74,7 @@ const ONCE = [
   "html",
   "interpreters",
   "js_names",
+  "outputs",
   "sampling_programs",
   "stacks",
   "tools",
