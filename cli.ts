@@ -23,6 +23,7 @@ import {
   VIEWS,
 } from "./src/command/values.ts";
 import type { Budget } from "./src/command/values.ts";
+import type { ManualCommand } from "./src/report/manual.ts";
 
 /** The package that reads command lines, for where its bare name means nothing: where Deno has this file from a network. */
 const COMMANDER = "npm:commander@15.1.0";
@@ -610,6 +611,47 @@ program.command("completions")
       })),
     }));
     await put(completions(shell, commands), "-", process.stdout);
+  });
+
+/** What a command prints behind its options, as its help does. */
+function examples(command: typeof program.commands[number]): string {
+  let help = "";
+  command.configureOutput({ writeOut: (text) => help += text }).outputHelp();
+  return /^Examples?:\n([\s\S]*)/m.exec(help)?.[1]?.trimEnd() ?? "";
+}
+
+program.command("man")
+  .description("print the manual page")
+  .addHelpText("after", "\nExamples:\n  heaptap man | man -l -\n  heaptap man > /usr/local/share/man/man1/heaptap.1")
+  .action(async () => {
+    const { manual } = await import("./src/report/manual.ts");
+    const { put } = await import("./src/command/terminal.ts");
+    const help = program.createHelp();
+    const commands = program.commands.map((command): ManualCommand => {
+      const options = help.groupItems(
+        [...command.options],
+        help.visibleOptions(command),
+        (of) => of.helpGroupHeading ?? "",
+      );
+      return {
+        usage: `heaptap ${command.name()} ${command.usage()}`,
+        description: command.description(),
+        groups: [
+          {
+            heading: "Arguments:",
+            items: command.registeredArguments.map((of) =>
+              [help.argumentTerm(of), help.argumentDescription(of)] as const
+            ),
+          },
+          ...[...options].map(([heading, group]) => ({
+            heading: heading || "Options:",
+            items: group.map((of) => [help.optionTerm(of), help.optionDescription(of)] as const),
+          })),
+        ],
+        examples: examples(command),
+      };
+    });
+    await put(manual(program.version() ?? "", program.description(), commands), "-", process.stdout);
   });
 
 // A reader that closes our pipe has seen enough. What cannot be written cannot be told on stderr either, where it may be

@@ -127,3 +127,21 @@ test("pprof's first mapping is the program", { skip: without("go") }, () => {
   const top = spawnSync("go", ["tool", "pprof", "-top", path], { encoding: "utf8" });
   assert.match(top.stdout, /^File: growth\n/);
 });
+
+test("the manual page has every command and option that help has, and formats without a warning", {
+  skip: without("man") || without("groff"),
+}, () => {
+  const page = heaptap(["man"]).stdout;
+  const plain = page.replaceAll("\\-", "-");
+  const commands = [...heaptap(["--help"]).stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name ?? "");
+  assert.ok(commands.length > 12, commands.join(" "));
+  for (const command of commands.filter((name) => name !== "help")) {
+    assert.match(plain, new RegExp(`^\\.SS heaptap ${command} `, "m"));
+    for (const [, option] of heaptap([command, "--help"]).stdout.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
+      assert.ok(plain.includes(`${option}`), `${command} ${option}`);
+    }
+  }
+  const formatted = spawnSync("man", ["--warnings", "-l", "-"], { input: page, encoding: "utf8" });
+  assert.deepEqual([formatted.status, formatted.stderr], [0, ""]);
+  assert.match(formatted.stdout, /heaptap run -- sort -n numbers\.txt/);
+});

@@ -83,6 +83,8 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
     }
   }
   for (const name of ["README.md", "LICENSE", "CHANGELOG.md"]) cpSync(join(ROOT, name), join(folder, name));
+  const manual = run(process.execPath, ["run", "-A", join(ROOT, "cli.ts"), "man"], { cwd: ROOT });
+  writeFileSync(join(folder, "heaptap.1"), manual);
   const dependencies = Object.keys(own.dependencies);
   for (const name of dependencies) {
     cpSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name), { recursive: true });
@@ -92,6 +94,7 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
   writeJson(join(folder, "package.json"), {
     ...{ name, version, description, license, type, os, engines },
     bin: { heaptap: "bin.js" },
+    man: "heaptap.1",
     exports: exported(own.exports),
     dependencies: own.dependencies,
     optionalDependencies: { [LIBRARY_PACKAGE]: version },

@@ -73,7 +73,9 @@ for (const folder of new Set(files("src").map(layer))) {
   if (!LAYERS.includes(folder)) breaches.push(`src/${folder} is no layer`);
 }
 for (
-  const [, specifier = ""] of readFileSync(join(ROOT, "cli.ts"), "utf8").matchAll(/^(?:import|\}).* from "(\.[^"]+)"/gm)
+  const [, specifier = ""] of readFileSync(join(ROOT, "cli.ts"), "utf8").matchAll(
+    /^(?:import(?! type)|\}).* from "(\.[^"]+)"/gm,
+  )
 ) {
   if (!specifier.startsWith("./src/command/")) {
     breaches.push(`cli.ts imports ${specifier}: what a command needs is loaded when the command is meant, by import()`);
