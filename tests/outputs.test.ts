@@ -1,7 +1,8 @@
-/** What documents show is what heaptap prints: their commands are run again (tools/outputs.ts). */
+/** What documents show is what heaptap prints: their commands are run again (tools/outputs.ts); and no link of theirs is dead (tools/links.ts). */
 import assert from "node:assert/strict";
 import { relative } from "node:path";
 import { test } from "node:test";
+import { deadLinks, links } from "../tools/links.ts";
 import { difference, documents, madeAnew, shape } from "../tools/outputs.ts";
 import { ROOT, without } from "./helpers.ts";
 
@@ -33,3 +34,10 @@ test(
     );
   },
 );
+
+test("no link between documents is dead", () => {
+  assert.deepEqual(deadLinks(), []);
+  assert.deepEqual(links("docs/a.md", "[b](../c.md#d) `[e](f)` [g](https://h/)"), [
+    { written: "../c.md", path: "c.md", heading: "d" },
+  ]);
+});
