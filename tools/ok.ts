@@ -70,6 +70,7 @@ const TWO_AT_A_TIME: readonly Step[] = [
 /** Tests of the C library and of pages, no part of which is the runtime's: on Bun alone, which is done first; `test:deno` has all. */
 const ONCE = [
   "answers",
+  "ci",
   "forks",
   "html",
   "interpreters",

@@ -29,7 +29,7 @@ const LAYERS = [
 const PEERS = [new Set(["report", "export"]), new Set(["run", "scope"]), new Set(["run", "suite"])];
 
 const TOP_LEVEL = new Set(
-  "mod.ts cli.ts ffi src tests bench tools docs deno.json bunfig.toml package.json package-lock.json tsconfig.json tsconfig.build.json README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE .ci .git .gitignore node_modules"
+  "mod.ts cli.ts action.yml ffi src tests bench tools docs deno.json bunfig.toml package.json package-lock.json tsconfig.json tsconfig.build.json README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE .ci .git .gitignore node_modules"
     .split(" "),
 );
 
