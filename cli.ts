@@ -23,6 +23,7 @@ import {
   VIEWS,
 } from "./src/command/values.ts";
 import type { Budget } from "./src/command/values.ts";
+import { VERSION } from "./src/command/version.ts";
 import type { ManualCommand } from "./src/report/manual.ts";
 
 /** The package that reads command lines, for where its bare name means nothing: where Deno has this file from a network. */
@@ -265,7 +266,7 @@ function withNearest(text: string): string {
 
 const program = createCommand("heaptap")
   .description("The allocation profiler you script: who allocates how much, what lives at the peak, what leaks.")
-  .version("0.1.0")
+  .version(VERSION)
   .enablePositionalOptions()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : USAGE))
   .configureOutput({

@@ -8,6 +8,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { VERSION } from "../src/command/version.ts";
 import { run } from "./commands.ts";
 import { compileAttacher, compileLibrary } from "./library.ts";
 
@@ -36,7 +37,7 @@ function exported(entries: Readonly<Record<string, string>>): Record<string, unk
 }
 
 const own = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-const { name, version, description, license, type, os, cpu, engines } = own;
+const { name, description, license, type, os, cpu, engines } = own;
 
 function writeJson(path: string, value: unknown): void {
   writeFileSync(path, JSON.stringify(value, null, 2) + "\n");
@@ -49,7 +50,14 @@ export function buildLibrary(folder: string): Record<string, string> {
   compileAttacher(join(folder, "heaptap-attach"));
   cpSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
   writeJson(join(folder, "package.json"), {
-    ...{ name: LIBRARY_PACKAGE, version, description: `heaptap's library for Linux on x86-64`, license, os, cpu },
+    ...{
+      name: LIBRARY_PACKAGE,
+      version: VERSION,
+      description: `heaptap's library for Linux on x86-64`,
+      license,
+      os,
+      cpu,
+    },
     files,
   });
   return Object.fromEntries(
@@ -92,12 +100,12 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
   // Which library belongs to it: it is loaded by what it holds, not by its version alone.
   writeJson(join(folder, "library.json"), { "linux-x64": hashes });
   writeJson(join(folder, "package.json"), {
-    ...{ name, version, description, license, type, os, engines },
+    ...{ name, version: VERSION, description, license, type, os, engines },
     bin: { heaptap: "bin.js" },
     man: "heaptap.1",
     exports: exported(own.exports),
     dependencies: own.dependencies,
-    optionalDependencies: { [LIBRARY_PACKAGE]: version },
+    optionalDependencies: { [LIBRARY_PACKAGE]: VERSION },
     bundleDependencies: dependencies,
   });
 }
