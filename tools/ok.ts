@@ -76,6 +76,7 @@ const ONCE = [
   "interpreters",
   "js_names",
   "outputs",
+  "release",
   "sampling_programs",
   "stacks",
   "tools",
