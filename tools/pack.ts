@@ -102,7 +102,7 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
   writeJson(join(folder, "package.json"), {
     ...{ name, version: VERSION, description, license, type, os, engines },
     bin: { heaptap: "bin.js" },
-    man: "heaptap.1",
+    man: ["heaptap.1"], // npm installs a list alone
     exports: exported(own.exports),
     dependencies: own.dependencies,
     optionalDependencies: { [LIBRARY_PACKAGE]: VERSION },
