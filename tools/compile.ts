@@ -30,7 +30,7 @@ function compile(to: string, folder: string): void {
   }
   writeFileSync(
     join(folder, "main.js"),
-    `import { carryFiles } from "./src/file/own_folder.js";
+    `import { carryFiles } from "./src/file/carried.js";
 carryFiles({ key: "${hash.digest("hex").slice(0, 24)}", folder: import.meta.dirname });
 await import("./cli.js");
 `,

@@ -21,7 +21,8 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
-import { carriedFile, sharedFolder } from "../file/own_folder.ts";
+import { sharedFolder } from "../file/carried.ts";
+import { ownFolder } from "../file/own_folder.ts";
 import { writeWhole } from "../file/whole_file.ts";
 
 /**
@@ -126,7 +127,7 @@ export function findCompiler(): string | undefined {
 /** The folder of the library's sources. */
 function sources(): string {
   try {
-    return join(sharedFolder("ffi", [LIBRARY.source, ATTACHER.source, "include/heaptap.h"]), "/");
+    return join(sharedFolder("ffi") ?? ownFolder("ffi", [LIBRARY.source, ATTACHER.source, "include/heaptap.h"]), "/");
   } catch (cause) {
     throw new LibraryError(`${missingPermission(cause) ?? (cause as Error).message}`, { cause });
   }
@@ -235,7 +236,8 @@ function packaged({ what, file }: Part): string | undefined {
 /** What a program of one file has in it; undefined in other programs. */
 function carriedByProgram({ what, file }: Part): string | undefined {
   try {
-    return process.env.HEAPTAP_BUILD ? undefined : carriedFile(file);
+    const folder = process.env.HEAPTAP_BUILD ? undefined : sharedFolder("library");
+    return folder && join(folder, file);
   } catch (cause) {
     throw new LibraryError(
       `Cannot write ${what} into the cache folder: ${

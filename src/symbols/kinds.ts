@@ -2,7 +2,7 @@
  * Whose code a frame is. Reports lead with the user's own; what is between it and the allocator tells how it got there.
  */
 import { basename, dirname } from "node:path";
-import { OWN_MODULES } from "../file/own_folder.ts";
+import { isOwnModule } from "../file/own_folder.ts";
 import type { Frame, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
 import { isAllocationFunction, isWrapper } from "./allocation_functions.ts";
@@ -152,7 +152,7 @@ export class Kinds {
 
   #jit(name: string, file: string): FrameKind {
     // Our own stand between a test, or an operation, and what called it.
-    if (!name || ENGINE.test(name) || file.startsWith(OWN_MODULES)) return "runtime";
+    if (!name || ENGINE.test(name) || isOwnModule(file)) return "runtime";
     if (STANDARD_SOURCE.test(file)) return "standard";
     if (THIRD_PARTY_SOURCE.test(file)) return "system";
     return /^(?:java|javax|jdk|sun|com\.sun)[./]/.test(name) ? "standard" : "script";
