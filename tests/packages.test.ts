@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
+  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -232,6 +233,15 @@ test("heaptap as one file, where there is no runtime, no compiler and no home ye
   const refused = heaptap(["lib"], { HOME: "/proc" });
   assert.equal(refused.status, 2);
   assert.match(refused.stderr, /^heaptap: Cannot write the library into the cache folder: .*XDG_CACHE_HOME[^\n]*\n$/);
+  // A user that the system does not know, as containers have it: by a number alone.
+  if (process.getuid?.() === 0 && !without("setpriv")) {
+    chmodSync(folder, 0o755);
+    const nobody = spawnSync("setpriv", ["--reuid", "4711", "--clear-groups", program, "lib"], {
+      encoding: "utf8",
+      env: { PATH: process.env.PATH },
+    });
+    assert.match(nobody.stderr, /^heaptap: Cannot write the library into the cache folder: .*XDG_CACHE_HOME[^\n]*\n$/);
+  }
   // Its own modules are there for other runtimes.
   writeFileSync(
     join(project, "alone.test.mjs"),

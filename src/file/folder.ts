@@ -4,10 +4,20 @@ import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import process from "node:process";
 
+/** The user's home; where neither HOME nor the system knows it, as of a bare number in a container, the root. */
+export function home(): string {
+  if (process.env.HOME) return process.env.HOME;
+  try {
+    return homedir();
+  } catch {
+    return "/";
+  }
+}
+
 /** The user's cache folder for heaptap, after the XDG base directory specification. */
 export function cacheFolder(): string {
   const xdg = process.env.XDG_CACHE_HOME;
-  return join(xdg && isAbsolute(xdg) ? xdg : join(process.env.HOME || homedir(), ".cache"), "heaptap");
+  return join(xdg && isAbsolute(xdg) ? xdg : join(home(), ".cache"), "heaptap");
 }
 
 /**

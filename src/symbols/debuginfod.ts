@@ -3,11 +3,10 @@
  * the same form, so that each file comes once for all tools.
  */
 import { createWriteStream, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import process from "node:process";
 import { once } from "node:events";
-import { makeFolder } from "../file/folder.ts";
+import { home, makeFolder } from "../file/folder.ts";
 import { missingPermission } from "../native/build.ts";
 import { bytes as readableBytes } from "../profile/format.ts";
 
@@ -52,11 +51,10 @@ export function debuginfodUrls(): string[] {
 /** Where elfutils keeps what it fetched. */
 function sharedFolder(): string {
   if (process.env.DEBUGINFOD_CACHE_PATH) return process.env.DEBUGINFOD_CACHE_PATH;
-  const home = process.env.HOME || homedir();
-  const old = join(home, ".debuginfod_client_cache");
+  const old = join(home(), ".debuginfod_client_cache");
   if (existsSync(old)) return old;
   const xdg = process.env.XDG_CACHE_HOME;
-  return join(xdg && isAbsolute(xdg) ? xdg : join(home, ".cache"), "debuginfod_client");
+  return join(xdg && isAbsolute(xdg) ? xdg : join(home(), ".cache"), "debuginfod_client");
 }
 
 /** Fetches debug files. */

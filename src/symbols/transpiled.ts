@@ -2,10 +2,10 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import * as nodeModule from "node:module";
 import type { SourceMap } from "node:module";
-import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { home } from "../file/folder.ts";
 
 /** A file and a line, 0 when it is not known. */
 interface Place {
@@ -66,7 +66,7 @@ function sourceMapOf(path: string): SourceMap | undefined {
 
 /** The map of what Deno made of a source, in its cache; undefined when it is not there, or is of an older source. */
 function mapByDeno(path: string): SourceMap | undefined {
-  const folder = process.env.DENO_DIR ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "deno");
+  const folder = process.env.DENO_DIR ?? join(process.env.XDG_CACHE_HOME ?? join(home(), ".cache"), "deno");
   const map = sourceMapOf(join(folder, "gen/file", `${path}.js`));
   // By what it was made of: a checkout makes a file newer that has not changed.
   const [source] = (map?.payload as { sourcesContent?: string[] } | undefined)?.sourcesContent ?? [];
