@@ -57,7 +57,7 @@ function printed(shown: readonly string[]): string[] {
       },
     });
     if (error) throw error;
-    return stdout.split(MARK).slice(1);
+    return stdout.replaceAll(work, "/home/you").split(MARK).slice(1);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

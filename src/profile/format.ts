@@ -55,7 +55,8 @@ export function parseBytes(text: string): number | undefined {
  * ```
  */
 export function count(n: number | bigint): string {
-  return n.toLocaleString("en-US");
+  // By hand where that is easy: a runtime's first number in a locale takes it some 10 ms.
+  return Number.isInteger(Number(n)) ? String(n).replace(/\B(?=(?:\d{3})+$)/g, ",") : n.toLocaleString("en-US");
 }
 
 /** A figure of a call of several, which need not be whole: `4.01`. */
