@@ -7,33 +7,32 @@ import type { Command, OptionValues } from "@commander-js/extra-typings";
 import { statSync } from "node:fs";
 import process from "node:process";
 import { formatOf, nearest } from "./src/command/choices.ts";
-import { OutputError, say, tell, USAGE } from "./src/command/say.ts";
+import { say, tell, USAGE } from "./src/command/say.ts";
 import {
   COMPARED_GROUPS,
-  FORMAT_NAMES,
   GROUPS,
   GROWTH,
   isInterval,
-  isPathPattern,
   MEMORY_VIEWS,
-  parseBudget,
-  parseBytes,
   SORTS,
   SYMBOLISERS,
   VIEWS,
 } from "./src/command/values.ts";
-import type { Budget } from "./src/command/values.ts";
 import { VERSION } from "./src/command/version.ts";
+import { FORMAT_NAMES } from "./src/export/format_names.ts";
+import { OutputError } from "./src/file/output_error.ts";
+import { parseBudget } from "./src/judge/limit.ts";
+import type { Budget } from "./src/judge/limit.ts";
+import { isPathPattern } from "./src/native/variables.ts";
+import { parseBytes } from "./src/profile/format.ts";
 import type { ManualCommand } from "./src/report/manual.ts";
 
 /** The package that reads command lines, for where its bare name means nothing: where Deno has this file from a network. */
 const COMMANDER = "npm:commander@15.1.0";
 
+const fromNetwork = import.meta.dirname === undefined;
 const { Argument, createCommand, InvalidArgumentError, Option }: typeof import("@commander-js/extra-typings") =
-  import.meta
-      .dirname === undefined
-    ? await import(COMMANDER)
-    : await import("commander");
+  fromNetwork ? await import(COMMANDER) : await import("commander");
 
 function wholeNumber(low: number, high: number): (text: string) => number {
   return (text) => {

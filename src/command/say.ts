@@ -2,8 +2,6 @@
 import process from "node:process";
 import { printable } from "../profile/format.ts";
 
-export { OutputError } from "../file/output_error.ts";
-
 /** Exit status for what the user can mend; a program's own status is passed on. */
 export const USAGE = 2;
 

@@ -1,12 +1,6 @@
 /** The values that options take: little enough to be there before it is known which command is meant. */
 import { inside, RANGES } from "../native/variables.ts";
 
-export { FORMAT_NAMES } from "../export/format_names.ts";
-export { parseBudget } from "../judge/limit.ts";
-export type { Budget } from "../judge/limit.ts";
-export { isPathPattern } from "../native/variables.ts";
-export { parseBytes } from "../profile/format.ts";
-
 export const SYMBOLISERS = ["llvm-symbolizer", "eu-addr2line", "addr2line"] as const;
 export const VIEWS = ["allocated", "live", "peak", "temporary"] as const;
 export const GROWTH = {
