@@ -124,10 +124,10 @@ static void call_in(pid_t tid, struct placed *p, int stays, uint64_t since)
         }
         if (now_us() - began > 2000)
             rest(now_us() - began > 20000 ? 500 : 20);
-        if (stays)
-            stopped_within(0); /* signals that come before the stub holds them */
-        else
+        if (!stays)
             settle();
+        else if (stopped_within(0) == tid) /* it was told once more that the process is stopped */
+            let_go_on(tid);
     }
     char complaint[512] = "";
     if (!library_function && !c.handle && c.complaint) {

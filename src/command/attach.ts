@@ -91,6 +91,8 @@ async function lookOn(attachments: readonly Attachment[], options: AttachCommand
     process.on(name, handler);
     return [name, handler] as const;
   });
+  const until = options.for === undefined ? "" : `after ${seconds(options.for)}, or `;
+  say(`recording until it ends; ${until}Ctrl-C lets it go on without heaptap`);
   const timer = options.for === undefined ? undefined : setTimeout(() => stop("time"), options.for * 1000);
   const most = options.untilGrowth;
   const growth = most === undefined ? undefined : setInterval(() => {
@@ -121,8 +123,6 @@ export async function attach(named: string | undefined, options: AttachCommandOp
     say(`attached to ${name} (pid ${pid}), a thread of which was held for ${stopped.toFixed(1)} ms`);
     for (const note of notes) say(note);
   }
-  const until = options.for === undefined ? "" : `after ${seconds(options.for)}, or `;
-  say(`recording until it ends; ${until}Ctrl-C lets it go on without heaptap`);
   const why = await lookOn(attachments, options);
   const recordings: Recording[] = [];
   for (const attachment of attachments) {

@@ -180,13 +180,22 @@ export function asCallPath(path: MappedPath): CallPath {
   };
 }
 
+/** A path as the kernel tells it of what is mapped; one that has none any more stays. */
+function fileOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
 /** What is needed to look at the memory of a recording's process. */
 export function surveyedOf(snapshot: Snapshot, liveBytes: number): Surveyed {
   const h = (field: string) => snapshot.header.number(0, field);
   const isNew = h("version") >= 4;
   return {
     pid: h("pid"),
-    recording: snapshot.path && realpathSync(snapshot.path),
+    recording: snapshot.path && fileOf(snapshot.path),
     shadow: isNew ? h("shadow") : 0,
     mappings: isNew ? h("mappings") : 0,
     buckets: h("buckets"),

