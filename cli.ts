@@ -572,10 +572,13 @@ program.command("resolve")
 
 program.command("doctor")
   .description("tell what heaptap has to work with, and what it will see of a program")
-  .argument("[program]", "a program to look at")
+  .argument("[program]", "a program to look at, or the number of a process")
   .argument("[args...]", "its arguments: those of ld.so name the program")
   .option("--json", "as JSON")
-  .addHelpText("after", "\nExample:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?\n  heaptap doctor 4711       can it be attached to?",
+  )
   .action(async (command, args, options) => {
     const { doctor } = await import("./src/command/doctor.ts");
     await doctor(command, args, options);

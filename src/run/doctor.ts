@@ -2,15 +2,16 @@
 import { readFileSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
-import { workingFolder } from "../file/paths.ts";
+import { realPath, workingFolder } from "../file/paths.ts";
 import { cacheFolder } from "../file/folder.ts";
-import { findCompiler, libraryPath } from "../native/build.ts";
+import { findCompiler, findInPath, libraryPath } from "../native/build.ts";
 import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
 import { debuginfodUrls } from "../symbols/debuginfod.ts";
 import { foreseeNames } from "../symbols/foresee.ts";
 import type { ForeseenNames } from "../symbols/foresee.ts";
 import { namesFolder, namesSize } from "../symbols/name_cache.ts";
+import { attachable } from "./attachable.ts";
 import { poolNotes } from "./interpreters.ts";
 import { linkedNotes } from "./linked.ts";
 import { inspectProgram } from "./program.ts";
@@ -99,8 +100,21 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** What can be seen of a process that runs, by attaching to it. */
+function lookAtProcess(pid: number, command: string, problems: string[]): Diagnosis["program"] {
+  try {
+    const { name, notes } = attachable(pid);
+    const path = realPath(`/proc/${pid}/exe`);
+    const linked = linkedNotes(name, [path]);
+    return { path, recordable: true, notes: [...notes, ...linked], names: foreseeNames(path) };
+  } catch (error) {
+    problems.push(message(error));
+    return { path: command, recordable: false, notes: [message(error)], names: [] };
+  }
+}
+
 /**
- * Examines this machine and, when one is named, a program; of the dynamic linker the arguments name it. Compiles the library when it has to.
+ * Examines this machine and, when one is named, a program, or a process by its number; of the dynamic linker the arguments name it. Compiles the library when it has to.
  *
  * @example
  * ```ts
@@ -120,7 +134,10 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
     problems.push(library);
   }
   let program: Diagnosis["program"] = null;
-  if (command !== undefined) {
+  const pid = command !== undefined && /^\d+$/.test(command) && !findInPath(command) ? Number(command) : undefined;
+  if (command !== undefined && pid !== undefined) {
+    program = lookAtProcess(pid, command, problems);
+  } else if (command !== undefined) {
     try {
       const found = inspectProgram(command, process.env, workingFolder(), args);
       const { path, files: [file = ""], interpreter } = found;

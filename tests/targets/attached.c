@@ -4,7 +4,7 @@
  * 1000 bytes, a realloc of the first to 48 and 4 frees: 5 allocations, nothing is left. `longest` is the longest time that a round took, or a thread
  * was away between two, in nanoseconds, while `measure` is set.
  *
- * Kinds: churn (3 threads), many (64), storm (3, and a timer's signal every 50 microseconds, whose handler counts), sleep (main sleeps for long, none
+ * Kinds: one (thread), churn (3 threads), many (64), storm (3, and a timer's signal every 50 microseconds, whose handler counts), sleep (main sleeps for long, none
  * allocates but for each second's end), forks (main forks and waits all the time, 1 thread churns), loads (main opens a library, FILE2, uses its crc32 and closes it).
  */
 #define _GNU_SOURCE
@@ -120,7 +120,9 @@ int main(int count, char **arguments)
         struct itimerval often = { { 0, 50 }, { 0, 50 } };
         setitimer(ITIMER_REAL, &often, NULL);
     }
-    if (!strcmp(kind, "churn") || is_storm)
+    if (!strcmp(kind, "one"))
+        start(1);
+    else if (!strcmp(kind, "churn") || is_storm)
         start(3);
     else if (!strcmp(kind, "many"))
         start(64);
