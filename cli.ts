@@ -14,6 +14,7 @@ import {
   GROWTH,
   isInterval,
   MEMORY_VIEWS,
+  REFRESH,
   SORTS,
   SYMBOLISERS,
   VIEWS,
@@ -125,12 +126,15 @@ function budgetOptions<A extends unknown[], O extends OptionValues, G extends Op
     .option("--junit <file>", "write the budgets as a JUnit file");
 }
 
-/** Short forms that people try. */
-function shortForms<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+/** Short forms that people try; `--top` alone is the live view, where there is something to look at. */
+function shortForms<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+  command: Command<A, O, G>,
+  topOption = new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp(),
+) {
   return command
     .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
     .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
-    .addOption(new Option("--top <n>", "the same as --limit").argParser(wholeNumber(0, 1e9)).hideHelp())
+    .addOption(topOption)
     .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp());
 }
 
@@ -145,8 +149,11 @@ function askedOptions<A extends unknown[], O extends OptionValues, G extends Opt
 }
 
 /** The options that `report` and `run` share: what to show and how, and limits to keep. */
-function reportOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
-  const shown = shortForms(command.optionsGroup("What is shown:"))
+function reportOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+  command: Command<A, O, G>,
+  topOption?: InstanceType<typeof Option>,
+) {
+  const shown = shortForms(command.optionsGroup("What is shown:"), topOption)
     .addOption(
       new Option("--format <format>", "how to write it").choices(["text", ...FORMAT_NAMES] as const)
         .default("text" as const),
@@ -212,6 +219,20 @@ function seconds(text: string): number {
 function timeOf(text: string): number | undefined {
   const [, number, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
   return number === undefined ? undefined : Number(number) * { ms: 0.001, s: 1, m: 60, h: 3600 }[unit]!;
+}
+
+/** Of `run --top`: the live view, or how many rows a report has. */
+function rowsOrView(text: string): number | "view" {
+  if (text === "view") return text;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It takes a number of rows, or nothing. Before the program write --: --top -- ./app.");
+}
+
+/** The time between looks, in milliseconds. */
+function betweenLooks(text: string): number {
+  const n = Math.round((timeOf(text) ?? NaN) * 1000);
+  if (!(n >= 50 && n <= 3_600_000)) throw new InvalidArgumentError("It takes a time from 50ms to 1h: 2s, 500ms.");
+  return n;
 }
 
 function duration(text: string): number {
@@ -306,7 +327,11 @@ function recordOptions<A extends unknown[], O extends OptionValues, G extends Op
     .option("--exact-peak", "an exact peak with several threads too; slower");
 }
 
-recordOptions(reportOptions(program.command("run").passThroughOptions()))
+recordOptions(reportOptions(
+  program.command("run").passThroughOptions(),
+  new Option("--top [n]", "look on while it runs, as heaptap top does; with a number the same as --limit")
+    .preset("view").argParser(rowsOrView),
+))
   .description("run a program and report what it allocated")
   .usage("[options] [--] program [args...]")
   .argument("<program>", "the program")
@@ -350,6 +375,39 @@ Examples:
   .action(async (named, options) => {
     const { attach } = await import("./src/command/attach.ts");
     await attach(named, options);
+  });
+
+program.command("top")
+  .description("look at a program while it runs: what is live, what grows, who allocates")
+  .usage("[options] [process] | [options] -- program [args...]")
+  .argument(
+    "[process...]",
+    "the number or name of a process, which is attached to where it is not recorded, or a recording; behind -- a program to run; of the last run here when left out",
+  )
+  .addOption(
+    new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
+  )
+  .option("--count <n>", "print so many lines, and leave", wholeNumber(1, 1e9))
+  .option("--json", "print each look as an object, a line each")
+  .option("--limit <n>", "of --json: call paths, those that grow most, 0 for all", wholeNumber(0, 1e9), 10)
+  .option(
+    "-o, --out <file>",
+    "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
+  )
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+  .addHelpText(
+    "after",
+    `
+In a terminal it is a view, whose keys ? shows; elsewhere, and with --count or --json, a line for each look.
+
+Examples:
+  heaptap top 4711                     of a process that runs; it is let go when you leave
+  heaptap top -- python3 app.py        run it, and look on
+  heaptap top --interval 10s --json app > looks.jsonl`,
+  )
+  .action(async (words, options) => {
+    const { topCommand } = await import("./src/command/top_command.ts");
+    await topCommand(words, process.argv.at(-words.length - 1) === "--", options);
   });
 
 program.command("detach")
@@ -675,7 +733,7 @@ program.hook("preAction", (_, command) => {
 /** Short forms, and the format that a report's file names. */
 program.hook("preAction", (_, command) => {
   const output = command.name() === "run" ? "reportFile" : "output";
-  const { html, top } = command.opts() as { html?: string; top?: number };
+  const { html, top } = command.opts() as { html?: string; top?: number | "view" };
   const given = (option: string) => command.getOptionValueSource(option) === "cli";
   if (html !== undefined) {
     if (given(output)) {
@@ -686,7 +744,7 @@ program.hook("preAction", (_, command) => {
     }
     command.setOptionValue("format", "html").setOptionValue(output, html);
   }
-  if (top !== undefined && !given("limit")) command.setOptionValue("limit", top);
+  if (typeof top === "number" && !given("limit")) command.setOptionValue("limit", top);
   const formats = command.options.find(({ long }) => long === "--format")?.argChoices;
   const path: unknown = command.getOptionValue(output);
   if (!formats || given("format") || html !== undefined || typeof path !== "string") return;
@@ -697,7 +755,9 @@ program.hook("preAction", (_, command) => {
 // Compressed recordings are unpacked before anything looks at them.
 program.hook("preAction", async (_, command) => {
   const { compare, since } = command.opts() as { compare?: unknown; since?: unknown };
-  const files = /^(run|attach|detach)$/.test(command.name()) ? [compare] : [...command.processedArgs, compare, since];
+  const files = /^(run|attach|detach)$/.test(command.name())
+    ? [compare]
+    : [...command.processedArgs.flat(), compare, since];
   const named = files.filter((path) => typeof path === "string");
   if (named.length === 0) return;
   const { unpackRun } = await import("./src/profile/unpack.ts");

@@ -213,6 +213,29 @@ test("the command: for some seconds, until growth, Ctrl-C; what it says and what
   }
 });
 
+test("top of a process that is not recorded attaches to it, and lets it go", async () => {
+  await running("churn", async (of) => {
+    const out = join(folder, "top.heaptap");
+    const { status, stdout, stderr } = heaptap([
+      "top",
+      "--interval",
+      "100ms",
+      "--count",
+      "3",
+      "--json",
+      "-o",
+      out,
+      String(of.pid),
+    ]);
+    assert.equal(status, 0, stderr);
+    const looks = stdout.trim().split("\n").map((line) => JSON.parse(line) as { allocations: number });
+    assert.equal(looks.length, 3);
+    assert.ok(Number(looks[2]?.allocations) > Number(looks[0]?.allocations));
+    assert.match(stderr, /recorded in .*top\.heaptap/);
+    assert.ok(Recording.open(out).profile().process.attached?.left !== undefined);
+  });
+});
+
 test("a program that ends while it is recorded, and children", async () => {
   const out = join(folder, "ends.heaptap");
   const child = spawn("python3", ["-c", "import time; time.sleep(1.2); x = [bytearray(1000) for _ in range(100)]"]);

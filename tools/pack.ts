@@ -77,6 +77,16 @@ if (!process.versions.bun && !process.versions.deno && (major < 20 || (major ===
 await import("./cli.js");
 `;
 
+/** Packages with those that they need. */
+function withTheirs(names: readonly string[]): string[] {
+  const all = new Set(names);
+  for (const name of all) {
+    const { dependencies = {} } = JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8"));
+    for (const needed of Object.keys(dependencies)) all.add(needed);
+  }
+  return [...all];
+}
+
 /** Builds the package in a folder. */
 export function build(folder: string, hashes: Readonly<Record<string, string>>): void {
   run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json", "--outDir", folder], { cwd: ROOT });
@@ -93,7 +103,7 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
   for (const name of ["README.md", "LICENSE", "CHANGELOG.md"]) cpSync(join(ROOT, name), join(folder, name));
   const manual = run(process.execPath, ["run", "-A", join(ROOT, "cli.ts"), "man"], { cwd: ROOT });
   writeFileSync(join(folder, "heaptap.1"), manual);
-  const dependencies = Object.keys(own.dependencies);
+  const dependencies = withTheirs(Object.keys(own.dependencies));
   for (const name of dependencies) {
     cpSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name), { recursive: true });
   }
@@ -106,7 +116,7 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
     exports: exported(own.exports),
     dependencies: own.dependencies,
     optionalDependencies: { [LIBRARY_PACKAGE]: VERSION },
-    bundleDependencies: dependencies,
+    bundleDependencies: Object.keys(own.dependencies),
   });
 }
 

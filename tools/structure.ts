@@ -20,6 +20,7 @@ const LAYERS = [
   "judge",
   "report",
   "export",
+  "live",
   "run",
   "scope",
   "suite",
@@ -55,6 +56,8 @@ function layer(file: string): string {
 for (const file of [...files("src"), "mod.ts"]) {
   for (const specifier of imports(file)) {
     if (specifier.startsWith("node:")) continue;
+    // What only the command line needs may come from packages.
+    if (!specifier.startsWith(".") && layer(file) === "command") continue;
     if (!specifier.startsWith(".")) {
       breaches.push(`${file} imports "${specifier}": mod.ts must work by path from any project, without packages`);
       continue;

@@ -72,9 +72,29 @@ function pathsOf({ paths }: PageUse, { callPaths }: Profile): CallPath[] {
   return callPaths.filter(({ id }) => held.has(id));
 }
 
-/** The recording that a process writes, by its number or its program's name. */
-export function recordingOfProcess(named: string): Recording {
+/** A process that runs and is not recorded. */
+export class UnrecordedError extends RecordingError {
+  /** Its number. */
+  readonly pid: number;
+
+  /** Of a process of that number. */
+  constructor(pid: number) {
+    super(
+      `Cannot look at process ${pid}: it is not recorded; start it with heaptap run, or with LD_PRELOAD=$(heaptap lib)`,
+    );
+    this.pid = pid;
+  }
+}
+
+/**
+ * The recordings that processes write, by the number of one or the name of their program; at least one.
+ *
+ * @throws {UnrecordedError} when there are such processes, of which none is recorded.
+ * @throws {RecordingError} when there are none, or they may not be looked at.
+ */
+export function recordingsOfProcess(named: string): Recording[] {
   const pids = /^\d+$/.test(named) ? [Number(named)] : pidsOf(named);
+  const found: Recording[] = [];
   for (const pid of pids) {
     let maps: string;
     try {
@@ -87,14 +107,16 @@ export function recordingOfProcess(named: string): Recording {
       throw new RecordingError(`Cannot look at process ${pid}: ${why}`, { cause });
     }
     const [path] = mappedRecordings(maps);
-    if (path !== undefined) return Recording.open(path);
+    if (path !== undefined) found.push(Recording.open(path));
   }
-  const remedy = "start it with heaptap run, or with LD_PRELOAD=$(heaptap lib)";
-  throw new RecordingError(
-    pids.length === 0
-      ? `Cannot find "${named}": it is neither a recording nor a process that runs`
-      : `Cannot look at process ${pids[0]}: it is not recorded; ${remedy}`,
-  );
+  if (found.length > 0) return found;
+  if (pids[0] !== undefined) throw new UnrecordedError(pids[0]);
+  throw new RecordingError(`Cannot find "${named}": it is neither a recording nor a process that runs`);
+}
+
+/** The recording that a process writes, by its number or its program's name. */
+export function recordingOfProcess(named: string): Recording {
+  return recordingsOfProcess(named)[0] as Recording;
 }
 
 /** The processes that run a program of that name. */

@@ -7,7 +7,7 @@ import type { Recording } from "../profile/recording.ts";
 import { whyNoRecording } from "../run/doctor.ts";
 import { notInherited } from "../run/inherited.ts";
 import { profile } from "../run/profile.ts";
-import type { ProfileOptions } from "../run/profile.ts";
+import type { ProfileOptions, ProfileResult } from "../run/profile.ts";
 import { othersText } from "./others.ts";
 import { budgetsOf, checkPlan, checkRecording } from "./plan.ts";
 import type { BudgetOptions, ReportOptions } from "./plan.ts";
@@ -15,6 +15,8 @@ import { isWithin } from "./pronounce.ts";
 import { everything, render } from "./render.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
 import { checkTerminal, put } from "./terminal.ts";
+import type { TopOptions } from "./top.ts";
+import { REFRESH } from "./values.ts";
 
 /** What is reported of what was recorded. */
 export interface ReportedOptions extends ReportOptions, BudgetOptions {
@@ -27,6 +29,7 @@ export interface ReportedOptions extends ReportOptions, BudgetOptions {
 export interface RunOptions
   extends ReportedOptions, Omit<ProfileOptions, "commandLine" | "only" | keyof ReportedOptions> {
   only?: string | undefined;
+  top?: number | "view" | undefined;
   commandLine: boolean;
   sizes?: boolean | undefined;
 }
@@ -49,6 +52,28 @@ export async function reportRun(recording: Recording, options: ReportedOptions):
     const saved = await render(recording, { ...everything(options), format: "json", compact: true }, {});
     await put(saved, options.save, process.stdout);
   }
+}
+
+/** After so many milliseconds a program is one to look at meanwhile. */
+const LONG = 20_000;
+
+/** Runs a program, and tells whoever waits long at a terminal that there is something to see. */
+async function runWithHint(command: readonly string[], options: ProfileOptions): Promise<ProfileResult> {
+  let hint: ReturnType<typeof setTimeout> | undefined;
+  const onStart = (pid: number) => {
+    if (process.stderr.isTTY) hint = setTimeout(() => say(`to look on: heaptap top ${pid}`), LONG);
+  };
+  try {
+    return await profile(command, { ...options, onStart });
+  } finally {
+    clearTimeout(hint);
+  }
+}
+
+/** Runs a program and looks on. */
+async function lookOn(command: readonly string[], options: ProfileOptions, how: TopOptions): Promise<ProfileResult> {
+  const { topProgram } = await import("./top_program.ts");
+  return await topProgram(command, options, how);
 }
 
 /** Runs a program and reports as the options say. */
@@ -74,7 +99,10 @@ export async function run(command: string, args: readonly string[], options: Run
     throw new OutputError(`Cannot pass on "${lost.arguments[0]}" as it is: it is not UTF-8; ${by}`);
   }
   for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
-  const result = await profile([command, ...args], { ...options, forwardSignals: true });
+  const recorded = { ...options, forwardSignals: true };
+  const result = options.top === "view"
+    ? await lookOn([command, ...args], recorded, { ...options, interval: REFRESH, limit: 10 })
+    : await runWithHint([command, ...args], recorded);
   process.exitCode = result.exitCode;
   if (result.choice && !options.all && options.follow !== "none") {
     say([result.choice, ...othersText(result.others.length)].join("; "));

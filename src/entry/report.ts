@@ -43,6 +43,8 @@ export type {
 } from "../profile/profile.ts";
 export { Recording } from "../profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "../profile/recording.ts";
+export { Look } from "../profile/looks.ts";
+export type { LookOptions } from "../profile/looks.ts";
 export type { ProcessRow } from "../profile/process_tree.ts";
 export type { TimelineMark } from "../profile/marks.ts";
 export { unpackRun } from "../profile/unpack.ts";

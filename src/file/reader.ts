@@ -244,7 +244,12 @@ function usedBytes(path: string, size: number, header: Table, descriptors: Table
 }
 
 /** The parts of a recording, from whatever gives its bytes. */
-function takeSnapshot(path: string, source: Source, wanted: readonly SectionName[] = SECTIONS): Snapshot {
+function takeSnapshot(
+  path: string,
+  source: Source,
+  wanted: readonly SectionName[] = SECTIONS,
+  behind: boolean = wanted.length > 0,
+): Snapshot {
   const { size, read } = source;
   if (size > MAX_SIZE) refuse(path, `it has ${size} bytes, more than any recording`);
   if (size < HEADER_SIZE) refuse(path, size === 0 ? "it is empty" : "it is not a heaptap recording");
@@ -263,7 +268,7 @@ function takeSnapshot(path: string, source: Source, wanted: readonly SectionName
     return new Table(name, read(offset, length));
   };
   const sections = Object.fromEntries(SECTIONS.map((s) => [s, section(s)])) as Snapshot["sections"];
-  const trailing = wanted.length === 0 ? undefined : readTrailing(size, header.number(0, "file_size"), read);
+  const trailing = behind ? readTrailing(size, header.number(0, "file_size"), read) : undefined;
   return { path, header, descriptors, sections, ...NOTHING_BEHIND, ...trailing };
 }
 
@@ -318,12 +323,13 @@ function sourceOf(path: string, fd: number, headOnly: boolean): Source {
  * Takes a snapshot of a recording; sections that are not wanted stay empty. Of a compressed one the header can be had at
  * any time, sections when it has been unpacked.
  *
+ * @param behind Whether what stands behind the sections is read too; where sections are wanted it is when left out.
  * @throws {RecordingError} when the file is missing, foreign, truncated or of another version.
  */
-export function readSnapshot(path: string, wanted?: readonly SectionName[]): Snapshot {
+export function readSnapshot(path: string, wanted?: readonly SectionName[], behind?: boolean): Snapshot {
   const fd = open(path);
   try {
-    return takeSnapshot(path, sourceOf(path, fd, wanted?.length === 0), wanted);
+    return takeSnapshot(path, sourceOf(path, fd, wanted?.length === 0), wanted, behind);
   } finally {
     closeSync(fd);
   }

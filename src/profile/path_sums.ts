@@ -218,6 +218,14 @@ export class PathSums {
     return (field < 0 ? peaks[2 * id] : fields[id * WIDTH + field]) ?? 0;
   }
 
+  /** Whether a call path has other figures than in earlier sums of the same recording, the peak's too. */
+  differs(id: number, then: PathSums): boolean {
+    if (id >= then.count) return true;
+    const [now, before] = [this.#sums, then.#sums];
+    for (let at = id * WIDTH; at < (id + 1) * WIDTH; at++) if (now.fields[at] !== before.fields[at]) return true;
+    return now.peaks[2 * id] !== before.peaks[2 * id] || now.peaks[2 * id + 1] !== before.peaks[2 * id + 1];
+  }
+
   /** The figures of a call path. */
   figures(id: number): PathCounters {
     return figuresOf(this.#sums, id);

@@ -243,13 +243,15 @@ export class Reading {
 
   /**
    * Reads a snapshot; with `since` what came after an earlier moment of the same recording. `places` are those that earlier readings of
-   * it have made. Figures are read in one go; then it yields now and then: a script that reads its own process need not wait.
+   * it have made, `known` what one has made of the same nodes. Figures are read in one go; then it yields now and then: a script that reads
+   * its own process need not wait.
    */
   static *of(
     snapshot: Snapshot,
     { thread, byThread }: ReadOptions = {},
     since?: (now: Pick<Profile, "process" | "threads">) => Moment,
     places?: Places,
+    known?: Nodes,
   ): Generator<undefined, Reading> {
     const h = (field: string) => snapshot.header.number(0, field);
     const [process, threads, modules] = [processOf(snapshot), readThreads(snapshot), readModules(snapshot)];
@@ -268,7 +270,7 @@ export class Reading {
     yield;
     // Paths that only map memory have no figures among the others.
     const numbers = Math.max(paths, Math.min(h("buckets_used"), snapshot.sections.nodes.length));
-    const nodes = new Nodes(snapshot.sections.nodes, numbers, modules, places);
+    const nodes = known ?? new Nodes(snapshot.sections.nodes, numbers, modules, places);
     yield;
     const used = sums?.used() ?? new Uint32Array();
     const profile: Profile = {

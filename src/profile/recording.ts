@@ -8,6 +8,8 @@ import { writeWhole } from "../file/whole_file.ts";
 import { pageUse } from "../memory/pages.ts";
 import type { PageUse } from "../memory/pages.ts";
 import { MemoryError } from "../memory/process_memory.ts";
+import { looksAt } from "./looks.ts";
+import type { Look, LookOptions } from "./looks.ts";
 import { markPath, marksBeside } from "./marks.ts";
 import type { TimelineMark } from "./marks.ts";
 import { accountNow, memoryUse, surveyedOf } from "./memory.ts";
@@ -274,6 +276,27 @@ export class Recording {
       if (cause instanceof MemoryError) throw new RecordingError(cause.message, { cause });
       throw cause;
     }
+  }
+
+  /**
+   * Looks at this recording again and again while its process writes it: at once, then every second, and once more when the process has
+   * ended. Of one that has ended there is one look. Nothing of the process is stopped, and it does nothing for it.
+   *
+   * @throws {RangeError} when the interval is out of its range.
+   * @throws {RecordingError} when the file goes away meanwhile.
+   *
+   * @example
+   * ```ts
+   * import { Recording } from "./mod.ts";
+   *
+   * for await (const look of Recording.open("sort.heaptap").watch({ interval: 500, signal: AbortSignal.timeout(5000) })) {
+   *   const [first] = look.changed; // the number of a call path that did something since the look before
+   *   if (first !== undefined) console.log(look.seconds, look.path(first).liveBytes, look.bytesPerSecond);
+   * }
+   * ```
+   */
+  watch(options: LookOptions = {}): AsyncGenerator<Look> {
+    return looksAt(this.path, options);
   }
 
   /**

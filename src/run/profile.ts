@@ -46,6 +46,8 @@ export interface ProfileOptions extends RecordOptions, InterpreterOptions {
   readonly paused?: boolean | undefined;
   /** Whether signals that this process gets are passed on; for command lines. */
   readonly forwardSignals?: boolean | undefined;
+  /** Called with the number of its process when it has started: what it does meanwhile can be looked at. */
+  readonly onStart?: ((pid: number) => void) | undefined;
 }
 
 /** How a profiled program ended. */
@@ -205,6 +207,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const onlooker = new Onlooker(run);
   const watch = new Watch(library, onlooker);
   if (child.pid !== undefined) onlooker.expect(child.pid);
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   if (child.pid !== undefined && options.follow !== "none") watch.start(child.pid);
   const { exitCode, signal } = await endOf(child)
     .finally(() => watch.stop()).finally(() => onlooker.stop()).finally(stopPassing).finally(settle);

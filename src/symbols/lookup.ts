@@ -28,6 +28,7 @@ export class Lookup {
   readonly #failures = new Map<string, string>();
   /** Whether programs may not be run: what one is refused, all are. */
   #isDenied = false;
+  #hasEnded = false;
 
   /** `thorough`: what the best tool leaves open others are asked, not only what it fails at. */
   constructor(tools: readonly Tool[], thorough = true) {
@@ -45,9 +46,9 @@ export class Lookup {
     return this.#tools.map(({ tool }) => tool.identity).join("\n");
   }
 
-  /** Whether a tool gave up on a file: what is known of it may be less than could be. */
+  /** Whether a tool gave up on a file, or was given up: what is known of it may be less than could be. */
   failedAt(source: NameSource): boolean {
-    return [...this.#given.values()].some((files) => files.has(source.elf.path));
+    return this.#hasEnded || [...this.#given.values()].some((files) => files.has(source.elf.path));
   }
 
   /** The symbols of a module. */
@@ -114,7 +115,9 @@ export class Lookup {
   /** Asks one tool; undefined when it fails, at which it is not asked about that file again. */
   async #lookup(backend: Backend, file: string, addresses: readonly number[]): Promise<Name[][] | undefined> {
     const given = this.#given.get(backend) ?? new Set();
-    if (this.#isDenied || given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))) {
+    if (
+      this.#isDenied || this.#hasEnded || given.has(file) || (given.size >= MOST_FAILURES && !this.#proven.has(backend))
+    ) {
       return undefined;
     }
     try {
@@ -204,6 +207,12 @@ export class Lookup {
   /** Ends the tools' processes; they start again when something is asked. */
   close(): void {
     for (const { backend } of this.#tools) backend.close();
+  }
+
+  /** Ends them for good: what is being asked is not asked of another tool, which nobody would end. */
+  end(): void {
+    this.#hasEnded = true;
+    this.close();
   }
 }
 

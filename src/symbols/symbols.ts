@@ -492,9 +492,10 @@ export class Symbols {
     this.#lookup?.close();
   }
 
-  /** Ends the symbolisers' processes. */
+  /** Ends the symbolisers' processes; what is being looked up starts none any more. */
   [Symbol.dispose](): void {
-    this.rest();
+    this.#lookup ??= new Lookup([], false);
+    this.#lookup.end();
     this.#private[Symbol.dispose]();
   }
 }
