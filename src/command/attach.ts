@@ -61,8 +61,8 @@ async function attachAll(pids: readonly number[], options: AttachCommandOptions)
     : options.out;
   for (const pid of pids) {
     try {
-      const { buckets, depth, mode, sample, exactPeak, sizes, children } = options;
-      const record = { buckets, depth, mode, sample, exactPeak, sizes, children };
+      const { buckets, depth, mode, sample, exactPeak, sizes, lifetimes, children } = options;
+      const record = { buckets, depth, mode, sample, exactPeak, sizes, lifetimes, children };
       attachments.push(await attachTo(pid, { ...record, out, run }));
     } catch (error) {
       if (!(error instanceof AttachError) || pids.length === 1) throw error;
@@ -127,7 +127,9 @@ export async function attach(named: string | undefined, options: AttachCommandOp
   const recordings: Recording[] = [];
   for (const attachment of attachments) {
     const { name, pid, running } = attachment;
+    const before = attachment.notes.length;
     recordings.push(await attachment.detach());
+    for (const note of attachment.notes.slice(before)) say(note);
     say(running ? `let go of ${name} (pid ${pid}), which goes on` : `${name} (pid ${pid}) has ended`);
   }
   const recording = chosen(recordings);
@@ -149,7 +151,7 @@ export async function detach(named: string): Promise<void> {
   let count = 0;
   for (const pid of pids) {
     try {
-      await letGo(pid);
+      for (const note of await letGo(pid)) say(note);
       count++;
     } catch (error) {
       if (!(error instanceof AttachError) || pids.length === 1) throw error;

@@ -15,7 +15,7 @@ import type { RecordOptions } from "../native/variables.ts";
 import { residentSet } from "../memory/process_memory.ts";
 import { look, mappedRecordings, newRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
-import { attachable, refuseToAttach } from "./attachable.ts";
+import { attachable, AttachError, refuseToAttach } from "./attachable.ts";
 import type { Attachable } from "./attachable.ts";
 import { callIn, OpenError } from "./attacher.ts";
 import type { Called, PlacedLibrary } from "./attacher.ts";
@@ -132,8 +132,6 @@ export class Attachment implements AsyncDisposable {
   readonly name: string;
   /** Milliseconds for which one of its threads did not go on, as seen from here. */
   readonly stopped: number;
-  /** What will be missing, a line each. */
-  readonly notes: readonly string[];
   /** Its recording, which grows. */
   readonly recording: Recording;
   readonly #made: Made;
@@ -142,13 +140,14 @@ export class Attachment implements AsyncDisposable {
   readonly #onlooker: Onlooker;
   readonly #endings = new Endings();
   readonly #image: string | undefined;
+  readonly #notes: string[];
   #last: Promise<Recording> | undefined;
 
   /** @internal */
   constructor(of: Attachable, made: Made, out: string, run: number, settle: () => void) {
     this.pid = of.pid;
     this.name = of.name;
-    this.notes = of.notes;
+    this.#notes = [...of.notes];
     this.stopped = made.called.microseconds / 1000;
     this.recording = Recording.open(made.path);
     this.#made = made;
@@ -158,6 +157,11 @@ export class Attachment implements AsyncDisposable {
     this.#endings.watch(of.pid);
     this.#onlooker = new Onlooker(run);
     this.#onlooker.addRecording(of.pid, made.path);
+  }
+
+  /** What will be missing, and what stayed in it when it was let go, a line each. */
+  get notes(): readonly string[] {
+    return this.#notes;
   }
 
   /** Whether it runs, and the same program still. */
@@ -188,13 +192,16 @@ export class Attachment implements AsyncDisposable {
 
   async #detach(): Promise<Recording> {
     this.#onlooker.look();
-    if (this.running) await letGo(this.pid).catch((error) => this.running ? Promise.reject(error) : undefined);
+    if (this.running) {
+      const left = await letGo(this.pid).catch((error) => this.running ? Promise.reject(error) : []);
+      this.#notes.push(...left);
+    }
     this.#onlooker.stop();
     const { path, folder, fd } = this.#made;
     const ending = this.#endings.take().get(this.pid);
     if (ending) noteExit(path, ending);
     if (folder !== undefined && fd !== undefined) {
-      writeWhole(this.#out, (to) => copyRecording(path, to), { isOurs: true });
+      writeWhole(this.#out, (to) => copyRecording(path, to), { mode: 0o600, isOurs: true });
       rmSync(folder, { recursive: true, force: true });
       closeSync(fd);
     }
@@ -211,7 +218,8 @@ export class Attachment implements AsyncDisposable {
 }
 
 /**
- * Lets a process go that somebody has attached to.
+ * Lets a process go that somebody has attached to. Gives what stays in it, a line each: nothing but where a thread does not come
+ * out of a call.
  *
  * @throws {AttachError} when nobody has, or it cannot be stopped.
  *
@@ -226,14 +234,20 @@ export class Attachment implements AsyncDisposable {
  * }
  * ```
  */
-export async function letGo(pid: number): Promise<void> {
+export async function letGo(pid: number): Promise<string[]> {
   const library = libraryPath();
   const placed = { there: library, here: library };
   const { result } = await callIn(pid, placed, "heaptap_detach", { mustBeThere: true });
   if (result !== ATTACHED && result !== LETTING_GO) {
     refuseToAttach(pid, "it is not attached to: it was started with heaptap, or installs it itself");
   }
-  await callIn(pid, placed, "heaptap_release", { mustBeThere: true, outside: true });
+  try {
+    const { result: given } = await callIn(pid, placed, "heaptap_release", { mustBeThere: true, outside: true });
+    if (given === ATTACHED) return [];
+  } catch (error) {
+    if (!(error instanceof AttachError)) throw error;
+  }
+  return [`a thread of process ${pid} is in a call from before: what the recording had in its memory stays there`];
 }
 
 /**
