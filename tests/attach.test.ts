@@ -16,7 +16,7 @@ const program = target(folder, "attached.c", "-O2", "-pthread", "-ldl");
 const ZLIB = "/lib/x86_64-linux-gnu/libz.so.1";
 
 /** A process of one of the target's kinds, ended afterwards. */
-async function running(kind: string, use: (of: Attached) => Promise<void>, ...args: string[]): Promise<void> {
+async function running(kind: string, use: (of: Attached) => Promise<void> | void, ...args: string[]): Promise<void> {
   await using of = await Attached.start(program, join(folder, `${kind}-${process.pid}.shared`), kind, ...args);
   await use(of);
   assert.equal(of.read("failures"), 0, "what it saw of itself");
@@ -214,7 +214,7 @@ test("the command: for some seconds, until growth, Ctrl-C; what it says and what
 });
 
 test("top of a process that is not recorded attaches to it, and lets it go", async () => {
-  await running("churn", async (of) => {
+  await running("churn", (of) => {
     const out = join(folder, "top.heaptap");
     const { status, stdout, stderr } = heaptap([
       "top",
