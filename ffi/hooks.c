@@ -227,8 +227,11 @@ static int ht_fork_begin(struct ht_regs at)
     struct ht_thread *t = ht_self;
     if (ht_shared_get(&ht_p.state) != HT_STATE_ON || t->tid == 0)
         return 0;
+    /* Busy: what is looked at is not given back meanwhile (attached.c). */
+    uint32_t idle = ht_busy(t);
     enum ht_outer outer = ht_inside ? HT_OUTER_INTERRUPTED : ht_outer_call(at);
-    int inside = outer == HT_OUTER_INTERRUPTED || (t->idle == HT_BUSY && outer == HT_OUTER_CALLS);
+    ht_idle(t, idle);
+    int inside = outer == HT_OUTER_INTERRUPTED || (idle == HT_BUSY && outer == HT_OUTER_CALLS);
     if (inside)
         ht_fork_inside_begin();
     return inside;

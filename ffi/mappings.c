@@ -182,6 +182,7 @@ static void ht_spans_join(uint32_t from, uint32_t to)
 /* What was taken out before the kernel was asked, and is put back when it refuses. */
 #define HT_PIECES 8u
 struct ht_pieces {
+    uint32_t recording; /* of which recording they are */
     uint32_t count; /* more than HT_PIECES when not all are here */
     uint32_t kind;  /* of the first one; HT_MAPPED_KINDS for none */
     struct ht_mapped_range all[HT_PIECES];
@@ -286,6 +287,8 @@ static void ht_mapped_gone(uint64_t at, uint64_t size, struct ht_pieces *pieces)
     if (!ht_follows_mappings() || ht_p.mapped.used == 0 || ht_inside || !ht_is_span(at, size))
         return;
     ht_mapped_begin();
+    if (pieces)
+        pieces->recording = ht_peek(&ht_recordings);
     ht_spans_cut(at, at + HT_PAGES(size), pieces);
     ht_mapped_end();
 }
@@ -293,8 +296,8 @@ static void ht_mapped_gone(uint64_t at, uint64_t size, struct ht_pieces *pieces)
 /* The kernel has refused: it is all there still. */
 static void ht_mapped_back(const struct ht_pieces *pieces)
 {
-    if (pieces->count == 0 || pieces->count > HT_PIECES)
-        return;
+    if (pieces->count == 0 || pieces->count > HT_PIECES || pieces->recording != ht_peek(&ht_recordings) || !ht_follows_mappings())
+        return; /* or of a recording that has been given back meanwhile (attached.c) */
     ht_mapped_begin();
     for (uint32_t i = 0; i < pieces->count; i++)
         ht_spans_put(pieces->all[i].start, pieces->all[i].end, ht_range_record(&pieces->all[i]));

@@ -367,7 +367,7 @@ static void ht_fork_end(int inside, long child)
         if (--ht_p.inheriting == 0)
             ht_fork_inherit(0);
         ht_unlock(&ht_p.inherit_lock);
-        if (child > 0 && ht_config.follow == HT_FOLLOW_ALL)
+        if (child > 0 && ht_config.follow == HT_FOLLOW_ALL && ht_p.header)
             ht_shared_add(&ht_p.header->lost_children, 1u);
         return;
     }
@@ -526,6 +526,8 @@ __attribute__((destructor)) static void ht_start_late(void)
     ht_sys_restore_signals(signals);
 }
 
+static uint32_t ht_recordings; /* that have been given back */
+
 /* Gives back what a recording has in memory. No hook uses any of it: none has been called yet, or none is any more. */
 static void ht_process_release(void)
 {
@@ -539,6 +541,7 @@ static void ht_process_release(void)
         { ht_p.sampled_marks, HT_SAMPLED_PLACES * sizeof *ht_p.sampled_marks },
         { ht_p.sampled, ht_p.sampled_capacity * sizeof *ht_p.sampled },
     };
+    ht_own_add(&ht_recordings, 1u);
     ht_leaves_release(); /* first: by these a block's end would be counted */
     for (uint32_t i = 0; i < HT_COUNT(maps); i++)
         if (maps[i].at)

@@ -568,7 +568,8 @@ HT_NOINLINE struct ht_thread *ht_enter_first(void)
         t = ht_thread_start();
     if (!t)
         ht_untracked();
-    ht_self = t ? t : &ht_nobody;
+    if (t || !ht_self->kept)
+        ht_self = t ? t : &ht_nobody; /* a state that is kept is the thread's again, later */
     ht_inside--;
     ht_sys_restore_signals(signals);
     return t;

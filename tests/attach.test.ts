@@ -71,6 +71,7 @@ const CYCLES: readonly (readonly [kind: string, cycles: number, ...args: string[
   ["many", 3],
   ["storm", 8],
   ["sleep", 8],
+  ["waits", 12],
   ["forks", 8],
   ...existsSync(ZLIB) ? [["loads", 8, ZLIB]] as const : [],
 ];
@@ -91,6 +92,22 @@ for (const [kind, cycles, ...args] of CYCLES) {
     }, ...args);
   });
 }
+
+test("the filters of a process are asked for every system call that the library has", () => {
+  const root = join(import.meta.dirname ?? "", "../ffi");
+  const has = [...readFileSync(join(root, "arch/x86_64.h"), "utf8").matchAll(/HT_SYS_(\w+) =/g)].map(([, name]) =>
+    name
+  );
+  const asked = new Set(
+    [...readFileSync(join(root, "attach/filter.c"), "utf8").matchAll(/\{ SYS_(\w+)/g)].map(([, name]) =>
+      name?.toUpperCase()
+    ),
+  );
+  // Those that a program makes itself are looked at on their way; signals are raised in tests alone.
+  const others = new Set(["CLONE", "CLONE3", "FORK", "EXECVE", "EXECVEAT", "SECCOMP"]);
+  assert.ok(has.length > 30);
+  assert.deepEqual(has.filter((name) => name && !others.has(name) && !asked.has(name)), []);
+});
 
 test("a process that is stopped is attached to, and stays stopped", async () => {
   await running("churn", async (of) => {

@@ -73,12 +73,15 @@ static void put_text(const char *text)
     putchar('"');
 }
 
+static void let_all_go(void);
+
 /* Ends it: the process is as it was. `why` is a word that src/attach knows. */
 __attribute__((noreturn)) static void fail(const char *why, const char *detail)
 {
     printf("{\"failed\":\"%s\",\"detail\":", why);
     put_text(detail);
     puts("}");
+    let_all_go();
     exit(1);
 }
 

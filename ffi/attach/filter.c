@@ -27,6 +27,28 @@ static const struct wanted {
     { SYS_madvise, { 0, 4096, 10 }, 1 },
     { SYS_madvise, { 0, 4096, 15 }, 0 },
     { SYS_madvise, { 0, 4096, 23 }, 0 },
+    { SYS_madvise, { 0, 4096, 1 }, 0 },
+    { SYS_madvise, { 0, 4096, 4 }, 0 },
+    { SYS_madvise, { 0, 4096, 11 }, 0 },
+    { SYS_madvise, { 0, 4096, 16 }, 0 },
+    { SYS_madvise, { 0, 4096, 19 }, 0 },
+    { SYS_rt_sigprocmask, { -1ull, 0, 0, 8 }, 0 },
+    { SYS_rt_sigprocmask, { 0, 0, 0, 8 }, 0 },
+    { SYS_rt_sigpending, { 0, 8 }, 0 },
+    { SYS_rt_sigaction, { 2, 0, 0, 8 }, 0 },
+    { SYS_sigaltstack, { 0 }, 0 },
+    { SYS_arch_prctl, { 0x5005 }, 0 },
+    { SYS_fstatfs, { 5 }, 0 },
+    { SYS_fgetxattr, { 5 }, 0 },
+    { SYS_access, { 0 }, 0 },
+    { SYS_pwrite64, { 5 }, 0 },
+    { SYS_writev, { 5 }, 0 },
+    { SYS_getuid, { 0 }, 0 },
+    { SYS_getgid, { 0 }, 0 },
+    { SYS_futex, { 0, 0 }, 0 },
+    { SYS_futex, { 0, 1 }, 0 },
+    { SYS_futex, { 0, 129 }, 0 },
+    { SYS_futex, { 0, 133 }, 0 },
     { SYS_futex, { 0, 128 }, 0 },
     { SYS_getpid, { 0 }, 0 },
     { SYS_getppid, { 0 }, 0 },
@@ -104,24 +126,69 @@ static uint32_t answer(const struct sock_filter *code, size_t count, const struc
     return SECCOMP_RET_KILL_PROCESS;
 }
 
+static int is_let_through(uint32_t action) { return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG; }
+
+static struct sock_filter filter[BPF_MAXINSNS];
+
+/* Reads a stopped thread's filter of that number: how long it is, 0 behind the last, -1 when this user may not. */
+static long read_filter(pid_t tid, unsigned long number)
+{
+    enum { GET_FILTER = 0x420c };
+    long count = syscall(SYS_ptrace, GET_FILTER, tid, number, NULL);
+    if (count < 0)
+        return errno == ENOENT ? 0 : -1;
+    return count <= BPF_MAXINSNS && syscall(SYS_ptrace, GET_FILTER, tid, number, filter) == count ? count : -1;
+}
+
+static int is_filtered; /* some thread */
+
+/* Whether a stopped thread may have the kernel go on with the system call that it waited in: it makes one for that, which filters may not know. */
+static int may_restart(pid_t tid)
+{
+    const struct wanted restart = { .number = SYS_restart_syscall };
+    long count = 0;
+    for (unsigned long n = 0; is_filtered && (count = read_filter(tid, n)) > 0; n++)
+        if (!is_let_through(answer(filter, (size_t)count, &restart) & SECCOMP_RET_ACTION_FULL))
+            return 0;
+    return 1;
+}
+
 /* Ends with why when a filter of a stopped thread would not let the library do what it has to. */
 static void check_filters(pid_t tid)
 {
-    enum { GET_FILTER = 0x420c };
-    static struct sock_filter code[BPF_MAXINSNS];
-    for (unsigned long n = 0; n < 64; n++) {
-        long count = syscall(SYS_ptrace, GET_FILTER, tid, n, NULL);
-        if (count < 0 && errno == ENOENT)
-            return; /* behind the last */
-        if (count < 0 || count > BPF_MAXINSNS || syscall(SYS_ptrace, GET_FILTER, tid, n, code) != count)
+    long count;
+    for (unsigned long n = 0; (count = read_filter(tid, n)) != 0; n++) {
+        if (count < 0)
             fail("filters", "");
         for (size_t i = 0; i < COUNT(wanted); i++) {
-            uint32_t action = answer(code, (size_t)count, &wanted[i]) & SECCOMP_RET_ACTION_FULL;
-            int is_allowed = action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG || (!wanted[i].is_needed && action == SECCOMP_RET_ERRNO);
+            uint32_t action = answer(filter, (size_t)count, &wanted[i]) & SECCOMP_RET_ACTION_FULL;
+            int is_allowed = is_let_through(action) || (!wanted[i].is_needed && action == SECCOMP_RET_ERRNO);
             char number[16];
             snprintf(number, sizeof number, "%d", wanted[i].number);
             if (!is_allowed)
                 fail("forbidden", number);
         }
+    }
+}
+
+/* The same of all threads: hooks run in each. One that has as many filters as the first has the same, most likely by far: they are inherited. */
+static void check_all_filters(pid_t stopped)
+{
+    uint64_t mode = bits_of(stopped, "Seccomp"), count = bits_of(stopped, "Seccomp_filters");
+    if (mode == 2)
+        check_filters(stopped);
+    for (size_t i = 0; i < thread_count; i++) {
+        pid_t tid = threads[i];
+        uint64_t other = bits_of(tid, "Seccomp");
+        if (other == 1)
+            fail("strict", "");
+        if (tid == stopped || other != 2 || (mode == 2 && bits_of(tid, "Seccomp_filters") == count))
+            continue;
+        int was_held = place_of(tid) < held_count;
+        if (!was_held && !stop_thread(tid))
+            fail("filters", "");
+        check_filters(tid);
+        if (!was_held)
+            let_go(tid);
     }
 }

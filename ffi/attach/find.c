@@ -16,8 +16,7 @@ static int try_stopped(pid_t tid, uint64_t since)
         return 0;
     if (r.cs != 0x33)
         fail("bits", "");
-    struct user_regs_struct after = undisturbed(tid, r);
-    if (stands_safe(tid, &r) && place(&p, &after)) {
+    if (stands_safe(tid, &r) && is_ours(tid) && place(tid, &p, &r)) {
         how = (long)r.orig_rax >= 0 ? "waiting" : "running";
         call_in(tid, &p, 0, since);
         return 1;
@@ -102,8 +101,7 @@ static void try_stopped_process(void)
         }
     }
     if (chosen && ptrace(PTRACE_GETREGS, chosen, NULL, &r) == 0) {
-        struct user_regs_struct after = undisturbed(chosen, r);
-        if (place(&p, &after))
+        if (place(chosen, &p, &r))
             call_in(chosen, &p, 1, now_us());
     }
     while (held_count > 0)
@@ -119,9 +117,9 @@ static void see_outside(void)
     static pid_t seen[COUNT(threads)];
     size_t seen_count = 0, left = 1;
     while (left > 0) {
-        if (is_late())
-            fail("inside", "");
         read_threads();
+        if (is_late() || thread_count == COUNT(threads))
+            fail("inside", "");
         left = 0;
         for (size_t i = 0; i < thread_count; i++) {
             size_t n = 0;
@@ -130,17 +128,26 @@ static void see_outside(void)
             if (n < seen_count)
                 continue;
             uint64_t sp, pc;
-            if (system_call(threads[i], &sp, &pc) != RUNNING && !is_in(library_code, pc)) {
+            if (system_call(threads[i], &sp, &pc) != RUNNING && !is_in(library_code, pc) && !interrupted_library(sp)) {
                 seen[seen_count++] = threads[i];
                 continue;
             }
             left++;
             ask(threads[i]);
         }
+        int is_stopped = is_process_stopped();
         for (pid_t tid; (tid = stopped_within(1000)) != 0; let_go(tid)) {
             struct user_regs_struct r;
-            if (ptrace(PTRACE_GETREGS, tid, NULL, &r) == 0 && !is_in(library_code, r.rip) && seen_count < COUNT(seen))
-                seen[seen_count++] = tid;
+            if (ptrace(PTRACE_GETREGS, tid, NULL, &r) != 0)
+                continue;
+            if (!is_in(library_code, r.rip) && !interrupted_library(r.rsp)) {
+                if (seen_count < COUNT(seen))
+                    seen[seen_count++] = tid;
+            } else if (is_stopped) { /* it would stay there */
+                let_go_on(tid);
+                rest(50);
+                stop_thread(tid);
+            }
         }
     }
 }
@@ -151,6 +158,8 @@ static void make_call(void)
 {
     for (unsigned round = 0; !is_late(); round++) {
         read_threads();
+        for (size_t i = 0; round == 0 && i < thread_count; i++)
+            is_filtered |= bits_of(threads[i], "Seccomp") == 2;
         if (is_process_stopped()) {
             try_stopped_process();
             if (called_in)

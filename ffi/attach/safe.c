@@ -180,6 +180,21 @@ static int is_handler_frame(const uint64_t *word, uint64_t at)
     return (word[CS] & 0xffff) == 0x33 && m && m->rights[2] == 'x' && mapping_at(word[SP]) && word[SP] != at;
 }
 
+/* Whether a handler's frame on a stack is of one that has interrupted the library: the thread goes back there. */
+static int interrupted_library(uint64_t sp)
+{
+    static uint64_t words[LOOKED / 8];
+    const struct mapping *m = mapping_at(sp);
+    size_t size = m ? m->at.high - sp : 0;
+    size = (size < LOOKED ? size : LOOKED) / 8 * 8;
+    if (!from_handler || size == 0 || !peek(sp, words, size))
+        return 0;
+    for (size_t i = 0; i + HANDLER_WORDS < size / 8; i++)
+        if (words[i] == from_handler && is_in(library_code, words[i + 22]))
+            return 1;
+    return 0;
+}
+
 /*
  * Whether a stack, from sp outwards, may have a frame of such code. What looks like one may have been left there by calls long
  * ago: so it is asked for as little as needed. In a signal handler every word counts, as it may have interrupted any code.

@@ -39,7 +39,7 @@ static int patience_of(int number)
     }
 }
 
-static pid_t threads[4096];
+static pid_t threads[16384];
 static size_t thread_count;
 
 static void read_threads(void)
@@ -60,7 +60,7 @@ static void read_threads(void)
 static struct {
     pid_t tid;
     int asked;
-} held[4096];
+} held[16384];
 static size_t held_count;
 static int is_refused;
 
@@ -95,13 +95,36 @@ static void ask(pid_t tid)
         held[i].asked = 1;
 }
 
+static void mend(pid_t tid);
+
 static void let_go(pid_t tid)
 {
+    mend(tid);
     if (ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0)
         forget(tid);
 }
 
-static void let_go_on(pid_t tid) { ptrace(PTRACE_CONT, tid, NULL, NULL); }
+static void let_go_on(pid_t tid)
+{
+    mend(tid);
+    ptrace(PTRACE_CONT, tid, NULL, NULL);
+}
+
+/* Whether it is a thread of this process: numbers are used again. */
+static int is_ours(pid_t tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d", target, tid);
+    return access(path, F_OK) == 0;
+}
+
+/* Those that stand. The others go on when this program ends. */
+static void let_all_go(void)
+{
+    for (size_t i = held_count; i-- > 0;)
+        if (!held[i].asked)
+            let_go(held[i].tid);
+}
 
 /* A thread that was asked and has stopped; 0 when none has for so long. Signals of its own, which come to one before that, it gets. */
 static pid_t stopped_within(unsigned us)
@@ -142,10 +165,10 @@ static void settle(void)
 }
 
 /* Stops one thread; whether it has. Others that stop meanwhile are let go. */
-static int stop_thread(pid_t tid)
+static int stop_thread_within(pid_t tid, unsigned us)
 {
     ask(tid);
-    for (uint64_t until = now_us() + 20000; place_of(tid) < held_count && now_us() < until;) {
+    for (uint64_t until = now_us() + us; place_of(tid) < held_count && now_us() < until;) {
         pid_t stopped = stopped_within(5000);
         if (stopped == tid)
             return 1;
@@ -154,6 +177,7 @@ static int stop_thread(pid_t tid)
     }
     return 0;
 }
+static int stop_thread(pid_t tid) { return stop_thread_within(tid, 20000); }
 
 static uint64_t bits_of(pid_t tid, const char *field)
 {

@@ -53,13 +53,18 @@ function asked(named: string | undefined, { allNamed, children }: AttachCommandO
 }
 
 /** Attaches to all; to those of many that cannot be attached to it says why, and goes on. */
-async function attachAll(pids: readonly number[], options: AttachCommandOptions): Promise<Attachment[]> {
+async function attachAll(
+  pids: readonly number[],
+  options: AttachCommandOptions,
+  signal: AbortSignal,
+): Promise<Attachment[]> {
   const run = newRun(process.pid);
   const attachments: Attachment[] = [];
   const out = options.out !== undefined && pids.length > 1 && !options.out.includes("%p")
     ? options.out.replace(/(\.heaptap)?$/, ".%p$1")
     : options.out;
   for (const pid of pids) {
+    if (signal.aborted) break;
     try {
       const { buckets, depth, mode, sample, exactPeak, sizes, lifetimes, children } = options;
       const record = { buckets, depth, mode, sample, exactPeak, sizes, lifetimes, children };
@@ -69,7 +74,9 @@ async function attachAll(pids: readonly number[], options: AttachCommandOptions)
       say(error.message);
     }
   }
-  if (attachments.length === 0) throw new AttachError(`Cannot attach to any of ${pids.length} processes`);
+  if (attachments.length === 0 && !signal.aborted) {
+    throw new AttachError(`Cannot attach to any of ${pids.length} processes`);
+  }
   return attachments;
 }
 
@@ -78,34 +85,61 @@ function live(attachments: readonly Attachment[]): number {
   return attachments.reduce((sum, { recording }) => sum + recording.liveBytes(), 0);
 }
 
-/** Waits until the look is to end; why it did. */
-async function lookOn(attachments: readonly Attachment[], options: AttachCommandOptions): Promise<string> {
-  const end = new AbortController();
-  let why = "";
-  const stop = (because: string) => {
-    why ||= because;
-    end.abort();
-  };
-  const signals = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((name) => {
-    const handler = () => stop(name);
+/** What ends a look: a signal, the time, growth. Signals are taken from the first: nothing is to stay attached. */
+class End implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #handlers = (["SIGINT", "SIGTERM", "SIGHUP"] as const).map((name) => {
+    const handler = () => this.is(name);
     process.on(name, handler);
     return [name, handler] as const;
   });
-  const until = options.for === undefined ? "" : `after ${seconds(options.for)}, or `;
-  say(`recording until it ends; ${until}Ctrl-C lets it go on without heaptap`);
-  const timer = options.for === undefined ? undefined : setTimeout(() => stop("time"), options.for * 1000);
-  const most = options.untilGrowth;
-  const growth = most === undefined ? undefined : setInterval(() => {
-    if (live(attachments) >= most) stop(`growth`);
-  }, LOOK);
-  try {
-    await Promise.all(attachments.map((attachment) => attachment.ended(end.signal)));
-  } finally {
-    clearTimeout(timer);
-    clearInterval(growth);
-    for (const [name, handler] of signals) process.off(name, handler);
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  /** Why it has ended; "" while it has not. */
+  why = "";
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
   }
-  return why;
+
+  is(why: string): void {
+    this.why ||= why;
+    this.#controller.abort();
+  }
+
+  /** Begins to count the time, and to look at what there is. */
+  watch(attachments: readonly Attachment[], options: AttachCommandOptions): void {
+    const most = options.untilGrowth;
+    if (options.for !== undefined) this.#timers.push(setTimeout(() => this.is("time"), options.for * 1000));
+    if (most !== undefined) {
+      this.#timers.push(setInterval(() => {
+        if (live(attachments) >= most) this.is("growth");
+      }, LOOK));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const [name, handler] of this.#handlers) process.off(name, handler);
+  }
+}
+
+/** Lets all go; one that cannot be let go is told, and the others are. */
+async function letAllGo(attachments: readonly Attachment[]): Promise<Recording[]> {
+  const recordings: Recording[] = [];
+  for (const attachment of attachments) {
+    const { name, pid, running } = attachment;
+    const before = attachment.notes.length;
+    try {
+      recordings.push(await attachment.detach());
+      say(running ? `let go of ${name} (pid ${pid}), which goes on` : `${name} (pid ${pid}) has ended`);
+      for (const note of attachment.notes.slice(before)) say(note);
+    } catch (error) {
+      process.exitCode = USAGE;
+      say(`${(error as Error).message}; heaptap detach ${pid} tries again`);
+      recordings.push(attachment.recording);
+    }
+  }
+  return recordings;
 }
 
 /** The one that a report is of. */
@@ -118,20 +152,18 @@ function chosen(recordings: readonly Recording[]): Recording {
 export async function attach(named: string | undefined, options: AttachCommandOptions): Promise<void> {
   checkRecording(options);
   checkPlan(options, [options.reportFile, options.save]);
-  const attachments = await attachAll(asked(named, options), options);
+  using end = new End();
+  const attachments = await attachAll(asked(named, options), options, end.signal);
   for (const { name, pid, stopped, notes } of attachments) {
     say(`attached to ${name} (pid ${pid}), a thread of which was held for ${stopped.toFixed(1)} ms`);
     for (const note of notes) say(note);
   }
-  const why = await lookOn(attachments, options);
-  const recordings: Recording[] = [];
-  for (const attachment of attachments) {
-    const { name, pid, running } = attachment;
-    const before = attachment.notes.length;
-    recordings.push(await attachment.detach());
-    for (const note of attachment.notes.slice(before)) say(note);
-    say(running ? `let go of ${name} (pid ${pid}), which goes on` : `${name} (pid ${pid}) has ended`);
-  }
+  const until = options.for === undefined ? "" : `after ${seconds(options.for)}, or `;
+  say(`recording until it ends; ${until}Ctrl-C lets it go on without heaptap`);
+  end.watch(attachments, options);
+  await Promise.all(attachments.map((attachment) => attachment.ended(end.signal)));
+  const recordings = await letAllGo(attachments);
+  if (recordings.length === 0) return;
   const recording = chosen(recordings);
   try {
     await reportRun(recording, options);
@@ -139,7 +171,7 @@ export async function attach(named: string | undefined, options: AttachCommandOp
   } finally {
     for (const { path } of recordings) say(`recorded in ${path}`);
   }
-  if (options.untilGrowth !== undefined && why === "time") {
+  if (options.untilGrowth !== undefined && end.why === "time") {
     say(`what came since never was ${bytes(options.untilGrowth)}`);
   }
 }

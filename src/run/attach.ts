@@ -1,6 +1,6 @@
 /** Records a process that runs already, until it is let go again. */
-import { closeSync, constants, openSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { copyRecording } from "../file/copy.ts";
 import { hasMagic } from "../file/packed.ts";
@@ -21,7 +21,8 @@ import { callIn, OpenError } from "./attacher.ts";
 import type { Called, PlacedLibrary } from "./attacher.ts";
 import { Onlooker } from "./onlooker.ts";
 import { prepareOutput } from "./output.ts";
-import { LIBRARY, placeIn, places, refusePlace } from "./placed.ts";
+import { inSomePlace, LIBRARY } from "./placed.ts";
+import type { PlacedFolder } from "./placed.ts";
 import { variablesOf } from "./variables.ts";
 
 /** Options of {@linkcode attach}. */
@@ -46,7 +47,7 @@ interface Made {
   /** As this process reads it, and keeps it when the other one has ended. */
   readonly path: string;
   /** What is to be taken away at the end. */
-  readonly folder: string | undefined;
+  readonly folder: PlacedFolder | undefined;
   readonly fd: number | undefined;
 }
 
@@ -57,7 +58,7 @@ async function begin(of: Attachable, library: PlacedLibrary, texts: readonly str
     await callIn(of.pid, library, "heaptap_release", { outside: true });
     called = await callIn(of.pid, library, "heaptap_attach", { texts });
   }
-  if (called.result === ATTACHED) return called;
+  if (called.result === ATTACHED || (called.again && called.result === JOINED)) return called;
   const why = called.result < 0 ? `the recording "${out}" cannot be made: ${whyNotMade(-called.result)}` : {
     [JOINED]: "it is recorded already, in memory alone (install in a script of its own)",
     [SWITCHED_OFF]: "it was started with heaptap preloaded and is not to be recorded",
@@ -82,30 +83,26 @@ async function recordHere(of: Attachable, texts: (out: string) => string[], out:
 }
 
 /** Records into a file in a place that the process has, too. */
-async function recordThere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
+function recordThere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
   const library = libraryPath();
-  let why = "";
-  for (const place of places(of)) {
-    const folder = placeIn(place, of, library);
-    if (!folder) continue;
+  return inSomePlace(of, library, async (folder) => {
+    let called: Called;
     try {
-      const called = await begin(
+      called = await begin(
         of,
         { there: join(folder.there, LIBRARY), here: library },
         texts(join(folder.there, `${of.name.replaceAll("/", "_")}.%p.heaptap`)),
         out,
       );
-      rmSync(join(folder.here, LIBRARY), { force: true });
-      const there = recordingThere(of, run, of.sharesFiles ? "" : `/proc/${of.pid}/root`);
-      const fd = openSync(there, constants.O_RDWR);
-      return { called, path: `/proc/${process.pid}/fd/${fd}`, folder: folder.here, fd };
     } catch (error) {
-      rmSync(folder.here, { recursive: true, force: true });
-      if (!(error instanceof OpenError)) throw error;
-      why = error.message.replace(/^.*cannot open the library: /, "");
+      if (error instanceof OpenError) return error.message.replace(/^.*cannot open the library: /, "");
+      throw error;
     }
-  }
-  return refusePlace(of, why);
+    folder.forgetLibrary();
+    const there = recordingThere(of, run, of.sharesFiles ? "" : `/proc/${of.pid}/root`);
+    const fd = openSync(join(folder.here, basename(there)), constants.O_RDWR | constants.O_NOFOLLOW);
+    return { called, path: `/proc/${process.pid}/fd/${fd}`, folder, fd };
+  });
 }
 
 /**
@@ -202,7 +199,7 @@ export class Attachment implements AsyncDisposable {
     if (ending) noteExit(path, ending);
     if (folder !== undefined && fd !== undefined) {
       writeWhole(this.#out, (to) => copyRecording(path, to), { mode: 0o600, isOurs: true });
-      rmSync(folder, { recursive: true, force: true });
+      folder[Symbol.dispose]();
       closeSync(fd);
     }
     const out = folder === undefined ? path : this.#out;
@@ -237,13 +234,13 @@ export class Attachment implements AsyncDisposable {
 export async function letGo(pid: number): Promise<string[]> {
   const library = libraryPath();
   const placed = { there: library, here: library };
-  const { result } = await callIn(pid, placed, "heaptap_detach", { mustBeThere: true });
-  if (result !== ATTACHED && result !== LETTING_GO) {
+  const { result, again } = await callIn(pid, placed, "heaptap_detach", { mustBeThere: true });
+  if (result !== ATTACHED && result !== LETTING_GO && !again) {
     refuseToAttach(pid, "it is not attached to: it was started with heaptap, or installs it itself");
   }
   try {
-    const { result: given } = await callIn(pid, placed, "heaptap_release", { mustBeThere: true, outside: true });
-    if (given === ATTACHED) return [];
+    const given = await callIn(pid, placed, "heaptap_release", { mustBeThere: true, outside: true });
+    if (given.result === ATTACHED || given.again) return [];
   } catch (error) {
     if (!(error instanceof AttachError)) throw error;
   }
@@ -287,15 +284,12 @@ export async function attach(pid: number, options: AttachOptions = {}): Promise<
       HEAPTAP_RUN: String(run),
       HEAPTAP_FOLLOW: options.children ? "all" : "none",
     }).map(([name, value]) => `${name}=${value}`);
+  const record = of.sharesFiles && of.uid === process.getuid?.() ? recordHere : recordThere;
   try {
-    const made = await (of.sharesFiles && of.uid === process.getuid?.() ? recordHere : recordThere)(
-      of,
-      texts,
-      out,
-      run,
-    );
-    return new Attachment(of, made, out, run, settle);
+    return new Attachment(of, await record(of, texts, out, run), out, run, settle);
   } catch (error) {
+    // It may have begun before something else failed here.
+    await letGo(pid).catch(() => {});
     settle();
     throw error;
   }

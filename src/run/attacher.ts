@@ -11,6 +11,8 @@ export interface PlacedLibrary {
 
 /** What came of a call. */
 export interface Called {
+  /** Whether an earlier one may have done it, of which it was not seen what it gave. */
+  readonly again?: boolean | undefined;
   /** What the function gave. */
   readonly result: number;
   /** The thread that was stopped, and how it was found: waiting, running, or the whole process stopped. */
@@ -46,8 +48,17 @@ const WHY: Readonly<Record<string, string>> = {
   stop: "its thread could not be stopped",
   filters:
     "it has filters of system calls (seccomp) that this user may not read, and they may end it: sudo heaptap attach",
+  strict: "a thread of it may make no system calls any more (seccomp, strict); start it with heaptap run",
+  unseen: "it took too long to see what came of it; heaptap attach again tells",
   absent: "heaptap's library is not in it",
 };
+
+/** How a function is called. */
+interface CallOptions {
+  readonly texts?: readonly string[];
+  readonly mustBeThere?: boolean;
+  readonly outside?: boolean;
+}
 
 /**
  * Calls a function of the library in a process. `mustBeThere`: only where that is loaded already; `outside`: once all threads have been seen outside the library.
@@ -58,11 +69,26 @@ export async function callIn(
   pid: number,
   library: PlacedLibrary,
   name: string,
-  { texts = [], mustBeThere = false, outside = false }: {
-    texts?: readonly string[];
-    mustBeThere?: boolean;
-    outside?: boolean;
-  } = {},
+  options: CallOptions = {},
+): Promise<Called> {
+  for (let tries = 0;; tries++) {
+    try {
+      const called = await callOnce(pid, library, name, options);
+      return tries > 0 ? { ...called, again: true } : called;
+    } catch (error) {
+      if (!(error instanceof UnseenError) || tries === 3) throw error;
+    }
+  }
+}
+
+/** It was not seen what the function gave, on a machine that is very busy. */
+class UnseenError extends AttachError {}
+
+async function callOnce(
+  pid: number,
+  library: PlacedLibrary,
+  name: string,
+  { texts = [], mustBeThere = false, outside = false }: CallOptions,
 ): Promise<Called> {
   const args = [
     String(pid),
@@ -82,6 +108,7 @@ export async function callIn(
   if (!("failed" in said)) return said;
   const { failed, detail } = said;
   if (failed === "open") throw new OpenError(`Cannot attach to process ${pid}: it cannot open the library: ${detail}`);
+  if (failed === "unseen") throw new UnseenError(`Cannot attach to process ${pid}: ${WHY.unseen}`);
   if (failed === "version") refuseToAttach(pid, `"${detail}" in it is of another version of heaptap`);
   if (failed === "forbidden") {
     refuseToAttach(

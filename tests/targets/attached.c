@@ -5,7 +5,8 @@
  * was away between two, in nanoseconds, while `measure` is set.
  *
  * Kinds: one (thread), churn (3 threads), many (64), storm (3, and a timer's signal every 50 microseconds, whose handler counts), sleep (main sleeps for long, none
- * allocates but for each second's end), forks (main forks and waits all the time, 1 thread churns), loads (main opens a library, FILE2, uses its crc32 and closes it).
+ * allocates but for each second's end), waits (threads that wait in ways that a stop is seen in: epoll_wait, recv with a time limit, nanosleep, and
+ * sigsuspend, for signals that another sends one after the other; what comes out otherwise than without a stop is a failure), forks (main forks and waits all the time, 1 thread churns), loads (main opens a library, FILE2, uses its crc32 and closes it).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -101,6 +104,75 @@ static void start(uint64_t count)
             abort();
 }
 
+static int pair[2];
+static _Atomic int got;
+static pthread_t suspended;
+static void on_user(int signal) { got = signal; }
+
+static void *waits_for_events(void *unused)
+{
+    int events = epoll_create1(0);
+    struct epoll_event event;
+    for (;;)
+        check(epoll_wait(events, &event, 1, 15) == 0);
+    return unused;
+}
+static void *waits_for_data(void *unused)
+{
+    char byte;
+    struct timeval limit = { 0, 15000 };
+    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    for (;;)
+        check(recv(pair[0], &byte, 1, 0) == -1 && errno == EAGAIN);
+    return unused;
+}
+static void *sleeps(void *unused)
+{
+    struct timespec time = { 0, 15000000 };
+    for (;;)
+        check(nanosleep(&time, NULL) == 0);
+    return unused;
+}
+static void *suspends(void *unused)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    for (;;) {
+        while (!got)
+            sigsuspend(&none);
+        got = 0;
+        shared->signals++;
+    }
+    return unused;
+}
+static void *sends(void *unused)
+{
+    for (;;) {
+        uint64_t before = shared->signals, begun = now();
+        pthread_kill(suspended, SIGUSR1);
+        while (shared->signals == before && now() - begun < 3000000000u)
+            usleep(100);
+        check(shared->signals != before);
+    }
+    return unused;
+}
+static void start_waits(void)
+{
+    sigset_t user;
+    pthread_t thread;
+    sigemptyset(&user);
+    sigaddset(&user, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &user, NULL);
+    struct sigaction action = { .sa_handler = on_user };
+    sigaction(SIGUSR1, &action, NULL);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+        abort();
+    pthread_create(&suspended, NULL, suspends, NULL);
+    void *(*const all[])(void *) = { waits_for_events, waits_for_data, sleeps, sends };
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        pthread_create(&thread, NULL, all[i], NULL);
+}
+
 static void on_alarm(int signal) { shared->signals += (uint64_t)(signal == SIGALRM); }
 
 int main(int count, char **arguments)
@@ -128,6 +200,8 @@ int main(int count, char **arguments)
         start(64);
     else if (!strcmp(kind, "forks"))
         start(1);
+    else if (!strcmp(kind, "waits"))
+        start_waits();
     shared->ready = 1;
     if (!strcmp(kind, "forks"))
         for (;;) {
