@@ -279,7 +279,8 @@ test("the command line writes each format to a file, whole, or to stdout", () =>
     assert.deepEqual([status, stdout, stderr], [0, "", ""], format);
     // A page has the first lines too, and knows which leaks are none.
     const aside = knownLeaks(recorded, symbols);
-    const first = format === "html" ? { aside, answer: answer(recorded, symbols, aside) } : {};
+    const moments = Recording.open(file).packedMoments();
+    const first = format === "html" ? { aside, answer: answer(recorded, symbols, aside), moments } : {};
     const expected = Buffer.from(exportProfile(recorded, symbols, format, first));
     assert.ok(readFileSync(path).equals(expected), format);
   }

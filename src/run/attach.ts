@@ -110,16 +110,16 @@ function recordThere(of: Attachable, texts: (out: string) => string[], out: stri
  *
  * @example
  * ```ts
- * import { attach } from "./mod.ts";
+ * import { attach, Attachment } from "./mod.ts";
  * import { spawn } from "node:child_process";
  *
- * const child = spawn("python3", ["-c", "input()"]);
+ * const child = spawn("sleep", ["10"]);
  * await new Promise((done) => setTimeout(done, 200));
  * {
- *   await using attachment = await attach(child.pid!, { out: "python.heaptap" });
- *   console.log(attachment.recording.profile().process.attached !== undefined); // true
+ *   await using attachment = await attach(child.pid!, { out: "sleep.heaptap" });
+ *   console.log(attachment instanceof Attachment, attachment.recording.liveBytes()); // true 0
  * }
- * child.stdin.end("\n");
+ * child.kill();
  * ```
  */
 export class Attachment implements AsyncDisposable {
