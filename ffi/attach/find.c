@@ -31,7 +31,8 @@ static int try_waiting(void)
         for (size_t i = 0; i < thread_count; i++) {
             uint64_t sp, pc, since = now_us();
             int number = system_call(threads[i], &sp, &pc);
-            if (number == RUNNING || patience_of(number) != least || !is_safe(threads[i], pc, sp, number) || !stop_thread(threads[i]))
+            if (number == RUNNING || patience_of(number) != least || !is_safe(threads[i], pc, sp, number)
+                || !stop_thread_within(threads[i], 300000)) /* on a busy machine it has to get a processor first */
                 continue;
             if (try_stopped(threads[i], since))
                 return 1;

@@ -55,7 +55,7 @@ interface Made {
 async function begin(of: Attachable, library: PlacedLibrary, texts: readonly string[], out: string): Promise<Called> {
   let called = await callIn(of.pid, library, "heaptap_attach", { texts });
   if (called.result === LETTING_GO) {
-    await callIn(of.pid, library, "heaptap_release", { outside: true });
+    await callIn(of.pid, library, "heaptap_release", { mustBeThere: true, outside: true });
     called = await callIn(of.pid, library, "heaptap_attach", { texts });
   }
   if (called.result === ATTACHED || (called.again && called.result === JOINED)) return called;
