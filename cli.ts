@@ -345,6 +345,7 @@ recordOptions(reportOptions(
   .option("--python", "have Python ask malloc for every block, and name its functions (3.12 and later)")
   .option("--php", "have PHP ask malloc for every block")
   .option("--no-command-line", "leave the program's arguments out of the recording")
+  .option("--serve", "serve the page while it runs, as heaptap serve does")
   .option("--paused", "count nothing until heaptap resume, or HEAPTAP_RESUME() in the program")
   .addHelpText(
     "after",
@@ -408,6 +409,46 @@ Examples:
   .action(async (words, options) => {
     const { topCommand } = await import("./src/command/top_command.ts");
     await topCommand(words, process.argv.at(-words.length - 1) === "--", options);
+  });
+
+/** Where something is served. */
+function portOption() {
+  return new Option("--port <n>", "serve on this port of 127.0.0.1 (default: one that is free)")
+    .argParser(wholeNumber(0, 65535)).default(0, "");
+}
+
+program.command("serve")
+  .description(
+    "serve the page of a recording while it is written: live in a browser, and for Prometheus and go tool pprof",
+  )
+  .usage("[options] [process|recording|folder] | [options] -- program [args...]")
+  .argument(
+    "[what...]",
+    "the number or name of a process, which is attached to where it is not recorded, a recording, or a folder of them; behind -- a program to run; the last run here when left out",
+  )
+  .addOption(portOption())
+  .addOption(
+    new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
+  )
+  .option(
+    "-o, --out <file>",
+    "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
+  )
+  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+  .addHelpText(
+    "after",
+    `
+It listens on this machine alone, and answers whoever has the token in the address that it prints.
+
+Examples:
+  heaptap serve 4711                   of a process that runs; Ctrl-C lets it go
+  heaptap serve -- python3 app.py      run it, and look on
+  heaptap serve recordings/            a list of recordings, with a page of each
+  go tool pprof 'http://127.0.0.1:PORT/pprof/heap?token=…'`,
+  )
+  .action(async (words, options) => {
+    const { serveCommand } = await import("./src/command/serve_command.ts");
+    await serveCommand(words, process.argv.at(-words.length - 1) === "--", options);
   });
 
 program.command("detach")

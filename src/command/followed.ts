@@ -9,11 +9,15 @@ import { Recording } from "../profile/recording.ts";
 import { recordingsOfProcess } from "./memory.ts";
 
 /** What is looked at. */
-export interface Subject {
+export interface Followed {
   /** The recordings to choose from, as they are now. */
   readonly recordings: () => readonly Recording[];
   /** Of a program that was started for it: what it recorded, when it has ended, if anything. */
   readonly ended?: Promise<Recording | undefined> | undefined;
+}
+
+/** The same in a terminal. */
+export interface Subject extends Followed {
   /** Ctrl-C, when it is not for the view. */
   readonly interrupt?: (() => void) | undefined;
   /** Where lines go. */
@@ -35,7 +39,7 @@ function busiest(beside: Recording): Recording | undefined {
  * program that was started for it there is a last look when it has ended, at whichever process its report is of.
  */
 export async function* followed(
-  { recordings, ended }: Subject,
+  { recordings, ended }: Followed,
   interval: number,
   signal: AbortSignal = new AbortController().signal,
   from?: Recording,

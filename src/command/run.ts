@@ -10,7 +10,7 @@ import { profile } from "../run/profile.ts";
 import type { ProfileOptions, ProfileResult } from "../run/profile.ts";
 import { othersText } from "./others.ts";
 import { budgetsOf, checkPlan, checkRecording } from "./plan.ts";
-import type { BudgetOptions, ReportOptions } from "./plan.ts";
+import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { isWithin } from "./pronounce.ts";
 import { everything, render } from "./render.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
@@ -30,6 +30,7 @@ export interface RunOptions
   extends ReportedOptions, Omit<ProfileOptions, "commandLine" | "only" | keyof ReportedOptions> {
   only?: string | undefined;
   top?: number | "view" | undefined;
+  serve?: boolean | undefined;
   commandLine: boolean;
   sizes?: boolean | undefined;
 }
@@ -76,6 +77,16 @@ async function lookOn(command: readonly string[], options: ProfileOptions, how: 
   return await topProgram(command, options, how);
 }
 
+/** Runs a program and serves its recording. */
+async function serveMeanwhile(
+  command: readonly string[],
+  options: ProfileOptions,
+  how: NameOptions,
+): Promise<ProfileResult> {
+  const { serveProgram } = await import("./serve_command.ts");
+  return await serveProgram(command, options, { ...how, port: 0, interval: REFRESH });
+}
+
 /** Runs a program and reports as the options say. */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<void> {
   checkRecording(options);
@@ -100,7 +111,12 @@ export async function run(command: string, args: readonly string[], options: Run
   }
   for (const name of lost.variables) say(`the variable ${name} is not UTF-8: the program does not get it as it is`);
   const recorded = { ...options, forwardSignals: true };
-  const result = options.top === "view"
+  if (options.serve && options.top === "view") {
+    throw new OutputError("Cannot both look on here and serve the page: leave out --top or --serve");
+  }
+  const result = options.serve
+    ? await serveMeanwhile([command, ...args], recorded, options)
+    : options.top === "view"
     ? await lookOn([command, ...args], recorded, { ...options, interval: REFRESH, limit: 10 })
     : await runWithHint([command, ...args], recorded);
   process.exitCode = result.exitCode;

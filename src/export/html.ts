@@ -9,7 +9,7 @@ import type { MappedPath, MomentAccount } from "../profile/memory.ts";
 import { liveOverTime } from "../profile/moments.ts";
 import { commandLine } from "../profile/profile.ts";
 import { marginText } from "../profile/sampling.ts";
-import type { CallPath, Lifetimes, MergedProcess, Profile } from "../profile/profile.ts";
+import type { CallPath, Lifetimes, MergedProcess, PathCounters, Profile } from "../profile/profile.ts";
 import { allocationsClassName, timeClassName } from "../profile/lifetimes.ts";
 import { sizeClassName } from "../profile/sizes.ts";
 import type { ViewName } from "../profile/views.ts";
@@ -42,7 +42,8 @@ export interface HtmlOptions extends StackOptions {
   readonly source?: boolean | undefined;
 }
 
-const FIGURES: Readonly<Record<string, (path: CallPath) => number>> = {
+/** The figures of call paths that a page has. */
+export const FIGURES: Readonly<Record<string, (path: PathCounters) => number>> = {
   allocations: (p) => p.allocations,
   bytes: (p) => p.bytes,
   peakCount: (p) => p.peakCount,
@@ -156,18 +157,27 @@ function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
  * writeFileSync("sort.html", htmlReport(profile, symbols, { marks, moments }));
  * ```
  */
-export function htmlReport(
+export function htmlReport(profile: Profile, symbols: Symbols, options: HtmlOptions = {}): string {
+  const stacks = new StackTable();
+  const ends = profile.callPaths.map((path) => stacks.add(outwardIn(path, symbols, options)));
+  // Of several processes those of one alone are known.
+  const mapped = profile.merged ? [] : profile.mappings?.paths ?? [];
+  const mappedEnds = mapped.map((path) => stacks.add(outwardIn(asCallPath(path), symbols, options)));
+  const data = pageData(profile, symbols, { ...stacks.columns(), ends }, options);
+  return pageFile({ ...data, mapped: mappedOf(mapped, mappedEnds) });
+}
+
+/** Names and stacks of a page. */
+export type PageStacks = Pick<PageData, "modules" | "files" | "kinds" | "functions" | "places" | "nodes" | "ends">;
+
+/** What such a page holds, but for what the program mapped itself. */
+export function pageData(
   profile: Profile,
   symbols: Symbols,
-  { view = "peak", answer = [], aside = NOTHING_ASIDE, marks = [], moments, source = false, ...options }: HtmlOptions =
-    {},
-): string {
+  stacks: PageStacks,
+  { view = "peak", answer = [], aside = NOTHING_ASIDE, marks = [], moments, source = false }: HtmlOptions,
+): PageData {
   const { totals, process, callPaths, merged } = profile;
-  const stacks = new StackTable();
-  for (const path of callPaths) stacks.add(outwardIn(path, symbols, options));
-  // Of several processes those of one alone are known.
-  const mapped = merged ? [] : profile.mappings?.paths ?? [];
-  for (const path of mapped) stacks.add(outwardIn(asCallPath(path), symbols, options));
   // Moments are of one process, and of all of its run.
   const kept = moments && !merged && !profile.moment ? unpackMoments(moments) : [];
   const shown = callPaths.reduce((n, path) => n + path.allocations, 0);
@@ -181,9 +191,7 @@ export function htmlReport(
       } of the allocations`,
     );
   }
-  const all = stacks.columns();
-  const table = { ...all, ends: all.ends.slice(0, callPaths.length) };
-  return pageFile({
+  return {
     title: commandLine(process),
     facts: processFacts(profile),
     answer: answer.slice(0, 4),
@@ -191,13 +199,7 @@ export function htmlReport(
     program: process.executable,
     view,
     live: `Live ${whenLive(process) || "at the end"}`,
-    totals: {
-      allocations: totals.allocations,
-      bytes: totals.bytes,
-      ...profile.limits.mode !== "totals" && { peakBytes: totals.peakBytes, liveBytes: totals.liveBytes },
-      liveCount: totals.liveCount,
-      temporary: totals.temporary,
-    },
+    totals: totalsOf(profile),
     margins: profile.limits.interval > 0
       ? {
         peakBytes: marginText(totals.margins?.peak ?? 0, totals.peakBytes),
@@ -208,7 +210,6 @@ export function htmlReport(
     layers: layersOf(kept, profile, symbols),
     moments: momentsOf(kept, callPaths),
     memory: memoryOf(profile),
-    mapped: mappedOf(mapped, all.ends.slice(callPaths.length)),
     aside: {
       paths: callPaths.flatMap((path, p) => aside.paths.has(path) ? [p] : []),
       bytes: aside.bytes,
@@ -217,22 +218,38 @@ export function htmlReport(
     },
     marks: marks.map(({ name, seconds }) => ({ name, seconds })),
     processes: merged && processesOf(merged),
-    threads: profile.threads.map((t) => ({
-      name: t.merged > 1 ? `${t.name} (${count(t.merged)} threads)` : t.name,
-      tid: t.tid,
-      allocations: t.allocations,
-      bytes: t.bytes,
-      frees: t.frees,
-      liveBytes: t.liveBytes,
-      temporary: t.temporary,
-      freedByOthersBytes: t.freedByOthersBytes,
-    })),
-    ...table,
+    threads: threadsOf(profile),
+    ...stacks,
     sizes: profile.limits.sizes ? sizesOf(callPaths) : undefined,
     lifetimes: profile.limits.lifetimes ? lifetimesOf(callPaths) : undefined,
-    source: source ? sourceLines(table, process.startTime) : undefined,
+    source: source ? sourceLines(stacks, process.startTime) : undefined,
     figures: columns(callPaths, FIGURES),
-  });
+  };
+}
+
+/** The threads that a page shows. */
+export function threadsOf({ threads }: Pick<Profile, "threads">): NonNullable<PageData["threads"]> {
+  return threads.map((t) => ({
+    name: t.merged > 1 ? `${t.name} (${count(t.merged)} threads)` : t.name,
+    tid: t.tid,
+    allocations: t.allocations,
+    bytes: t.bytes,
+    frees: t.frees,
+    liveBytes: t.liveBytes,
+    temporary: t.temporary,
+    freedByOthersBytes: t.freedByOthersBytes,
+  }));
+}
+
+/** The process's figures that a page shows. */
+export function totalsOf({ totals, limits }: Pick<Profile, "totals" | "limits">): Record<string, number> {
+  return {
+    allocations: totals.allocations,
+    bytes: totals.bytes,
+    ...limits.mode !== "totals" && { peakBytes: totals.peakBytes, liveBytes: totals.liveBytes },
+    liveCount: totals.liveCount,
+    temporary: totals.temporary,
+  };
 }
 
 function lifetimesOf(paths: readonly CallPath[]): PageData["lifetimes"] {

@@ -50,7 +50,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
   const { before, after, unchanged } = comparison;
   const paths = [...comparison.paths, ...unchanged];
   const stacks = new StackTable();
-  for (const path of paths) stacks.add(framesOf(path, raw));
+  const ends = paths.map((path) => stacks.add(framesOf(path, raw)));
   const figures = (totals: RunFigures) => Object.fromEntries(comparison.figures.map((name) => [name, totals[name]]));
   return pageFile({
     title: `${before.title} \u2192 ${after.title}`,
@@ -72,6 +72,7 @@ export function comparisonHtml(comparison: Comparison, { raw }: StackOptions = {
     timeline: timelineOf(after),
     timelineBefore: timelineOf(before),
     ...stacks.columns(),
+    ends,
     figures: comparedColumns(paths, "after"),
     figuresBefore: comparedColumns(paths, "before"),
   });

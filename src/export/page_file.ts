@@ -1,6 +1,6 @@
 /**
  * The file of a page: its data stand in it gzipped, and the page's own script (src/export/page) draws them; a policy
- * in it lets nothing else run, and nothing be fetched.
+ * in it lets nothing else run, and nothing be fetched, but for one that a server has, from there.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -15,6 +15,7 @@ export const PAGE_SCRIPTS = [
     "format",
     "dom",
     "moments",
+    "kept",
     "model",
     "stacks",
     "tree",
@@ -43,7 +44,7 @@ export const PAGE_SCRIPTS = [
     "sandwich",
     "panel",
   ],
-  ...["processes", "tabs", "head", "search", "main"],
+  ...["processes", "tabs", "head", "search", "live", "main"],
 ] as const;
 
 function part(name: string): string {
@@ -66,7 +67,9 @@ function hash(text: string): string {
 export function pageFile(data: PageData): string {
   const [style, code] = [part("page.css"), script()];
   const title = `${data.title} \u00b7 heaptap`.replace(/&/g, "&amp;").replace(/</g, "&lt;");
-  const policy = `default-src 'none'; script-src ${hash(code)}; style-src ${hash(style)}; img-src data:`;
+  const policy = `default-src 'none'; script-src ${hash(code)}; style-src ${hash(style)}; img-src data:${
+    data.served ? "; connect-src 'self'" : ""
+  }`;
   // What each empty element of the page takes.
   const texts: readonly (readonly [before: string, text: string, after: string])[] = [
     ['Content-Security-Policy" content="', policy, '"'],

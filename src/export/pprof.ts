@@ -2,6 +2,7 @@
 import { gzipSync } from "node:zlib";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Frame, PathCounters, Profile } from "../profile/profile.ts";
+import type { ViewName } from "../profile/views.ts";
 import { frameName } from "../symbols/symbols.ts";
 import { cleanStack } from "../symbols/lead.ts";
 import type { Symbols } from "../symbols/symbols.ts";
@@ -22,6 +23,14 @@ const TYPES: readonly [type: string, unit: string, of: (figures: PathCounters) =
   ["inuse_space", "bytes", (p) => p.liveBytes],
   ["peak_space", "bytes", (p) => p.peakBytes],
 ];
+
+/** The type that readers show first, by the view that is asked for. */
+const FIRST: Readonly<Record<ViewName, string>> = {
+  allocated: "alloc_space",
+  live: "inuse_space",
+  peak: "peak_space",
+  temporary: "alloc_objects",
+};
 
 /** Numbers texts, functions and locations in the order in which they are first met. */
 class Tables {
@@ -94,7 +103,7 @@ function parts(path: CallPath): Part[] {
 /**
  * The file's bytes: alloc_objects, alloc_space, inuse_objects, inuse_space and peak_space by call path, with
  * inlined functions and the loaded objects' build ids; labels tell operations of a script, and threads when the profile was read `byThread`.
- * Names must have been resolved.
+ * `view` is what readers show first. Names must have been resolved.
  *
  * @example
  * ```ts
@@ -107,7 +116,11 @@ function parts(path: CallPath): Part[] {
  * writeFileSync("sort.pb.gz", pprofProfile(profile, symbols)); // go tool pprof -top sort.pb.gz
  * ```
  */
-export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackOptions = {}): Uint8Array {
+export function pprofProfile(
+  profile: Profile,
+  symbols: Symbols,
+  { raw, view = "live" }: StackOptions & { readonly view?: ViewName | undefined } = {},
+): Uint8Array {
   const tables = new Tables();
   const out = new Message();
   for (const [type, unit] of TYPES) {
@@ -194,7 +207,7 @@ export function pprofProfile(profile: Profile, symbols: Symbols, { raw }: StackO
   ];
   if (limits.interval > 0) comments.push(`sampled every ${limits.interval} bytes; values are estimates of all blocks`);
   const comment = comments.map((text) => tables.text(text));
-  const standard = tables.text("inuse_space");
+  const standard = tables.text(FIRST[view]);
   const [space, unit] = [tables.text("space"), tables.text("bytes")];
   for (const text of tables.texts) out.bytes(PROFILE.string, text);
   out.number(PROFILE.time, Math.round(process.startTime) * 1e6);

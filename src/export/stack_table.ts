@@ -41,7 +41,6 @@ export class StackTable {
   readonly #line: number[] = [];
   readonly #back: number[] = [];
   readonly #place: number[] = [];
-  readonly #ends: number[] = [];
 
   #placeOf({ name, module, file, line, kind }: ExportFrame): number {
     const [moduleNumber] = this.#modules.of(module);
@@ -62,8 +61,8 @@ export class StackTable {
     return place;
   }
 
-  /** Adds the next call path, outermost frame first. */
-  add(stack: readonly ExportFrame[]): void {
+  /** Adds a call path, outermost frame first; returns its innermost node, -1 where no frame is known. What is there stays where it is. */
+  add(stack: readonly ExportFrame[]): number {
     let node = -1;
     for (const frame of stack) {
       const place = this.#placeOf(frame);
@@ -74,11 +73,11 @@ export class StackTable {
       }
       node = next;
     }
-    this.#ends.push(node);
+    return node;
   }
 
   /** The columns. */
-  columns(): Pick<PageData, "modules" | "files" | "kinds" | "functions" | "places" | "nodes" | "ends"> {
+  columns(): Pick<PageData, "modules" | "files" | "kinds" | "functions" | "places" | "nodes"> {
     return {
       modules: this.#modules.keys(),
       files: this.#files.keys(),
@@ -86,7 +85,6 @@ export class StackTable {
       functions: { name: this.#name, module: this.#module, kind: this.#kind },
       places: { fn: this.#fn, file: this.#file, line: this.#line },
       nodes: { back: this.#back, place: this.#place },
-      ends: this.#ends,
     };
   }
 }

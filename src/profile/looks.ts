@@ -8,7 +8,7 @@ import type { Snapshot } from "../file/reader.ts";
 import { residentSet } from "../memory/process_memory.ts";
 import { finish } from "./finish.ts";
 import { Places } from "./places.ts";
-import type { CallPath, Profile, Totals } from "./profile.ts";
+import type { CallPath, PathCounters, Profile, Totals } from "./profile.ts";
 import { Reading } from "./read.ts";
 import type { SortBy } from "./select.ts";
 
@@ -92,6 +92,13 @@ export class Look {
   /** One figure of a call path, for a choice among many: no object is made. 0 for a number that is not in use. */
   figure(id: number, figure: SortBy): number {
     return this.#reading.sums?.figure(id, figure) ?? 0;
+  }
+
+  /** All figures of a call path, without its stack. */
+  figures(id: number): PathCounters {
+    const { sums } = this.#reading;
+    if (!sums || !(id < sums.count)) throw new RangeError(`Cannot show call path ${id}: there is none`);
+    return sums.figures(id);
   }
 
   /**

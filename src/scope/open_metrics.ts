@@ -1,33 +1,8 @@
 /** Figures of this process in the OpenMetrics text format, as Prometheus and others scrape it. */
+import { family, label } from "../export/metrics_text.ts";
 import { own } from "./install.ts";
 import { counters } from "./counters.ts";
 import type { Session } from "./session.ts";
-
-/** The content type of that text. */
-export const METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/** A label's value: three characters are written otherwise. */
-function label(text: string): string {
-  return text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
-}
-
-/** A family of metrics: its name, what it is, and a line for each of its samples. */
-function family(
-  name: string,
-  type: "gauge" | "counter",
-  help: string,
-  samples: readonly (readonly [labels: string, value: number])[],
-): string[] {
-  if (samples.length === 0) return [];
-  const unit = name.endsWith("_bytes") ? [`# UNIT ${name} bytes`] : [];
-  const suffix = type === "counter" ? "_total" : "";
-  return [
-    `# TYPE ${name} ${type}`,
-    ...unit,
-    `# HELP ${name} ${help}`,
-    ...samples.map(([labels, value]) => `${name}${suffix}${labels} ${value}`),
-  ];
-}
 
 /**
  * Figures of this process, and of the operations of a session, as OpenMetrics text.

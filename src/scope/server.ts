@@ -1,8 +1,9 @@
 /** A process's own memory behind addresses of its server: reports, profiles for pprof, marks, metrics. */
 import { Buffer } from "node:buffer";
-import { createHash, timingSafeEqual } from "node:crypto";
 import { exportProfile } from "../export/formats.ts";
 import { htmlReport } from "../export/html.ts";
+import { METRICS_TYPE } from "../export/metrics_text.ts";
+import { isSame } from "../file/secrets.ts";
 import { printable } from "../profile/format.ts";
 import type { SortBy } from "../profile/select.ts";
 import { backtraceReport } from "./backtraces.ts";
@@ -10,7 +11,7 @@ import type { BacktraceMode } from "./backtraces.ts";
 import { counters } from "./counters.ts";
 import { growth } from "./growth.ts";
 import { install, own } from "./install.ts";
-import { METRICS_TYPE, openMetrics } from "./open_metrics.ts";
+import { openMetrics } from "./open_metrics.ts";
 import { checkOptions } from "./options.ts";
 import { profileNow } from "./own_profile.ts";
 import type { Session } from "./session.ts";
@@ -294,12 +295,6 @@ function checkAccess(request: Request, url: URL, from: unknown, { token, anywher
   }
   const origin = request.headers.get("origin");
   if (origin !== null && origin !== url.origin) throw new Refusal(403, `Cannot answer a page of ${origin}`);
-}
-
-/** Compares secrets in a time that tells nothing about them. */
-function isSame(a: string, b: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }
 
 /** What is used of Node's `IncomingMessage`. */

@@ -93,8 +93,34 @@ export interface ClassColumns {
   readonly classes: readonly (readonly number[])[];
 }
 
+/** What a look at a recording that is served tells a page: what has changed since the look before. */
+export interface LookData {
+  /** The recording that it is of, counted by those that the server has shown: of another one a page begins anew. */
+  readonly recording: number;
+  /** Since the start of the recording. */
+  readonly seconds: number;
+  readonly running: boolean;
+  readonly totals: Readonly<Record<string, number>>;
+  /** The resident set, -1 where it is not known. */
+  readonly resident: number;
+  /** The call paths, by their numbers in the page, whose figures are others now; all when left out. */
+  readonly paths?: readonly number[] | undefined;
+  /** Their figures: those columns in which there is any change. */
+  readonly figures: Columns;
+  /** All threads, where any of them did something. */
+  readonly threads?: PageData["threads"];
+  /** What came to the names and stacks; undefined where nothing did. */
+  readonly added?:
+    | Pick<PageData, "modules" | "files" | "kinds" | "functions" | "places" | "nodes" | "ends">
+    | undefined;
+  /** All marks, where there are others than before. */
+  readonly marks?: PageData["marks"];
+}
+
 /** The page's data, as JSON. */
 export interface PageData {
+  /** Of a page that a server keeps up with a recording: which it is, see {@link LookData}; a page in a file has none. */
+  readonly served?: { readonly recording: number } | undefined;
   /** What ran. */
   readonly title: string;
   /** When and how it ran, a few words each. */

@@ -109,6 +109,12 @@ export class Flame {
     }
   }
 
+  /** Begins anew, as there are call paths that were not. */
+  renew() {
+    this.trees.clear();
+    this.colours = new Colours(this.model);
+  }
+
   /** @param {Uint8Array | undefined} functions which functions a search has found */
   mark(functions) {
     this.found = functions;

@@ -5,6 +5,7 @@ import { byId, choices, isDark, press, Slices } from "./dom.js";
 import { Flame } from "./flame.js";
 import { readState, writeState } from "./hash.js";
 import { drawHead } from "./head.js";
+import { keepUp } from "./live.js";
 import { Model, readData, RUNS } from "./model.js";
 import { spanText } from "./moments.js";
 import { Panel } from "./panel.js";
@@ -56,13 +57,20 @@ function firstState(model, own) {
   };
 }
 
+/** Whether there is a selection in what is told of a row or function. */
+function isSelected() {
+  const selection = getSelection();
+  // The cheaper question first: the other one has the browser lay the page out.
+  return selection !== null && byId("panel").contains(selection.anchorNode) && !selection.isCollapsed;
+}
+
 async function start() {
   const slices = new Slices();
   const data = await readData();
   await slices.rest();
   const model = new Model(data);
   drawHead(model);
-  const own = new Stacks(model, true);
+  let own = new Stacks(model, true);
   /** @type {Stacks | undefined} */
   let whole;
   const defaults = firstState(model, own);
@@ -102,18 +110,18 @@ async function start() {
   const panel = new Panel(() => {});
   const search = new Search(model, (text) => set({ q: text }));
 
-  const showPanel = (/** @type {boolean} */ isAsked) => {
+  const showPanel = (/** @type {boolean} */ isAsked, /** @type {boolean} */ isLook) => {
     const onFunction = (/** @type {number} */ fn) => set({ fn: String(fn) }, true);
     const fn = state.fn === "" ? -1 : Number(state.fn);
     if (data.functions.name[fn] !== undefined) {
       const onFind = (/** @type {string} */ name) => set({ q: `^${escaped(name)}$` });
       const onUnfold = () => set({ code: "all" });
       const context = { model, stacks: stacks(), view: view(), run: run(), onFunction, onFind, onUnfold };
-      panel.show("function", sandwichView(context, fn), isAsked);
+      panel.show("function", sandwichView(context, fn), isAsked, isLook);
       return;
     }
-    const row = tabs.rowOf(state.path === "" ? -1 : Number(state.path));
-    if (row) panel.show("stack", stackView({ model, stacks: stacks(), onFunction }, row, view()), isAsked);
+    const row = tabs.rowOf(state.path === "" ? -1 : Number(state.path), !isLook);
+    if (row) panel.show("stack", stackView({ model, stacks: stacks(), onFunction }, row, view()), isAsked, isLook);
     else panel.showNothing(tabs.hasPaths ? "stack" : "function");
   };
 
@@ -123,33 +131,35 @@ async function start() {
    * @param {boolean} isAsked
    */
   const draw = async (changed, isAsked) => {
-    const has = (/** @type {(keyof ViewState)[]} */ ...names) => names.some((name) => changed.has(name));
+    const has = (/** @type {(keyof ViewState | "looks")[]} */ ...names) => names.some((name) => changed.has(name));
+    const isLook = has("looks");
     const slices = new Slices();
     const before = state;
-    if (has("span")) {
+    if (has("span", "looks")) {
       const span = model.moments?.spanOf(state.span);
       model.look(span);
       brush?.mark(span);
       flame.addUp();
       tellSpan(model);
-      offerViews();
     }
+    if (has("span")) offerViews();
     for (const name of /** @type {const} */ (["view", "code", "dir", "run"])) {
       press(byId(name), name === "view" ? view() : state[name]);
     }
     if (has("q")) search.look(state.q);
-    if (has("q", "view", "run", "span")) search.tell(view(), run());
-    if (has("rss", "parts")) timeline?.(state.rss === "1", state.parts === "1");
-    if (has("view", "code", "q", "tab", "run", "span") || has("sort") && tabs.sorted !== state.sort) {
+    if (has("q", "view", "run", "span", "looks")) search.tell(view(), run());
+    if (has("rss", "parts", "looks")) timeline?.(state.rss === "1", state.parts === "1");
+    if (has("view", "code", "q", "tab", "run", "span", "looks") || has("sort") && tabs.sorted !== state.sort) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       const tab = tabs.has(state.tab) ? state.tab : "paths";
-      tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found: search.found });
+      tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found: search.found, isLook });
     }
-    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort", "span")) {
+    // What somebody has selected there stays.
+    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort", "span", "looks") && !(isLook && isSelected())) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
-      showPanel(isAsked);
+      showPanel(isAsked, isLook);
     }
     if (has("q", "code")) {
       if (slices.isUsedUp) await slices.rest();
@@ -157,7 +167,7 @@ async function start() {
       flame.mark(search.found && stacks().lit(search.found));
     }
     if (has("code")) byId("legend").replaceChildren(...flame.colours.legend(stacks()));
-    if (has("view", "code", "dir", "run", "zoom", "span")) {
+    if (has("view", "code", "dir", "run", "zoom", "span", "looks")) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       const zoom = state.zoom === "" ? [] : state.zoom.split(".").map(Number);
@@ -189,6 +199,50 @@ async function start() {
       if (state === next) due.clear();
     });
   };
+
+  // A press that ends elsewhere than it began is none: what is drawn stays until the pointer is up, and where nobody sees it.
+  const looked = {
+    isNew: false,
+    isDue: false,
+    isDrawn: false,
+    isPressed: false,
+    come(/** @type {import("./data.ts").LookData} */ { seconds, added }) {
+      if (model.kept?.keep(seconds, data.figures)) {
+        const span = model.kept.spanOf(state.span);
+        const half = (/** @type {number} */ moment) => Math.floor(moment / 2);
+        if (span) choose({ from: half(Math.min(span.from, span.to - 2)), to: half(span.to) });
+      }
+      this.isNew ||= added !== undefined;
+      this.isDue = true;
+      return this.draw();
+    },
+    async draw() {
+      if (this.isDrawn || this.isPressed) return;
+      this.isDrawn = true;
+      while (this.isDue && !this.isPressed && !document.hidden) {
+        const { isNew } = this;
+        [this.isDue, this.isNew] = [false, false];
+        drawHead(model);
+        if (isNew) {
+          [own, whole] = [new Stacks(model, true), undefined];
+          flame.renew();
+        }
+        // A moment that is looked at stays what it was.
+        if (isNew) await draw(new Set(["code", "q", "looks"]), false);
+        else if (state.span === "") await draw(new Set(["looks"]), false);
+        else timeline?.(state.rss === "1", state.parts === "1");
+      }
+      this.isDrawn = false;
+    },
+    press(/** @type {boolean} */ isPressed) {
+      this.isPressed = isPressed;
+      // What the press does comes first.
+      if (!isPressed) setTimeout(() => this.draw());
+    },
+  };
+  addEventListener("pointerdown", () => looked.press(true), true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => looked.press(false), true);
+  document.addEventListener("visibilitychange", () => looked.draw());
 
   /** The span that the reader would see, and whether one is being drawn. */
   let [wanted, isFollowing] = [state.span, false];
@@ -250,6 +304,7 @@ async function start() {
   for (const name of Object.keys(state)) due.add(name);
   await set({});
   document.body.dataset.ready = "1";
+  if (data.served) keepUp(model, (look) => looked.come(look));
 }
 
 start().catch((error) => {

@@ -1,4 +1,5 @@
 // The page's data: call paths with their figures, names, and what a search finds in them.
+import { KeptMoments } from "./kept.js";
 import { Moments } from "./moments.js";
 
 /** @typedef {import("./data.ts").PageData} PageData */
@@ -36,7 +37,9 @@ export class Model {
       live: { title: data.live, figure: "liveBytes", blocks: "liveCount", bytes: true },
       temporary: { title: "Temporary", figure: "temporary", blocks: "temporary", bytes: false },
     };
-    this.moments = data.moments && new Moments(data.moments);
+    /** Of a run that is looked at while it goes on. */
+    this.kept = data.served && new KeptMoments(data.moments);
+    this.moments = this.kept ?? (data.moments && new Moments(data.moments));
     /** The moment that is looked at, or what came between two; the whole run when undefined. @type {import("./moments.js").Span | undefined} */
     this.span = undefined;
     /** Which paths have something there. @type {Uint8Array | undefined} */
@@ -44,11 +47,22 @@ export class Model {
     /** Figures of call paths: those of the whole run, or of what is looked at of it. @type {Record<string, readonly number[] | Float64Array>} */
     this.figures = data.figures;
     /** Which functions the user wrote. */
-    this.own = Uint8Array.from(data.functions.kind, (kind) => Number(["own", "script"].includes(data.kinds[kind])));
+    this.own = this.#ownFunctions();
     /** @type {Map<string, Float64Array>} */
     this.known = new Map();
     /** @type {Float64Array[] | undefined} */
     this.summed = undefined;
+  }
+
+  #ownFunctions() {
+    const { functions, kinds } = this.data;
+    return Uint8Array.from(functions.kind, (kind) => Number(["own", "script"].includes(kinds[kind])));
+  }
+
+  /** Goes on with the names and call paths that its data have now, behind those that were there. */
+  grow() {
+    this.paths = this.data.ends.length;
+    this.own = this.#ownFunctions();
   }
 
   /**

@@ -18,11 +18,13 @@ export class Panel {
    * @param {"stack" | "function"} kind
    * @param {readonly Node[]} content
    * @param {boolean} isAsked whether the reader asked for it: a phone then shows it over the rest
+   * @param {boolean} [isLook] whether it is the same, of other figures
    */
-  show(kind, content, isAsked) {
+  show(kind, content, isAsked, isLook) {
     press(this.kinds, kind);
+    const { scrollTop } = this.into;
     this.into.replaceChildren(...content);
-    this.into.scrollTop = 0;
+    this.into.scrollTop = isLook ? scrollTop : 0;
     if (isAsked) this.box.classList.add("open");
   }
 

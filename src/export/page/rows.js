@@ -36,7 +36,7 @@ const readings = new WeakMap();
  */
 function reading(model) {
   let known = readings.get(model);
-  if (!known) {
+  if (known?.places.length !== model.data.places.fn.length) {
     const names = alike(model.data.functions.name.map(shortName));
     const places = alike(model.data.places.fn.map((fn, place) => `${names[fn]} ${baseName(model.placeText(place))}`));
     readings.set(model, known = { names, places });
@@ -92,11 +92,12 @@ export function addUpPaths(model, rows) {
  * @param {readonly number[]} paths
  */
 export function sumsOf(columns, paths) {
-  return Float64Array.from(columns, (column) => {
-    let sum = 0;
-    for (const path of paths) sum += column[path];
-    return sum;
-  });
+  const sums = new Float64Array(columns.length);
+  for (let c = 0; c < columns.length; c++) {
+    const { [c]: column } = columns;
+    for (let i = 0; i < paths.length; i++) sums[c] += column[paths[i]];
+  }
+  return sums;
 }
 
 /**
@@ -224,7 +225,7 @@ export function pathColumns(model, view, curves) {
     const i = FIGURES.indexOf(figure);
     const change = (/** @type {PathRow} */ row) => model.isComparison ? row.now[i] - row.before[i] : row.now[i];
     const text = (/** @type {PathRow} */ row) => model.isComparison ? signed(change(row), show) : show(row.now[i]);
-    const all = model.column(figure).reduce((sum, n) => sum + Math.max(0, n), 0);
+    const all = at > 0 ? 0 : model.column(figure).reduce((sum, n) => sum + Math.max(0, n), 0);
     return {
       id: figure,
       title,

@@ -67,16 +67,34 @@ export class Table {
     this.onSort(`${this.columns[column].id}.${down ? "down" : "up"}`);
   }
 
+  /**
+   * Goes on with other rows, or other figures of them, where the reader is.
+   * @param {readonly Column<R>[]} columns the same ones, of these figures
+   * @param {readonly R[]} rows
+   */
+  fill(columns, rows) {
+    const chosen = this.rows[this.chosen];
+    [this.columns, this.rows] = [columns, [...rows]];
+    this.empty.hidden = rows.length > 0;
+    this.#order();
+    this.chosen = chosen === undefined ? -1 : this.rows.indexOf(chosen);
+    this.draw();
+  }
+
   #sort() {
+    this.#order();
+    this.scroll.scrollTop = 0;
+    this.#drawHead();
+    this.draw();
+  }
+
+  #order() {
     const { by, figures } = this.columns[this.sortBy];
     const sign = this.down ? -1 : 1;
     const keyed = this.rows.map((row) => ({ row, key: by(row) }));
     if (figures) keyed.sort((a, b) => sign * (Number(a.key) - Number(b.key)));
     else keyed.sort((a, b) => sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
     this.rows = keyed.map(({ row }) => row);
-    this.scroll.scrollTop = 0;
-    this.#drawHead();
-    this.draw();
   }
 
   /** @param {number} index */
@@ -88,12 +106,13 @@ export class Table {
   }
 
   /**
-   * Shows a row as chosen, and brings it into sight.
+   * Shows a row as chosen.
    * @param {(row: R) => boolean} wanted
+   * @param {boolean} reveals whether to bring it into sight
    */
-  point(wanted) {
+  point(wanted, reveals) {
     this.chosen = this.rows.findIndex(wanted);
-    if (this.chosen >= 0) this.#reveal(this.chosen);
+    if (reveals && this.chosen >= 0) this.#reveal(this.chosen);
     this.draw();
   }
 

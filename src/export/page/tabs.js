@@ -130,7 +130,7 @@ function asideText(aside) {
 
 /**
  * @typedef {{ tab: string, view: import("./model.js").ViewName, run: import("./model.js").Run, stacks: import("./stacks.js").Stacks, sort: string,
- *   found: import("./model.js").Found | undefined }} TabState
+ *   found: import("./model.js").Found | undefined, isLook: boolean }} TabState `isLook`: figures alone have changed
  */
 
 /** Tabs that can show a moment, or what came between two. */
@@ -151,7 +151,6 @@ export class Tabs {
     /** Rows that were put together last, and of what. @type {{ of: unknown[], rows: any[] }} */
     this.kept = { of: [], rows: [] };
     const { data } = model;
-    this.end = endOf(data, seriesOf(data));
     this.tabs = [
       { id: "paths", title: "Call paths" },
       { id: "functions", title: "Functions" },
@@ -216,8 +215,19 @@ export class Tabs {
     }
     const title = this.tabs.find(({ id }) => id === tab)?.title ?? "";
     const options = { name: title, sort, onSort: told.onSort };
-    const curves = liveColumn(model, this.end);
+    const curves = liveColumn(model, endOf(model.data, seriesOf(model.data)));
+    const before = state.isLook ? this.table : undefined;
     this.table = undefined;
+    /**
+     * @template R
+     * @param {readonly import("./table.js").Column<R>[]} columns
+     * @param {readonly R[]} rows
+     * @param {{ lines: 1 | 2, sort?: string, onChoose?: (row: R) => void }} more
+     */
+    const put = (columns, rows, more) => {
+      before?.fill(columns, rows);
+      this.table = before ?? new Table(into, columns, rows, { ...options, ...more });
+    };
     if (tab === "paths" || tab === "leaks") {
       const live = model.column("liveBytes");
       const aside = new Set(tab === "leaks" ? model.data.aside?.paths : []);
@@ -231,37 +241,35 @@ export class Tabs {
       addUpPaths(model, all);
       const rows = all.filter(({ paths }) => model.shows(paths));
       const shown = tab === "leaks" ? "live" : view;
-      this.table = new Table(into, pathColumns(model, shown, curves), rows, {
-        ...options,
+      put(pathColumns(model, shown, curves), rows, {
         lines: 2,
         sort: sort || VIEW_FIGURES[shown],
         onChoose: told.onRow,
       });
-      if (aside.size > 0) into.append(element("p", { className: "aside" }, asideText(model.data.aside)));
+      if (aside.size > 0 && !before) into.append(element("p", { className: "aside" }, asideText(model.data.aside)));
       this.#count(tab, rows.length);
     } else if (tab === "functions") {
       const all = this.#keep(state, () => functionRows(model, stacks, found && stacks.lit(found)));
       addUpFunctions(model, all);
       const rows = all.filter(({ paths }) => model.shows(paths));
-      this.table = new Table(into, functionColumns(model, view, curves), rows, {
-        ...options,
+      put(functionColumns(model, view, curves), rows, {
         lines: 2,
         onChoose: ({ fn }) => told.onFunction(fn),
       });
       this.#count(tab, rows.length);
     } else if (tab === "processes") {
       const processes = model.data.processes ?? [];
-      this.table = new Table(into, processColumns(processes), processes, { ...options, lines: 2 });
+      put(processColumns(processes), processes, { lines: 2 });
     } else if (tab === "mapped") {
       const rows = mappedRows(model, stacks.folded)
         .filter(({ whole }) => !found || whole.some((place) => found.places[place]));
-      this.table = new Table(into, mappedColumns(model), rows, { ...options, lines: 2 });
+      put(mappedColumns(model), rows, { lines: 2 });
       this.#count(tab, rows.length);
     } else if (tab === "sizes" || tab === "lifetimes") {
       const paths = Array.from({ length: model.paths }, (_, p) => p).filter((p) => !found || found.paths[p] === 1);
       into.replaceChildren(...tab === "sizes" ? histogram(model, paths) : lifetimesOf(model, paths));
     } else {
-      this.table = new Table(into, threadColumns(), model.data.threads ?? [], { ...options, lines: 1 });
+      put(threadColumns(), model.data.threads ?? [], { lines: 1 });
     }
   }
 
@@ -272,7 +280,9 @@ export class Tabs {
    * @param {() => R[]} make
    * @returns {R[]}
    */
-  #keep({ tab, run, stacks, found }, make) {
+  #keep({ tab, run, stacks, found, isLook }, make) {
+    // Which call paths are live changes with figures.
+    if (isLook && tab === "leaks") this.kept.of = [];
     const of = [tab, run, stacks, found];
     if (!of.every((part, i) => this.kept.of[i] === part)) this.kept = { of, rows: make() };
     return this.kept.rows;
@@ -292,13 +302,14 @@ export class Tabs {
   /**
    * The row that a path is in, shown as chosen; the first when the path is in none.
    * @param {number} path
+   * @param {boolean} [reveals] whether to bring it into sight
    * @returns {PathRow | undefined}
    */
-  rowOf(path) {
+  rowOf(path, reveals = true) {
     const table = /** @type {Table<PathRow> | undefined} */ (this.table);
     if (!this.hasPaths || !table?.rows[0]) return undefined;
     const row = table.rows.find(({ paths }) => paths.includes(path)) ?? table.rows[0];
-    table.point((other) => other === row);
+    table.point((other) => other === row, reveals);
     return row;
   }
 }

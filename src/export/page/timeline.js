@@ -84,13 +84,9 @@ export function seriesOf(data) {
  * @returns {((rss: boolean, parts: boolean) => void) | undefined} draws it with or without them; undefined when there is nothing to draw
  */
 export function makeTimeline(data, tooltip, brush, { onRss, onParts, onPath }) {
-  const series = seriesOf(data);
+  let series = seriesOf(data);
   if (series.length === 0) return undefined;
   const into = byId("timeline");
-  const { seconds: times = [], rss: resident = [], mapped = [] } = data.timeline ?? {};
-  const isWatched = resident.some((n) => n >= 0);
-  const end = endOf(data, series);
-  const marks = data.marks ?? [];
   const layers = new Layers(data.layers, onPath);
   const [areas, partsToggle] = [byId("layers"), byId("parts")];
   let [hasRss, hasParts] = [true, true];
@@ -102,7 +98,6 @@ export function makeTimeline(data, tooltip, brush, { onRss, onParts, onPath }) {
     ? "What grew in a span is told of one process: heaptap report --process PID"
     : "What grew in a span cannot be told here: heaptap run keeps moments, of whole runs";
   const toggle = byId("rss");
-  toggle.hidden = !isWatched;
   toggle.addEventListener("click", () => onRss(!hasRss));
   partsToggle.hidden = layers.all.length === 0;
   partsToggle.addEventListener("click", () => onParts(!hasParts));
@@ -111,6 +106,13 @@ export function makeTimeline(data, tooltip, brush, { onRss, onParts, onPath }) {
   }));
 
   const draw = () => {
+    // Of a run that goes on there is more each time.
+    series = seriesOf(data);
+    const { seconds: times = [], rss: resident = [] } = data.timeline ?? {};
+    const isWatched = resident.some((n) => n >= 0);
+    toggle.hidden = !isWatched;
+    const end = endOf(data, series);
+    const marks = data.marks ?? [];
     const isStacked = hasParts && layers.all.length > 0;
     const width = Math.max(280, into.clientWidth);
     const most = Math.max(
@@ -182,6 +184,7 @@ export function makeTimeline(data, tooltip, brush, { onRss, onParts, onPath }) {
    */
   const told = (pointed, x) => {
     const [{ seconds }] = series;
+    const { seconds: times = [], rss: resident = [], mapped = [] } = data.timeline ?? {};
     const moment = hasParts ? layers.momentAt(pointed) : -1;
     const sampled = series.length > 1 ? pointed : seconds[sampleAt(seconds, pointed)];
     const where = Math.max(sampled, layers.seconds[moment] ?? 0);
@@ -199,7 +202,9 @@ export function makeTimeline(data, tooltip, brush, { onRss, onParts, onPath }) {
         ...figures,
         hasRss && resident[i] >= 0 ? `resident set ${bytes(resident[i])}` : "",
         mapped[i] > 0 ? `mapped by the program ${bytes(mapped[i])}` : "",
-        ...marks.filter((mark) => Math.abs(x(mark.seconds) - x(where)) < 6).map(({ name }) => `mark ${name}`),
+        ...(data.marks ?? []).filter((mark) => Math.abs(x(mark.seconds) - x(where)) < 6).map(({ name }) =>
+          `mark ${name}`
+        ),
         ...layers.told(moment),
       ],
     };

@@ -1,0 +1,172 @@
+/** What pages of a recording that is served are told: all that there is at first, then what changes from look to look. */
+import { FIGURES, pageData, threadsOf, totalsOf } from "../export/html.ts";
+import type { PageStacks } from "../export/html.ts";
+import type { LookData, PageData } from "../export/page/data.ts";
+import { pageFile } from "../export/page_file.ts";
+import { StackTable } from "../export/stack_table.ts";
+import { outwardIn } from "../export/stacks.ts";
+import type { Look } from "../profile/looks.ts";
+import type { TimelineMark } from "../profile/marks.ts";
+import type { Profile } from "../profile/profile.ts";
+import { knownLeaks } from "../symbols/suppressions.ts";
+import { Symbols } from "../symbols/symbols.ts";
+import type { SymbolOptions } from "../symbols/symbols.ts";
+
+const NAMES = Object.keys(FIGURES);
+
+/** The parts of a page that only grow, in an order. */
+function growing(added: PageStacks): readonly (readonly unknown[])[] {
+  const { modules, files, kinds, functions, places, nodes, ends } = added;
+  return [modules, files, kinds, functions.name, places.fn, nodes.place, ends];
+}
+
+/** What comes behind so many of each. */
+function behind(all: PageStacks, known: readonly number[]): PageStacks {
+  const [modules, files, kinds, functions, places, nodes, ends] = known;
+  return {
+    modules: all.modules.slice(modules),
+    files: all.files.slice(files),
+    kinds: all.kinds.slice(kinds),
+    functions: {
+      name: all.functions.name.slice(functions),
+      module: all.functions.module.slice(functions),
+      kind: all.functions.kind.slice(functions),
+    },
+    places: {
+      fn: all.places.fn.slice(places),
+      file: all.places.file.slice(places),
+      line: all.places.line.slice(places),
+    },
+    nodes: { back: all.nodes.back.slice(nodes), place: all.nodes.place.slice(nodes) },
+    ends: all.ends.slice(ends),
+  };
+}
+
+/** One recording, as pages have it. Call paths have numbers there, in the order in which they were met, and keep them. */
+export class Feed {
+  /** Which recording it is, of those that the server shows one after the other. */
+  readonly recording: number;
+  readonly #symbols: Symbols;
+  readonly #stacks = new StackTable();
+  readonly #ends: number[] = [];
+  /** The number in pages of each call path, by that in the recording; and the other way. */
+  readonly #numbers = new Map<number, number>();
+  readonly #ids: number[] = [];
+  /** Figures as pages have them. */
+  readonly #figures = new Map(NAMES.map((name) => [name, [] as number[]]));
+  #look: Look;
+  #threads = "";
+  #marks: readonly TimelineMark[] = [];
+
+  /** Of the recording of this look; it is to be told of that by {@linkcode Feed.tell} too. */
+  constructor(recording: number, look: Look, options: SymbolOptions = {}) {
+    this.recording = recording;
+    this.#look = look;
+    this.#symbols = new Symbols(look.profile, options);
+  }
+
+  /** Looks up the names of a look's call paths that are not known yet. */
+  async learn(look: Look): Promise<void> {
+    const paths = this.#unknown(look).map((id) => look.path(id));
+    if (paths.length === 0) return;
+    this.#symbols.follow(look.profile);
+    await this.#symbols.resolve(paths);
+  }
+
+  /** Goes on to a look, whose names have been learnt, and says what has changed since the one before. */
+  tell(look: Look, marks: readonly TimelineMark[] = this.#marks): LookData {
+    const known = growing(this.#stacked()).map(({ length }) => length);
+    const unknown = this.#unknown(look);
+    for (const id of unknown) {
+      this.#numbers.set(id, this.#ids.push(id) - 1);
+      this.#ends.push(this.#stacks.add(outwardIn(look.path(id), this.#symbols, {})));
+    }
+    this.#look = look;
+    const threads = threadsOf(look.profile);
+    const text = JSON.stringify(threads);
+    const said = {
+      ...this.#said(),
+      ...this.#changed([...new Set([...unknown, ...look.changed])]),
+      added: unknown.length > 0 ? behind(this.#stacked(), known) : undefined,
+      threads: text === this.#threads ? undefined : threads,
+      marks: marks === this.#marks ? undefined : marks,
+    };
+    [this.#threads, this.#marks] = [text, marks];
+    return said;
+  }
+
+  #unknown({ used }: Look): number[] {
+    return Array.from(used).filter((id) => !this.#numbers.has(id));
+  }
+
+  /** All that there is, for a page that has so many of each part already, by what it says: `12.3.4.5.6.7.8`. */
+  whole(page: string): LookData {
+    const [all, known] = [this.#stacked(), /^\d+(\.\d+){6}$/.test(page) ? page.split(".").map(Number) : []];
+    return {
+      ...this.#said(),
+      figures: Object.fromEntries(this.#figures),
+      added: growing(all).some(({ length }, i) => length !== known[i]) ? behind(all, known) : undefined,
+      threads: threadsOf(this.#look.profile),
+      marks: this.#marks,
+    };
+  }
+
+  /** The page; `moments` are those that are kept in the recording. */
+  page(moments: Uint8Array | undefined): string {
+    const profile = this.profile();
+    const aside = knownLeaks(profile, this.#symbols);
+    const data = pageData(profile, this.#symbols, this.#stacked(), {
+      view: "live",
+      marks: this.#marks,
+      moments,
+      aside,
+    });
+    // What looks do not tell would stand still.
+    const still = { layers: undefined, memory: undefined, sizes: undefined, lifetimes: undefined };
+    return pageFile({ ...data, ...still, served: { recording: this.recording } } satisfies PageData);
+  }
+
+  /** The recording at the last look, whose names {@linkcode Feed.symbols} has; call paths as pages have them. */
+  profile(): Profile {
+    return { ...this.#look.profile, callPaths: this.#ids.map((id) => this.#look.path(id)) };
+  }
+
+  /** The names. */
+  get symbols(): Symbols {
+    return this.#symbols;
+  }
+
+  #stacked(): PageStacks {
+    return { ...this.#stacks.columns(), ends: this.#ends };
+  }
+
+  #said(): Pick<LookData, "recording" | "seconds" | "running" | "totals" | "resident" | "figures"> {
+    const { seconds, running, profile, totals, resident = -1 } = this.#look;
+    return {
+      recording: this.recording,
+      seconds: Math.round(1000 * seconds) / 1000,
+      running,
+      totals: totalsOf({ ...profile, totals }),
+      resident,
+      figures: {},
+    };
+  }
+
+  /** Takes over the figures of call paths: their numbers in pages, and those columns in which there is any change. */
+  #changed(ids: readonly number[]): Pick<LookData, "paths" | "figures"> {
+    const numbers = ids.map((id) => this.#numbers.get(id) ?? -1);
+    const counters = ids.map((id) => this.#look.figures(id));
+    const figures: Record<string, number[]> = {};
+    for (const [name, column] of this.#figures) {
+      const now = counters.map((path) => FIGURES[name]!(path));
+      if (now.some((n, i) => n !== column[numbers[i]!])) figures[name] = now;
+      now.forEach((n, i) => column[numbers[i]!] = n);
+    }
+    return { paths: numbers, figures };
+  }
+
+  /** Ends what looks names up. */
+  [Symbol.dispose](): void {
+    this.#symbols[Symbol.dispose]();
+  }
+}
