@@ -88,11 +88,15 @@ async function costs(paths: number): Promise<string> {
     await page.waitForSelector("body[data-ready]");
     // Engines compile what is done often.
     await wait(15);
-    const session = await page.context().newCDPSession(page);
-    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const session = await browser.newBrowserCDPSession();
+    /** Seconds of a processor that the main threads of pages have had: what others take does not count. */
     const spent = async () => {
-      const { metrics } = await session.send("Performance.getMetrics");
-      return metrics.find(({ name }) => name === "TaskDuration")?.value ?? NaN;
+      const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+      const pages = processInfo.filter(({ type }) => type === "renderer");
+      return pages.reduce(
+        (sum, { id }) => sum + Number(readFileSync(`/proc/${id}/task/${id}/schedstat`, "latin1").split(" ")[0]) / 1e9,
+        0,
+      );
     };
     const [before, spentBefore] = [processorTime(server.pid ?? 0), await spent()];
     await wait(SECONDS);

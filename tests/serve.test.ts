@@ -1,7 +1,7 @@
 /** `heaptap serve`: who is let in, what tools read, what pages are told, and the page itself in Chromium while a program goes on. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { spawn, spawnSync } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -9,6 +9,7 @@ import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
@@ -302,18 +303,18 @@ test("go tool pprof reads what is in use and what was allocated", { skip: withou
   await stepping(async ({ pid, step }) => {
     await step("l");
     await step("c");
-    await serving(["serve", "--interval", "50ms", String(pid)], ({ at }) => {
-      const top = (url: string) => {
-        const read = spawnSync("go", ["tool", "pprof", "-top", "-nodecount=10", "-unit=B", url], {
-          encoding: "utf8",
-          env: { ...process.env, PPROF_TMPDIR: folder },
-        });
-        assert.equal(read.status, 0, read.stderr);
-        return read.stdout;
+    await serving(["serve", "--interval", "50ms", String(pid)], async ({ at }) => {
+      const top = async (url: string) => {
+        const { stdout } = await promisify(execFile)(
+          "go",
+          ["tool", "pprof", "-top", "-nodecount=10", "-unit=B", url],
+          { env: { ...process.env, PPROF_TMPDIR: folder } },
+        );
+        return stdout;
       };
-      assert.match(top(at("pprof/heap")), /Type: inuse_space[^]*50000B .*hold\n[^]*1000B .*leak\n/);
+      assert.match(await top(at("pprof/heap")), /Type: inuse_space[^]*50000B .*hold\n[^]*1000B .*leak\n/);
       assert.match(
-        top(at("pprof/allocs")),
+        await top(at("pprof/allocs")),
         /Type: alloc_space[^]*50000B .*hold\n[^]*3200B .*churn\n[^]*1000B .*leak\n/,
       );
     });

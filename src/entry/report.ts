@@ -44,6 +44,7 @@ export type {
 export { Recording } from "../profile/recording.ts";
 export type { ChosenRecording, ProfileReadOptions } from "../profile/recording.ts";
 export { Look } from "../profile/looks.ts";
+export type { FigureColumns } from "../profile/path_sums.ts";
 export type { LookOptions } from "../profile/looks.ts";
 export type { ProcessRow } from "../profile/process_tree.ts";
 export type { TimelineMark } from "../profile/marks.ts";

@@ -12,8 +12,6 @@ import { knownLeaks } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import type { SymbolOptions } from "../symbols/symbols.ts";
 
-const NAMES = Object.keys(FIGURES);
-
 /** The parts of a page that only grow, in an order. */
 function growing(added: PageStacks): readonly (readonly unknown[])[] {
   const { modules, files, kinds, functions, places, nodes, ends } = added;
@@ -50,10 +48,10 @@ export class Feed {
   readonly #stacks = new StackTable();
   readonly #ends: number[] = [];
   /** The number in pages of each call path, by that in the recording; and the other way. */
-  readonly #numbers = new Map<number, number>();
+  readonly #numbers: number[] = [];
   readonly #ids: number[] = [];
   /** Figures as pages have them. */
-  readonly #figures = new Map(NAMES.map((name) => [name, [] as number[]]));
+  readonly #figures = new Map(Object.keys(FIGURES).map((name) => [name, [] as number[]]));
   #look: Look;
   #threads = "";
   #marks: readonly TimelineMark[] = [];
@@ -78,7 +76,7 @@ export class Feed {
     const known = growing(this.#stacked()).map(({ length }) => length);
     const unknown = this.#unknown(look);
     for (const id of unknown) {
-      this.#numbers.set(id, this.#ids.push(id) - 1);
+      this.#numbers[id] = this.#ids.push(id) - 1;
       this.#ends.push(this.#stacks.add(outwardIn(look.path(id), this.#symbols, {})));
     }
     this.#look = look;
@@ -86,7 +84,7 @@ export class Feed {
     const text = JSON.stringify(threads);
     const said = {
       ...this.#said(),
-      ...this.#changed([...new Set([...unknown, ...look.changed])]),
+      ...this.#changed(),
       added: unknown.length > 0 ? behind(this.#stacked(), known) : undefined,
       threads: text === this.#threads ? undefined : threads,
       marks: marks === this.#marks ? undefined : marks,
@@ -95,8 +93,9 @@ export class Feed {
     return said;
   }
 
-  #unknown({ used }: Look): number[] {
-    return Array.from(used).filter((id) => !this.#numbers.has(id));
+  /** Those for which something was counted first since the look before are among those that moved. */
+  #unknown({ changed }: Look): number[] {
+    return Array.from(changed.filter((id) => this.#numbers[id] === undefined));
   }
 
   /** All that there is, for a page that has so many of each part already, by what it says: `12.3.4.5.6.7.8`. */
@@ -152,17 +151,16 @@ export class Feed {
     };
   }
 
-  /** Takes over the figures of call paths: their numbers in pages, and those columns in which there is any change. */
-  #changed(ids: readonly number[]): Pick<LookData, "paths" | "figures"> {
-    const numbers = ids.map((id) => this.#numbers.get(id) ?? -1);
-    const counters = ids.map((id) => this.#look.figures(id));
-    const figures: Record<string, number[]> = {};
-    for (const [name, column] of this.#figures) {
-      const now = counters.map((path) => FIGURES[name]!(path));
-      if (now.some((n, i) => n !== column[numbers[i]!])) figures[name] = now;
-      now.forEach((n, i) => column[numbers[i]!] = n);
+  /** Takes over the figures of call paths that moved: their numbers in pages, and those columns in which there is any change. */
+  #changed(): Pick<LookData, "paths" | "figures"> {
+    const paths = Array.from(this.#look.changed, (id) => this.#numbers[id] as number);
+    const figures: Record<string, readonly number[]> = {};
+    for (const [name, now] of Object.entries(this.#look.columns())) {
+      const column = this.#figures.get(name) ?? [];
+      if (paths.some((path, i) => column[path] !== now[i])) figures[name] = now;
+      paths.forEach((path, i) => column[path] = now[i] as number);
     }
-    return { paths: numbers, figures };
+    return { paths, figures };
   }
 
   /** Ends what looks names up. */

@@ -7,8 +7,9 @@ import { readSnapshot, RecordingError } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { residentSet } from "../memory/process_memory.ts";
 import { finish } from "./finish.ts";
+import type { FigureColumns } from "./path_sums.ts";
 import { Places } from "./places.ts";
-import type { CallPath, PathCounters, Profile, Totals } from "./profile.ts";
+import type { CallPath, Profile, Totals } from "./profile.ts";
 import { Reading } from "./read.ts";
 import type { SortBy } from "./select.ts";
 
@@ -94,11 +95,19 @@ export class Look {
     return this.#reading.sums?.figure(id, figure) ?? 0;
   }
 
-  /** All figures of a call path, without its stack. */
-  figures(id: number): PathCounters {
+  /** Figures of call paths, those that moved when left out, as columns in their order: cheaper than a {@linkcode Look.path} of each. */
+  columns(ids: Uint32Array = this.changed): FigureColumns {
     const { sums } = this.#reading;
-    if (!sums || !(id < sums.count)) throw new RangeError(`Cannot show call path ${id}: there is none`);
-    return sums.figures(id);
+    const none: readonly number[] = [];
+    return sums?.columns(ids) ?? {
+      allocations: none,
+      bytes: none,
+      peakCount: none,
+      peakBytes: none,
+      liveCount: none,
+      liveBytes: none,
+      temporary: none,
+    };
   }
 
   /**

@@ -46,6 +46,14 @@ const FIELD_OF: Readonly<Record<SortBy, number>> = {
   temporary: TEMPORARY,
 };
 
+/** Figures of several call paths, a column of each, in the order of the paths. */
+export type FigureColumns = Readonly<
+  Record<
+    "allocations" | "bytes" | "peakCount" | "peakBytes" | "liveCount" | "liveBytes" | "temporary",
+    readonly number[]
+  >
+>;
+
 /** Sums of path records, by the numbers of their call paths. */
 interface Sums {
   /** {@linkcode FIELDS} of each path, side by side. In a sampled recording the variance of its blocks is where others have `carried`. */
@@ -224,6 +232,27 @@ export class PathSums {
     const [now, before] = [this.#sums, then.#sums];
     for (let at = id * WIDTH; at < (id + 1) * WIDTH; at++) if (now.fields[at] !== before.fields[at]) return true;
     return now.peaks[2 * id] !== before.peaks[2 * id] || now.peaks[2 * id + 1] !== before.peaks[2 * id + 1];
+  }
+
+  /** Figures of call paths side by side: of many at once no object is made of each. */
+  columns(ids: Uint32Array): FigureColumns {
+    const { fields, peaks, sampled } = this.#sums;
+    const whole = (n = 0) => sampled ? Math.round(n) : n;
+    const field = (id: number, field: number) => whole(fields[id * WIDTH + field]);
+    const column = (of: (id: number) => number) => {
+      const column: number[] = [];
+      for (let i = 0; i < ids.length; i++) column.push(of(ids[i] as number));
+      return column;
+    };
+    return {
+      allocations: column((id) => field(id, ALLOCATIONS)),
+      bytes: column((id) => field(id, BYTES)),
+      peakCount: column((id) => whole(peaks[2 * id + 1])),
+      peakBytes: column((id) => whole(peaks[2 * id])),
+      liveCount: column((id) => field(id, ALLOCATIONS) - field(id, FREES) - field(id, MOVED)),
+      liveBytes: column((id) => field(id, LIVE)),
+      temporary: column((id) => field(id, TEMPORARY)),
+    };
   }
 
   /** The figures of a call path. */

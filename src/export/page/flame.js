@@ -154,7 +154,8 @@ export class Flame {
     const below = Math.ceil(this.rows.length - (scrollTop + clientHeight) / BOX - 0.2);
     const more = byId("more");
     more.hidden = below < 1;
-    if (below >= 1) more.textContent = `\u25be ${counted(below, "more row")}`;
+    const text = `\u25be ${counted(below, "more row")}`;
+    if (below >= 1 && more.textContent !== text) more.textContent = text;
     this.area.classList.toggle("more-above", scrollTop > 4);
     this.area.classList.toggle("more-below", below >= 1);
   }

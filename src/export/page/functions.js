@@ -56,7 +56,10 @@ export function functionRows(model, stacks, lit) {
 export function addUpFunctions(model, rows) {
   const runs = model.isComparison ? /** @type {const} */ (["after", "before"]) : /** @type {const} */ (["after"]);
   const columns = runs.flatMap((run) => SUMS.map((name) => model.column(name, run)));
-  for (const row of rows) [row.self, row.all] = [sumsOf(columns, row.ends), sumsOf(columns, row.paths)];
+  for (const row of rows) {
+    row.self = sumsOf(columns, row.ends, row.self);
+    row.all = sumsOf(columns, row.paths, row.all);
+  }
 }
 
 /**

@@ -57,13 +57,6 @@ function firstState(model, own) {
   };
 }
 
-/** Whether there is a selection in what is told of a row or function. */
-function isSelected() {
-  const selection = getSelection();
-  // The cheaper question first: the other one has the browser lay the page out.
-  return selection !== null && byId("panel").contains(selection.anchorNode) && !selection.isCollapsed;
-}
-
 async function start() {
   const slices = new Slices();
   const data = await readData();
@@ -108,6 +101,12 @@ async function start() {
     onFunction: (fn) => set({ fn: String(fn) }, true),
   });
   const panel = new Panel(() => {});
+  /** Whether there is a selection in it. */
+  let isSelected = false;
+  document.addEventListener("selectionchange", () => {
+    const selection = getSelection();
+    isSelected = selection !== null && !selection.isCollapsed && panel.box.contains(selection.anchorNode);
+  });
   const search = new Search(model, (text) => set({ q: text }));
 
   const showPanel = (/** @type {boolean} */ isAsked, /** @type {boolean} */ isLook) => {
@@ -156,7 +155,7 @@ async function start() {
       tabs.show({ tab, view: view(), run: run(), sort: state.sort, stacks: stacks(), found: search.found, isLook });
     }
     // What somebody has selected there stays.
-    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort", "span", "looks") && !(isLook && isSelected())) {
+    if (has("view", "code", "q", "tab", "fn", "path", "run", "sort", "span", "looks") && !(isLook && isSelected)) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
       showPanel(isAsked, isLook);
@@ -222,15 +221,20 @@ async function start() {
       while (this.isDue && !this.isPressed && !document.hidden) {
         const { isNew } = this;
         [this.isDue, this.isNew] = [false, false];
-        drawHead(model);
         if (isNew) {
           [own, whole] = [new Stacks(model, true), undefined];
           flame.renew();
         }
         // A moment that is looked at stays what it was.
-        if (isNew) await draw(new Set(["code", "q", "looks"]), false);
-        else if (state.span === "") await draw(new Set(["looks"]), false);
-        else timeline?.(state.rss === "1", state.parts === "1");
+        if (!isNew && state.span !== "") timeline?.(state.rss === "1", state.parts === "1");
+        else {
+          // What the reader does meanwhile goes before, and draws this too.
+          const before = state;
+          for (const name of isNew ? ["code", "q", "looks"] : ["looks"]) due.add(name);
+          await draw(new Set(due), false);
+          if (before === state) due.clear();
+        }
+        drawHead(model);
       }
       this.isDrawn = false;
     },

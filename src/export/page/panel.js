@@ -22,9 +22,8 @@ export class Panel {
    */
   show(kind, content, isAsked, isLook) {
     press(this.kinds, kind);
-    const { scrollTop } = this.into;
     this.into.replaceChildren(...content);
-    this.into.scrollTop = isLook ? scrollTop : 0;
+    if (!isLook) this.into.scrollTop = 0;
     if (isAsked) this.box.classList.add("open");
   }
 

@@ -83,16 +83,20 @@ export function pathRows(model, stacks, wanted) {
 export function addUpPaths(model, rows) {
   const columns = (/** @type {"after" | "before"} */ run) => FIGURES.map((name) => model.column(name, run));
   const [now, before] = [columns("after"), model.isComparison ? columns("before") : []];
-  for (const row of rows) [row.now, row.before] = [sumsOf(now, row.paths), sumsOf(before, row.paths)];
+  for (const row of rows) {
+    row.now = sumsOf(now, row.paths, row.now);
+    row.before = sumsOf(before, row.paths, row.before);
+  }
 }
 
 /**
  * What columns come to for some call paths.
  * @param {readonly Float64Array[]} columns
  * @param {readonly number[]} paths
+ * @param {Float64Array} into where they go, where there is room: of tens of thousands of rows not each gets another
  */
-export function sumsOf(columns, paths) {
-  const sums = new Float64Array(columns.length);
+export function sumsOf(columns, paths, into) {
+  const sums = into.length === columns.length ? into.fill(0) : new Float64Array(columns.length);
   for (let c = 0; c < columns.length; c++) {
     const { [c]: column } = columns;
     for (let i = 0; i < paths.length; i++) sums[c] += column[paths[i]];

@@ -111,9 +111,10 @@ export class Table {
    * @param {boolean} reveals whether to bring it into sight
    */
   point(wanted, reveals) {
+    const { chosen } = this;
     this.chosen = this.rows.findIndex(wanted);
     if (reveals && this.chosen >= 0) this.#reveal(this.chosen);
-    this.draw();
+    if (reveals || this.chosen !== chosen) this.draw();
   }
 
   #drawHead() {
@@ -135,7 +136,9 @@ export class Table {
   }
 
   draw() {
-    this.body.style.height = `${this.rows.length * this.height}px`;
+    const height = `${this.rows.length * this.height}px`;
+    // Where it is the same the browser has nothing to lay out before it can say what is seen.
+    if (this.body.style.height !== height) this.body.style.height = height;
     const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.height) - 4);
     this.seen = this.scroll.clientHeight;
     const last = Math.min(this.rows.length, first + Math.ceil(this.seen / this.height) + 8);
