@@ -13,8 +13,9 @@ import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
-import { libraryPath, Recording } from "../mod.ts";
+import { Recording } from "../mod.ts";
 import type { LookData } from "../src/export/page/data.ts";
+import { stepping } from "./grows.ts";
 import { CLI, heaptap, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -89,42 +90,6 @@ async function serving(args: readonly string[], use: (site: Site) => Promise<voi
     const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
     await ended;
     clearTimeout(timer);
-  }
-}
-
-/** A recorded program that does steps: see grows.c. */
-async function stepping(
-  use: (
-    program: { recording: Recording; pid: number; step(name: string): Promise<void>; end(): Promise<void> },
-  ) => Promise<
-    void
-  >,
-): Promise<void> {
-  const child = spawn(target(folder, "grows.c"), [], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: join(folder, "grows.%p.heaptap") },
-  });
-  const dot = () => new Promise<void>((done) => child.stdout.once("data", () => done()));
-  const ended = new Promise<void>((done) => child.once("exit", () => done()));
-  try {
-    await dot();
-    const { pid = 0 } = child;
-    await use({
-      pid,
-      recording: Recording.open(join(folder, `grows.${pid}.heaptap`)),
-      step: async (name) => {
-        const done = dot();
-        child.stdin.write(name);
-        await done;
-      },
-      end: async () => {
-        child.stdin.end();
-        await ended;
-      },
-    });
-  } finally {
-    child.kill("SIGKILL");
-    await ended;
   }
 }
 
@@ -211,7 +176,7 @@ function listen(url: string): { told: Told; until(is: (told: Told) => boolean): 
 }
 
 test("nobody is let in without the token, under another name, or from another page", async () => {
-  await stepping(async ({ pid }) => {
+  await stepping(folder, async ({ pid }) => {
     await serving(["serve", "--interval", "50ms", String(pid)], async ({ url, at }) => {
       const { origin, host, port, searchParams } = new URL(url);
       const token = searchParams.get("token") ?? "";
@@ -263,7 +228,7 @@ test("nobody is let in without the token, under another name, or from another pa
 });
 
 test("metrics are the recording's figures, as OpenMetrics", async () => {
-  await stepping(async ({ pid, step, end }) => {
+  await stepping(folder, async ({ pid, step, end }) => {
     await serving(["serve", "--interval", "50ms", String(pid)], async ({ at }) => {
       const figures = async () => {
         const { headers, text } = await ask(at("metrics"));
@@ -300,7 +265,7 @@ test("metrics are the recording's figures, as OpenMetrics", async () => {
 });
 
 test("go tool pprof reads what is in use and what was allocated", { skip: without("go") }, async () => {
-  await stepping(async ({ pid, step }) => {
+  await stepping(folder, async ({ pid, step }) => {
     await step("l");
     await step("c");
     await serving(["serve", "--interval", "50ms", String(pid)], async ({ at }) => {
@@ -322,7 +287,7 @@ test("go tool pprof reads what is in use and what was allocated", { skip: withou
 });
 
 test("profiles and reports without go", async () => {
-  await stepping(async ({ pid, step }) => {
+  await stepping(folder, async ({ pid, step }) => {
     await step("l");
     await serving(["serve", "--interval", "50ms", String(pid)], async ({ at }) => {
       assert.ok(gunzipSync((await ask(at("pprof/heap"))).body).includes("leak"));
@@ -342,7 +307,7 @@ function sorted(rows: readonly (readonly number[])[]): string[] {
 
 test("what looks tell adds up to what a reading of the whole recording says, after random steps", async () => {
   const names = ["allocations", "bytes", "peakCount", "peakBytes", "liveCount", "liveBytes", "temporary"] as const;
-  await stepping(async ({ pid, recording, step, end }) => {
+  await stepping(folder, async ({ pid, recording, step, end }) => {
     await serving(["serve", "--interval", "50ms", String(pid)], async ({ at }) => {
       const early = listen(at("looks"));
       await early.until(({ looks }) => looks > 1);
@@ -399,7 +364,7 @@ test(
   "the page goes on as the program does, holds still, keeps marks and compares moments",
   { skip: noBrowser },
   async () => {
-    await stepping(async ({ pid, step, end }) => {
+    await stepping(folder, async ({ pid, step, end }) => {
       await serving(["serve", "--interval", "100ms", String(pid)], async ({ url }) => {
         await looking(url, async (page) => {
           const shows = (selector: string, text: string) =>
@@ -562,7 +527,7 @@ test("mistakes are told in a line", () => {
 });
 
 test("Prometheus scrapes it", { skip: without("prometheus") }, async () => {
-  await stepping(async ({ pid, step }) => {
+  await stepping(folder, async ({ pid, step }) => {
     await step("l");
     await serving(["serve", "--interval", "50ms", String(pid)], async ({ url }) => {
       const { host, searchParams } = new URL(url);

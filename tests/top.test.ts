@@ -1,11 +1,11 @@
 /** The live view: looks, the state that keys make, its text, lines, and once all of it in a terminal. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { libraryPath, profile, Recording } from "../mod.ts";
+import { profile } from "../mod.ts";
 import type { CallPath, Look, NamedFrame, Profile } from "../mod.ts";
 import { keysOf } from "../src/command/screen.ts";
 import { Names } from "../src/live/names.ts";
@@ -13,49 +13,10 @@ import { rowsOf } from "../src/live/rows.ts";
 import { looked, pressed, START } from "../src/live/state.ts";
 import type { LiveState } from "../src/live/state.ts";
 import { pageOf, plain, short, sparkline, viewLines } from "../src/live/view.ts";
+import { stepping } from "./grows.ts";
 import { CLI, heaptap, ROOT, scratch, SCRIPT, target, without } from "./helpers.ts";
 
 const folder = scratch();
-
-/** A recorded program that does steps. */
-interface Stepping {
-  readonly pid: number;
-  readonly recording: Recording;
-  /** Has it do a step, and waits until that is done. */
-  step(name: string): Promise<void>;
-  /** Lets it end. */
-  end(): Promise<void>;
-}
-
-async function stepping(use: (program: Stepping) => Promise<void>, ...args: string[]): Promise<void> {
-  const child = spawn(target(folder, "grows.c"), args, {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, LD_PRELOAD: libraryPath(), HEAPTAP_OUT: join(folder, "grows.%p.heaptap") },
-  });
-  const dot = () => new Promise<void>((done) => child.stdout.once("data", () => done()));
-  const ended = new Promise<void>((done) => child.once("exit", () => done()));
-  try {
-    await dot();
-    const { pid = 0 } = child;
-    const path = join(folder, readdirSync(folder).find((name) => name.startsWith(`grows.${pid}.`)) ?? "none");
-    await use({
-      pid,
-      recording: Recording.open(path),
-      step: async (name) => {
-        const done = dot();
-        child.stdin.write(name);
-        await done;
-      },
-      end: async () => {
-        child.stdin.end();
-        await ended;
-      },
-    });
-  } finally {
-    child.kill("SIGKILL");
-    await ended;
-  }
-}
 
 async function next(looks: AsyncGenerator<Look>): Promise<Look> {
   const { value, done } = await looks.next();
@@ -71,7 +32,7 @@ async function byFunction(look: Look): Promise<Map<string, CallPath>> {
 }
 
 test("looks tell what is live, what came since the look before, and which call paths moved", async () => {
-  await stepping(async ({ recording, step, end }) => {
+  await stepping(folder, async ({ recording, step, end }) => {
     const looks = recording.watch({ interval: 10 });
     const first = await next(looks);
     assert.deepEqual([first.running, first.interval, first.allocationsPerSecond], [true, 0, 0]);
@@ -129,7 +90,7 @@ test("a look is what a reading of the whole recording is, after random steps", a
     };
   };
   const all = ({ callPaths }: Profile) => new Map(callPaths.map((path) => [path.id, path]));
-  await stepping(async ({ recording, step }) => {
+  await stepping(folder, async ({ recording, step }) => {
     const looks = recording.watch({ interval: 10 });
     await next(looks);
     let before = all(recording.profile());
@@ -163,7 +124,7 @@ test("a look is what a reading of the whole recording is, after random steps", a
 });
 
 test("looking ends with a signal, once at a recording that has ended, and not at all at a wrong interval", async () => {
-  await stepping(async ({ recording, end }) => {
+  await stepping(folder, async ({ recording, end }) => {
     const leave = new AbortController();
     let n = 0;
     for await (const _ of recording.watch({ interval: 10, signal: leave.signal })) if (++n === 3) leave.abort();
@@ -374,7 +335,7 @@ test("what a terminal sends is keys, in pieces too", () => {
 });
 
 test("without a terminal there is a line for each look, or an object; a reader that has seen enough ends it", async () => {
-  await stepping(async ({ pid, recording, step, end }) => {
+  await stepping(folder, async ({ pid, recording, step, end }) => {
     const top = spawn(CLI[0] ?? "", [
       ...CLI.slice(1),
       "top",
@@ -472,7 +433,7 @@ test("what cannot be looked at is told in a line", async () => {
 });
 
 test("who leaves while names are looked up leaves: no symboliser is started any more", async () => {
-  await stepping(({ recording }) => {
+  await stepping(folder, ({ recording }) => {
     const script = join(folder, "leave.ts");
     const mod = JSON.stringify(join(ROOT, "mod.ts"));
     writeFileSync(
@@ -519,7 +480,7 @@ test("in a terminal it shows who grows, and leaves the terminal as it was", { sk
     "env PS1='$ ' LC_ALL=C.UTF-8 bash --norc --noprofile -i",
   ];
   try {
-    await stepping(async ({ pid, recording, step, end }) => {
+    await stepping(folder, async ({ pid, recording, step, end }) => {
       tmux(...here);
       await shown(/\$/);
       tmux("send-keys", "stty -g > before; echo kept", "Enter");

@@ -3,17 +3,14 @@ import { existsSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
 import { OutputError } from "../file/output_error.ts";
-import { isRecording } from "../file/reader.ts";
 import { folderPage } from "../live/folder_page.ts";
 import { filesIn, outlined } from "../profile/processes.ts";
 import { Recording } from "../profile/recording.ts";
-import { attach } from "../run/attach.ts";
-import { whyNoRecording } from "../run/doctor.ts";
 import { profile } from "../run/profile.ts";
 import type { ProfileOptions, ProfileResult } from "../run/profile.ts";
 import { recordingsNow } from "./followed.ts";
 import { LiveRecording } from "./live_recording.ts";
-import { recordingsOfProcess, UnrecordedError } from "./memory.ts";
+import { endAs, lookAt, refuseOut } from "./looked_at.ts";
 import { naming } from "./plan.ts";
 import type { NameOptions } from "./plan.ts";
 import { say } from "./say.ts";
@@ -91,27 +88,6 @@ export async function serveProgram(
   });
 }
 
-async function serveStarted(command: readonly string[], options: ServeCommandOptions): Promise<void> {
-  const record = { out: options.out, forwardSignals: true };
-  const { exitCode, notes, recording } = await serveProgram(command, record, options, true);
-  process.exitCode = exitCode;
-  for (const note of notes) say(note);
-  say(recording ? `recorded in ${recording.path}` : `no recording was made: ${whyNoRecording(options.out ?? ".")}`);
-}
-
-/** Attaches to a process, which is let go at the end. */
-async function serveRunning(pid: number, options: ServeCommandOptions): Promise<void> {
-  const attachment = await attach(pid, { out: options.out });
-  let { recording } = attachment;
-  try {
-    const live = new LiveRecording({ recordings: () => [attachment.recording] }, options.interval, naming(options));
-    await served(live, options, stopped);
-  } finally {
-    recording = await attachment.detach();
-  }
-  say(`recorded in ${recording.path}`);
-}
-
 /** Serves a folder: a list, and a page of each recording. */
 async function serveFolder(folder: string, options: ServeOptions): Promise<void> {
   const known = new Map<string, LiveRecording>();
@@ -147,30 +123,20 @@ export async function serveCommand(
   options: ServeCommandOptions,
 ): Promise<void> {
   const [named, ...more] = words;
-  if (named !== undefined && isProgram) return await serveStarted(words, options);
+  const { out } = options;
+  if (named !== undefined && isProgram) {
+    return endAs(await serveProgram(words, { out, forwardSignals: true }, options, true), out);
+  }
   if (more.length > 0) {
     throw new OutputError(`Cannot serve "${words.join(" ")}": to run it write heaptap serve -- ${words.join(" ")}`);
   }
-  const isFile = named !== undefined && isRecording(named);
-  const isFolder = named !== undefined && existsSync(named) && statSync(named).isDirectory();
-  let found: Recording[];
-  try {
-    found = isFolder
-      ? []
-      : named === undefined
-      ? [Recording.newest(".").chosen().recording]
-      : isFile
-      ? [Recording.open(named).chosen().recording]
-      : recordingsOfProcess(named);
-  } catch (error) {
-    if (error instanceof UnrecordedError) return await serveRunning(error.pid, options);
-    throw error;
+  if (named !== undefined && existsSync(named) && statSync(named).isDirectory()) {
+    refuseOut(out);
+    return await serveFolder(named, options);
   }
-  if (options.out !== undefined) {
-    throw new OutputError("Cannot record what is recorded elsewhere already: leave out -o");
-  }
-  if (isFolder) return await serveFolder(named, options);
-  // A process may go on with another program.
-  const recordings = () => named !== undefined && !isFile ? [...found, ...recordingsNow(named)] : found;
-  await served(new LiveRecording({ recordings }, options.interval, naming(options)), options, stopped);
+  await lookAt(
+    named,
+    out,
+    (recordings) => served(new LiveRecording({ recordings }, options.interval, naming(options)), options, stopped),
+  );
 }
