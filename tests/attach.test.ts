@@ -253,6 +253,19 @@ test("top of a process that is not recorded attaches to it, and lets it go", asy
   });
 });
 
+test("top without a terminal lets a process go at a signal", async () => {
+  await running("churn", async (of) => {
+    const out = join(folder, "signalled.heaptap");
+    const [runtime = "", ...args] = [...CLI, "top", "--interval", "100ms", "-o", out, String(of.pid)];
+    const child = spawn(runtime, args, { stdio: ["ignore", "pipe", "ignore"] });
+    await new Promise((line) => child.stdout.once("data", line));
+    const ended = new Promise((end) => child.on("exit", end));
+    process.kill(child.pid ?? 0, "SIGTERM");
+    assert.equal(await ended, 143);
+    assert.ok(Recording.open(out).profile().process.attached?.left !== undefined);
+  });
+});
+
 test("a program that ends while it is recorded, and children", async () => {
   const out = join(folder, "ends.heaptap");
   const child = spawn("python3", ["-c", "import time; time.sleep(1.2); x = [bytearray(1000) for _ in range(100)]"]);

@@ -47,7 +47,15 @@ async function printLines(subject: Subject, options: TopOptions): Promise<void> 
   let [state, printed] = [START, 0];
   let names: Names | undefined;
   let shown: Recording | undefined;
-  for await (const [recording, look] of followed(subject, interval)) {
+  // What was attached to is let go by whoever called; a program that was started gets signals itself.
+  const left = new AbortController();
+  const end = (signal: NodeJS.Signals) => {
+    process.exitCode = 128 + constants.signals[signal];
+    left.abort();
+  };
+  const signals = subject.ended ? [] : ["SIGHUP", "SIGINT", "SIGTERM"] as const;
+  for (const name of signals) process.on(name, end);
+  for await (const [recording, look] of followed(subject, interval, left.signal)) {
     if (recording.path !== shown?.path) {
       names?.[Symbol.dispose]();
       [state, names] = [START, undefined];
@@ -62,6 +70,7 @@ async function printLines(subject: Subject, options: TopOptions): Promise<void> 
     await put(`${json ? lookJson(look, rows, names) : lookText(look, rows, names)}\n`, "-", subject.lines);
     if (++printed >= count) break;
   }
+  for (const name of signals) process.off(name, end);
   names?.[Symbol.dispose]();
 }
 
