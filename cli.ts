@@ -274,7 +274,7 @@ function twoProcesses(text: string): [number, number] {
 
 /** A refusal of a value, with what it was to be. */
 function withNearest(text: string): string {
-  const [, option] = /unknown option '(--[\w-]+)=/.exec(text) ?? [];
+  const [, option] = /unknown option '(--[\w-]+)=.*'\n$/.exec(text) ?? [];
   if (option) {
     const near = nearest(option, program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? "")));
     if (near) return text.replace(/\n$/, `\n(Did you mean ${near}?)\n`);
@@ -327,158 +327,11 @@ function recordOptions<A extends unknown[], O extends OptionValues, G extends Op
     .option("--exact-peak", "an exact peak with several threads too; slower");
 }
 
-recordOptions(reportOptions(
-  program.command("run").passThroughOptions(),
-  new Option("--top [n]", "look on while it runs, as heaptap top does; with a number the same as --limit")
-    .preset("view").argParser(rowsOrView),
-))
-  .description("run a program and report what it allocated")
-  .usage("[options] [--] program [args...]")
-  .argument("<program>", "the program")
-  .argument("[args...]", "its arguments")
-  .addOption(
-    new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
-      .choices(["all", "exec", "none"] as const),
-  )
-  .option("--only <regex>", "record only programs whose path matches, and spare the rest", pathPattern)
-  .option("--js-names", "have Node and Deno tell the names of JavaScript functions")
-  .option("--python", "have Python ask malloc for every block, and name its functions (3.12 and later)")
-  .option("--php", "have PHP ask malloc for every block")
-  .option("--no-command-line", "leave the program's arguments out of the recording")
-  .option("--serve", "serve the page while it runs, as heaptap serve does")
-  .option("--paused", "count nothing until heaptap resume, or HEAPTAP_RESUME() in the program")
-  .addHelpText(
-    "after",
-    "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080\n  heaptap run --python -- python3 app.py",
-  )
-  .action(async (command, args, options) => {
-    const { run } = await import("./src/command/run.ts");
-    await run(command, args, options);
-  });
-
-recordOptions(reportOptions(program.command("attach")))
-  .description("record a process that runs already, until Ctrl-C lets it go on without heaptap, and report")
-  .argument("[process]", "its number, or its program's name")
-  .option("--for <time>", "let it go after so long: 60s, 5m", duration)
-  .option("--until-growth <size>", "let it go once so much of what came since is live", size)
-  .option("--children", "record the processes that it has started, and those that it forks, too")
-  .option("--all-named <name>", "record all processes that run a program of that name")
-  .addHelpText(
-    "after",
-    `
-The process is not restarted: one of its threads is held for about a millisecond. What it had allocated before is not known.
-
-Examples:
-  heaptap attach 4711
-  heaptap attach --for 60s --report-file report.html nginx
-  heaptap attach --until-growth 100MB --children postgres`,
-  )
-  .action(async (named, options) => {
-    const { attach } = await import("./src/command/attach.ts");
-    await attach(named, options);
-  });
-
-program.command("top")
-  .description("look at a program while it runs: what is live, what grows, who allocates")
-  .usage("[options] [process] | [options] -- program [args...]")
-  .argument(
-    "[process...]",
-    "the number or name of a process, which is attached to where it is not recorded, or a recording; behind -- a program to run; of the last run here when left out",
-  )
-  .addOption(
-    new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
-  )
-  .option("--count <n>", "print so many lines, and leave", wholeNumber(1, 1e9))
-  .option("--json", "print each look as an object, a line each")
-  .option("--limit <n>", "of --json: call paths, those that grow most, 0 for all", wholeNumber(0, 1e9), 10)
-  .option(
-    "-o, --out <file>",
-    "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
-  )
-  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
-  .addHelpText(
-    "after",
-    `
-In a terminal it is a view, whose keys ? shows; elsewhere, and with --count or --json, a line for each look.
-
-Examples:
-  heaptap top 4711                     of a process that runs; it is let go when you leave
-  heaptap top -- python3 app.py        run it, and look on
-  heaptap top --interval 10s --json app > looks.jsonl`,
-  )
-  .action(async (words, options) => {
-    const { topCommand } = await import("./src/command/top_command.ts");
-    await topCommand(words, process.argv.at(-words.length - 1) === "--", options);
-  });
-
 /** Where something is served. */
 function portOption() {
   return new Option("--port <n>", "serve on this port of 127.0.0.1 (default: one that is free)")
     .argParser(wholeNumber(0, 65535)).default(0, "");
 }
-
-program.command("serve")
-  .description(
-    "serve the page of a recording while it is written: live in a browser, and for Prometheus and go tool pprof",
-  )
-  .usage("[options] [process|recording|folder] | [options] -- program [args...]")
-  .argument(
-    "[what...]",
-    "the number or name of a process, which is attached to where it is not recorded, a recording, or a folder of them; behind -- a program to run; the last run here when left out",
-  )
-  .addOption(portOption())
-  .addOption(
-    new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
-  )
-  .option(
-    "-o, --out <file>",
-    "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
-  )
-  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
-  .addHelpText(
-    "after",
-    `
-It listens on this machine alone, and answers whoever has the token in the address that it prints.
-
-Examples:
-  heaptap serve 4711                   of a process that runs; Ctrl-C lets it go
-  heaptap serve -- python3 app.py      run it, and look on
-  heaptap serve recordings/            a list of recordings, with a page of each
-  go tool pprof 'http://127.0.0.1:PORT/pprof/heap?token=…'`,
-  )
-  .action(async (words, options) => {
-    const { serveCommand } = await import("./src/command/serve_command.ts");
-    await serveCommand(words, process.argv.at(-words.length - 1) === "--", options);
-  });
-
-program.command("detach")
-  .description("let a process go on without heaptap that was attached to")
-  .argument("<process>", "its number, or its program's name")
-  .action(async (named) => {
-    const { detach } = await import("./src/command/attach.ts");
-    await detach(named);
-  });
-
-reportOptions(program.command("report"))
-  .description("report what a recording says, of a program that still runs too")
-  .argument("[recording]", "the file; of the last run in this folder when left out")
-  .option("-o, --output <file>", "write the report there, - for stdout", "-")
-  .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
-  .option("--processes", "list the processes of the run")
-  .addHelpText(
-    "after",
-    `
-Examples:
-  heaptap report app.heaptap
-  heaptap report --all make.heaptap                             all processes of the run together
-  heaptap report --view live --filter libcrypto app.heaptap     leaks with libcrypto on the stack
-  heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
-  heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
-  )
-  .action(async (path, options) => {
-    const { report } = await import("./src/command/report.ts");
-    await report(path, options);
-  });
 
 /** What tests and benchmarks are counted by. */
 function countingOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(
@@ -493,143 +346,15 @@ function countingOptions<A extends unknown[], O extends OptionValues, G extends 
     );
 }
 
-budgetOptions(nameOptions(countingOptions(program.command("test").passThroughOptions())))
-  .description("run tests of Deno, Bun or Node and tell what each of them allocates natively")
-  .usage("[options] [--] deno|bun|node [args...]")
-  .argument("<runner>", "deno, bun or node")
-  .argument("[args...]", "its arguments; test and --test may be left out")
-  .optionsGroup("Tests:")
-  .option("--thread", "count the thread that the tests run in alone")
-  .option("--rounds <n>", "run each test so often; the last time counts", wholeNumber(1, 1e6), 1)
-  .option("--no-gc", "do not collect garbage before what a test left is counted")
-  .addOption(
-    new Option("--sort-by <figure>", "what comes first").choices(["left", "peak", "size", "count"] as const)
-      .default("left" as const),
-  )
-  .option("--limit <n>", "tests in the table, 0 for all (20)", wholeNumber(0, 1e9))
-  .option("--save <file>", "write the figures there as JSON, to compare later runs with")
-  .option("--compare <file>", "tell what changed against such a file; --max-growth is against it")
-  .option("-o, --out <file>", "keep the recording; %p becomes the process's number")
-  .option("--js-names", "have Node and Deno tell the names of JavaScript functions")
-  .addHelpText(
-    "after",
-    `
-Limits are for each test, and --budget 'REGEX:max-peak=1MB' is for tests whose name matches.
+/** What a command prints behind its options, as its help does. */
+function examples(command: typeof program.commands[number]): string {
+  let help = "";
+  command.configureOutput({ writeOut: (text) => help += text }).outputHelp();
+  return /^Examples?:\n([\s\S]*)/m.exec(help)?.[1]?.trimEnd() ?? "";
+}
 
-Examples:
-  heaptap test deno tests/
-  heaptap test --max-live 1MB --junit tests.xml bun
-  heaptap test --rounds 10 --max-live 100KB -- node --test tests/*.test.mjs
-  heaptap test --save main.json deno      then, on the branch: heaptap test --compare main.json --max-growth 5 deno`,
-  )
-  .action(async (runner, args, options) => {
-    const { runTests } = await import("./src/command/counting.ts");
-    await runTests([runner, ...args], options);
-  });
-
-countingOptions(program.command("bench").passThroughOptions())
-  .description("run benchmarks of Deno.bench or mitata, and tell what a call of each allocates natively")
-  .usage("[options] [--] deno|bun|node [args...]")
-  .argument("<runner>", "deno, bun or node")
-  .argument("[args...]", "its arguments")
-  .option("--process", "count all threads, not that of the benchmark alone")
-  .option("--no-times", "leave the run out that takes times, which is without heaptap's hooks")
-  .addHelpText(
-    "after",
-    "\nExamples:\n  heaptap bench deno encode.bench.ts\n  heaptap bench --no-times --modules libsqlite3 -- node bench.mjs",
-  )
-  .action(async (runner, args, options) => {
-    const { runBenches } = await import("./src/command/counting.ts");
-    await runBenches([runner, ...args], { ...options, thread: !options.process });
-  });
-
-program.command("pages")
-  .description("tell who holds the pages of a running program's heap: how full they are, and what would go back")
-  .argument(
-    "[process]",
-    "a recording, or the number or name of a process that is recorded; of the last run here when left out",
-  )
-  .addOption(
-    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
-  )
-  .option("-o, --output <file>", "write it there, - for stdout", "-")
-  .option("-p, --process <pid>", "another process of the run", wholeNumber(1, 2 ** 31))
-  .option("--wait <seconds>", "between the two readings that tell old blocks; 0 charges all blocks (0.2)", seconds)
-  .option("--limit <n>", "call paths, 0 for all (10)", wholeNumber(0, 1e9))
-  .option("--raw", "whole stacks, innermost frame first")
-  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
-  .addHelpText(
-    "after",
-    "\nExamples:\n  heaptap pages 4711            of a process that heaptap run, or LD_PRELOAD, records\n  heaptap pages app.heaptap     nothing of the program is stopped",
-  )
-  .action(async (named, options) => {
-    const { pages } = await import("./src/command/pages.ts");
-    await pages(named, options);
-  });
-
-program.command("processes")
-  .description("list the processes of a recording's run: what each allocated, and its file")
-  .argument("[recording]", "the file of one of them; of the last run in this folder when left out")
-  .addOption(
-    new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
-  )
-  .option("-o, --output <file>", "write it there, - for stdout", "-")
-  .addHelpText("after", "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them")
-  .action(async (path, options) => {
-    const { processes } = await import("./src/command/processes.ts");
-    await processes(path, options);
-  });
-
-const comparing = shortForms(program.command("compare").optionsGroup("What is shown:"))
-  .addOption(
-    new Option("--format <format>", "how to write it").choices(["text", "markdown", "json", "html"] as const)
-      .default("text" as const),
-  )
-  .option("-o, --output <file>", "write it there, - for stdout", "-")
-  .addOption(new Option("--view <view>", "what grew of this alone").choices(VIEWS))
-  .addOption(
-    new Option("--sort-by <figure>", "whose growth comes first").choices(
-      Object.keys(GROWTH) as (keyof typeof GROWTH)[],
-    ),
-  )
-  .addOption(new Option("--group-by <what>", "put call paths together").choices(COMPARED_GROUPS))
-  .option("--process <pids>", "another process: of both runs, or OLD,NEW", twoProcesses)
-  .option("--since <mark>", "leave out what came before a mark that both runs have")
-  .option("--limit <n>", "call paths, 0 for all (10; as JSON and HTML all)", wholeNumber(0, 1e9));
-budgetOptions(nameOptions(selectionOptions(comparing)))
-  .description("compare two runs: what grew, what shrank, what is new, what is gone; limits are the later run's")
-  .argument("<old>", "the earlier recording, or a report saved as JSON")
-  .argument("<new>", "the later one")
-  .addHelpText(
-    "after",
-    `
-Examples:
-  heaptap compare before.heaptap after.heaptap
-  heaptap compare --group-by function --view peak before.heaptap after.heaptap
-  heaptap compare --format markdown --max-growth 5 main.json after.heaptap      for a review comment
-  heaptap run --save main.json -- ./app        then, on the branch:
-  heaptap run --compare main.json --max-growth 5 -- ./app`,
-  )
-  .action(async (older, newer, options) => {
-    const { compareRuns } = await import("./src/command/compare.ts");
-    await compareRuns(older, newer, options);
-  });
-
-program.command("mark")
-  .description("keep this moment of a recording, of a program that runs, under a name for --since")
-  .argument("<recording>", "the file")
-  .argument("<name>", "the mark")
-  .option("-p, --process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
-  .addHelpText(
-    "after",
-    "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
-  )
-  .action(async (path, name, options) => {
-    const { mark } = await import("./src/command/mark.ts");
-    mark(path, name, options.process);
-  });
-
-for (const what of ["pause", "resume"] as const) {
+/** `pause` and `resume`. */
+function pausing(what: "pause" | "resume"): void {
   program.command(what)
     .description(
       what === "pause"
@@ -648,113 +373,415 @@ for (const what of ["pause", "resume"] as const) {
     });
 }
 
-program.command("pack")
-  .description("write a recording without its holes, compressed; what reads recordings reads it as it is")
-  .argument("<recording>", "the file, of a program that runs too")
-  .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
-  .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
-  .action(async (path, options) => {
-    const { pack } = await import("./src/command/packed.ts");
-    pack(path, options.output);
-  });
+/** Each command with its options; for all of them together that takes as long as a small report. */
+const COMMANDS: Readonly<Record<string, () => void>> = {
+  run: () =>
+    recordOptions(reportOptions(
+      program.command("run").passThroughOptions(),
+      new Option("--top [n]", "look on while it runs, as heaptap top does; with a number the same as --limit")
+        .preset("view").argParser(rowsOrView),
+    ))
+      .description("run a program and report what it allocated")
+      .usage("[options] [--] program [args...]")
+      .argument("<program>", "the program")
+      .argument("[args...]", "its arguments")
+      .addOption(
+        new Option("--follow <what>", "record what it starts too: all, programs alone (exec), or none")
+          .choices(["all", "exec", "none"] as const),
+      )
+      .option("--only <regex>", "record only programs whose path matches, and spare the rest", pathPattern)
+      .option("--js-names", "have Node and Deno tell the names of JavaScript functions")
+      .option("--python", "have Python ask malloc for every block, and name its functions (3.12 and later)")
+      .option("--php", "have PHP ask malloc for every block")
+      .option("--no-command-line", "leave the program's arguments out of the recording")
+      .option("--serve", "serve the page while it runs, as heaptap serve does")
+      .option("--paused", "count nothing until heaptap resume, or HEAPTAP_RESUME() in the program")
+      .addHelpText(
+        "after",
+        "\nExamples:\n  heaptap run -- sort -n numbers.txt\n  heaptap run -o app.heaptap --limit 20 ./app --port 8080\n  heaptap run --python -- python3 app.py",
+      )
+      .action(async (command, args, options) => {
+        const { run } = await import("./src/command/run.ts");
+        await run(command, args, options);
+      }),
+  attach: () =>
+    recordOptions(reportOptions(program.command("attach")))
+      .description("record a process that runs already, until Ctrl-C lets it go on without heaptap, and report")
+      .argument("[process]", "its number, or its program's name")
+      .option("--for <time>", "let it go after so long: 60s, 5m", duration)
+      .option("--until-growth <size>", "let it go once so much of what came since is live", size)
+      .option("--children", "record the processes that it has started, and those that it forks, too")
+      .option("--all-named <name>", "record all processes that run a program of that name")
+      .addHelpText(
+        "after",
+        `
+The process is not restarted: one of its threads is held for about a millisecond. What it had allocated before is not known.
 
-program.command("resolve")
-  .description("write the names into a copy of a recording, which then opens on a machine without the programs")
-  .argument("<recording>", "the file")
-  .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
-  .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
-  .addHelpText("after", "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run")
-  .action(async (path, options) => {
-    const { resolve } = await import("./src/command/resolve.ts");
-    await resolve(path, options);
-  });
+Examples:
+  heaptap attach 4711
+  heaptap attach --for 60s --report-file report.html nginx
+  heaptap attach --until-growth 100MB --children postgres`,
+      )
+      .action(async (named, options) => {
+        const { attach } = await import("./src/command/attach.ts");
+        await attach(named, options);
+      }),
+  top: () =>
+    program.command("top")
+      .description("look at a program while it runs: what is live, what grows, who allocates")
+      .usage("[options] [process] | [options] -- program [args...]")
+      .argument(
+        "[process...]",
+        "the number or name of a process, which is attached to where it is not recorded, or a recording; behind -- a program to run; of the last run here when left out",
+      )
+      .addOption(
+        new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
+      )
+      .option("--count <n>", "print so many lines, and leave", wholeNumber(1, 1e9))
+      .option("--json", "print each look as an object, a line each")
+      .option("--limit <n>", "of --json: call paths, those that grow most, 0 for all", wholeNumber(0, 1e9), 10)
+      .option(
+        "-o, --out <file>",
+        "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
+      )
+      .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+      .addHelpText(
+        "after",
+        `
+In a terminal it is a view, whose keys ? shows; elsewhere, and with --count or --json, a line for each look.
 
-program.command("doctor")
-  .description("tell what heaptap has to work with, and what it will see of a program")
-  .argument("[program]", "a program to look at, or the number of a process")
-  .argument("[args...]", "its arguments: those of ld.so name the program")
-  .option("--json", "as JSON")
-  .addHelpText(
-    "after",
-    "\nExamples:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?\n  heaptap doctor 4711       can it be attached to?",
-  )
-  .action(async (command, args, options) => {
-    const { doctor } = await import("./src/command/doctor.ts");
-    await doctor(command, args, options);
-  });
+Examples:
+  heaptap top 4711                     of a process that runs; it is let go when you leave
+  heaptap top -- python3 app.py        run it, and look on
+  heaptap top --interval 10s --json app > looks.jsonl`,
+      )
+      .action(async (words, options) => {
+        const { topCommand } = await import("./src/command/top_command.ts");
+        await topCommand(words, process.argv.at(-words.length - 1) === "--", options);
+      }),
+  serve: () =>
+    program.command("serve")
+      .description(
+        "serve the page of a recording while it is written: live in a browser, and for Prometheus and go tool pprof",
+      )
+      .usage("[options] [process|recording|folder] | [options] -- program [args...]")
+      .argument(
+        "[what...]",
+        "the number or name of a process, which is attached to where it is not recorded, a recording, or a folder of them; behind -- a program to run; the last run here when left out",
+      )
+      .addOption(portOption())
+      .addOption(
+        new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
+      )
+      .option(
+        "-o, --out <file>",
+        "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
+      )
+      .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+      .addHelpText(
+        "after",
+        `
+It listens on this machine alone, and answers whoever has the token in the address that it prints.
 
-program.command("lib")
-  .description("print the path of the library, for LD_PRELOAD")
-  .option("--include", "print the folder of heaptap.h, for the compiler's -I")
-  .addHelpText(
-    "after",
-    "\nExamples:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app\n  cc -I$(heaptap lib --include) -c pool.c",
-  )
-  .action(async (options) => {
-    const { lib } = await import("./src/command/lib.ts");
-    await lib(options);
-  });
+Examples:
+  heaptap serve 4711                   of a process that runs; Ctrl-C lets it go
+  heaptap serve -- python3 app.py      run it, and look on
+  heaptap serve recordings/            a list of recordings, with a page of each
+  go tool pprof 'http://127.0.0.1:PORT/pprof/heap?token=…'`,
+      )
+      .action(async (words, options) => {
+        const { serveCommand } = await import("./src/command/serve_command.ts");
+        await serveCommand(words, process.argv.at(-words.length - 1) === "--", options);
+      }),
+  detach: () =>
+    program.command("detach")
+      .description("let a process go on without heaptap that was attached to")
+      .argument("<process>", "its number, or its program's name")
+      .action(async (named) => {
+        const { detach } = await import("./src/command/attach.ts");
+        await detach(named);
+      }),
+  report: () =>
+    reportOptions(program.command("report"))
+      .description("report what a recording says, of a program that still runs too")
+      .argument("[recording]", "the file; of the last run in this folder when left out")
+      .option("-o, --output <file>", "write the report there, - for stdout", "-")
+      .option("-p, --process <pid>", "report another process of the run", wholeNumber(1, 2 ** 31))
+      .option("--processes", "list the processes of the run")
+      .addHelpText(
+        "after",
+        `
+Examples:
+  heaptap report app.heaptap
+  heaptap report --all make.heaptap                             all processes of the run together
+  heaptap report --view live --filter libcrypto app.heaptap     leaks with libcrypto on the stack
+  heaptap report --format pprof -o app.pb.gz app.heaptap        then: go tool pprof -top app.pb.gz
+  heaptap report --format speedscope -o app.json app.heaptap    for https://www.speedscope.app`,
+      )
+      .action(async (path, options) => {
+        const { report } = await import("./src/command/report.ts");
+        await report(path, options);
+      }),
+  test: () =>
+    budgetOptions(nameOptions(countingOptions(program.command("test").passThroughOptions())))
+      .description("run tests of Deno, Bun or Node and tell what each of them allocates natively")
+      .usage("[options] [--] deno|bun|node [args...]")
+      .argument("<runner>", "deno, bun or node")
+      .argument("[args...]", "its arguments; test and --test may be left out")
+      .optionsGroup("Tests:")
+      .option("--thread", "count the thread that the tests run in alone")
+      .option("--rounds <n>", "run each test so often; the last time counts", wholeNumber(1, 1e6), 1)
+      .option("--no-gc", "do not collect garbage before what a test left is counted")
+      .addOption(
+        new Option("--sort-by <figure>", "what comes first").choices(["left", "peak", "size", "count"] as const)
+          .default("left" as const),
+      )
+      .option("--limit <n>", "tests in the table, 0 for all (20)", wholeNumber(0, 1e9))
+      .option("--save <file>", "write the figures there as JSON, to compare later runs with")
+      .option("--compare <file>", "tell what changed against such a file; --max-growth is against it")
+      .option("-o, --out <file>", "keep the recording; %p becomes the process's number")
+      .option("--js-names", "have Node and Deno tell the names of JavaScript functions")
+      .addHelpText(
+        "after",
+        `
+Limits are for each test, and --budget 'REGEX:max-peak=1MB' is for tests whose name matches.
 
-program.command("completions")
-  .description("print a script that completes commands and options in a shell")
-  .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"] as const))
-  .addHelpText("after", "\nExample:\n  source <(heaptap completions bash)")
-  .action(async (shell) => {
-    const { completions } = await import("./src/report/completions.ts");
-    const { put } = await import("./src/command/terminal.ts");
-    const commands = program.commands.map((command) => ({
-      name: command.name(),
-      description: command.description(),
-      options: command.options.map((option) => ({
-        flags: [option.short, option.long].filter((flag) => flag !== undefined),
-        description: option.description,
-        choices: option.argChoices ?? [],
-        takesValue: option.required || option.optional,
-      })),
-    }));
-    await put(completions(shell, commands), "-", process.stdout);
-  });
+Examples:
+  heaptap test deno tests/
+  heaptap test --max-live 1MB --junit tests.xml bun
+  heaptap test --rounds 10 --max-live 100KB -- node --test tests/*.test.mjs
+  heaptap test --save main.json deno      then, on the branch: heaptap test --compare main.json --max-growth 5 deno`,
+      )
+      .action(async (runner, args, options) => {
+        const { runTests } = await import("./src/command/counting.ts");
+        await runTests([runner, ...args], options);
+      }),
+  bench: () =>
+    countingOptions(program.command("bench").passThroughOptions())
+      .description("run benchmarks of Deno.bench or mitata, and tell what a call of each allocates natively")
+      .usage("[options] [--] deno|bun|node [args...]")
+      .argument("<runner>", "deno, bun or node")
+      .argument("[args...]", "its arguments")
+      .option("--process", "count all threads, not that of the benchmark alone")
+      .option("--no-times", "leave the run out that takes times, which is without heaptap's hooks")
+      .addHelpText(
+        "after",
+        "\nExamples:\n  heaptap bench deno encode.bench.ts\n  heaptap bench --no-times --modules libsqlite3 -- node bench.mjs",
+      )
+      .action(async (runner, args, options) => {
+        const { runBenches } = await import("./src/command/counting.ts");
+        await runBenches([runner, ...args], { ...options, thread: !options.process });
+      }),
+  pages: () =>
+    program.command("pages")
+      .description("tell who holds the pages of a running program's heap: how full they are, and what would go back")
+      .argument(
+        "[process]",
+        "a recording, or the number or name of a process that is recorded; of the last run here when left out",
+      )
+      .addOption(
+        new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+      )
+      .option("-o, --output <file>", "write it there, - for stdout", "-")
+      .option("-p, --process <pid>", "another process of the run", wholeNumber(1, 2 ** 31))
+      .option("--wait <seconds>", "between the two readings that tell old blocks; 0 charges all blocks (0.2)", seconds)
+      .option("--limit <n>", "call paths, 0 for all (10)", wholeNumber(0, 1e9))
+      .option("--raw", "whole stacks, innermost frame first")
+      .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+      .addHelpText(
+        "after",
+        "\nExamples:\n  heaptap pages 4711            of a process that heaptap run, or LD_PRELOAD, records\n  heaptap pages app.heaptap     nothing of the program is stopped",
+      )
+      .action(async (named, options) => {
+        const { pages } = await import("./src/command/pages.ts");
+        await pages(named, options);
+      }),
+  processes: () =>
+    program.command("processes")
+      .description("list the processes of a recording's run: what each allocated, and its file")
+      .argument("[recording]", "the file of one of them; of the last run in this folder when left out")
+      .addOption(
+        new Option("--format <format>", "how to write it").choices(["text", "json"] as const).default("text" as const),
+      )
+      .option("-o, --output <file>", "write it there, - for stdout", "-")
+      .addHelpText(
+        "after",
+        "\nExample:\n  heaptap processes make.heaptap      then: heaptap report FILE, of one of them",
+      )
+      .action(async (path, options) => {
+        const { processes } = await import("./src/command/processes.ts");
+        await processes(path, options);
+      }),
+  compare: () => {
+    const comparing = shortForms(program.command("compare").optionsGroup("What is shown:"))
+      .addOption(
+        new Option("--format <format>", "how to write it").choices(["text", "markdown", "json", "html"] as const)
+          .default("text" as const),
+      )
+      .option("-o, --output <file>", "write it there, - for stdout", "-")
+      .addOption(new Option("--view <view>", "what grew of this alone").choices(VIEWS))
+      .addOption(
+        new Option("--sort-by <figure>", "whose growth comes first").choices(
+          Object.keys(GROWTH) as (keyof typeof GROWTH)[],
+        ),
+      )
+      .addOption(new Option("--group-by <what>", "put call paths together").choices(COMPARED_GROUPS))
+      .option("--process <pids>", "another process: of both runs, or OLD,NEW", twoProcesses)
+      .option("--since <mark>", "leave out what came before a mark that both runs have")
+      .option("--limit <n>", "call paths, 0 for all (10; as JSON and HTML all)", wholeNumber(0, 1e9));
+    budgetOptions(nameOptions(selectionOptions(comparing)))
+      .description("compare two runs: what grew, what shrank, what is new, what is gone; limits are the later run's")
+      .argument("<old>", "the earlier recording, or a report saved as JSON")
+      .argument("<new>", "the later one")
+      .addHelpText(
+        "after",
+        `
+Examples:
+  heaptap compare before.heaptap after.heaptap
+  heaptap compare --group-by function --view peak before.heaptap after.heaptap
+  heaptap compare --format markdown --max-growth 5 main.json after.heaptap      for a review comment
+  heaptap run --save main.json -- ./app        then, on the branch:
+  heaptap run --compare main.json --max-growth 5 -- ./app`,
+      )
+      .action(async (older, newer, options) => {
+        const { compareRuns } = await import("./src/command/compare.ts");
+        await compareRuns(older, newer, options);
+      });
+    program.command("mark")
+      .description("keep this moment of a recording, of a program that runs, under a name for --since")
+      .argument("<recording>", "the file")
+      .argument("<name>", "the mark")
+      .option("-p, --process <pid>", "of another process of the run", wholeNumber(1, 2 ** 31))
+      .addHelpText(
+        "after",
+        "\nExample:\n  heaptap mark app.heaptap warm      then, later: heaptap report --since warm app.heaptap",
+      )
+      .action(async (path, name, options) => {
+        const { mark } = await import("./src/command/mark.ts");
+        mark(path, name, options.process);
+      });
+  },
+  pause: () => pausing("pause"),
+  resume: () => pausing("resume"),
+  pack: () =>
+    program.command("pack")
+      .description("write a recording without its holes, compressed; what reads recordings reads it as it is")
+      .argument("<recording>", "the file, of a program that runs too")
+      .option("-o, --output <file>", "where to: NAME.heaptap.gz or NAME.heaptap.zst (default: RECORDING.gz)")
+      .addHelpText("after", "\nExample:\n  heaptap pack app.heaptap      then: heaptap report app.heaptap.gz")
+      .action(async (path, options) => {
+        const { pack } = await import("./src/command/packed.ts");
+        pack(path, options.output);
+      }),
+  resolve: () =>
+    program.command("resolve")
+      .description("write the names into a copy of a recording, which then opens on a machine without the programs")
+      .argument("<recording>", "the file")
+      .option("-o, --output <file>", "the copy (default: NAME.named.heaptap)")
+      .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+      .addHelpText(
+        "after",
+        "\nExample:\n  heaptap resolve app.heaptap      then attach app.named.heaptap to the CI run",
+      )
+      .action(async (path, options) => {
+        const { resolve } = await import("./src/command/resolve.ts");
+        await resolve(path, options);
+      }),
+  doctor: () =>
+    program.command("doctor")
+      .description("tell what heaptap has to work with, and what it will see of a program")
+      .argument("[program]", "a program to look at, or the number of a process")
+      .argument("[args...]", "its arguments: those of ld.so name the program")
+      .option("--json", "as JSON")
+      .addHelpText(
+        "after",
+        "\nExamples:\n  heaptap doctor ./app      can it be recorded, and what will be seen of it?\n  heaptap doctor 4711       can it be attached to?",
+      )
+      .action(async (command, args, options) => {
+        const { doctor } = await import("./src/command/doctor.ts");
+        await doctor(command, args, options);
+      }),
+  lib: () =>
+    program.command("lib")
+      .description("print the path of the library, for LD_PRELOAD")
+      .option("--include", "print the folder of heaptap.h, for the compiler's -I")
+      .addHelpText(
+        "after",
+        "\nExamples:\n  LD_PRELOAD=$(heaptap lib) HEAPTAP_OUT=app.heaptap ./app\n  cc -I$(heaptap lib --include) -c pool.c",
+      )
+      .action(async (options) => {
+        const { lib } = await import("./src/command/lib.ts");
+        await lib(options);
+      }),
+  completions: () =>
+    program.command("completions")
+      .description("print a script that completes commands and options in a shell")
+      .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"] as const))
+      .addHelpText("after", "\nExample:\n  source <(heaptap completions bash)")
+      .action(async (shell) => {
+        const { completions } = await import("./src/report/completions.ts");
+        const { put } = await import("./src/command/terminal.ts");
+        const commands = program.commands.map((command) => ({
+          name: command.name(),
+          description: command.description(),
+          options: command.options.map((option) => ({
+            flags: [option.short, option.long].filter((flag) => flag !== undefined),
+            description: option.description,
+            choices: option.argChoices ?? [],
+            takesValue: option.required || option.optional,
+          })),
+        }));
+        await put(completions(shell, commands), "-", process.stdout);
+      }),
+  man: () =>
+    program.command("man")
+      .description("print the manual page")
+      .addHelpText(
+        "after",
+        "\nExamples:\n  heaptap man | man -l -\n  heaptap man > /usr/local/share/man/man1/heaptap.1",
+      )
+      .action(async () => {
+        const { manual } = await import("./src/report/manual.ts");
+        const { put } = await import("./src/command/terminal.ts");
+        const help = program.createHelp();
+        const commands = program.commands.map((command): ManualCommand => {
+          const options = help.groupItems(
+            [...command.options],
+            help.visibleOptions(command),
+            (of) => of.helpGroupHeading ?? "",
+          );
+          return {
+            usage: `heaptap ${command.name()} ${command.usage()}`,
+            description: command.description(),
+            groups: [
+              {
+                heading: "Arguments:",
+                items: command.registeredArguments.map((of) =>
+                  [help.argumentTerm(of), help.argumentDescription(of)] as const
+                ),
+              },
+              ...[...options].map(([heading, group]) => ({
+                heading: heading || "Options:",
+                items: group.map((of) => [help.optionTerm(of), help.optionDescription(of)] as const),
+              })),
+            ],
+            examples: examples(command),
+          };
+        });
+        await put(manual(program.version() ?? "", program.description(), commands), "-", process.stdout);
+      }),
+};
 
-/** What a command prints behind its options, as its help does. */
-function examples(command: typeof program.commands[number]): string {
-  let help = "";
-  command.configureOutput({ writeOut: (text) => help += text }).outputHelp();
-  return /^Examples?:\n([\s\S]*)/m.exec(help)?.[1]?.trimEnd() ?? "";
+/** Commands that tell of all commands. */
+const TELLING = ["completions", "man"];
+
+/** The commands that there have to be where this is the first word. */
+function neededFor(word: string): string[] {
+  if (word === "--version" || word === "-V") return [];
+  return Object.hasOwn(COMMANDS, word) && !TELLING.includes(word) ? [word] : Object.keys(COMMANDS);
 }
 
-program.command("man")
-  .description("print the manual page")
-  .addHelpText("after", "\nExamples:\n  heaptap man | man -l -\n  heaptap man > /usr/local/share/man/man1/heaptap.1")
-  .action(async () => {
-    const { manual } = await import("./src/report/manual.ts");
-    const { put } = await import("./src/command/terminal.ts");
-    const help = program.createHelp();
-    const commands = program.commands.map((command): ManualCommand => {
-      const options = help.groupItems(
-        [...command.options],
-        help.visibleOptions(command),
-        (of) => of.helpGroupHeading ?? "",
-      );
-      return {
-        usage: `heaptap ${command.name()} ${command.usage()}`,
-        description: command.description(),
-        groups: [
-          {
-            heading: "Arguments:",
-            items: command.registeredArguments.map((of) =>
-              [help.argumentTerm(of), help.argumentDescription(of)] as const
-            ),
-          },
-          ...[...options].map(([heading, group]) => ({
-            heading: heading || "Options:",
-            items: group.map((of) => [help.optionTerm(of), help.optionDescription(of)] as const),
-          })),
-        ],
-        examples: examples(command),
-      };
-    });
-    await put(manual(program.version() ?? "", program.description(), commands), "-", process.stdout);
-  });
+for (const name of neededFor(process.argv[2] ?? "")) COMMANDS[name]?.();
 
 // A reader that closes our pipe has seen enough. What cannot be written cannot be told on stderr either, where it may be
 // the program's status that counts.
@@ -814,7 +841,7 @@ function withSpan(words: readonly string[]): string[] {
 
 /** What was meant where the first word is no command. */
 async function meantBy([first = "", ...rest]: readonly string[]): Promise<string | undefined> {
-  if (/^(-|help$|$)/.test(first) || program.commands.some((command) => command.name() === first)) return undefined;
+  if (/^(-|help$|$)/.test(first) || Object.hasOwn(COMMANDS, first)) return undefined;
   const { meantCommand } = await import("./src/run/meant.ts");
   return meantCommand([first, ...rest]);
 }

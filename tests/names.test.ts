@@ -7,7 +7,7 @@ import { Kinds } from "../src/symbols/kinds.ts";
 import type { FrameKind, KindOptions } from "../src/symbols/kinds.ts";
 import { cleanFrames, leadOf } from "../src/symbols/lead.ts";
 import { fitName, readableName } from "../src/symbols/names.ts";
-import type { NamedFrame } from "../src/symbols/symbols.ts";
+import type { NamedFrame } from "../src/symbols/named_frame.ts";
 
 const STRING = "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >";
 

@@ -2,7 +2,7 @@
 import { comparisonHtml } from "../export/html_comparison.ts";
 import { comparisonJson } from "../export/json.ts";
 import { judge } from "../judge/budget.ts";
-import { knownFigures } from "../judge/comparable.ts";
+import { knownFigures } from "../judge/run_figures.ts";
 import type { Comparable } from "../judge/comparable.ts";
 import { compare } from "../judge/compare.ts";
 import type { CompareBy, Comparison } from "../judge/compare.ts";

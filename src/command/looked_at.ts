@@ -4,7 +4,7 @@ import { OutputError } from "../file/output_error.ts";
 import { isRecording } from "../file/reader.ts";
 import { Recording } from "../profile/recording.ts";
 import { attach } from "../run/attach.ts";
-import { whyNoRecording } from "../run/doctor.ts";
+import { whyNoRecording } from "../run/no_recording.ts";
 import type { ProfileResult } from "../run/profile.ts";
 import { recordingsNow } from "./followed.ts";
 import { recordingsOfProcess, UnrecordedError } from "./memory.ts";

@@ -4,7 +4,7 @@ import { isRecording } from "../file/reader.ts";
 import type { FormatName } from "../export/format_names.ts";
 import { LIMITS } from "../judge/limit.ts";
 import type { Budget, LimitName } from "../judge/limit.ts";
-import { knownFigures } from "../judge/comparable.ts";
+import { knownFigures } from "../judge/run_figures.ts";
 import { momentIn } from "../profile/moments.ts";
 import { Recording } from "../profile/recording.ts";
 import type { ViewName } from "../profile/views.ts";
@@ -128,7 +128,7 @@ export function checkRecording(options: BudgetOptions & RecordOptions): void {
   if (mode !== "paths" && budget.length > 0) {
     throw new OutputError(`Cannot judge --budget without call paths: leave out --mode ${mode}`);
   }
-  const known = knownFigures({ limits: { mode, interval: 0 } });
+  const known = knownFigures({ limits: { mode } });
   const unknown = budgetsOf(options).find(({ limit }) => !known.includes(LIMITS[limit]));
   if (unknown) {
     throw new OutputError(`Cannot judge --${unknown.limit} of totals: take --mode counters, or none`);

@@ -4,7 +4,7 @@ import { OutputError } from "../file/output_error.ts";
 import { checkVariables } from "../native/variables.ts";
 import { count, plural } from "../profile/format.ts";
 import type { Recording } from "../profile/recording.ts";
-import { whyNoRecording } from "../run/doctor.ts";
+import { whyNoRecording } from "../run/no_recording.ts";
 import { notInherited } from "../run/inherited.ts";
 import { profile } from "../run/profile.ts";
 import type { ProfileOptions, ProfileResult } from "../run/profile.ts";
@@ -12,7 +12,6 @@ import { othersText } from "./others.ts";
 import { budgetsOf, checkPlan, checkRecording } from "./plan.ts";
 import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { isWithin } from "./pronounce.ts";
-import { everything, render } from "./render.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
 import { checkTerminal, put } from "./terminal.ts";
 import type { TopOptions } from "./top.ts";
@@ -41,8 +40,12 @@ const OTHERS_SHOWN = 20;
 /** Below so many bytes between samples there is nothing to gain by them. */
 const DENSE = 1024;
 
+/** What reports are made with: loaded while the program runs. */
+const reporting = () => import("./render.ts");
+
 /** The reports that were asked for. */
 export async function reportRun(recording: Recording, options: ReportedOptions): Promise<void> {
+  const { everything, render } = await reporting();
   if (options.report) {
     const toTerminal = options.reportFile === undefined;
     if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
@@ -62,6 +65,7 @@ const LONG = 20_000;
 async function runWithHint(command: readonly string[], options: ProfileOptions): Promise<ProfileResult> {
   let hint: ReturnType<typeof setTimeout> | undefined;
   const onStart = (pid: number) => {
+    void reporting();
     if (process.stderr.isTTY) hint = setTimeout(() => say(`to look on: heaptap top ${pid}`), LONG);
   };
   try {

@@ -2,7 +2,7 @@
 import { csvText } from "../profile/csv.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName } from "../symbols/named_frame.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
 import type { StackOptions } from "./stacks.ts";

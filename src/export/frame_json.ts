@@ -1,5 +1,5 @@
 /** A frame as JSON. */
-import type { NamedFrame } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
 
 /** Its keys stand in docs/JSON.md. */
 export function frameJson(frame: NamedFrame) {

@@ -16,7 +16,7 @@ import type { ViewName } from "../profile/views.ts";
 import { leadFrame } from "../symbols/lead.ts";
 import { NOTHING_ASIDE } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName } from "../symbols/named_frame.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { momentsOf } from "./html_moments.ts";
 import type { LayerData, MappedData, MemoryData, PageData, ProcessData, TimelineData } from "./page/data.ts";

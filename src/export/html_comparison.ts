@@ -1,6 +1,6 @@
 /** The HTML report of two runs side by side. */
 import { inexactRuns } from "../judge/comparable.ts";
-import type { RunFigures } from "../judge/comparable.ts";
+import type { RunFigures } from "../judge/run_figures.ts";
 import type { ComparedPath, ComparedRun, Comparison } from "../judge/compare.ts";
 import { count } from "../profile/format.ts";
 import { cleanStack } from "../symbols/lead.ts";

@@ -9,9 +9,10 @@ import { frameJson } from "./frame_json.ts";
 import { mappingsJson, memoryJson } from "./memory_json.ts";
 import type { MappedJson, MemoryJson } from "./memory_json.ts";
 import { leadIndex } from "../symbols/lead.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { Symbols } from "../symbols/symbols.ts";
 import { JSON_VERSION } from "../judge/comparable.ts";
-import type { RunFigures } from "../judge/comparable.ts";
+import type { RunFigures } from "../judge/run_figures.ts";
 import type { Comparison } from "../judge/compare.ts";
 import type { Change, ComparedGroup } from "../judge/compare_groups.ts";
 

@@ -2,7 +2,7 @@
 import { knownSeconds } from "../profile/facts.ts";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Profile } from "../profile/profile.ts";
-import { sourcePlace } from "../symbols/symbols.ts";
+import { sourcePlace } from "../symbols/named_frame.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { outwardIn } from "./stacks.ts";
 import type { ExportFrame, StackOptions } from "./stacks.ts";

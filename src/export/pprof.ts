@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { commandLine } from "../profile/profile.ts";
 import type { CallPath, Frame, PathCounters, Profile } from "../profile/profile.ts";
 import type { ViewName } from "../profile/views.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName } from "../symbols/named_frame.ts";
 import { cleanStack } from "../symbols/lead.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { Message } from "./protobuf.ts";

@@ -1,9 +1,10 @@
 /** Stacks as other tools take them: outermost first, with a frame that says what is missing there. */
 import type { CallPath, StackEnd } from "../profile/profile.ts";
 import type { FrameKind } from "../symbols/kinds.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName } from "../symbols/named_frame.ts";
 import { cleanFrames } from "../symbols/lead.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { Symbols } from "../symbols/symbols.ts";
 
 const MISSING: Readonly<Record<StackEnd, string>> = {
   root: "",

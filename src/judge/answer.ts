@@ -5,7 +5,7 @@ import type { PathCounters, Profile } from "../profile/profile.ts";
 import { unseenBelow } from "../profile/sampling.ts";
 import { withoutKept } from "../symbols/suppressions.ts";
 import type { SetAside } from "../symbols/suppressions.ts";
-import { frameName, sourcePlace } from "../symbols/symbols.ts";
+import { frameName, sourcePlace } from "../symbols/named_frame.ts";
 import type { Symbols } from "../symbols/symbols.ts";
 import { culprits } from "./grouped.ts";
 import type { Culprit } from "./grouped.ts";

@@ -1,9 +1,11 @@
 /** Limits that a run has to keep, for CI: of the whole program, of a part of it, and against an earlier run. */
 import { matches } from "../profile/select.ts";
-import { addFigures, knownFigures, marginOf, NO_FIGURES } from "./comparable.ts";
+import { marginOf } from "./comparable.ts";
+import { addFigures, knownFigures, NO_FIGURES } from "./run_figures.ts";
 import { marginText } from "../profile/sampling.ts";
 import { compare } from "./compare.ts";
-import type { Comparable, ComparablePath, RunFigures } from "./comparable.ts";
+import type { Comparable, ComparablePath } from "./comparable.ts";
+import type { RunFigures } from "./run_figures.ts";
 import { LIMITS } from "./limit.ts";
 import type { Budget } from "./limit.ts";
 

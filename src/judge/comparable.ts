@@ -4,27 +4,15 @@
  */
 import { basename } from "node:path";
 import { intervalText } from "../profile/facts.ts";
-import { combine } from "../profile/figures.ts";
 import { commandLine } from "../profile/profile.ts";
 import { blocksMargin, bytesMargin } from "../profile/sampling.ts";
 import type { Limits, Module, Profile, Sample } from "../profile/profile.ts";
 import { leadIndex } from "../symbols/lead.ts";
-import { frameName } from "../symbols/symbols.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
-
-/** Figures that are compared. */
-export interface RunFigures {
-  /** Allocations. */
-  readonly allocations: number;
-  /** Bytes allocated. */
-  readonly bytes: number;
-  /** Bytes live at the process's peak. */
-  readonly peakBytes: number;
-  /** Bytes live at the end. */
-  readonly liveBytes: number;
-  /** Temporary blocks. */
-  readonly temporary: number;
-}
+import { frameName } from "../symbols/named_frame.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { Symbols } from "../symbols/symbols.ts";
+import { addFigures, isBytes } from "./run_figures.ts";
+import type { RunFigures } from "./run_figures.ts";
 
 /** A frame of a call path. */
 export type ComparableFrame = NamedFrame;
@@ -61,14 +49,6 @@ export interface Comparable {
   readonly paths: ReadonlyMap<string, ComparablePath>;
 }
 
-/** The figures of a call path that is not there. */
-export const NO_FIGURES: RunFigures = { allocations: 0, bytes: 0, peakBytes: 0, liveBytes: 0, temporary: 0 };
-
-/** Whether a figure is bytes, not blocks. */
-export function isBytes(figure: keyof RunFigures): boolean {
-  return figure !== "allocations" && figure !== "temporary";
-}
-
 /** What a run's figures do not tell exactly, in words; "" when that is nothing. */
 function inexactness({ limits: { mode, interval } }: Pick<Comparable, "limits">): string {
   if (mode === "totals") return "has totals only: its peak, and what is live, are not known";
@@ -82,16 +62,6 @@ export function inexactRuns(...runs: readonly Pick<Comparable, "limits">[]): str
   return runs.flatMap((run, i) => inexactness(run) ? [`the ${i ? "second" : "first"} ${inexactness(run)}`] : []);
 }
 
-/** Whether a run has totals alone: neither call paths nor what is live. */
-export function isTotals({ limits }: Pick<Comparable, "limits">): boolean {
-  return limits.mode === "totals";
-}
-
-/** The figures that are known of all these runs. */
-export function knownFigures(...runs: readonly Pick<Comparable, "limits">[]): readonly (keyof RunFigures)[] {
-  return runs.some(isTotals) ? ["allocations", "bytes", "temporary"] : FIGURES;
-}
-
 /** How far a figure of a run's may be off: of its totals, or of call paths that have these figures together. */
 export function marginOf(run: Comparable, figure: keyof RunFigures, part?: RunFigures): number {
   const { interval } = run.limits;
@@ -100,14 +70,6 @@ export function marginOf(run: Comparable, figure: keyof RunFigures, part?: RunFi
   // How many blocks are live, or were at the peak, is taken from their bytes.
   const blocks = part.bytes > 0 ? part.allocations * part[figure] / part.bytes : 0;
   return bytesMargin({ blocks, bytes: part[figure] }, interval);
-}
-
-/** The names of all figures. */
-export const FIGURES: readonly (keyof RunFigures)[] = ["allocations", "bytes", "peakBytes", "liveBytes", "temporary"];
-
-/** Figures put together. */
-export function addFigures(a: RunFigures, b: RunFigures): RunFigures {
-  return combine(FIGURES, a, b);
 }
 
 /** Version of the JSON report's shape; counts up when a key changes its meaning or goes away. */

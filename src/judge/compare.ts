@@ -1,9 +1,11 @@
 /** Two runs side by side: what grew, what shrank, what is new, what is gone. */
 import { basename } from "node:path";
 import { unseenBelow } from "../profile/sampling.ts";
-import { frameName, moduleName } from "../symbols/symbols.ts";
-import { addFigures, FIGURES, isBytes, isTotals, knownFigures, marginOf, NO_FIGURES } from "./comparable.ts";
-import type { Comparable, ComparableFrame, ComparablePath, RunFigures } from "./comparable.ts";
+import { frameName, moduleName } from "../symbols/named_frame.ts";
+import { marginOf } from "./comparable.ts";
+import { addFigures, FIGURES, isBytes, isTotals, knownFigures, NO_FIGURES } from "./run_figures.ts";
+import type { Comparable, ComparableFrame, ComparablePath } from "./comparable.ts";
+import type { RunFigures } from "./run_figures.ts";
 import { settleMoved } from "./moved.ts";
 
 /** What runs are compared by. */

@@ -1,8 +1,9 @@
 /** Two runs side by side by function, module, file or line. */
 import { cleanFrames, leadIndex } from "../symbols/lead.ts";
-import { moduleName, shortPath } from "../symbols/symbols.ts";
-import { addFigures, NO_FIGURES } from "./comparable.ts";
-import type { Comparable, ComparableFrame, RunFigures } from "./comparable.ts";
+import { moduleName, shortPath } from "../symbols/named_frame.ts";
+import { addFigures, NO_FIGURES } from "./run_figures.ts";
+import type { Comparable, ComparableFrame } from "./comparable.ts";
+import type { RunFigures } from "./run_figures.ts";
 import { commonNames, isSame } from "./compare.ts";
 import type { CompareBy } from "./compare.ts";
 

@@ -2,7 +2,8 @@
 import { PathTotals } from "../profile/figures.ts";
 import type { CallPath, PathCounters } from "../profile/profile.ts";
 import { leadFrame } from "../symbols/lead.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { Symbols } from "../symbols/symbols.ts";
 
 /** A function, at a line of its, and what its call paths have together. */
 export interface Culprit {

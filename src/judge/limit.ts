@@ -1,5 +1,5 @@
 /** The limits that a run can be held to, and how they are written. */
-import type { RunFigures } from "./comparable.ts";
+import type { RunFigures } from "./run_figures.ts";
 
 /** The names of limits, as the command line has them, and the figure of each. */
 export const LIMITS: Readonly<Record<LimitName, keyof RunFigures>> = {

@@ -3,7 +3,7 @@
  * was inlined in one of them or the library in between is another. See docs/decisions/compare.md.
  */
 import { isOwn } from "../symbols/kinds.ts";
-import { addFigures, FIGURES } from "./comparable.ts";
+import { addFigures, FIGURES } from "./run_figures.ts";
 import type { ComparedPath } from "./compare.ts";
 
 /** Call paths that are looked at for one: where more go through a function, any would fit. */

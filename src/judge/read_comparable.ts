@@ -9,9 +9,11 @@ import type { NameFilter } from "../symbols/filter.ts";
 import { programSuppressions } from "../symbols/lsan.ts";
 import { keeper, suppressLeaks } from "../symbols/suppressions.ts";
 import type { Suppression } from "../symbols/suppressions.ts";
-import { frameMatches, Symbols } from "../symbols/symbols.ts";
+import { frameMatches } from "../symbols/named_frame.ts";
+import { Symbols } from "../symbols/symbols.ts";
 import type { Progress, SymbolOptions } from "../symbols/symbols.ts";
-import { addFigures, comparable, NO_FIGURES } from "./comparable.ts";
+import { comparable } from "./comparable.ts";
+import { addFigures, NO_FIGURES } from "./run_figures.ts";
 import type { Comparable, ComparablePath } from "./comparable.ts";
 import { readSaved } from "./saved_report.ts";
 

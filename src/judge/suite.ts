@@ -3,7 +3,8 @@ import { matches } from "../profile/select.ts";
 import type { Verdict } from "./budget.ts";
 import { LIMITS } from "./limit.ts";
 import type { Budget } from "./limit.ts";
-import type { ComparablePath, RunFigures } from "./comparable.ts";
+import type { ComparablePath } from "./comparable.ts";
+import type { RunFigures } from "./run_figures.ts";
 
 /** Figures of a test that are shown and limited. */
 export type TestFigure = Exclude<keyof RunFigures, "temporary">;

@@ -1,7 +1,7 @@
 /** Looks as lines: where there is no terminal, a line each. */
 import { bytes, clip, printable } from "../profile/format.ts";
 import type { Look } from "../profile/looks.ts";
-import { frameName, sourcePlace } from "../symbols/symbols.ts";
+import { frameName, sourcePlace } from "../symbols/named_frame.ts";
 import type { Names } from "./names.ts";
 import type { Row } from "./rows.ts";
 import { short } from "./view.ts";

@@ -3,8 +3,10 @@ import type { Look } from "../profile/looks.ts";
 import type { CallPath, Frame } from "../profile/profile.ts";
 import { leadFrame, leadOfPath } from "../symbols/lead.ts";
 import type { Lead } from "../symbols/lead.ts";
-import { frameMatches, frameName, Symbols } from "../symbols/symbols.ts";
-import type { NamedFrame, SymbolOptions } from "../symbols/symbols.ts";
+import { frameMatches, frameName } from "../symbols/named_frame.ts";
+import { Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { SymbolOptions } from "../symbols/symbols.ts";
 import type { LiveView } from "./state.ts";
 
 /** What is in no group yet. */

@@ -2,7 +2,7 @@
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 import { programName } from "../profile/launchers.ts";
 import { Rows } from "../report/rows.ts";
-import { frameName, moduleName, shortPath, sourcePlace } from "../symbols/symbols.ts";
+import { frameName, moduleName, shortPath, sourcePlace } from "../symbols/named_frame.ts";
 import type { Names } from "./names.ts";
 import type { Row, RowFigures } from "./rows.ts";
 import { selectedRow, SORT_KEYS } from "./state.ts";

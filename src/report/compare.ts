@@ -2,12 +2,13 @@
 import { styleText } from "node:util";
 import type { CompareBy, ComparedPath, Comparison } from "../judge/compare.ts";
 import type { ComparedGroup } from "../judge/compare_groups.ts";
-import { inexactRuns, isBytes, isTotals } from "../judge/comparable.ts";
-import type { RunFigures } from "../judge/comparable.ts";
+import { inexactRuns } from "../judge/comparable.ts";
+import { isBytes, isTotals } from "../judge/run_figures.ts";
+import type { RunFigures } from "../judge/run_figures.ts";
 import { leadIndex, leadOf } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
-import { frameName } from "../symbols/symbols.ts";
-import type { NamedFrame } from "../symbols/symbols.ts";
+import { frameName } from "../symbols/named_frame.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
 import { Rows } from "./rows.ts";
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 

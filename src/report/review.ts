@@ -6,7 +6,7 @@ import type { Verdict } from "../judge/budget.ts";
 import { count, plural, printable } from "../profile/format.ts";
 import { middleOut } from "../symbols/names.ts";
 import { leadOf } from "../symbols/lead.ts";
-import { sourcePlace } from "../symbols/symbols.ts";
+import { sourcePlace } from "../symbols/named_frame.ts";
 import {
   behind,
   changedIn,

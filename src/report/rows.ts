@@ -7,8 +7,9 @@ import { PathTotals } from "../profile/figures.ts";
 import { leadOfPath } from "../symbols/lead.ts";
 import type { Lead } from "../symbols/lead.ts";
 import { fitName, middleOut } from "../symbols/names.ts";
-import { frameName, shortPath, sourcePlace } from "../symbols/symbols.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import { frameName, shortPath, sourcePlace } from "../symbols/named_frame.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { Symbols } from "../symbols/symbols.ts";
 import { CALLED_BY } from "./signs.ts";
 
 /** A row: what it says, and what the call paths that say so have together. */

@@ -1,6 +1,6 @@
 /** Budgets that were kept or not, as text, as workflow annotations and as a JUnit file. */
-import { isBytes } from "../judge/comparable.ts";
-import { sourcePlace } from "../symbols/symbols.ts";
+import { isBytes } from "../judge/run_figures.ts";
+import { sourcePlace } from "../symbols/named_frame.ts";
 import type { Verdict } from "../judge/budget.ts";
 import { bytes, count, printable } from "../profile/format.ts";
 

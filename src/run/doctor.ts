@@ -1,11 +1,9 @@
 /** What heaptap has to work with here, and what it will see of a program. */
-import { readFileSync, statfsSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { realPath, workingFolder } from "../file/paths.ts";
 import { cacheFolder } from "../file/folder.ts";
 import { findCompiler, findInPath, libraryPath } from "../native/build.ts";
-import { bytes } from "../profile/format.ts";
 import { findSymboliser } from "../symbols/backend.ts";
 import { debuginfodUrls } from "../symbols/debuginfod.ts";
 import { foreseeNames } from "../symbols/foresee.ts";
@@ -14,6 +12,7 @@ import { namesFolder, namesSize } from "../symbols/name_cache.ts";
 import { attachable } from "./attachable.ts";
 import { poolNotes } from "./interpreters.ts";
 import { linkedNotes } from "./linked.ts";
+import { limits } from "./no_recording.ts";
 import { inspectProgram } from "./program.ts";
 import { checkVariables } from "../native/variables.ts";
 
@@ -63,37 +62,6 @@ function runtime(): string {
     if (versions[name]) return `${name} ${versions[name]}`;
   }
   return `node ${versions.node}`;
-}
-
-function limits(): Record<string, string> {
-  const rows: Record<string, string> = {};
-  for (const [label, key] of [["Max file size", "file size"], ["Max address space", "address space"]] as const) {
-    const line = read("/proc/self/limits").split("\n").find((l) => l.startsWith(label));
-    const soft = line?.slice(label.length).trim().split(/\s+/)[0];
-    if (soft) rows[key] = soft;
-  }
-  return rows;
-}
-
-/**
- * Why there is no recording where one was to be, as far as that can be told afterwards.
- *
- * @example
- * ```ts
- * import { profile, whyNoRecording } from "./mod.ts";
- *
- * const { recording } = await profile(["true"], { out: "true.heaptap" });
- * if (!recording) console.log(whyNoRecording("true.heaptap"));
- * ```
- */
-export function whyNoRecording(out: string): string {
-  const { bavail, bsize } = statfsSync(dirname(out));
-  if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
-  const largest = Number(limits()["file size"]);
-  if (largest) {
-    return `files may have ${bytes(largest)} (ulimit -f), less than a recording takes; lower --buckets`;
-  }
-  return "the program ended before its first allocation, or dropped LD_PRELOAD";
 }
 
 function message(error: unknown): string {

@@ -3,7 +3,7 @@ import { writeSync } from "node:fs";
 import type { Reading } from "../profile/read.ts";
 import { bytes, count, plural, printable } from "../profile/format.ts";
 import { CALLED_BY, inLocale } from "../report/signs.ts";
-import { frameName, sourcePlace } from "../symbols/symbols.ts";
+import { frameName, sourcePlace } from "../symbols/named_frame.ts";
 import { attach, ownMoment, ownReading } from "./install.ts";
 import { Window } from "./meter.ts";
 import type { Figures } from "./meter.ts";

@@ -7,7 +7,8 @@ import { PathTotals } from "../profile/figures.ts";
 import type { Reading } from "../profile/read.ts";
 import type { SortBy } from "../profile/select.ts";
 import { isShown, passesOn } from "../symbols/lead.ts";
-import type { NamedFrame, Symbols } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
+import type { Symbols } from "../symbols/symbols.ts";
 import { inBatches, NAME_BATCH } from "./slices.ts";
 
 /** Call paths that show the same. */

@@ -4,7 +4,7 @@ import type { Moment, Reading } from "../profile/read.ts";
 import { checkSelection } from "../profile/select.ts";
 import type { Selection, SortBy } from "../profile/select.ts";
 import { shortStack } from "../symbols/lead.ts";
-import type { NamedFrame } from "../symbols/symbols.ts";
+import type { NamedFrame } from "../symbols/named_frame.ts";
 import { own, ownMoment, ownReading } from "./install.ts";
 import { checkOptions, checkPattern } from "./options.ts";
 import { nameFrames } from "./own_names.ts";

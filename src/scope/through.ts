@@ -5,7 +5,7 @@ import { finish } from "../profile/finish.ts";
 import type { Moment, Reading } from "../profile/read.ts";
 import { matches } from "../profile/select.ts";
 import { PathTotals } from "../profile/figures.ts";
-import { frameName } from "../symbols/symbols.ts";
+import { frameName } from "../symbols/named_frame.ts";
 import { own, ownMoment, ownReading } from "./install.ts";
 import { checkPattern } from "./options.ts";
 import { nameFrames } from "./own_names.ts";

@@ -1,7 +1,7 @@
 /** How much of what a report shows has no names or no lines. */
 import type { CallPath, Frame } from "../profile/profile.ts";
 import { isOwn } from "./kinds.ts";
-import type { NamedFrame } from "./symbols.ts";
+import type { NamedFrame } from "./named_frame.ts";
 
 /** What a report lacks of one module. */
 export interface Coverage {

@@ -1,6 +1,6 @@
 /** Call paths by the names on their stacks. */
 import type { CallPath, Profile } from "../profile/profile.ts";
-import { frameMatches } from "./symbols.ts";
+import { frameMatches } from "./named_frame.ts";
 import type { Symbols } from "./symbols.ts";
 
 /** Which call paths to keep, by names: a function, a module's path or a source file that matches counts. */

@@ -2,8 +2,9 @@
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { matches } from "../profile/select.ts";
 import { leadIndex } from "./lead.ts";
-import { frameName } from "./symbols.ts";
-import type { NamedFrame, Symbols } from "./symbols.ts";
+import { frameName } from "./named_frame.ts";
+import type { NamedFrame } from "./named_frame.ts";
+import type { Symbols } from "./symbols.ts";
 
 /** What call paths can be put together by. */
 export type GroupBy = "function" | "module" | "file" | "line" | "thread" | "operation";

@@ -2,7 +2,8 @@
 import { isOwn } from "./kinds.ts";
 import type { FrameKind } from "./kinds.ts";
 import type { CallPath, Frame } from "../profile/profile.ts";
-import type { NamedFrame, Symbols } from "./symbols.ts";
+import type { NamedFrame } from "./named_frame.ts";
+import type { Symbols } from "./symbols.ts";
 
 /** How a thread begins, whatever it does. */
 const START = /^(_start|start_thread|(__)?clone3?|std::rt::lang_start.*|std::sys::.*__rust_begin_short_backtrace.*)$/;

@@ -3,8 +3,9 @@ import { basename } from "node:path";
 import type { CallPath, Profile } from "../profile/profile.ts";
 import { isOwn } from "./kinds.ts";
 import { KNOWN_LEAKS, STANDARD_LIBRARIES } from "./known_leaks.ts";
-import { frameMatches } from "./symbols.ts";
-import type { NamedFrame, Symbols } from "./symbols.ts";
+import { frameMatches } from "./named_frame.ts";
+import type { NamedFrame } from "./named_frame.ts";
+import type { Symbols } from "./symbols.ts";
 
 /** A line of the file: what it says, and what it matches. */
 export interface Suppression {

@@ -7,7 +7,6 @@ import process from "node:process";
 import { missingPermission } from "../native/build.ts";
 import { bytes, share } from "../profile/format.ts";
 import type { CallPath, Frame, Module, Profile } from "../profile/profile.ts";
-import { matches } from "../profile/select.ts";
 import { VIEWS } from "../profile/views.ts";
 import type { ViewName } from "../profile/views.ts";
 import { findTools } from "./backend.ts";
@@ -21,10 +20,12 @@ import { Debuginfod, debuginfodUrls } from "./debuginfod.ts";
 import { debugCompression } from "./elf.ts";
 import { readyToDemangle } from "./demangler.ts";
 import { isPool, Kinds } from "./kinds.ts";
-import type { FrameKind, KindOptions } from "./kinds.ts";
+import type { KindOptions } from "./kinds.ts";
 import { readableName } from "./names.ts";
 import { Lookup } from "./lookup.ts";
 import { NameCache } from "./name_cache.ts";
+import { shortPath } from "./named_frame.ts";
+import type { NamedFrame } from "./named_frame.ts";
 import { findPerfMap } from "./perfmap.ts";
 import { PrivateFolder } from "./private_folder.ts";
 import { pltNames } from "./plt.ts";
@@ -52,20 +53,6 @@ export interface SymbolOptions extends KindOptions {
   readonly thorough?: boolean | undefined;
   /** Runs the parts of the work that do not wait; to measure them, or to leave them out of a measurement. */
   readonly within?: (<T>(part: () => T) => T) | undefined;
-}
-
-/** A frame of a stack with its name, as reports show it. */
-export interface NamedFrame extends Name {
-  /** What the function is known by in another build: see {@linkcode readableName}. "" when it has no name. */
-  readonly key: string;
-  /** Whose code it is. */
-  readonly kind: FrameKind;
-  /** Path of the module, "" for code of no object. */
-  readonly module: string;
-  /** Return address, in the module or, without one, in memory. */
-  readonly address: number;
-  /** How its caller was found: see {@linkcode Frame}. */
-  readonly way?: Frame["way"];
 }
 
 /** What is said of a place that no name is known of. */
@@ -526,32 +513,4 @@ function identityOf({ path, has, elf }: NameSource): string {
     return found ? [found.size, found.mtimeMs] : [];
   };
   return [path, has, elf.buildId, ...stat(elf.path), ...stat(`${elf.path}.dwp`)].join();
-}
-
-/** A path, or its last part alone. */
-export function shortPath(path: string, whole: boolean): string {
-  return whole ? path : path.replace(/^.*\//, "");
-}
-
-/** Where a frame is in the source, `file.c:12`; "" when that is not known. */
-export function sourcePlace({ file, line }: Pick<NamedFrame, "file" | "line">, whole = false): string {
-  return file && `${shortPath(file, whole)}${line > 0 ? `:${line}` : ""}`;
-}
-
-/** Whether a pattern matches a frame's function, its module's path or its source file. */
-export function frameMatches(frame: Omit<NamedFrame, "inlined">, pattern: RegExp): boolean {
-  return matches(pattern, frameName(frame)) || matches(pattern, frame.module) ||
-    (frame.file !== "" && matches(pattern, frame.file));
-}
-
-/** The last part of a frame's module's path; what stands for it where code is of none. */
-export function moduleName({ module }: Pick<NamedFrame, "module">): string {
-  return shortPath(module, false) || "JIT code";
-}
-
-/** A function's name, or where it is when it has none: `libz.so.1+0x2f40`. */
-export function frameName(frame: Pick<NamedFrame, "function" | "module" | "address"> | undefined): string {
-  if (!frame) return "(unknown)";
-  if (frame.function) return frame.function;
-  return `${moduleName(frame)}+0x${frame.address.toString(16)}`;
 }
