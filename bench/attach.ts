@@ -1,7 +1,7 @@
 /**
  * Attaches to busy processes and lets them go again, often: how many times it could, and for how long their threads were away, as they see it
- * themselves (`tests/targets/attached.c`). The same time without attaching stands beside it: on a busy machine threads are away anyhow.
- * attach.ts [CYCLES]
+ * themselves (`tests/targets/attached.c`), in all, and without what they could have run and waited for a processor: for so long they were stopped. The
+ * same time without attaching stands beside it: where threads are more than processors they are away anyhow. attach.ts [CYCLES [KIND...]]
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,26 +25,27 @@ const KINDS: readonly (readonly [kind: string, what: string, ...args: string[]])
 const milliseconds = (nanoseconds: number): string => (nanoseconds / 1e6).toFixed(nanoseconds < 1e7 ? 2 : 1);
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
-/** The longest time that a thread was away while something was done, nanoseconds. */
-async function away(of: Attached, during: () => Promise<unknown>): Promise<number> {
-  of.write("longest", 0);
+/** The longest time that a thread was away while something was done, in all and without what it waited for a processor, nanoseconds. */
+async function away(of: Attached, during: () => Promise<unknown>): Promise<{ all: number; stopped: number }> {
+  for (const field of ["longest", "stopped"] as const) of.write(field, 0);
   of.write("measure", 1);
   await during();
   of.write("measure", 0);
-  return of.read("longest");
+  return { all: of.read("longest"), stopped: of.read("stopped") };
 }
 
-const cycles = Number(process.argv[2] ?? 100);
+const [given, ...kinds] = process.argv.slice(2);
+const cycles = Number(given ?? 100);
 const folder = mkdtempSync(join(tmpdir(), "heaptap-attach-"));
 try {
   const program = target(folder, "attached.c", "-O2", "-pthread", "-ldl");
   console.log(
-    "| process | attached and let go | away, median | highest | without: median | highest |\n| --- | --- | --- | --- | --- | --- |",
+    "| process | attached and let go | stopped, median | highest | away, median | highest | without: median | highest |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
   );
   for (const [kind, what, ...args] of KINDS) {
-    if (args[0] && !existsSync(args[0])) continue;
+    if ((args[0] && !existsSync(args[0])) || (kinds.length > 0 && !kinds.includes(kind))) continue;
     await using of = await Attached.start(program, join(folder, `${kind}.shared`), kind, ...args);
-    const [with_, without]: [number[], number[]] = [[], []];
+    const [with_, without]: [Awaited<ReturnType<typeof away>>[], number[]] = [[], []];
     let done = 0;
     for (let i = 0; i < cycles; i++) {
       try {
@@ -56,16 +57,16 @@ try {
           }),
         );
         const took = performance.now() - begun;
-        without.push(await away(of, () => sleep(took)));
+        without.push((await away(of, () => sleep(took))).all);
         done++;
       } catch (error) {
         console.error(`${kind}: ${(error as Error).message}`);
       }
     }
     if (of.read("failures") > 0) console.error(`${kind}: it saw ${of.read("failures")} failures`);
-    const told = of.read("threads") > 0
-      ? [median(with_), Math.max(...with_), median(without), Math.max(...without)].map((n) => `${milliseconds(n)} ms`)
-      : ["-", "-", "-", "-"];
+    const told = [with_.map(({ stopped }) => stopped), with_.map(({ all }) => all), without].flatMap((times) =>
+      of.read("threads") > 0 ? [median(times), Math.max(...times)].map((n) => `${milliseconds(n)} ms`) : ["-", "-"]
+    );
     console.log(`| ${what} | ${done} of ${cycles} | ${told.join(" | ")} |`);
   }
 } finally {

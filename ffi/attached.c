@@ -8,7 +8,7 @@
  *                     the program has copied, passes through (ht_unwanted). A call that is under way goes on with the recording.
  *   heaptap_release   no thread is in a call from before that any more: what the recording has in memory is given back.
  *
- * Then it can begin anew. What stays is the library, and a page for each thread that it knew (thread.c).
+ * Both are given the number of the run whose recording is meant, or an empty text. Then it can begin anew. What stays is the library, and a page for each thread that it knew (thread.c).
  */
 #include "heaptap.h"
 
@@ -40,6 +40,12 @@ static void ht_got_restore(void)
 
 enum ht_attached { HT_ATTACHED = 0, HT_LETTING_GO = 4, HT_NOT_ATTACHED = 5 };
 
+/* Whether it is attached to, and the recording is the one that the caller means: of a run, by its number, or any. Another one may have begun since. */
+static int ht_is_meant(const char *run)
+{
+    return ht_config.attached && (!*run || ht_run_number(run) == ht_p.header->run);
+}
+
 /* Whether a thread counts something, or has a lock. Of one that is marked and has ended nobody will come back. */
 static int ht_is_anyone_inside(void)
 {
@@ -58,11 +64,11 @@ static int ht_is_anyone_inside(void)
  * The caller has seen each thread outside this library's code since heaptap_detach. One that is elsewhere in the middle of a call, in a function
  * of the allocator's or the kernel, has marked itself busy when it needs anything of the recording after that.
  */
-HT_EXPORT int heaptap_release(void)
+HT_EXPORT int heaptap_release(const char *run)
 {
     ht_lock(&ht_install_lock);
     int result = HT_ATTACHED;
-    if (!ht_config.attached || !ht_unwanted) {
+    if (!ht_unwanted || !ht_is_meant(run)) {
         result = HT_NOT_ATTACHED;
     } else if (ht_is_anyone_inside()) {
         result = HT_LETTING_GO;
@@ -74,9 +80,9 @@ HT_EXPORT int heaptap_release(void)
     return result;
 }
 
-static int ht_detach(void)
+static int ht_detach(const char *run)
 {
-    if (ht_shared_get(&ht_p.state) != HT_STATE_ON || !ht_config.attached)
+    if (ht_shared_get(&ht_p.state) != HT_STATE_ON || !ht_is_meant(run))
         return HT_NOT_ATTACHED;
     if (ht_unwanted)
         return HT_LETTING_GO;
@@ -89,10 +95,10 @@ static int ht_detach(void)
     return HT_ATTACHED;
 }
 
-HT_EXPORT int heaptap_detach(void)
+HT_EXPORT int heaptap_detach(const char *run)
 {
     ht_lock(&ht_install_lock);
-    int result = ht_detach();
+    int result = ht_detach(run);
     ht_unlock(&ht_install_lock);
     return result;
 }

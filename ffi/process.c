@@ -94,6 +94,15 @@ static uint32_t ht_number(const char *text, uint32_t low, uint32_t high, uint32_
     return (uint32_t)n;
 }
 
+/* The number of a run; 0 of a text that is none. */
+static uint64_t ht_run_number(const char *text)
+{
+    uint64_t run = 0;
+    for (; text && *text >= '0' && *text <= '9'; text++)
+        run = run * 10 + (uint64_t)(*text - '0');
+    return run;
+}
+
 /* A number of bytes in [low, high], or 0, with a unit as options have them: k M G for 1,000 and more, Ki Mi Gi for 1,024, a B behind or
  * none. 0 and a bit in *rejected when the text is anything else. */
 static uint64_t ht_size(const char *text, uint64_t low, uint64_t high, uint32_t *rejected, uint32_t bit)
@@ -177,9 +186,7 @@ static void ht_config_read(void)
     c->lifetimes = ht_word_choice(ht_variable(&start, "HEAPTAP_LIFETIMES"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_LIFETIMES);
     c->paused = ht_word_choice(ht_variable(&start, "HEAPTAP_PAUSED"), (const char *[3]){ "off", "on" }, 0, &c->rejected, HT_REJECTED_PAUSED);
     c->follow = ht_word_choice(ht_variable(&start, "HEAPTAP_FOLLOW"), (const char *[3]){ "all", "exec", "none" }, HT_FOLLOW_ALL, &c->rejected, HT_REJECTED_FOLLOW);
-    const char *run = ht_variable(&start, "HEAPTAP_RUN");
-    for (; run && *run >= '0' && *run <= '9'; run++)
-        c->run = c->run * 10 + (uint64_t)(*run - '0');
+    c->run = ht_run_number(ht_variable(&start, "HEAPTAP_RUN"));
     const char *pattern = ht_variable(&start, "HEAPTAP_OUT");
     c->off = (pattern && !*pattern) || (!c->installed && ht_is_left_out(&start, c));
     ht_copy(c->pattern, sizeof c->pattern, pattern ? pattern : "");

@@ -66,6 +66,9 @@ test("counts since then are exact, of each thread too, and the program is as it 
   });
 });
 
+/** `deno task test:attach`: as often as it takes to see what comes once in a hundred times. */
+const isLong = process.env.HEAPTAP_ATTACH === "1";
+
 const CYCLES: readonly (readonly [kind: string, cycles: number, ...args: string[]])[] = [
   ["churn", 12],
   ["many", 3],
@@ -75,7 +78,8 @@ const CYCLES: readonly (readonly [kind: string, cycles: number, ...args: string[
   ["forks", 8],
   ...existsSync(ZLIB) ? [["loads", 8, ZLIB]] as const : [],
 ];
-for (const [kind, cycles, ...args] of CYCLES) {
+for (const [kind, few, ...args] of CYCLES) {
+  const cycles = isLong ? 100 : few;
   test(`attached and let go ${cycles} times: ${kind}`, async () => {
     await running(kind, async (of) => {
       let first: Awaited<ReturnType<typeof held>> | undefined;
@@ -93,6 +97,25 @@ for (const [kind, cycles, ...args] of CYCLES) {
   });
 }
 
+test("a thousand times: no mapping, descriptor or byte more than after the first", {
+  skip: !isLong && "deno task test:attach",
+}, async () => {
+  await running("churn", async (of) => {
+    const taken = async () => {
+      const status = readFileSync(`/proc/${of.pid}/status`, "utf8");
+      const size = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(status)?.[1]);
+      return { ...await held(of), mapped: size("VmSize"), resident: size("VmRSS") };
+    };
+    let first: Awaited<ReturnType<typeof taken>> | undefined;
+    for (let i = 0; i < 1000; i++) {
+      const attachment = await attach(of.pid, { out: join(folder, "thousand.heaptap"), buckets: 4096 });
+      await attachment.detach();
+      first ??= await taken();
+    }
+    assert.deepEqual(await taken(), first);
+  });
+});
+
 test("the filters of a process are asked for every system call that the library has", () => {
   const root = join(import.meta.dirname ?? "", "../ffi");
   const has = [...readFileSync(join(root, "arch/x86_64.h"), "utf8").matchAll(/HT_SYS_(\w+) =/g)].map(([, name]) =>
@@ -109,20 +132,43 @@ test("the filters of a process are asked for every system call that the library 
   assert.deepEqual(has.filter((name) => name && !others.has(name) && !asked.has(name)), []);
 });
 
+test("two attach at once: one does, the other is told why not; other processes do not wait", async () => {
+  await running("churn", async (of) => {
+    await running("one", async (other) => {
+      for (let i = 0; i < (isLong ? 100 : 3); i++) {
+        const out = (name: string) => ({ out: join(folder, `${name}.heaptap`), buckets: 4096 });
+        const all = await Promise.allSettled([
+          attach(of.pid, out("a")),
+          attach(of.pid, out("b")),
+          attach(other.pid, out("c")),
+        ]);
+        const attached = all.filter((one) => one.status === "fulfilled").map(({ value }) => value);
+        assert.deepEqual(attached.map(({ pid }) => pid).sort(), [of.pid, other.pid].sort());
+        const refused = all.find((one) => one.status === "rejected")?.reason;
+        assert.ok(refused instanceof AttachError, String(refused));
+        assert.match(refused.message, /already/);
+        await Promise.all(attached.map((attachment) => attachment.detach()));
+      }
+    });
+  });
+});
+
 test("a process that is stopped is attached to, and stays stopped", async () => {
   await running("churn", async (of) => {
-    process.kill(of.pid, "SIGSTOP");
-    await sleep(20);
     const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${of.pid}/status`, "utf8"))?.[1];
-    const attachment = await attach(of.pid, { out: join(folder, "stopped.heaptap"), buckets: 4096 });
-    assert.equal(state(), "T");
-    const made = of.read("allocations");
-    await sleep(20);
-    assert.equal(of.read("allocations"), made);
-    process.kill(of.pid, "SIGCONT");
-    await sleep(100);
-    assert.ok(of.read("allocations") > made);
-    assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+    for (let i = 0; i < (isLong ? 100 : 1); i++) {
+      process.kill(of.pid, "SIGSTOP");
+      await sleep(20);
+      const attachment = await attach(of.pid, { out: join(folder, "stopped.heaptap"), buckets: 4096 });
+      assert.equal(state(), "T");
+      const made = of.read("allocations");
+      await sleep(20);
+      assert.equal(of.read("allocations"), made);
+      process.kill(of.pid, "SIGCONT");
+      await sleep(100);
+      assert.ok(of.read("allocations") > made);
+      assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+    }
   });
 });
 
@@ -148,7 +194,7 @@ test("what attaches is ended at any moment: the program goes on, and can be atta
         { stdio: ["pipe", "ignore", "ignore"] },
       );
       child.stdin.on("error", () => {});
-      child.stdin.end(texts.join("\0"));
+      child.stdin.end(mode[0] ? "\0" : texts.join("\0"));
       // From before it begins to after it has ended.
       const after = draw(60_000);
       const until = performance.now() + after / 1000;
@@ -311,7 +357,7 @@ while True:
     child.stdout.on("data", (text) => lines += String(text).split("\n").length - 1);
     try {
       while (lines < 3) await sleep(20);
-      for (let i = 0; i < 3; i++) {
+      for (let i = 0; i < (isLong ? 100 : 3); i++) {
         const attachment = await attach(child.pid ?? 0, { out: join(folder, "real.heaptap") });
         await sleep(100);
         const { totals } = (await attachment.detach()).profile();

@@ -15,6 +15,7 @@ const FIELDS = [
   "failures",
   "signals",
   "ready",
+  "stopped",
 ] as const;
 
 export class Attached implements AsyncDisposable {

@@ -24,6 +24,7 @@
 #include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -33,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -110,6 +112,21 @@ static void take_turn(void)
     }
 }
 
+/* A thread that is stopped waits for this program, which is to wait for no processor where others compute: a turn comes the sooner the shorter it
+ * is (Linux 6.12 and later), and before all others where we may say so. What is refused changes nothing. */
+static void hurry(void)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t turn_ns, unused[2];
+    } attributes = { .size = 48, .flags = SCHED_FLAG_KEEP_POLICY, .nice = getpriority(PRIO_PROCESS, 0), .turn_ns = 100000 };
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+    setpriority(PRIO_PROCESS, 0, -20);
+}
+
 /* Where the function is in the library's file. */
 static uint64_t offset_in_file(const char *path, const char *function)
 {
@@ -159,6 +176,7 @@ int main(int count, char **arguments)
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     sigprocmask(SIG_BLOCK, &children, NULL);
+    hurry();
     take_turn();
     char name[64];
     snprintf(name, sizeof name, "/proc/%d/mem", target);

@@ -36,7 +36,7 @@ export interface AttachOptions extends RecordOptions {
 }
 
 /** What `heaptap_attach` gives (`ffi/attached.c`, `ffi/api.c`). */
-const [ATTACHED, JOINED, SWITCHED_OFF, FOREIGN, LETTING_GO] = [0, 1, 2, 3, 4];
+const [ATTACHED, JOINED, SWITCHED_OFF, FOREIGN, LETTING_GO, NOT_ATTACHED] = [0, 1, 2, 3, 4, 5];
 
 /** Milliseconds between looks whether a process has ended. */
 const LOOK = 50;
@@ -133,6 +133,7 @@ export class Attachment implements AsyncDisposable {
   readonly recording: Recording;
   readonly #made: Made;
   readonly #out: string;
+  readonly #run: number;
   readonly #settle: () => void;
   readonly #onlooker: Onlooker;
   readonly #endings = new Endings();
@@ -149,6 +150,7 @@ export class Attachment implements AsyncDisposable {
     this.recording = Recording.open(made.path);
     this.#made = made;
     this.#out = out;
+    this.#run = run;
     this.#settle = settle;
     this.#image = residentSet(of.pid)?.image;
     this.#endings.watch(of.pid);
@@ -190,8 +192,8 @@ export class Attachment implements AsyncDisposable {
   async #detach(): Promise<Recording> {
     this.#onlooker.look();
     if (this.running) {
-      const left = await letGo(this.pid).catch((error) => this.running ? Promise.reject(error) : []);
-      this.#notes.push(...left);
+      const left = await letGoOf(this.pid, this.#run).catch((error) => this.running ? Promise.reject(error) : []);
+      this.#notes.push(...left ?? []);
     }
     this.#onlooker.stop();
     const { path, folder, fd } = this.#made;
@@ -232,14 +234,19 @@ export class Attachment implements AsyncDisposable {
  * ```
  */
 export async function letGo(pid: number): Promise<string[]> {
+  return await letGoOf(pid) ??
+    refuseToAttach(pid, "it is not attached to: it was started with heaptap, or installs it itself");
+}
+
+/** The same, of what is recorded for one run alone: another recording may have begun since. Undefined when it is not recorded for that. */
+async function letGoOf(pid: number, run?: number): Promise<string[] | undefined> {
   const library = libraryPath();
   const placed = { there: library, here: library };
-  const { result, again } = await callIn(pid, placed, "heaptap_detach", { mustBeThere: true });
-  if (result !== ATTACHED && result !== LETTING_GO && !again) {
-    refuseToAttach(pid, "it is not attached to: it was started with heaptap, or installs it itself");
-  }
+  const texts = run === undefined ? [] : [String(run)];
+  const { result, again } = await callIn(pid, placed, "heaptap_detach", { texts, mustBeThere: true });
+  if (result === NOT_ATTACHED && !again) return undefined;
   try {
-    const given = await callIn(pid, placed, "heaptap_release", { mustBeThere: true, outside: true });
+    const given = await callIn(pid, placed, "heaptap_release", { texts, mustBeThere: true, outside: true });
     if (given.result === ATTACHED || given.again) return [];
   } catch (error) {
     if (!(error instanceof AttachError)) throw error;
@@ -289,7 +296,7 @@ export async function attach(pid: number, options: AttachOptions = {}): Promise<
     return new Attachment(of, await record(of, texts, out, run), out, run, settle);
   } catch (error) {
     // It may have begun before something else failed here.
-    await letGo(pid).catch(() => {});
+    await letGoOf(pid, run).catch(() => {});
     settle();
     throw error;
   }

@@ -2,7 +2,8 @@
  * A process to attach to: `attached FILE KIND`. It maps FILE, where struct shared says how many allocations its threads have made, and lets them
  * be held: each stands still between two rounds while `hold` is set, and counts in `held`. A round of a thread is 4 mallocs of 24, 56, 200 and
  * 1000 bytes, a realloc of the first to 48 and 4 frees: 5 allocations, nothing is left. `longest` is the longest time that a round took, or a thread
- * was away between two, in nanoseconds, while `measure` is set.
+ * was away between two, in nanoseconds, while `measure` is set; `stopped` is the longest of these less the time in which the thread could have run, and waited
+ * for a processor, as the kernel counts it.
  *
  * Kinds: one (thread), churn (3 threads), many (64), storm (3, and a timer's signal every 50 microseconds, whose handler counts), sleep (main sleeps for long, none
  * allocates but for each second's end), waits (threads that wait in ways that a stop is seen in: epoll_wait, recv with a time limit, nanosleep, and
@@ -28,7 +29,7 @@
 #include <unistd.h>
 
 static struct shared {
-    _Atomic uint64_t allocations, hold, held, threads, measure, longest, failures, signals, ready;
+    _Atomic uint64_t allocations, hold, held, threads, measure, longest, failures, signals, ready, stopped;
     _Atomic uint64_t by_thread[64];
 } *shared;
 
@@ -73,10 +74,24 @@ static void wait_if_held(void)
     shared->held--;
 }
 
+/* Nanoseconds for which the thread has waited for a processor. */
+static uint64_t waited(int schedstat)
+{
+    char text[64] = "";
+    unsigned long long ran, waited = 0;
+    if (pread(schedstat, text, sizeof text - 1, 0) < 0 || sscanf(text, "%llu %llu", &ran, &waited) != 2)
+        abort();
+    return waited;
+}
+
+#define SHORT 100000   /* nanoseconds that no stop is looked for in */
+#define OFTEN 1000000  /* so that waits which are shorter do not add up */
+
 static void *churn(void *number)
 {
-    uint64_t last = now(), i = (uint64_t)number;
+    uint64_t last = now(), i = (uint64_t)number, asked = 0, waits = 0;
     char name[16];
+    int schedstat = open("/proc/thread-self/schedstat", O_RDONLY);
     snprintf(name, sizeof name, "churn-%u", (unsigned)i);
     pthread_setname_np(pthread_self(), name);
     shared->threads++;
@@ -87,6 +102,14 @@ static void *churn(void *number)
         uint64_t t = now();
         if (shared->measure && t - last > shared->longest)
             shared->longest = t - last;
+        if (shared->measure && (t - last > SHORT || t - asked > OFTEN)) {
+            uint64_t before = waits, away = t - last;
+            waits = waited(schedstat);
+            if (asked && away > waits - before && away - (waits - before) > shared->stopped)
+                shared->stopped = away - (waits - before);
+            asked = t = now();
+        } else if (!shared->measure)
+            asked = 0;
         if (shared->hold) {
             wait_if_held();
             t = now();
