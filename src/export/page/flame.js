@@ -45,6 +45,8 @@ export class Flame {
     this.rows = [];
     /** Counts the layouts that have begun. */
     this.layout = 0;
+    /** How much of it is seen, and from where on: kept, as to ask for them would have the browser lay out what has just been changed. */
+    this.seen = { width: this.area.clientWidth, height: this.area.clientHeight, top: 0 };
     this.#listen();
   }
 
@@ -129,7 +131,7 @@ export class Flame {
     const rows = await layOutRows(
       this.shown,
       this.zoomed,
-      this.area.clientWidth,
+      this.seen.width,
       (node) => this.value(node),
       (rows) => {
         if (!slices.isUsedUp) return undefined;
@@ -150,22 +152,21 @@ export class Flame {
 
   /** Says how much there is beyond what is seen. */
   #hint() {
-    const { scrollTop, clientHeight } = this.area;
-    const below = Math.ceil(this.rows.length - (scrollTop + clientHeight) / BOX - 0.2);
+    const { top, height } = this.seen;
+    const below = Math.ceil(this.rows.length - (top + height) / BOX - 0.2);
     const more = byId("more");
     more.hidden = below < 1;
     const text = `\u25be ${counted(below, "more row")}`;
     if (below >= 1 && more.textContent !== text) more.textContent = text;
-    this.area.classList.toggle("more-above", scrollTop > 4);
+    this.area.classList.toggle("more-above", top > 4);
     this.area.classList.toggle("more-below", below >= 1);
   }
 
   draw() {
     this.#hint();
-    const { canvas, area } = this;
+    const { canvas, seen: { width, top } } = this;
     const ratio = globalThis.devicePixelRatio || 1;
-    const width = area.clientWidth;
-    const height = Math.min(area.clientHeight, this.rows.length * BOX);
+    const height = Math.min(this.seen.height, this.rows.length * BOX);
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
     canvas.style.width = `${width}px`;
@@ -177,10 +178,10 @@ export class Flame {
     pen.textBaseline = "middle";
     const { text: focus } = this.papers();
     const dark = isDark();
-    const first = Math.floor(area.scrollTop / BOX);
-    const last = Math.min(this.rows.length, Math.ceil((area.scrollTop + height) / BOX));
+    const first = Math.floor(top / BOX);
+    const last = Math.min(this.rows.length, Math.ceil((top + height) / BOX));
     for (let row = first; row < last; row++) {
-      const y = row * BOX - area.scrollTop;
+      const y = row * BOX - top;
       for (const { node, x, width: wide } of this.rows[row]) {
         pen.globalAlpha = row < this.zoomed.depth ? 0.55 : 1;
         const { fill, ink } = this.paint(node, dark);
@@ -318,6 +319,7 @@ export class Flame {
     });
     area.addEventListener("scroll", () => {
       if (this.pointed) this.tooltip.hide();
+      this.seen.top = area.scrollTop;
       this.draw();
     });
     area.addEventListener("blur", () => this.tooltip.hide());
@@ -340,7 +342,11 @@ export class Flame {
       event.preventDefault();
     });
     byId("more").addEventListener("click", () => area.scrollBy({ top: area.clientHeight - 2 * BOX }));
-    new ResizeObserver(() => this.layOut()).observe(area);
+    new ResizeObserver(() => {
+      const { clientWidth: width, clientHeight: height, scrollTop: top } = area;
+      this.seen = { width, height, top };
+      return this.layOut();
+    }).observe(area);
   }
 
   /** @param {string} move */
@@ -362,6 +368,7 @@ export class Flame {
     if (top + BOX > this.area.scrollTop + this.area.clientHeight) {
       this.area.scrollTop = top + BOX - this.area.clientHeight;
     }
+    this.seen.top = this.area.scrollTop;
     this.draw();
   }
 }

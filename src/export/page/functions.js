@@ -1,14 +1,12 @@
 // Functions with what they allocate themselves and what goes through them; of two runs, how that changed.
 import { element } from "./dom.js";
 import { baseName, bytes, count, shortName, signed } from "./format.js";
-import { growth, placeCell, shareCell, sumsOf, VIEW_FIGURES } from "./rows.js";
+import { growth, placeCell, shareCell, sumOf, VIEW_FIGURES } from "./rows.js";
 
 /**
- * A function, the call paths through it and those of them that end there, and what these come to.
- * @typedef {{ fn: number, place: number, paths: number[], ends: number[], self: Float64Array, all: Float64Array }} FunctionRow
+ * A function, the call paths through it and those of them that end there.
+ * @typedef {{ fn: number, place: number, paths: number[], ends: number[] }} FunctionRow
  */
-
-const SUMS = ["peakBytes", "bytes", "liveBytes", "temporary"];
 
 /**
  * Functions, without their figures.
@@ -28,7 +26,7 @@ export function functionRows(model, stacks, lit) {
     const key = `${names[fn]}\0${baseName(model.moduleOf(fn))}`;
     let row = alike.get(key);
     if (!row) {
-      row = { fn, place, paths: [], ends: [], self: new Float64Array(), all: new Float64Array() };
+      row = { fn, place, paths: [], ends: [] };
       alike.set(key, row);
     }
     return row;
@@ -49,20 +47,6 @@ export function functionRows(model, stacks, lit) {
 }
 
 /**
- * Adds up the figures of functions.
- * @param {import("./model.js").Model} model
- * @param {readonly FunctionRow[]} rows
- */
-export function addUpFunctions(model, rows) {
-  const runs = model.isComparison ? /** @type {const} */ (["after", "before"]) : /** @type {const} */ (["after"]);
-  const columns = runs.flatMap((run) => SUMS.map((name) => model.column(name, run)));
-  for (const row of rows) {
-    row.self = sumsOf(columns, row.ends, row.self);
-    row.all = sumsOf(columns, row.paths, row.all);
-  }
-}
-
-/**
  * Columns of the table of functions, the view's figures first.
  * @param {import("./model.js").Model} model
  * @param {import("./model.js").ViewName} view
@@ -71,54 +55,55 @@ export function addUpFunctions(model, rows) {
  */
 export function functionColumns(model, view, curves) {
   const { data } = model;
-  const chosen = SUMS.indexOf(VIEW_FIGURES[view]);
-  const other = chosen !== 1 ? 1 : model.span ? 2 : 0;
-  const whole = model.column(SUMS[chosen]).reduce((sum, n) => sum + Math.max(0, n), 0);
-  const title = {
+  const chosen = VIEW_FIGURES[view];
+  const other = chosen !== "bytes" ? "bytes" : model.span ? "liveBytes" : "peakBytes";
+  const titles = {
     peakBytes: "Peak",
     bytes: "Allocated",
     liveBytes: model.isGrowth ? "Grew" : "Live",
     temporary: "Temporary",
   };
-  const show = (/** @type {number} */ i) =>
-    SUMS[i] === "temporary"
+  /** @typedef {keyof typeof titles} Figure */
+  const show = (/** @type {Figure} */ figure) =>
+    figure === "temporary"
       ? count
-      : SUMS[i] === "liveBytes" && model.isGrowth
+      : figure === "liveBytes" && model.isGrowth
       ? (/** @type {number} */ n) => signed(n, bytes)
       : bytes;
-  /** @typedef {"self" | "all"} Part */
-  const change = (/** @type {FunctionRow} */ row, /** @type {Part} */ part, /** @type {number} */ i) =>
-    row[part][i] - (model.isComparison ? row[part][SUMS.length + i] : 0);
-  const words = (/** @type {FunctionRow} */ row, /** @type {Part} */ part, /** @type {number} */ i) =>
-    model.isComparison ? signed(change(row, part, i), show(i)) : show(i)(row[part][i]);
-  const figure = (
+  const column = (
     /** @type {string} */ id,
-    /** @type {string} */ text,
-    /** @type {"self" | "all"} */ part,
-    /** @type {number} */ i,
+    /** @type {string} */ title,
+    /** @type {"ends" | "paths"} */ part,
+    /** @type {Figure} */ figure,
     /** @type {boolean} */ wide,
-  ) => ({
-    id,
-    title: text,
-    figures: true,
-    wide,
-    track: i === chosen ? "124px" : "116px",
-    text: (/** @type {FunctionRow} */ row) => words(row, part, i),
-    cell: (/** @type {FunctionRow} */ row) =>
-      i === chosen && !model.isComparison ? shareCell(words(row, part, i), row[part][i], whole) : [
-        element("span", { className: "first" }, words(row, part, i)),
-        element("span", { className: "second" }),
-      ],
-    by: (/** @type {FunctionRow} */ row) => change(row, part, i),
-    mark: (/** @type {FunctionRow} */ row) =>
-      change(row, part, i) === 0 ? "none" : model.isComparison ? growth(change(row, part, i)) : "",
-  });
+  ) => {
+    const [is, was] = [model.column(figure), model.column(figure, "before")];
+    const whole = figure === chosen ? is.reduce((sum, n) => sum + Math.max(0, n), 0) : 0;
+    const now = (/** @type {FunctionRow} */ row) => sumOf(is, row[part]);
+    const change = (/** @type {FunctionRow} */ row) => now(row) - (model.isComparison ? sumOf(was, row[part]) : 0);
+    const words = (/** @type {FunctionRow} */ row) =>
+      model.isComparison ? signed(change(row), show(figure)) : show(figure)(now(row));
+    return {
+      id,
+      title,
+      figures: true,
+      wide,
+      track: figure === chosen ? "124px" : "116px",
+      text: words,
+      cell: (/** @type {FunctionRow} */ row) =>
+        figure === chosen && !model.isComparison ? shareCell(words(row), now(row), whole) : [
+          element("span", { className: "first" }, words(row)),
+          element("span", { className: "second" }),
+        ],
+      by: change,
+      mark: (/** @type {FunctionRow} */ row) =>
+        change(row) === 0 ? "none" : model.isComparison ? growth(change(row)) : "",
+    };
+  };
   const name = (/** @type {FunctionRow} */ { fn }) => data.functions.name[fn];
-  const named = /** @type {keyof typeof title} */ (SUMS[chosen]);
-  const otherName = /** @type {keyof typeof title} */ (SUMS[other]);
   return [
-    figure("self", `${title[named]}, self`, "self", chosen, false),
-    figure("all", "with callees", "all", chosen, true),
+    column("self", `${titles[chosen]}, self`, "ends", chosen, false),
+    column("all", "with callees", "paths", chosen, true),
     {
       id: "function",
       title: "Function",
@@ -128,7 +113,7 @@ export function functionColumns(model, view, curves) {
       hint: (row) => [name(row), model.placeText(row.place), model.moduleOf(row.fn)].filter(Boolean).join("\n"),
     },
     ...curves,
-    figure("other-self", `${title[otherName]}, self`, "self", other, true),
-    figure("other-all", "with callees", "all", other, true),
+    column("other-self", `${titles[other]}, self`, "ends", other, true),
+    column("other-all", "with callees", "paths", other, true),
   ];
 }

@@ -30,11 +30,13 @@ export async function layOutRows(tree, zoomed, width, value, pause) {
       const paused = pause(rows);
       if (paused && await paused) return undefined;
       let x = box.x;
-      const kids = tree.kids(box.node).map((node) => ({ node, value: value(node) }));
-      kids.sort((a, b) => b.value - a.value);
-      for (const { node, value } of kids) {
-        const wide = width * value / whole;
-        if (wide < NARROWEST) break;
+      const kids = [];
+      for (const node of tree.kids(box.node)) {
+        const wide = width * value(node) / whole;
+        if (wide >= NARROWEST) kids.push({ node, wide });
+      }
+      kids.sort((a, b) => b.wide - a.wide);
+      for (const { node, wide } of kids) {
         next.push({ node, x, width: wide });
         x += wide;
       }

@@ -8,8 +8,6 @@ import { Moments } from "./moments.js";
 /** @typedef {"after" | "before" | "change"} Run */
 /** @typedef {ReturnType<Model["search"]>} Found */
 
-/** The figures that call paths are added up by. */
-export const SUMMED = ["bytes", "peakBytes", "liveBytes", "temporary", "allocations", "peakCount", "liveCount"];
 /** @type {readonly Run[]} */
 export const RUNS = ["after", "before", "change"];
 
@@ -50,8 +48,6 @@ export class Model {
     this.own = this.#ownFunctions();
     /** @type {Map<string, Float64Array>} */
     this.known = new Map();
-    /** @type {Float64Array[] | undefined} */
-    this.summed = undefined;
   }
 
   #ownFunctions() {
@@ -77,7 +73,6 @@ export class Model {
     const { allocations, liveBytes } = this.figures;
     this.shown = span && new Uint8Array(this.paths).map((_, p) => Number(allocations[p] !== 0 || liveBytes[p] !== 0));
     this.known.clear();
-    this.summed = undefined;
   }
 
   /** Whether figures are what came between two moments, where what is live may be less than nothing. */
@@ -133,25 +128,14 @@ export class Model {
       Object.keys(figuresBefore).some((name) => figures[name]?.[path] !== figuresBefore[name][path]);
   }
 
-  /** The columns that trees add up, of each run that there is. */
-  get columns() {
-    // What was freed more often than allocated since a moment has less than nothing: no width shows that.
-    return this.summed ??= (this.isComparison ? RUNS : RUNS.slice(0, 1)).flatMap((run) =>
-      SUMMED.map((name) => {
-        const column = this.column(name, run).slice();
-        for (let p = 0; p < column.length; p++) if (column[p] < 0) column[p] = 0;
-        return column;
-      })
-    );
-  }
-
   /**
-   * The place of a figure among `columns`.
+   * The same as trees add it up. What was freed more often than allocated since a moment has less than nothing: no width shows that.
    * @param {string} name
    * @param {Run} [run]
    */
-  columnOf(name, run = "after") {
-    return SUMMED.indexOf(name) + RUNS.indexOf(run) * SUMMED.length;
+  widths(name, run = "after") {
+    const column = this.column(name, run);
+    return column.some((n) => n < 0) ? column.map((n) => Math.max(0, n)) : column;
   }
 
   /** @param {number} fn */

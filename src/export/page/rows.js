@@ -2,15 +2,18 @@
 import { element } from "./dom.js";
 import { baseName, bytes, count, nameParts, share, shortName, signed } from "./format.js";
 
-/** The figures of a row. */
-const FIGURES = ["peakBytes", "bytes", "allocations", "liveBytes", "temporary"];
 /** The figure of each view. */
-export const VIEW_FIGURES = { peak: "peakBytes", allocated: "bytes", live: "liveBytes", temporary: "temporary" };
+export const VIEW_FIGURES = /** @type {const} */ ({
+  peak: "peakBytes",
+  allocated: "bytes",
+  live: "liveBytes",
+  temporary: "temporary",
+});
 
 /**
  * Call paths that read the same: the place that leads, the function that it called to allocate, and the place that
  * called it; -1 for what there is not.
- * @typedef {{ lead: number, called: number, from: number, paths: number[], now: Float64Array, before: Float64Array }} PathRow
+ * @typedef {{ lead: number, called: number, from: number, paths: number[] }} PathRow
  */
 
 /**
@@ -67,7 +70,7 @@ export function pathRows(model, stacks, wanted) {
     if (!same) rows.set(place, same = new Map());
     let row = same.get(via);
     if (!row) {
-      same.set(via, row = { lead, called, from, paths: [], now: new Float64Array(), before: new Float64Array() });
+      same.set(via, row = { lead, called, from, paths: [] });
       all.push(row);
     }
     row.paths.push(p);
@@ -76,32 +79,14 @@ export function pathRows(model, stacks, wanted) {
 }
 
 /**
- * Adds up the figures of rows.
- * @param {import("./model.js").Model} model
- * @param {readonly PathRow[]} rows
- */
-export function addUpPaths(model, rows) {
-  const columns = (/** @type {"after" | "before"} */ run) => FIGURES.map((name) => model.column(name, run));
-  const [now, before] = [columns("after"), model.isComparison ? columns("before") : []];
-  for (const row of rows) {
-    row.now = sumsOf(now, row.paths, row.now);
-    row.before = sumsOf(before, row.paths, row.before);
-  }
-}
-
-/**
- * What columns come to for some call paths.
- * @param {readonly Float64Array[]} columns
+ * What a figure comes to for some call paths. Of tens of thousands of rows it is asked for where they are sorted by it, or seen.
+ * @param {Float64Array} column
  * @param {readonly number[]} paths
- * @param {Float64Array} into where they go, where there is room: of tens of thousands of rows not each gets another
  */
-export function sumsOf(columns, paths, into) {
-  const sums = into.length === columns.length ? into.fill(0) : new Float64Array(columns.length);
-  for (let c = 0; c < columns.length; c++) {
-    const { [c]: column } = columns;
-    for (let i = 0; i < paths.length; i++) sums[c] += column[paths[i]];
-  }
-  return sums;
+export function sumOf(column, paths) {
+  let sum = 0;
+  for (let i = 0; i < paths.length; i++) sum += column[paths[i]];
+  return sum;
 }
 
 /**
@@ -226,10 +211,12 @@ export function pathColumns(model, view, curves) {
     /** @type {[string, string, (n: number) => string]} */ [title, figure, show],
     /** @type {number} */ at,
   ) => {
-    const i = FIGURES.indexOf(figure);
-    const change = (/** @type {PathRow} */ row) => model.isComparison ? row.now[i] - row.before[i] : row.now[i];
-    const text = (/** @type {PathRow} */ row) => model.isComparison ? signed(change(row), show) : show(row.now[i]);
-    const all = at > 0 ? 0 : model.column(figure).reduce((sum, n) => sum + Math.max(0, n), 0);
+    const [is, was] = [model.column(figure), model.column(figure, "before")];
+    const now = (/** @type {PathRow} */ { paths }) => sumOf(is, paths);
+    const before = (/** @type {PathRow} */ { paths }) => sumOf(was, paths);
+    const change = (/** @type {PathRow} */ row) => model.isComparison ? now(row) - before(row) : now(row);
+    const text = (/** @type {PathRow} */ row) => model.isComparison ? signed(change(row), show) : show(now(row));
+    const all = at > 0 ? 0 : is.reduce((sum, n) => sum + Math.max(0, n), 0);
     return {
       id: figure,
       title,
@@ -239,17 +226,17 @@ export function pathColumns(model, view, curves) {
       track: at > 0 ? undefined : model.isComparison ? "170px" : "124px",
       text,
       cell: (/** @type {PathRow} */ row) =>
-        at === 0 && !model.isComparison ? shareCell(text(row), row.now[i], all) : [
+        at === 0 && !model.isComparison ? shareCell(text(row), now(row), all) : [
           element("span", { className: "first" }, text(row)),
           element(
             "span",
             { className: "second" },
-            at === 0 ? `${show(row.before[i])} \u2192 ${show(row.now[i])}` : "",
+            at === 0 ? `${show(before(row))} \u2192 ${show(now(row))}` : "",
           ),
         ],
       by: change,
       hint: (/** @type {PathRow} */ row) =>
-        model.isComparison ? `${show(row.before[i])} \u2192 ${show(row.now[i])}` : count(row.now[i]),
+        model.isComparison ? `${show(before(row))} \u2192 ${show(now(row))}` : count(now(row)),
       mark: (/** @type {PathRow} */ row) => change(row) === 0 ? "none" : model.isComparison ? growth(change(row)) : "",
     };
   };

@@ -44,11 +44,22 @@ export class Table {
     this.scroll.style.setProperty("--columns-phone", tracks((c) => !c.wide && !c.extra));
     this.empty = element("p", { className: "empty", hidden: this.rows.length > 0 }, "Nothing here.");
     into.replaceChildren(this.scroll, this.empty);
-    this.scroll.addEventListener("scroll", () => this.draw());
+    /** Where the reader is in it, and how much is seen: kept, as to ask would have the browser lay out what has just been changed. */
+    this.top = 0;
+    this.seen = this.scroll.clientHeight;
+    this.scroll.addEventListener("scroll", () => {
+      this.top = this.scroll.scrollTop;
+      this.draw();
+    });
     this.scroll.addEventListener("keydown", (event) => this.#key(event));
-    /** How much was seen when rows were drawn last. */
-    this.seen = 0;
-    new ResizeObserver(() => this.seen !== this.scroll.clientHeight && this.draw()).observe(this.scroll);
+    new ResizeObserver(() => {
+      const { clientHeight } = this.scroll;
+      if (this.seen === clientHeight) return;
+      this.seen = clientHeight;
+      this.draw();
+    }).observe(this.scroll);
+    /** The first row that is drawn. */
+    this.first = 0;
     const [id, way] = sort.split(".");
     const column = Math.max(0, columns.findIndex((column) => column.id === id));
     this.sortBy = column;
@@ -83,18 +94,20 @@ export class Table {
 
   #sort() {
     this.#order();
-    this.scroll.scrollTop = 0;
+    this.scroll.scrollTop = this.top = 0;
     this.#drawHead();
     this.draw();
   }
 
   #order() {
     const { by, figures } = this.columns[this.sortBy];
-    const sign = this.down ? -1 : 1;
-    const keyed = this.rows.map((row) => ({ row, key: by(row) }));
-    if (figures) keyed.sort((a, b) => sign * (Number(a.key) - Number(b.key)));
-    else keyed.sort((a, b) => sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
-    this.rows = keyed.map(({ row }) => row);
+    if (figures) this.rows = inOrder(this.rows, Float64Array.from(this.rows, (row) => Number(by(row))), this.down);
+    else {
+      const sign = this.down ? -1 : 1;
+      const keyed = this.rows.map((row) => ({ row, key: by(row) }));
+      keyed.sort((a, b) => sign * (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+      this.rows = keyed.map(({ row }) => row);
+    }
   }
 
   /** @param {number} index */
@@ -114,7 +127,16 @@ export class Table {
     const { chosen } = this;
     this.chosen = this.rows.findIndex(wanted);
     if (reveals && this.chosen >= 0) this.#reveal(this.chosen);
-    if (reveals || this.chosen !== chosen) this.draw();
+    if (reveals) this.draw();
+    else if (this.chosen !== chosen) { for (const index of [chosen, this.chosen]) this.#tellChosen(index); }
+  }
+
+  /**
+   * Says of a row that is drawn whether it is chosen.
+   * @param {number} index
+   */
+  #tellChosen(index) {
+    this.body.children[index - this.first]?.setAttribute("aria-selected", String(index === this.chosen));
   }
 
   #drawHead() {
@@ -137,10 +159,9 @@ export class Table {
 
   draw() {
     const height = `${this.rows.length * this.height}px`;
-    // Where it is the same the browser has nothing to lay out before it can say what is seen.
     if (this.body.style.height !== height) this.body.style.height = height;
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / this.height) - 4);
-    this.seen = this.scroll.clientHeight;
+    const top = Math.min(this.top, Math.max(0, this.rows.length * this.height - this.seen));
+    const first = this.first = Math.max(0, Math.floor(top / this.height) - 4);
     const last = Math.min(this.rows.length, first + Math.ceil(this.seen / this.height) + 8);
     this.scroll.setAttribute("aria-rowcount", String(this.rows.length));
     const made = [];
@@ -190,7 +211,35 @@ export class Table {
     const seen = clientHeight - this.head.offsetHeight;
     if (top < scrollTop) this.scroll.scrollTop = top;
     if (top + this.height > scrollTop + seen) this.scroll.scrollTop = top + this.height - seen;
+    this.top = this.scroll.scrollTop;
   }
+}
+
+/**
+ * Things in the order of their figures, those that have the same as they stand. Numbers alone are sorted ten times as fast as what has them:
+ * where each goes is looked up among them then.
+ * @template T
+ * @param {readonly T[]} things
+ * @param {Float64Array} figures
+ * @param {boolean} down largest first
+ * @returns {T[]}
+ */
+function inOrder(things, figures, down) {
+  const keys = down ? figures.map((n) => -n) : figures;
+  const sorted = keys.slice().sort();
+  /** How many of each are placed, where the first of them is. */
+  const placed = new Uint32Array(keys.length);
+  const all = [...things];
+  for (let i = 0; i < keys.length; i++) {
+    let [low, high] = [0, keys.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sorted[middle] < keys[i]) low = middle + 1;
+      else high = middle;
+    }
+    all[low + placed[low]++] = things[i];
+  }
+  return all;
 }
 
 /** @param {Column<any>} column */

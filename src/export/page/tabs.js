@@ -2,9 +2,9 @@
 import { liveColumn } from "./curve.js";
 import { byId, element } from "./dom.js";
 import { baseName, bytes, count, counted, shortName } from "./format.js";
-import { addUpFunctions, functionColumns, functionRows } from "./functions.js";
+import { functionColumns, functionRows } from "./functions.js";
 import { processColumns } from "./processes.js";
-import { addUpPaths, pathColumns, pathRows, placeColumns, VIEW_FIGURES } from "./rows.js";
+import { pathColumns, pathRows, placeColumns, VIEW_FIGURES } from "./rows.js";
 import { lifetimesOf } from "./lifetimes.js";
 import { histogram } from "./sizes.js";
 import { Stacks } from "./stacks.js";
@@ -238,8 +238,7 @@ export class Tabs {
         state,
         () => pathRows(model, stacks, (p) => (!found || found.paths[p] === 1) && wanted(p)),
       );
-      addUpPaths(model, all);
-      const rows = all.filter(({ paths }) => model.shows(paths));
+      const rows = model.span ? all.filter(({ paths }) => model.shows(paths)) : all;
       const shown = tab === "leaks" ? "live" : view;
       put(pathColumns(model, shown, curves), rows, {
         lines: 2,
@@ -250,8 +249,7 @@ export class Tabs {
       this.#count(tab, rows.length);
     } else if (tab === "functions") {
       const all = this.#keep(state, () => functionRows(model, stacks, found && stacks.lit(found)));
-      addUpFunctions(model, all);
-      const rows = all.filter(({ paths }) => model.shows(paths));
+      const rows = model.span ? all.filter(({ paths }) => model.shows(paths)) : all;
       put(functionColumns(model, view, curves), rows, {
         lines: 2,
         onChoose: ({ fn }) => told.onFunction(fn),
@@ -308,7 +306,12 @@ export class Tabs {
   rowOf(path, reveals = true) {
     const table = /** @type {Table<PathRow> | undefined} */ (this.table);
     if (!this.hasPaths || !table?.rows[0]) return undefined;
-    const row = table.rows.find(({ paths }) => paths.includes(path)) ?? table.rows[0];
+    const { [table.chosen]: chosen } = table.rows;
+    const row = path < 0
+      ? table.rows[0]
+      : chosen?.paths.includes(path)
+      ? chosen
+      : table.rows.find(({ paths }) => paths.includes(path)) ?? table.rows[0];
     table.point((other) => other === row, reveals);
     return row;
   }

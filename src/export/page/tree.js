@@ -5,7 +5,7 @@
 /**
  * A function at a place of the tree. The call paths through it are `order[from]` to `order[to - 1]` of its tree.
  * @typedef {{ fn: number, depth: number, from: number, to: number, parent: TreeNode | undefined,
- *   sums: Float64Array, kids: TreeNode[] | undefined }} TreeNode
+ *   kids: TreeNode[] | undefined }} TreeNode
  */
 
 /** Call paths of a node whose places are looked at, to say where it is. */
@@ -38,9 +38,13 @@ export class Tree {
       order.push(p);
     }
     this.order = Uint32Array.from(order);
+    /**
+     * What a figure comes to for the call paths of `order` up to each: of a node, whose call paths stand side by side, it is a difference.
+     * @type {Map<string, { column: Float64Array, upTo: Float64Array }>}
+     */
+    this.sums = new Map();
     /** @type {TreeNode} */
     this.root = this.#node(fn, undefined, 0, order.length);
-    for (const p of order) this.#add(this.root, p);
   }
 
   /**
@@ -51,34 +55,23 @@ export class Tree {
    * @returns {TreeNode}
    */
   #node(fn, parent, from, to) {
-    const sums = new Float64Array(this.model.columns.length);
-    return { fn, depth: parent ? parent.depth + 1 : 0, from, to, parent, sums, kids: undefined };
+    return { fn, depth: parent ? parent.depth + 1 : 0, from, to, parent, kids: undefined };
+  }
+
+  /** Figures have changed: they are added up anew where they are asked for. Who goes where has not. */
+  addUp() {
+    this.sums.clear();
   }
 
   /**
-   * @param {TreeNode} node
-   * @param {number} path
+   * Adds up over a part of `order`.
+   * @param {{ column: Float64Array, upTo: Float64Array }} sums
+   * @param {number} from
+   * @param {number} to
    */
-  #add(node, path) {
-    const { columns } = this.model;
-    for (let i = 0; i < columns.length; i++) node.sums[i] += columns[i][path];
-  }
-
-  /** Adds figures up anew where they have changed: who goes where has not. */
-  addUp() {
-    // The call paths through a node stand side by side: its sums are what has come up to the last, less what has before the first.
-    const upTo = this.model.columns.map((column) => {
-      const { order } = this;
-      const sums = new Float64Array(order.length + 1);
-      for (let i = 0; i < order.length; i++) sums[i + 1] = sums[i] + column[order[i]];
-      return sums;
-    });
-    const due = [this.root];
-    for (let node = due.pop(); node; node = due.pop()) {
-      const { from, to, sums } = node;
-      for (let i = 0; i < upTo.length; i++) sums[i] = upTo[i][to] - upTo[i][from];
-      if (node.kids) due.push(...node.kids);
-    }
+  #addUp({ column, upTo }, from, to) {
+    const { order } = this;
+    for (let i = from; i < to; i++) upTo[i + 1] = upTo[i] + column[order[i]];
   }
 
   /**
@@ -105,20 +98,17 @@ export class Tree {
       next[i - node.from] = at < 0 ? -1 : this.stacks.functions[at];
     }
     if (next.every((fn) => fn === next[0])) {
-      // All go the same way: nothing to part, and nothing to add up.
+      // All go the same way: nothing to part.
       if (node.from === node.to || next[0] < 0) return node.kids = [];
-      const kid = this.#node(next[0], node, node.from, node.to);
-      kid.sums = node.sums;
-      return node.kids = [kid];
+      return node.kids = [this.#node(next[0], node, node.from, node.to)];
     }
     /** @type {Map<number, TreeNode>} */
     const kids = new Map();
     const paths = this.order.slice(node.from, node.to);
-    paths.forEach((path, i) => {
+    paths.forEach((_, i) => {
       let kid = kids.get(next[i]);
       if (!kid) kids.set(next[i], kid = this.#node(next[i], node, 0, 0));
       kid.to++;
-      this.#add(kid, path);
     });
     let from = node.from;
     for (const kid of kids.values()) {
@@ -129,6 +119,7 @@ export class Tree {
       const kid = /** @type {TreeNode} */ (kids.get(next[i]));
       this.order[kid.to++] = path;
     });
+    for (const sums of this.sums.values()) this.#addUp(sums, node.from, node.to);
     kids.delete(-1);
     return node.kids = [...kids.values()];
   }
@@ -152,7 +143,16 @@ export class Tree {
    * @param {string} figure
    * @param {import("./model.js").Run} [run]
    */
-  sum(node, figure, run = "after") {
-    return node.sums[this.model.columnOf(figure, run)];
+  sum({ from, to }, figure, run = "after") {
+    const key = `${run} ${figure}`;
+    let sums = this.sums.get(key);
+    if (!sums) {
+      this.sums.set(
+        key,
+        sums = { column: this.model.widths(figure, run), upTo: new Float64Array(this.order.length + 1) },
+      );
+      this.#addUp(sums, 0, this.order.length);
+    }
+    return sums.upTo[to] - sums.upTo[from];
   }
 }
