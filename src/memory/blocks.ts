@@ -117,17 +117,8 @@ function walk(leaf: LeafWords, second: Uint32Array | undefined, pathBits: number
     ...{ offsets: new Uint32Array(SOME), sizes: new Float64Array(SOME), paths: new Uint32Array(SOME) },
   };
   const { offsets, sizes, paths } = some;
+  // In no closure: then it is in a register, where there are tens of millions of blocks.
   let count = 0;
-  const put = (offset: number, size: number, path: number) => {
-    offsets[count] = offset;
-    sizes[count] = size;
-    paths[count++] = path;
-  };
-  const tell = () => {
-    some.count = count;
-    if (count > 0) visitor.blocks(some);
-    count = 0;
-  };
   // Of a long block in a shared granule the size stands where the next granule's first block would.
   let sizeAt = -1;
   for (const [first, pages] of leaf.runs) {
@@ -136,7 +127,11 @@ function walk(leaf: LeafWords, second: Uint32Array | undefined, pathBits: number
       const upper = words[2 * g + 1]!;
       if (upper === 0) continue;
       // A granule has four blocks at most.
-      if (count > SOME - 4) tell();
+      if (count > SOME - 4) {
+        some.count = count;
+        visitor.blocks(some);
+        count = 0;
+      }
       if (upper >>> 31 === 0) {
         const tag = upper >>> 20;
         if (tag === 0) continue;
@@ -161,9 +156,12 @@ function walk(leaf: LeafWords, second: Uint32Array | undefined, pathBits: number
           size = words[2 * g + 3]! & HALF;
           if (size === BEYOND) size = words[2 * g + 4]! + words[2 * g + 5]! * 2 ** 32;
         }
-        put(g * GRANULE + 8 * place, size, half >>> SIZE_BITS & (2 ** pathBits - 1));
+        offsets[count] = g * GRANULE + 8 * place;
+        sizes[count] = size;
+        paths[count++] = half >>> SIZE_BITS & (2 ** pathBits - 1);
       }
     }
   }
-  tell();
+  some.count = count;
+  if (count > 0) visitor.blocks(some);
 }
