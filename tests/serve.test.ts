@@ -105,6 +105,7 @@ class Told {
   readonly ends: number[] = [];
   readonly figures: Record<string, number[]> = {};
   marks: readonly { name: string }[] = [];
+  memory: LookData["memory"] = undefined;
   looks = 0;
   bytes = 0;
   isOver = false;
@@ -127,6 +128,7 @@ class Told {
     this.running = look.running;
     this.totals = look.totals;
     this.marks = look.marks ?? this.marks;
+    this.memory = look.memory ?? this.memory;
     this.names.push(...look.added?.functions.name ?? []);
     this.ends.push(...look.added?.ends ?? []);
     for (const [name, now] of Object.entries(look.figures)) {
@@ -377,6 +379,8 @@ test(
           await shows("#table", "leak");
           await page.locator("#table .row", { hasText: "leak" }).click();
           await shows("#panel-body", "1.00 KB in 10 allocations");
+          // Nobody looks at its memory.
+          assert.equal(await page.isVisible("#memory"), false);
           // What was chosen stays chosen, with other figures.
           await step("l");
           await shows("#panel-body", "2.00 KB in 20 allocations");
@@ -463,6 +467,9 @@ test("serve -- program stays when the program has ended; run --serve reports the
     async ({ at, child, said, end }) => {
       const looks = listen(at("looks"));
       await looks.until(({ totals }) => totals.liveBytes === 50_000);
+      // Whoever runs it looks at its memory too, and pages are told.
+      const { memory } = await looks.until(({ memory }) => memory !== undefined);
+      assert.ok(Number(memory?.parts.files?.at(-1)) > 100_000 && memory?.seconds.length === memory?.parts.live?.length);
       child.stdin?.end("l");
       await looks.until(({ isOver }) => isOver);
       assert.equal(looks.told.totals.liveBytes, 51_000);

@@ -94,7 +94,8 @@ function layersOf(moments: readonly KeptMoment[], { callPaths }: Profile, symbol
 /** Parts of an account, which add up to its resident set. */
 const PARTS = ["live", "slack", "allocatorFree", "mapped", "stacks", "files", "shared", "heaptap", "other"] as const;
 
-function memoryOf({ memory, merged }: Profile): MemoryData | undefined {
+/** The resident set of a process by what it is, where somebody looked. */
+export function memoryOf({ memory, merged }: Profile): MemoryData | undefined {
   // Of several processes there is no account of all.
   if (!memory || merged) return undefined;
   return {

@@ -1,5 +1,5 @@
 /** What pages of a recording that is served are told: all that there is at first, then what changes from look to look. */
-import { FIGURES, pageData, threadsOf, totalsOf } from "../export/html.ts";
+import { FIGURES, memoryOf, pageData, threadsOf, totalsOf } from "../export/html.ts";
 import type { PageStacks } from "../export/html.ts";
 import type { LookData, PageData } from "../export/page/data.ts";
 import { pageFile } from "../export/page_file.ts";
@@ -54,6 +54,7 @@ export class Feed {
   readonly #figures = new Map(Object.keys(FIGURES).map((name) => [name, [] as number[]]));
   #look: Look;
   #threads = "";
+  #accounts = "";
   #marks: readonly TimelineMark[] = [];
 
   /** Of the recording of this look; it is to be told of that by {@linkcode Feed.tell} too. */
@@ -82,14 +83,17 @@ export class Feed {
     this.#look = look;
     const threads = threadsOf(look.profile);
     const text = JSON.stringify(threads);
+    const memory = memoryOf(look.profile);
+    const accounts = JSON.stringify(memory?.seconds);
     const said = {
       ...this.#said(),
       ...this.#changed(),
       added: unknown.length > 0 ? behind(this.#stacked(), known) : undefined,
       threads: text === this.#threads ? undefined : threads,
       marks: marks === this.#marks ? undefined : marks,
+      memory: accounts === this.#accounts ? undefined : memory,
     };
-    [this.#threads, this.#marks] = [text, marks];
+    [this.#threads, this.#marks, this.#accounts] = [text, marks, accounts];
     return said;
   }
 
@@ -107,6 +111,7 @@ export class Feed {
       added: growing(all).some(({ length }, i) => length !== known[i]) ? behind(all, known) : undefined,
       threads: threadsOf(this.#look.profile),
       marks: this.#marks,
+      memory: memoryOf(this.#look.profile),
     };
   }
 
@@ -121,7 +126,7 @@ export class Feed {
       aside,
     });
     // What looks do not tell would stand still.
-    const still = { layers: undefined, memory: undefined, sizes: undefined, lifetimes: undefined };
+    const still = { layers: undefined, sizes: undefined, lifetimes: undefined };
     return pageFile({ ...data, ...still, served: { recording: this.recording } } satisfies PageData);
   }
 

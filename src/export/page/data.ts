@@ -115,6 +115,8 @@ export interface LookData {
     | undefined;
   /** All marks, where there are others than before. */
   readonly marks?: PageData["marks"];
+  /** The resident set by what it is, where somebody has looked since. */
+  readonly memory?: PageData["memory"];
 }
 
 /** The page's data, as JSON. */

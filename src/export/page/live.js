@@ -49,10 +49,11 @@ function addSample({ seconds, bytes, highest, rss, mapped }, { seconds: now, tot
  */
 function take(model, look) {
   const data = /** @type {Writable<import("./data.ts").PageData>} */ (model.data);
-  const { totals, threads, marks, added, figures, paths } = look;
+  const { totals, threads, marks, memory, added, figures, paths } = look;
   data.totals = totals;
   if (threads) data.threads = threads;
   if (marks) data.marks = marks;
+  if (memory) data.memory = memory;
   if (added) {
     appendAll(data, added);
     model.grow();

@@ -88,7 +88,7 @@ async function start() {
     // Its row is among those of all call paths.
     onPath: (path) => set({ tab: "paths", sort: "", q: "", fn: "", path: String(path) }, true),
   });
-  if (timeline) makeMemory(data, tooltip);
+  const memory = timeline && makeMemory(data, tooltip);
   byId("timeline-section").hidden = !timeline;
   byId("top").classList.toggle("alone", !timeline);
   const flame = new Flame(model, tooltip, {
@@ -148,6 +148,7 @@ async function start() {
     if (has("q")) search.look(state.q);
     if (has("q", "view", "run", "span", "looks")) search.tell(view(), run());
     if (has("rss", "parts", "looks")) timeline?.(state.rss === "1", state.parts === "1");
+    if (isLook) memory?.();
     if (has("view", "code", "q", "tab", "run", "span", "looks") || has("sort") && tabs.sorted !== state.sort) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;

@@ -39,15 +39,33 @@ function notableParts({ seconds, parts }) {
 }
 
 /**
- * Draws what the resident set is made of, and again when the width changes.
+ * Draws what the resident set is made of, again when the width changes, and whenever the data have: what is returned does that.
  * @param {import("./data.ts").PageData} data
  * @param {import("./tooltip.js").Tooltip} tooltip
  */
 export function makeMemory(data, tooltip) {
-  const { memory } = data;
-  byId("memory").hidden = !memory?.seconds.length;
-  if (!memory?.seconds.length) return;
   const into = byId("memory-chart");
+  let room = 0;
+  const draw = () => {
+    const { memory } = data;
+    byId("memory").hidden = !memory?.seconds.length;
+    if (memory?.seconds.length && room > 0) into.replaceChildren(drawMemory(data, memory, room, tooltip));
+  };
+  new ResizeObserver(() => {
+    room = into.clientWidth;
+    draw();
+  }).observe(into);
+  draw();
+  return draw;
+}
+
+/**
+ * @param {import("./data.ts").PageData} data
+ * @param {import("./data.ts").MemoryData} memory
+ * @param {number} room
+ * @param {import("./tooltip.js").Tooltip} tooltip
+ */
+function drawMemory(data, memory, room, tooltip) {
   const { resident, shown } = notableParts(memory);
   const { seconds: times = [], rss = [] } = data.timeline ?? {};
   const end = endOf(data, seriesOf(data));
@@ -57,21 +75,18 @@ export function makeMemory(data, tooltip) {
     ...shown.map(({ id, title }) => element("span", { className: `key part part-${id}` }, title)),
     ...rss.some((n) => n >= 0) ? [element("span", { className: "key line-key between" }, "resident set")] : [],
   );
-  const draw = () => {
-    const [top, most] = [8, Math.max(highest(resident), highest(rss))];
-    const scale = { width: Math.max(280, into.clientWidth), height: MEMORY_HEIGHT, top, end, most };
-    const { svg, x, y, base } = drawAxes({ ...scale, lines: 3, words: "Resident memory over time, by what it is" });
-    stackAreas(svg, shown.map(({ id, bytes }) => ({ look: `part part-${id}`, bytes })), [...from, end], x, y);
-    // Accounts are taken now and then: how high it was between them is known too.
-    const between = stepPoints([...times, end], [...rss, -1], x, y);
-    svg.append(shape("polyline", { points: pointsText(between), class: "line between" }));
-    const level = (/** @type {number} */ s) => y(resident[sampleAt(from, s)]);
-    readTimes(svg, { top, base, end, times: from, x, y: level }, tooltip, (pointed) => {
-      const i = sampleAt(from, pointed);
-      const parts = shown.map(({ title, bytes: has }) => `${bytes(has[i])} ${title}`);
-      return { where: memory.seconds[i], lines: [`resident set ${bytes(resident[i])}`, ...parts] };
-    });
-    into.replaceChildren(svg);
-  };
-  new ResizeObserver(draw).observe(into);
+  const [top, most] = [8, Math.max(highest(resident), highest(rss))];
+  const scale = { width: Math.max(280, room), height: MEMORY_HEIGHT, top, end, most };
+  const { svg, x, y, base } = drawAxes({ ...scale, lines: 3, words: "Resident memory over time, by what it is" });
+  stackAreas(svg, shown.map(({ id, bytes }) => ({ look: `part part-${id}`, bytes })), [...from, end], x, y);
+  // Accounts are taken now and then: how high it was between them is known too.
+  const between = stepPoints([...times, end], [...rss, -1], x, y);
+  svg.append(shape("polyline", { points: pointsText(between), class: "line between" }));
+  const level = (/** @type {number} */ s) => y(resident[sampleAt(from, s)]);
+  readTimes(svg, { top, base, end, times: from, x, y: level }, tooltip, (pointed) => {
+    const i = sampleAt(from, pointed);
+    const parts = shown.map(({ title, bytes: has }) => `${bytes(has[i])} ${title}`);
+    return { where: memory.seconds[i], lines: [`resident set ${bytes(resident[i])}`, ...parts] };
+  });
+  return svg;
 }
