@@ -145,10 +145,17 @@ function estimated({ limits: { interval }, totals }: Profile): string {
     } may be missing${coarse}`;
 }
 
+/** For so many seconds what is seen tells of the beginning. */
+const AT_FIRST = 1;
+
 /** What is not known of a process that ran before. */
-function fromBefore({ timeline }: Profile): string {
-  const resident = timeline[0]?.resident ?? timeline[1]?.resident;
-  const then = resident ? `: ${bytes(resident)} were resident then` : "";
+function fromBefore({ timeline, memory }: Profile): string {
+  const { resident } = timeline.find((sample) => sample.resident !== undefined && sample.seconds < AT_FIRST) ?? {};
+  const [first] = memory?.accounts ?? [];
+  // Another allocator's memory is known by the blocks in it, of which there are none yet.
+  const free = first && first.slack !== undefined && first.seconds < AT_FIRST ? first.allocatorFree : 0;
+  const heap = free > 0 ? `, ${bytes(free)} of it the allocator's, in blocks or free` : "";
+  const then = resident ? `: ${bytes(resident)} was resident then${heap}` : "";
   return `Blocks from before heaptap was attached are not known${then}`;
 }
 
