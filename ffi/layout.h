@@ -160,7 +160,8 @@ struct ht_file_header {
     uint32_t linked;
     uint32_t linked_length;
     uint32_t pauses;
-    uint8_t pad5[60];
+    uint32_t pid_namespace;
+    uint8_t pad5[56];
 };
 _Static_assert(sizeof(struct ht_file_header) == 448, "file_header");
 

@@ -222,6 +222,17 @@ __attribute__((constructor)) static void ht_start_early(void)
     ht_started = 1;
 }
 
+/* The namespace that process numbers are of, by its number; 0 where that cannot be had. */
+static uint32_t ht_pid_namespace(void)
+{
+    char text[32] = ""; /* pid:[4026531836] */
+    ht_sys_readlink("/proc/self/ns/pid", text, sizeof text - 1);
+    const char *c = text;
+    while (*c && (*c < '0' || *c > '9'))
+        c++;
+    return (uint32_t)ht_run_number(c);
+}
+
 #define HT_UNWANTED (-1) /* nobody wants a recording of this process */
 
 /* Makes the recording. Returns 0, what ht_file_start said, or HT_UNWANTED. */
@@ -277,6 +288,7 @@ static int ht_process_open(void)
     h->attached = (uint32_t)c->attached;
     h->mappings = ht_p.installed && !c->attached ? 0 : (uint64_t)(void *)&ht_p.mapped;
     h->pid = ht_sys_pid();
+    h->pid_namespace = ht_pid_namespace();
     h->parent_pid = ht_sys_parent();
     h->machine = HT_MACHINE;
     h->mode = ht_p.mode;

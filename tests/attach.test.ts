@@ -410,6 +410,38 @@ test("a process that sees other files: the library is placed there, and nothing 
   }
 });
 
+test("a process that knows itself by another number, as in a container, is followed by the one that it has here", {
+  skip: spawnSync("unshare", ["-p", "-f", "true"]).status !== 0 && "unshare is not allowed here",
+}, async () => {
+  const grows = target(folder, "grows.c");
+  const child = spawn("unshare", ["-p", "-f", "--kill-child", grows], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = new Promise((done) => child.once("exit", done));
+  try {
+    await new Promise((done) => child.stdout.once("data", done));
+    const [pid = ""] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").split(" ");
+    assert.match(readFileSync(`/proc/${pid}/status`, "utf8"), new RegExp(`^NSpid:\\s+${pid}\\s+1$`, "m"));
+    const attachment = await attach(Number(pid), { out: join(folder, "numbered.heaptap"), buckets: 4096 });
+    const { recording } = attachment;
+    child.stdin.write("l");
+    await new Promise((done) => child.stdout.once("data", done));
+    const { process: known } = recording.profile();
+    assert.deepEqual([known.pid, known.pidHere, known.running], [1, Number(pid), true]);
+    for await (const look of recording.watch({ interval: 20 })) {
+      assert.ok(look.running && Number(look.resident) > 100_000);
+      assert.equal(look.totals.liveBytes, 1000);
+      break;
+    }
+    const report = heaptap(["report", recording.path]).stdout;
+    assert.match(report, new RegExp(`running · pid ${pid}, 1 in its container`));
+    assert.match(report, /resident +[\d.]+ [KM]B +now/);
+    const left = (await attachment.detach()).profile();
+    assert.deepEqual([left.process.running, left.process.pidHere, left.totals.liveBytes], [false, 1, 1000]);
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+  }
+});
+
 test("what cannot be: one line, and the process is as it was", async () => {
   const cannot = (pid: number | string, why: RegExp, ...args: string[]) => {
     const { status, stderr, stdout } = heaptap(["attach", ...args, String(pid)]);

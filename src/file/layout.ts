@@ -370,6 +370,12 @@ export const RECORDS = {
     },
     linked_length: { type: "u32", writer: "any thread", doc: "Bytes of that; 0 while it changes" },
     pauses: { type: "u32", writer: "any thread", doc: "How often counting was paused" },
+    pid_namespace: {
+      type: "u32",
+      writer: "start",
+      doc:
+        "The namespace of process numbers that `pid` is of, by its number in /proc/self/ns/pid; 0 where that is not known",
+    },
   },
   strings: {
     byte: {

@@ -72,7 +72,7 @@ export function processFacts(profile: Profile): string[] {
     process.exit?.seconds === undefined ? "" : seconds(process.exit.seconds),
     attachedText(process),
     processEnding(process),
-    processes === undefined ? `pid ${process.pid}` : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
+    processes === undefined ? pidText(process) : `${count(processes)} ${processes === 1 ? "process" : "processes"}`,
     profile.moment ? "" : threadsText(profile),
     limits.mode === "paths"
       ? `${count(callPaths.length)} ${plural(callPaths.length, "call path")}`
@@ -83,6 +83,10 @@ export function processFacts(profile: Profile): string[] {
 }
 
 /** That recording began in a process that ran, and how long it went on. */
+function pidText({ pid, pidHere }: Process): string {
+  return pid === pidHere ? `pid ${pid}` : `pid ${pidHere}, ${pid} in its container`;
+}
+
 function attachedText({ attached }: Process): string {
   if (!attached) return "";
   return attached.left === undefined ? "attached" : `attached for ${seconds(attached.left)}, and it went on`;

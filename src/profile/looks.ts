@@ -82,7 +82,7 @@ export class Look {
     this.#time = performance.now();
     this.interval = before ? (this.#time - before.#time) / 1000 : 0;
     this.seconds = before ? before.seconds + this.interval : profile.timeline.at(-1)?.seconds ?? 0;
-    this.resident = process.running ? residentSet(process.pid)?.resident : undefined;
+    this.resident = process.running ? residentSet(process.pidHere)?.resident : undefined;
     const rate = (now: number, then = 0) => this.interval > 0 ? Math.max(0, now - then) / this.interval : 0;
     this.allocationsPerSecond = rate(totals.allocations, before?.totals.allocations);
     this.bytesPerSecond = rate(totals.bytes, before?.totals.bytes);

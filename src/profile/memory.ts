@@ -5,6 +5,7 @@ import { text } from "../file/reader.ts";
 import type { Snapshot, Table } from "../file/reader.ts";
 import type { Account, Surveyed } from "../memory/survey.ts";
 import { surveyed } from "../memory/survey.ts";
+import { pidHere } from "./here.ts";
 import type { Nodes } from "./nodes.ts";
 import { secondsSoFar } from "./timeline.ts";
 import type { CallPath, Frame, StackEnd } from "./profile.ts";
@@ -194,7 +195,7 @@ export function surveyedOf(snapshot: Snapshot, liveBytes: number): Surveyed {
   const h = (field: string) => snapshot.header.number(0, field);
   const isNew = h("version") >= 4;
   return {
-    pid: h("pid"),
+    pid: pidHere(snapshot) ?? h("pid"),
     recording: snapshot.path && fileOf(snapshot.path),
     shadow: isNew ? h("shadow") : 0,
     mappings: isNew ? h("mappings") : 0,

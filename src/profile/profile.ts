@@ -250,6 +250,8 @@ export interface Process {
   readonly linked: readonly LinkedAllocator[];
   /** Milliseconds since 1970. */
   readonly startTime: number;
+  /** The number that it has here while it runs: another one than `pid` where it is in a container, and this process is not. */
+  readonly pidHere: number;
   /** Whether it still runs, on this machine. */
   readonly running: boolean;
   /** Whether nothing that it allocates is counted now. */

@@ -1,13 +1,12 @@
 /** Reads a snapshot of a recording into a profile. */
-import { existsSync, readFileSync } from "node:fs";
 import { CONSTANTS, VARIABLES } from "../file/layout.ts";
 import { bytes, readMemory, readSnapshot, Table, text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { knownSeconds } from "./facts.ts";
 import { copyInBuffer, giveBuffer } from "./buffers.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
-import { statFields } from "../memory/process_memory.ts";
 import { finish } from "./finish.ts";
+import { pidHere } from "./here.ts";
 import { readAccounts, readMappings } from "./memory.ts";
 import { Nodes } from "./nodes.ts";
 import type { Places } from "./places.ts";
@@ -97,42 +96,14 @@ function readThreads(snapshot: Snapshot): Thread[] {
   return threads;
 }
 
-const STARTED_AT = 19;
-
-/** Seconds since 1970 at which a process of this machine started, as exact as the kernel's second of its own start. */
-function startedAt(pid: number): number {
-  const boot = Number(/^btime (\d+)$/m.exec(readFileSync("/proc/stat", "latin1"))?.[1]);
-  // In hundredths on every machine.
-  return boot + Number(statFields(pid)[STARTED_AT]) / 100;
-}
-
-/** Whether a process of that number and program runs here, and did when the recording began: numbers are used again. */
-function runs(pid: number, executable: string, startTime: number): boolean {
-  try {
-    // Not its link to the program: that is the dynamic linker's when that was given the program's name.
-    return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}`) &&
-      startedAt(pid) < startTime / 1000 + 2;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether there is a process of that number that this user may not look at: then nobody knows here whether it is the recorded one. */
-export function mayNotLook(pid: number): boolean {
-  try {
-    readFileSync(`/proc/${pid}/maps`, "latin1");
-    return false;
-  } catch (error) {
-    return /EACCES|EPERM|ESRCH/.test((error as { code?: string }).code ?? "") && existsSync(`/proc/${pid}`);
-  }
-}
-
 function processOf(snapshot: Snapshot): Process {
   const h = (field: string) => snapshot.header.number(0, field);
   const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
   const hasLeft = h("attached") === CONSTANTS.ATTACHED_AND_LEFT;
+  const here = hasLeft ? undefined : snapshot.path === "" ? h("pid") : pidHere(snapshot);
   return {
     pid: h("pid"),
+    pidHere: here ?? h("pid"),
     parentPid: h("parent_pid"),
     command: string("command").split("\0"),
     executable: string("executable"),
@@ -141,7 +112,7 @@ function processOf(snapshot: Snapshot): Process {
     startTime: h("start_time") / 1e6,
     paused: h("paused") === 1,
     pauses: h("pauses"),
-    running: !hasLeft && (snapshot.path === "" || runs(h("pid"), string("executable"), h("start_time") / 1e6)),
+    running: here !== undefined,
     exit: h("ended") === 1
       ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }
       : undefined,

@@ -21,7 +21,8 @@ import { byAllocations, newestRecording, outlined, processesBeside } from "./pro
 import type { OutlinedProcess } from "./processes.ts";
 import { processTree } from "./process_tree.ts";
 import type { ProcessRow } from "./process_tree.ts";
-import { matching, mayNotLook, readMoment, readOutline, readProfile } from "./read.ts";
+import { mayNotLook } from "./here.ts";
+import { matching, readMoment, readOutline, readProfile } from "./read.ts";
 import type { ReadOptions } from "./read.ts";
 import type { Profile } from "./profile.ts";
 
