@@ -105,13 +105,24 @@ static int ht_same_text(const char *a, const char *b)
     return n == ht_length(b) && ht_same_bytes(a, b, n);
 }
 
+/* Where memory of the library's is asked for next: far below what there was at first, one behind the other. Else it would come to lie in the hole that
+ * a program makes between two calls, to map something there itself: over ours then. Shared by all threads, each of which takes its part by adding to
+ * it; 0 until the first has been mapped. A place that is taken meanwhile the kernel passes over. */
+static uint64_t ht_sys_place;
+#define HT_PLACE_APART (1ull << 36)
+
 /* Private memory. Without huge pages: the tables are sparse, and one touched word must not cost
  * two megabytes. */
 static void *ht_sys_map(size_t size)
 {
-    long at = ht_syscall(HT_SYS_MMAP, 0, (long)size, HT_PROT_RW, HT_MAP_PRIVATE | HT_MAP_ANONYMOUS | HT_MAP_NORESERVE, -1, 0);
+    uint64_t place = ht_shared_get(&ht_sys_place);
+    if (place)
+        place = ht_shared_add(&ht_sys_place, (size + HT_PAGE - 1) & ~(HT_PAGE - 1ull));
+    long at = ht_syscall(HT_SYS_MMAP, (long)place, (long)size, HT_PROT_RW, HT_MAP_PRIVATE | HT_MAP_ANONYMOUS | HT_MAP_NORESERVE, -1, 0);
     if (HT_FAILED(at))
         return NULL;
+    if (!place && (uint64_t)at > 2 * HT_PLACE_APART)
+        ht_shared_set(&ht_sys_place, (uint64_t)at - HT_PLACE_APART);
     ht_syscall(HT_SYS_MADVISE, at, (long)size, HT_MADV_NOHUGEPAGE, 0, 0, 0);
     ht_syscall(HT_SYS_MADVISE, at, (long)size, HT_MADV_DONTDUMP, 0, 0, 0);
     return (void *)at;
