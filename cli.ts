@@ -787,6 +787,8 @@ for (const name of neededFor(process.argv[2] ?? "")) COMMANDS[name]?.();
 // the program's status that counts.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: { code?: string; message: string }) => {
+    // A command that has something to let go listens too.
+    if (stream.listenerCount("error") > 1) return;
     if (error.code !== "EPIPE" && stream === process.stdout) say(`Cannot write to stdout: ${error.message}`);
     process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
   });

@@ -315,6 +315,43 @@ test("top without a terminal lets a process go at a signal", async () => {
   });
 });
 
+test("whoever reads top's lines closes the pipe: the process is let go", async () => {
+  await running("one", async (of) => {
+    const out = join(folder, "piped.heaptap");
+    for (const mode of [[], ["--json"]]) {
+      const [runtime = "", ...args] = [...CLI, "top", "--interval", "50ms", ...mode, "-o", out, String(of.pid)];
+      const child = spawn(runtime, args, { stdio: ["ignore", "pipe", "ignore"] });
+      const ended = new Promise((end) => child.on("exit", end));
+      await new Promise((line) => child.stdout.once("data", line));
+      child.stdout.destroy();
+      assert.equal(await ended, 0);
+      assert.ok(Recording.open(out).profile().process.attached?.left !== undefined);
+    }
+  });
+});
+
+test("one that somebody else lets go is reported then", async () => {
+  await running("one", async (of) => {
+    const out = join(folder, "elsewhere.heaptap");
+    const [runtime = "", ...args] = [...CLI, "attach", "--no-report", "--buckets", "4096", "-o", out, String(of.pid)];
+    const child = spawn(runtime, args, { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    const ended = new Promise((end) => child.on("exit", end));
+    await new Promise<void>((ready) =>
+      child.stderr.on("data", (text) => {
+        said += String(text);
+        if (/Ctrl-C lets it go/.test(said)) ready();
+      })
+    );
+    assert.deepEqual(await letGo(of.pid), []);
+    assert.equal(await ended, 0);
+    assert.match(said, /was let go by somebody else\n.*recorded in .*elsewhere\.heaptap/);
+    await assert.rejects(letGo(of.pid), /^AttachError: Cannot detach from process \d+: nobody has attached to it$/);
+    const text = heaptap(["report", out]).stdout;
+    assert.match(text, /attached for .*, and it went on/);
+  });
+});
+
 test("a program that ends while it is recorded, and children", async () => {
   const out = join(folder, "ends.heaptap");
   const child = spawn("python3", ["-c", "import time; time.sleep(1.2); x = [bytearray(1000) for _ in range(100)]"]);

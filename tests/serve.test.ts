@@ -507,8 +507,11 @@ test("a process that is attached to is let go at Ctrl-C", async () => {
         await step("l");
         await settle();
         assert.match((await ask(at("metrics"))).text, /heaptap_live_bytes\{[^}]*\} 1000\n/);
+        // A page is open, and looks go on.
+        const page = listen(at("looks"));
+        await page.until(({ looks }) => looks > 2);
         assert.equal(await end(), 0);
-        assert.match(said(), /recorded in .*attached\.heaptap/);
+        assert.match(said(), /^[^\n]*\n(heaptap: )?recorded in .*attached\.heaptap\n$/);
       },
     );
     await step("l");

@@ -127,11 +127,14 @@ class End implements Disposable {
 async function letAllGo(attachments: readonly Attachment[]): Promise<Recording[]> {
   const recordings: Recording[] = [];
   for (const attachment of attachments) {
-    const { name, pid, running } = attachment;
+    const { name, pid, running, left } = attachment;
     const before = attachment.notes.length;
     try {
       recordings.push(await attachment.detach());
-      say(running ? `let go of ${name} (pid ${pid}), which goes on` : `${name} (pid ${pid}) has ended`);
+      if (!running) say(`${name} (pid ${pid}) has ended`);
+      else {say(
+          left ? `${name} (pid ${pid}) was let go by somebody else` : `let go of ${name} (pid ${pid}), which goes on`,
+        );}
       for (const note of attachment.notes.slice(before)) say(note);
     } catch (error) {
       process.exitCode = USAGE;

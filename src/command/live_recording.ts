@@ -111,6 +111,7 @@ export class LiveRecording {
   }
 
   #open(response: ServerResponse, known: string): void {
+    if (this.#left.signal.aborted) return void response.destroy();
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write(event(this.#feed?.whole(known)));
     response.on("close", () => this.#pages.delete(response));
@@ -157,10 +158,11 @@ export class LiveRecording {
     await this.#run();
   }
 
-  /** Ends looking. */
+  /** Ends looking; a look that is under way has nobody to tell any more. */
   close(): void {
     this.#left.abort();
     for (const page of this.#pages) page.end();
+    this.#pages.clear();
     this.#feed?.[Symbol.dispose]();
   }
 }

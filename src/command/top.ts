@@ -10,6 +10,7 @@ import type { Row } from "../live/rows.ts";
 import { looked, pressed, START } from "../live/state.ts";
 import type { LiveState } from "../live/state.ts";
 import { pageOf, shownRows, viewLines } from "../live/view.ts";
+import { OutputError } from "../file/output_error.ts";
 import type { Recording } from "../profile/recording.ts";
 import { followed, nowAndThen, withOthers } from "./followed.ts";
 import type { Subject } from "./followed.ts";
@@ -55,6 +56,12 @@ async function printLines(subject: Subject, options: TopOptions): Promise<void> 
   };
   const signals = subject.ended ? [] : ["SIGHUP", "SIGINT", "SIGTERM"] as const;
   for (const name of signals) process.on(name, end);
+  let failure: { readonly code?: string; readonly message: string } | undefined;
+  const fail = (error: Error) => {
+    failure = error;
+    left.abort();
+  };
+  subject.lines.on("error", fail);
   for await (const [recording, look] of followed(subject, interval, left.signal)) {
     if (recording.path !== shown?.path) {
       names?.[Symbol.dispose]();
@@ -67,11 +74,15 @@ async function printLines(subject: Subject, options: TopOptions): Promise<void> 
     state = looked(state, look);
     const rows = rowsOf(state, names).slice(0, json ? limit || undefined : 1);
     await names.learn(look, pathsOf(rows));
-    await put(`${json ? lookJson(look, rows, names) : lookText(look, rows, names)}\n`, "-", subject.lines);
-    if (++printed >= count) break;
+    const line = json ? lookJson(look, rows, names) : lookText(look, rows, names);
+    await put(`${line}\n`, "-", subject.lines).catch((error) => fail(error.cause));
+    if (++printed >= count || failure) break;
   }
   for (const name of signals) process.off(name, end);
+  subject.lines.off("error", fail);
   names?.[Symbol.dispose]();
+  // A reader that closes our pipe has seen enough.
+  if (failure && failure.code !== "EPIPE") throw new OutputError(`Cannot write to stdout: ${failure.message}`);
 }
 
 function pathsOf(rows: readonly Row[]): number[] {

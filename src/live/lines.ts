@@ -1,4 +1,5 @@
 /** Looks as lines: where there is no terminal, a line each. */
+import { endedText } from "../profile/facts.ts";
 import { bytes, clip, printable } from "../profile/format.ts";
 import type { Look } from "../profile/looks.ts";
 import { frameName, sourcePlace } from "../symbols/named_frame.ts";
@@ -26,7 +27,9 @@ export function lookText(look: Look, rows: readonly Row[], names: Names): string
     `${seconds.toFixed(1).padStart(7)} s`,
     `live ${bytes(totals.liveBytes).padStart(7)}`,
     `peak ${bytes(totals.peakBytes).padStart(7)}`,
-    running ? `resident ${resident === undefined ? "unknown" : bytes(resident).padStart(7)}` : "ended",
+    running
+      ? `resident ${resident === undefined ? "unknown" : bytes(resident).padStart(7)}`
+      : endedText(look.profile.process),
     `${bytes(Math.round(bytesPerSecond)).padStart(7)}/s`,
     `${short(allocationsPerSecond).padStart(5)} allocations/s`,
   ];

@@ -1,4 +1,5 @@
 /** A live view as text: functions from what there is to lines, which whoever has a terminal draws. */
+import { endedText } from "../profile/facts.ts";
 import { bytes, clip, count, plural, printable } from "../profile/format.ts";
 import { programName } from "../profile/launchers.ts";
 import { Rows } from "../report/rows.ts";
@@ -110,7 +111,7 @@ function titleLine({ look, base, marked, paused }: LiveState, { beside }: Surrou
   const { exit } = process;
   const name = printable(shortPath(programName(process.executable, process.command), false));
   const state = !look.running
-    ? `ended${exit ? exit.signal ? ` by signal ${exit.signal}` : `, exit ${exit.code}` : ""}`
+    ? `${endedText(process)}${exit ? exit.signal ? ` by signal ${exit.signal}` : `, exit ${exit.code}` : ""}`
     : paused
     ? "the view is paused"
     : process.paused

@@ -87,6 +87,11 @@ function pidText({ pid, pidHere }: Process): string {
   return pid === pidHere ? `pid ${pid}` : `pid ${pidHere}, ${pid} in its container`;
 }
 
+/** What has become of a process whose recording is over. */
+export function endedText({ attached }: Process): string {
+  return attached?.left === undefined ? "ended" : "let go";
+}
+
 function attachedText({ attached }: Process): string {
   if (!attached) return "";
   return attached.left === undefined ? "attached" : `attached for ${seconds(attached.left)}, and it went on`;

@@ -1,10 +1,12 @@
 /** Records a process that runs already, until it is let go again. */
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { copyRecording } from "../file/copy.ts";
+import { CONSTANTS } from "../file/layout.ts";
 import { hasMagic } from "../file/packed.ts";
 import { ownPath, sharedPath } from "../file/paths.ts";
+import { readSnapshot } from "../file/reader.ts";
 import { handBackRecording } from "../file/sudo.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { libraryPath } from "../native/build.ts";
@@ -15,7 +17,7 @@ import type { RecordOptions } from "../native/variables.ts";
 import { residentSet } from "../memory/process_memory.ts";
 import { look, mappedRecordings, newRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
-import { attachable, AttachError, refuseToAttach } from "./attachable.ts";
+import { attachable, AttachError, refuseRecorded, refuseToAttach } from "./attachable.ts";
 import type { Attachable } from "./attachable.ts";
 import { callIn, OpenError } from "./attacher.ts";
 import type { Called, PlacedLibrary } from "./attacher.ts";
@@ -59,6 +61,7 @@ async function begin(of: Attachable, library: PlacedLibrary, texts: readonly str
     called = await callIn(of.pid, library, "heaptap_attach", { texts });
   }
   if (called.result === ATTACHED || (called.again && called.result === JOINED)) return called;
+  if (called.result === JOINED) refuseRecorded(of.pid, readFileSync(`/proc/${of.pid}/maps`, "utf8"), of.sharesFiles);
   const why = called.result < 0 ? `the recording "${out}" cannot be made: ${whyNotMade(-called.result)}` : {
     [JOINED]: "it is recorded already, in memory alone (install in a script of its own)",
     [SWITCHED_OFF]: "it was started with heaptap preloaded and is not to be recorded",
@@ -169,9 +172,14 @@ export class Attachment implements AsyncDisposable {
     return now !== undefined && now.image === this.#image;
   }
 
-  /** Resolves when it has ended. */
+  /** Whether it was let go, here or by somebody else: then its recording is what it will be. */
+  get left(): boolean {
+    return readSnapshot(this.#made.path, []).header.number(0, "attached") === CONSTANTS.ATTACHED_AND_LEFT;
+  }
+
+  /** Resolves when it has ended, or was let go. */
   async ended(signal?: AbortSignal): Promise<void> {
-    while (this.running && !signal?.aborted) await new Promise((done) => setTimeout(done, LOOK));
+    while (this.running && !this.left && !signal?.aborted) await new Promise((done) => setTimeout(done, LOOK));
   }
 
   /**
@@ -234,8 +242,16 @@ export class Attachment implements AsyncDisposable {
  * ```
  */
 export async function letGo(pid: number): Promise<string[]> {
-  return await letGoOf(pid) ??
-    refuseToAttach(pid, "it is not attached to: it was started with heaptap, or installs it itself");
+  const refuse = (why: string): never => {
+    throw new AttachError(`Cannot detach from process ${pid}: ${why}`);
+  };
+  if (!existsSync(`/proc/${pid}`)) refuse("there is none of that number");
+  try {
+    return await letGoOf(pid) ?? refuse("nobody has attached to it");
+  } catch (error) {
+    if (!(error instanceof AttachError)) throw error;
+    return refuse(error.message.replace(/^Cannot \w+ \w+ process \d+: /, ""));
+  }
 }
 
 /** The same, of what is recorded for one run alone: another recording may have begun since. Undefined when it is not recorded for that. */

@@ -101,6 +101,14 @@ function whyNotAllowed(status: string, uid: number): string | undefined {
   return more ? "it has capabilities that this user has not: sudo heaptap attach" : undefined;
 }
 
+/** Refuses a process that records into a file already. */
+export function refuseRecorded(pid: number, maps: string, sharesFiles: boolean): void {
+  const [recording] = mappedRecordings(maps, sharesFiles ? "" : `/proc/${pid}/root`);
+  if (recording === undefined) return;
+  const why = `it is recorded already, in ${recording}: heaptap report or heaptap top shows that`;
+  refuseToAttach(pid, `${why}; where whoever attached is gone, heaptap detach ${pid} ends it`, { recording });
+}
+
 /**
  * Looks whether a process can be attached to.
  *
@@ -138,12 +146,7 @@ export function attachable(pid: number): Attachable {
   }
   const sharesFiles = link(`/proc/${pid}/ns/mnt`) === link("/proc/self/ns/mnt") &&
     isSameFolder(`/proc/${pid}/root`, "/");
-  const [recording] = mappedRecordings(maps, sharesFiles ? "" : `/proc/${pid}/root`);
-  if (recording !== undefined) {
-    refuseToAttach(pid, `it is recorded already, in ${recording}: heaptap report or heaptap top shows that`, {
-      recording,
-    });
-  }
+  refuseRecorded(pid, maps, sharesFiles);
   const notes: string[] = [];
   try {
     const elf = readElf(`/proc/${pid}/exe`);

@@ -1,4 +1,5 @@
 /** The program that attaches (`ffi/attach/attach.c`), run: it calls a function of the library in a process that runs. */
+import process from "node:process";
 import { spawn } from "node:child_process";
 import { attacherPath } from "../native/build.ts";
 import { AttachError, refuseToAttach } from "./attachable.ts";
@@ -33,7 +34,9 @@ const LIMIT = 3000, DETACH_LIMIT = 20000;
 
 const WHY: Readonly<Record<string, string>> = {
   gone: "it has ended",
-  permission: "this user may not trace it: sudo heaptap attach",
+  permission: process.getuid?.() === 0
+    ? "not even root may trace it here"
+    : "this user may not trace it: sudo heaptap attach",
   memory: "there is no memory for it",
   musl: "it runs on musl, which heaptap does not support yet",
   libc: "its C library is none that heaptap knows: it takes glibc 2.17 or later",
@@ -50,7 +53,7 @@ const WHY: Readonly<Record<string, string>> = {
     "it has filters of system calls (seccomp) that this user may not read, and they may end it: sudo heaptap attach",
   strict: "a thread of it may make no system calls any more (seccomp, strict); start it with heaptap run",
   unseen: "it took too long to see what came of it; heaptap attach again tells",
-  absent: "heaptap's library is not in it",
+  absent: "nobody has attached to it",
 };
 
 /** How a function is called. */
