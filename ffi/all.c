@@ -35,6 +35,7 @@ static void ht_discover_forked(void);
 #include "program.c"
 #include "real.c"
 #include "file.c"
+#include "glimpse.c"
 #include "eh_frame.c"
 #include "tables.c"
 #include "jit.c"

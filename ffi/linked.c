@@ -356,24 +356,30 @@ static int ht_calls(uint64_t function, uint64_t size, uint64_t other)
     return 0;
 }
 
-/* Whether a text stands among an object's constants: looked at where it would end, a text's length apart. */
+/* Whether a text stands among an object's constants: looked at where it would end, a text's length apart. Under ht_loaded.lock. */
 static int ht_has_text(const struct ht_object *object, const char *text)
 {
+    static struct ht_glimpse glimpse;
     uint64_t length = ht_length(text);
     uint8_t skip[256];
     memset(skip, (int)length, sizeof skip);
     for (uint64_t i = 0; i + 1 < length; i++)
         skip[(uint8_t)text[i]] = (uint8_t)(length - 1 - i);
-    for (uint32_t i = 0; i < object->header_count; i++) {
+    ht_glimpse_begin(&glimpse);
+    int found = 0;
+    for (uint32_t i = 0; i < object->header_count && !found; i++) {
         const ElfW(Phdr) *h = &object->headers[i];
         if (h->p_type != PT_LOAD || (h->p_flags & (PF_R | PF_W | PF_X)) != PF_R)
             continue;
         const char *at = (const char *)(object->base + h->p_vaddr), *end = at + h->p_filesz;
-        for (at += length - 1; at < end; at += skip[(uint8_t)*at])
-            if (*at == text[length - 1] && ht_same_bytes(at - (length - 1), text, length))
-                return 1;
+        for (at += length - 1; !found && at < end;) {
+            for (const char *stop = (const char *)ht_glimpse_part(&glimpse, (uint64_t)at, (uint64_t)end); !found && at < stop; at += skip[(uint8_t)*at])
+                found = *at == text[length - 1] && ht_same_bytes(at - (length - 1), text, length);
+            ht_glimpse_forget(&glimpse);
+        }
     }
-    return 0;
+    ht_glimpse_end(&glimpse);
+    return found;
 }
 
 /* Which families an object has under one prefix, a bit each. */

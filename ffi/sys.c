@@ -211,7 +211,7 @@ static int ht_sys_protect(uint64_t low, uint64_t high, long protection)
     return ht_syscall(HT_SYS_MPROTECT, (long)page, (long)(high - page), protection, 0, 0, 0) == 0;
 }
 
-/* Gives pages of private memory back; they read as zeros. */
+/* Gives pages of private memory back; they read as zeros, those of a file as that has them. */
 static void ht_sys_discard(void *at, size_t size) { ht_syscall(HT_SYS_MADVISE, (long)at, (long)size, HT_MADV_DONTNEED, 0, 0, 0); }
 
 /* Hooks that leave all registers as they were are in use: what they call of others is called with the vector registers put by. For

@@ -121,23 +121,31 @@ static int ht_is_eh_frame(uint64_t at, uint64_t end, uint64_t low, uint64_t high
     return found > 0 && (e.at > end - 4 || *(const uint32_t *)e.at == 0);
 }
 
+/* Under module_lock. */
 static uint64_t ht_search_eh_frame(const struct ht_object *object)
 {
-    for (uint32_t i = 0; i < object->header_count; i++) {
+    static struct ht_glimpse glimpse;
+    ht_glimpse_begin(&glimpse);
+    uint64_t found = 0;
+    for (uint32_t i = 0; i < object->header_count && !found; i++) {
         const ElfW(Phdr) *h = &object->headers[i];
         /* What is written to holds no tables, and may have pages that nobody can read. */
         if (h->p_type != PT_LOAD || !(h->p_flags & PF_R) || h->p_flags & PF_W)
             continue;
         uint64_t end = object->base + h->p_vaddr + h->p_filesz;
-        for (uint64_t at = (object->base + h->p_vaddr + 3) & ~3ull; at + 24 <= end; at += 4) {
-            const uint32_t *word = (const uint32_t *)at;
-            const uint8_t *bytes = (const uint8_t *)at;
-            if (word[1] == 0 && word[0] >= 8 && word[0] < HT_PAGE && (bytes[8] == 1 || bytes[8] == 3)
-                && (bytes[9] == 'z' || bytes[9] == 0) && ht_is_eh_frame(at, end, object->low, object->high))
-                return at;
+        for (uint64_t at = (object->base + h->p_vaddr + 3) & ~3ull; !found && at + 24 <= end;) {
+            for (uint64_t stop = ht_glimpse_part(&glimpse, at, end); !found && at + 24 <= stop; at += 4) {
+                const uint32_t *word = (const uint32_t *)at;
+                const uint8_t *bytes = (const uint8_t *)at;
+                if (word[1] == 0 && word[0] >= 8 && word[0] < HT_PAGE && (bytes[8] == 1 || bytes[8] == 3)
+                    && (bytes[9] == 'z' || bytes[9] == 0) && ht_is_eh_frame(at, end, object->low, object->high))
+                    found = at;
+            }
+            ht_glimpse_forget(&glimpse);
         }
     }
-    return 0;
+    ht_glimpse_end(&glimpse);
+    return found;
 }
 
 static void ht_registered_span(struct ht_registered *r, uint64_t table)

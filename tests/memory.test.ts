@@ -205,6 +205,26 @@ test("memory that a program maps itself is counted by call path and kind, exactl
   });
 });
 
+test("what is looked through of a program's code and constants is not resident afterwards", () => {
+  // Bun and Deno have no table of their unwind tables, nor names: all of 100 MB and more is looked through.
+  const script = join(folder, "files.cjs");
+  writeFileSync(
+    script,
+    `console.log(/^RssFile:\\s+(\\d+)/m.exec(require("fs").readFileSync("/proc/self/status", "utf8"))[1])`,
+  );
+  const bin = (name: string) => join(import.meta.dirname ?? "", "../node_modules/.bin", name);
+  for (const [name, ...args] of [["bun", script], ["deno", "run", "-A", script]] as const) {
+    const files = (env: NodeJS.ProcessEnv) => {
+      const { stdout, status } = spawnSync(bin(name), args, { encoding: "utf8", env: { ...process.env, ...env } });
+      assert.equal(status, 0);
+      return Number(stdout) * 1024;
+    };
+    const without = files({});
+    const with_ = files({ LD_PRELOAD: libraryPath(), HEAPTAP_OUT: join(folder, "files.heaptap") });
+    assert.ok(with_ - without < 20e6, `${name}: ${with_} bytes of files are resident, ${without} without`);
+  }
+});
+
 test("random mappings in several threads equal a map of each page", () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1e6);
   const program = target(folder, "mapped_random.c");
