@@ -135,7 +135,7 @@ function shortForms<A extends unknown[], O extends OptionValues, G extends Optio
     .addOption(new Option("--leaks", "the same as --view live").implies({ view: "live" }).hideHelp())
     .addOption(new Option("--peak", "the same as --view peak").implies({ view: "peak" }).hideHelp())
     .addOption(topOption)
-    .addOption(new Option("--html <file>", "the same as --format html, into that file").hideHelp());
+    .option("--html <file>", "a page for a browser, into that file: the same as --format html");
 }
 
 /** Figures that a recording has when it was asked for them. */
@@ -274,6 +274,15 @@ function twoProcesses(text: string): [number, number] {
 
 /** A refusal of a value, with what it was to be. */
 function withNearest(text: string): string {
+  const [, early] = /unknown option '(--?[\w-]+)/.exec(text) ?? [];
+  if (early !== undefined && process.argv[2]?.startsWith("-")) {
+    const of = program.commands.filter(({ options }) => options.some((o) => o.long === early || o.short === early));
+    const [first] = of.map((command) => command.name());
+    if (first) {
+      const more = of.length > 1 ? ", as others do" : "";
+      return text.replace(/'\n[^]*$/, `': ${first} takes it${more}, behind its name: heaptap ${first} ${early} ...\n`);
+    }
+  }
   const [, option] = /unknown option '(--[\w-]+)=.*'\n$/.exec(text) ?? [];
   if (option) {
     const near = nearest(option, program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? "")));
@@ -730,8 +739,15 @@ Examples:
             choices: option.argChoices ?? [],
             takesValue: option.required || option.optional,
           })),
+          values: command.registeredArguments[0]?.argChoices,
         }));
-        await put(completions(shell, commands), "-", process.stdout);
+        const help = {
+          name: "help",
+          description: "tell of a command",
+          options: [],
+          values: commands.map(({ name }) => name),
+        };
+        await put(completions(shell, [...commands, help]), "-", process.stdout);
       }),
   man: () =>
     program.command("man")
@@ -843,6 +859,13 @@ function withSpan(words: readonly string[]): string[] {
 
 /** What was meant where the first word is no command. */
 async function meantBy([first = "", ...rest]: readonly string[]): Promise<string | undefined> {
+  const [of = ""] = rest;
+  if (first === "help" && !/^(-|help$|$)/.test(of) && !Object.hasOwn(COMMANDS, of)) {
+    const near = nearest(of, Object.keys(COMMANDS));
+    throw new OutputError(
+      `There is no command "${of}"; ${near ? `did you mean: heaptap help ${near}` : "heaptap --help lists them"}`,
+    );
+  }
   if (/^(-|help$|$)/.test(first) || Object.hasOwn(COMMANDS, first)) return undefined;
   const { meantCommand } = await import("./src/run/meant.ts");
   return meantCommand([first, ...rest]);

@@ -151,6 +151,34 @@ test("completions: bash completes commands, options and values", () => {
   assert.deepEqual(complete("heaptap", "report", "--thr"), ["--thread", "--threshold-bytes"]);
   assert.deepEqual(complete("heaptap", "report", "--view", "p"), ["peak", "pinned"]);
   assert.ok(complete("heaptap", "run", "--format", "").includes("speedscope"));
+  // The same option is another one elsewhere, and what stands behind -- another program's.
+  assert.deepEqual(complete("heaptap", "compare", "a", "b", "--format", ""), ["text", "markdown", "json", "html"]);
+  assert.deepEqual(complete("heaptap", "he"), ["help"]);
+  assert.deepEqual(complete("heaptap", "help", "comp"), ["compare", "completions"]);
+  assert.deepEqual(complete("heaptap", "completions", ""), ["bash", "zsh", "fish"]);
+  assert.deepEqual(complete("heaptap", "run", "--", "ls", "--"), [""]);
+});
+
+test("an option before its command, help of a command that is none: what to write instead", () => {
+  for (
+    const [args, said] of [
+      [
+        ["--limit", "3", "run", "--", "true"],
+        "unknown option '--limit': run takes it, as others do, behind its name: heaptap run --limit ...",
+      ],
+      [
+        ["--js-names", "run"],
+        "unknown option '--js-names': run takes it, as others do, behind its name: heaptap run --js-names ...",
+      ],
+      [["--nothing"], "unknown option '--nothing'"],
+      [["help", "rnu"], 'There is no command "rnu"; did you mean: heaptap help run'],
+      [["help", "nothing"], 'There is no command "nothing"; heaptap --help lists them'],
+    ] as const
+  ) {
+    const { status, stderr, stdout } = heaptap(args);
+    assert.deepEqual([status, stderr, stdout], [2, `heaptap: ${said}\n`, ""]);
+  }
+  assert.match(heaptap(["help", "run"]).stdout, /^Usage: heaptap run /);
 });
 
 for (const shell of ["zsh", "fish"] as const) {

@@ -20,6 +20,8 @@ export interface CompletionCommand {
   readonly description: string;
   /** Its options. */
   readonly options: readonly CompletionOption[];
+  /** What its first argument may be, when that is few. */
+  readonly values?: readonly string[] | undefined;
 }
 
 /** The shells that completions are written for. */
@@ -34,15 +36,30 @@ function bash(commands: readonly CompletionCommand[]): string {
   const options = commands.map(({ name, options }) =>
     `    ${name}) words=${quoted(options.flatMap((o) => o.flags).join(" "))} ;;`
   );
-  const values = commands.flatMap(({ options }) => options).filter((o) => o.choices.length > 0)
-    .map(({ flags, choices }) => `    ${flags.join("|")}) words=${quoted(choices.join(" "))} ;;`);
+  const values = commands.flatMap(({ name, options }) =>
+    options.filter((o) => o.choices.length > 0).map(({ flags, choices }) =>
+      `    ${flags.map((flag) => quoted(`${name} ${flag}`)).join("|")}) words=${quoted(choices.join(" "))} ;;`
+    )
+  );
+  const first = commands.filter(({ values }) => values?.length).map(({ name, values }) =>
+    `    ${name}) words=${quoted(values?.join(" ") ?? "")} ;;`
+  );
   return `# bash: source <(heaptap completions bash)
 _heaptap() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words=
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words= word
   COMPREPLY=()
-  case $previous in
-${[...new Set(values)].join("\n")}
+  # What stands behind -- is another program's.
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ $word != -- ]] || return 0
+  done
+  case "\${COMP_WORDS[1]} $previous" in
+${values.join("\n")}
   esac
+  if [[ $COMP_CWORD -eq 2 && $current != -* ]]; then
+    case \${COMP_WORDS[1]} in
+${first.join("\n")}
+    esac
+  fi
   if [[ -n $words ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
@@ -69,9 +86,10 @@ function zsh(commands: readonly CompletionCommand[]): string {
       const value = choices.length > 0 ? `:value:(${choices.join(" ")})` : takesValue ? ":value:_files" : "";
       return quoted(`${flag}[${plain(description)}]${value}`);
     }).join(" ");
-  const cases = commands.map(({ name, options }) =>
-    `    ${name}) _arguments ${options.map(specification).join(" ")} '*:file:_files' ;;`
-  );
+  const cases = commands.map(({ name, options, values }) => {
+    const first = values?.length ? ` ${quoted(`1:value:(${values.join(" ")})`)}` : "";
+    return `    ${name}) _arguments ${options.map(specification).join(" ")}${first} '*:file:_files' ;;`;
+  });
   const names = commands.map(({ name, description }) => quoted(`${name}:${plain(description)}`)).join(" ");
   return `#compdef heaptap
 # zsh: source <(heaptap completions zsh)
@@ -94,8 +112,11 @@ compdef _heaptap heaptap
 }
 
 function fish(commands: readonly CompletionCommand[]): string {
-  const lines = commands.flatMap(({ name, description, options }) => [
+  const lines = commands.flatMap(({ name, description, options, values }) => [
     `complete -c heaptap -n __fish_use_subcommand -f -a ${name} -d ${quoted(description)}`,
+    ...values?.length
+      ? [`complete -c heaptap -n '__fish_seen_subcommand_from ${name}' -f -a ${quoted(values.join(" "))}`]
+      : [],
     ...options.map(({ flags, description, choices, takesValue }) => {
       const names = flags.map((flag) => flag.startsWith("--") ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`);
       const values = choices.length > 0 ? ` -x -a ${quoted(choices.join(" "))}` : takesValue ? " -r" : "";

@@ -29,7 +29,7 @@ import { variablesOf } from "./variables.ts";
 
 /** Options of {@linkcode attach}. */
 export interface AttachOptions extends RecordOptions {
-  /** File for the recording; `%p` becomes the process's number. `heaptap.PROGRAM.%p.heaptap` when left out. */
+  /** File for the recording; `%p` becomes the process's number. `heaptap.PROGRAM.%p.heaptap` when left out, with another number where there is one already. */
   readonly out?: string | undefined;
   /** Whether children that it forks from now on record too. */
   readonly children?: boolean | undefined;
@@ -270,6 +270,14 @@ async function letGoOf(pid: number, run?: number): Promise<string[] | undefined>
   return [`a thread of process ${pid} is in a call from before: what the recording had in its memory stays there`];
 }
 
+/** A name for the recording: that of an earlier look at the same process stays. */
+function freeName(program: string, pid: number): string {
+  const named = (n: number) => `heaptap.${program}.${pid}${n > 1 ? `-${n}` : ""}.heaptap`;
+  let n = 1;
+  while (existsSync(ownPath(named(n)))) n++;
+  return named(n);
+}
+
 /**
  * Attaches to a process that runs, and records what it allocates from now on, by the same hooks as `heaptap run`. One of its threads is stopped for
  * about a millisecond. Blocks from before are unknown: frees of them are counted apart.
@@ -295,9 +303,7 @@ async function letGoOf(pid: number, run?: number): Promise<string[] | undefined>
 export async function attach(pid: number, options: AttachOptions = {}): Promise<Attachment> {
   checkTogether(options);
   const of = attachable(pid);
-  const out = ownPath(
-    (options.out ?? `heaptap.${of.name.replaceAll("/", "_")}.%p.heaptap`).replaceAll("%p", String(pid)),
-  );
+  const out = ownPath(options.out?.replaceAll("%p", String(pid)) ?? freeName(of.name.replaceAll("/", "_"), pid));
   const settle = prepareOutput(out);
   const run = options.run ?? newRun(process.pid);
   const texts = (to: string) =>
