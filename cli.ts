@@ -424,7 +424,7 @@ const COMMANDS: Readonly<Record<string, () => void>> = {
       .addHelpText(
         "after",
         `
-The process is not restarted: one of its threads is held for about a millisecond. What it had allocated before is not known.
+The process is not restarted: one of its threads is held for some milliseconds. What it had allocated before is not known.
 
 Examples:
   heaptap attach 4711

@@ -4,6 +4,15 @@ import { dirname } from "node:path";
 import { bytes } from "../profile/format.ts";
 
 const LIMITS = "/proc/self/limits";
+/** Below so much room there is none for a recording. */
+const LEAST_ROOM = 1e6;
+
+/** That there is no room for recordings any more, in words; undefined where there is. */
+export function noRoom(out: string): string | undefined {
+  const { bavail, bsize } = statfsSync(dirname(out));
+  const left = bavail * bsize;
+  return left < LEAST_ROOM ? `the file system of "${out}" has ${bytes(left)} left` : undefined;
+}
 
 /** What this process may use, of what a recording takes; what has no limit is left out. */
 export function limits(): Record<string, string> {
@@ -29,8 +38,8 @@ export function limits(): Record<string, string> {
  * ```
  */
 export function whyNoRecording(out: string): string {
-  const { bavail, bsize } = statfsSync(dirname(out));
-  if (bavail * bsize < 1e6) return `the file system of "${out}" has ${bytes(bavail * bsize)} left`;
+  const full = noRoom(out);
+  if (full) return full;
   const largest = Number(limits()["file size"]);
   if (largest) {
     return `files may have ${bytes(largest)} (ulimit -f), less than a recording takes; lower --buckets`;

@@ -1,7 +1,7 @@
 /** The place of a recording: whether one can be made there, and what stands there already. */
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { accessSync, constants, existsSync, lstatSync, renameSync, statSync, unlinkSync } from "node:fs";
+import { closeSync, existsSync, lstatSync, openSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { OutputError } from "../file/output_error.ts";
 import { isRecording } from "../file/reader.ts";
@@ -10,6 +10,13 @@ import { missingPermission } from "../native/build.ts";
 /** What file systems take for a name, bytes; the library adds numbers to those of further processes. */
 const NAME_MAX = 255 - ".1234567.99".length;
 
+/** Why nothing can be written into a folder, by what the system says. */
+const WHY: Readonly<Record<string, string>> = {
+  EROFS: "is on a file system that is read-only",
+  ENOSPC: "is on a file system that is full",
+  EDQUOT: "has no room left for this user",
+};
+
 /** Makes way for a recording; what puts back the one that was there. */
 export function prepareOutput(out: string): () => void {
   const folder = dirname(out);
@@ -17,11 +24,14 @@ export function prepareOutput(out: string): () => void {
     throw new OutputError(`Cannot write "${out}": its name is too long; choose one of up to ${NAME_MAX} bytes with -o`);
   }
   try {
-    accessSync(folder, constants.W_OK);
     if (statSync(folder).nlink === 0) throw new Error("removed");
+    // Rights alone do not say it: the file system may be read-only, or have no room for a name.
+    const tried = join(folder, `.heaptap-${randomUUID()}`);
+    closeSync(openSync(tried, "wx", 0o600));
+    unlinkSync(tried);
   } catch (error) {
-    const why = missingPermission(error) ??
-      `the folder "${folder}" is not there or cannot be written; choose another with -o`;
+    const words = WHY[(error as { code?: string }).code ?? ""] ?? "is not there or cannot be written";
+    const why = missingPermission(error) ?? `the folder "${folder}" ${words}; choose another with -o`;
     throw new OutputError(`Cannot write "${out}": ${why}`);
   }
   let stat;

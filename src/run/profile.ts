@@ -18,6 +18,7 @@ import { readOutline } from "../profile/read.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
 import { poolNotes, removeV8Logs, withoutPools } from "./interpreters.ts";
 import type { InterpreterOptions } from "./interpreters.ts";
+import { noRoom } from "./no_recording.ts";
 import { Onlooker } from "./onlooker.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
@@ -228,6 +229,7 @@ export async function profile(command: readonly string[], options: ProfileOption
       new Set(recorded.map(({ process }) => process.pid).concat(child.pid ?? 0)),
     );
   }
+  const full = found.recording && noRoom(out);
   return {
     ...found,
     exitCode,
@@ -236,6 +238,7 @@ export async function profile(command: readonly string[], options: ProfileOption
     notes: [
       ...notes,
       ...kept,
+      ...full ? [`${full}: recordings of the run may be missing, or end early`] : [],
       ...chosen ? missedBy(chosen, env) : [],
       ...own.some(Boolean) ? [`what was recorded belongs to ${sudoUser()?.name}, who called sudo`] : [],
     ],
