@@ -514,13 +514,16 @@ test("what cannot be: one line, and the process is as it was", async () => {
   ];
   try {
     const [still, threads] = children;
-    cannot(still?.pid ?? 0, /it is statically linked, so there is no dynamic linker in it/);
-    const thread = readdirSync(`/proc/${threads?.pid}/task`).map(Number).find((tid) => tid !== threads?.pid);
+    cannot(still?.pid ?? 0, /it is statically linked, so no library can be loaded into it; start it with valgrind/);
+    const tasks = () => readdirSync(`/proc/${threads?.pid}/task`).map(Number);
+    while (tasks().length < 2) await sleep(20);
+    const thread = tasks().find((tid) => tid !== threads?.pid);
     cannot(thread ?? 0, new RegExp(`it is a thread of process ${threads?.pid}: attach to that`));
     if (!without("strace")) {
       const tracer = await start("strace", "-o", "/dev/null", "-p", String(threads?.pid));
       children.push(tracer);
-      await sleep(200);
+      const isTraced = () => /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${threads?.pid}/status`, "utf8"));
+      while (!isTraced()) await sleep(20);
       cannot(threads?.pid ?? 0, /it is traced already, by "strace" \(pid \d+\): end that first/);
     }
     assert.ok(children.every(({ exitCode, signalCode }) => exitCode === null && signalCode === null));
@@ -533,6 +536,7 @@ test("what cannot be: one line, and the process is as it was", async () => {
   for (const [kind, why] of [["kills", /seccomp\) forbid number 257/], ["allows", undefined]] as const) {
     const child = await start(filtered, kind);
     try {
+      while (!/^Seccomp:\s+2/m.test(readFileSync(`/proc/${child.pid}/status`, "utf8"))) await sleep(20);
       if (why) cannot(child.pid ?? 0, why);
       else await (await attach(child.pid ?? 0, { out: join(folder, "filtered.heaptap") })).detach();
       await sleep(50);

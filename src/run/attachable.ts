@@ -159,7 +159,10 @@ export function attachable(pid: number): Attachable {
     const why = error.message.replace(/^Cannot record ".*?": /s, "");
     refuseToAttach(
       pid,
-      why.replace("so no library can be preloaded into it; link it dynamically", "so there is no dynamic linker in it"),
+      why.replace(
+        /so no library can be preloaded into it; .*$/,
+        "so no library can be loaded into it; start it with valgrind --tool=dhat",
+      ),
     );
   }
   if (/\bshstk\b/.test(field(status, "x86_Thread_features"))) {

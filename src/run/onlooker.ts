@@ -131,7 +131,7 @@ class Looked {
     return sum;
   }
 
-  /** Takes a reading, and an account that costs `left` milliseconds at most, where it is worth one; false when the process is gone. */
+  /** Takes a reading, and an account that costs `left` milliseconds at most, where it is worth one; false when the process is gone, or was let go. */
   look(left: number): boolean {
     const now = residentSet(this.pid);
     // One that has become another program has another recording.
@@ -139,6 +139,8 @@ class Looked {
     const { resident } = now;
     const time = Math.round(this.age * 1e6);
     readSync(this.#fd, this.#header, 0, this.#header.length, 0);
+    // From then on what is live is not known, and its table is about to be taken away.
+    if (this.#number("attached") === CONSTANTS.ATTACHED_AND_LEFT) return false;
     const mapped = this.#target.mappings ? this.#number("mapped_current") : CONSTANTS.UNKNOWN;
     const last = this.#readings.at(-1);
     const step = Math.max(LEAST, CHANGE * this.#highest);
