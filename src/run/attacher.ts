@@ -34,9 +34,7 @@ const LIMIT = 3000, DETACH_LIMIT = 20000;
 
 const WHY: Readonly<Record<string, string>> = {
   gone: "it has ended",
-  permission: process.getuid?.() === 0
-    ? "not even root may trace it here"
-    : "this user may not trace it: sudo heaptap attach",
+  permission: "this user may not trace it: sudo heaptap attach",
   memory: "there is no memory for it",
   musl: "it runs on musl, which heaptap does not support yet",
   libc: "its C library is none that heaptap knows: it takes glibc 2.17 or later",
@@ -119,6 +117,7 @@ async function callOnce(
       `its filters of system calls (seccomp) forbid number ${detail}, which the library needs; start it with heaptap run`,
     );
   }
+  if (failed === "permission" && process.getuid?.() === 0) refuseToAttach(pid, "not even root may trace it here");
   if (failed === "library") refuseToAttach(pid, `the library "${detail}" is damaged`);
   refuseToAttach(pid, WHY[failed] ?? "what attaches was ended");
 }
