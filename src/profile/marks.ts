@@ -23,8 +23,9 @@ function secondsAt(allocations: number, timeline: readonly Sample[]): number {
   const [before, after] = [timeline[next - 1], timeline[next]];
   if (!after) return timeline.at(-1)?.seconds ?? 0;
   if (!before) return after.seconds;
-  const part = (allocations - before.allocations) / Math.max(1, after.allocations - before.allocations);
-  return before.seconds + part * (after.seconds - before.seconds);
+  // Back from the later one, so that a mark at a sample, or at the end, is of its very time.
+  const part = (after.allocations - allocations) / Math.max(1, after.allocations - before.allocations);
+  return after.seconds - part * (after.seconds - before.seconds);
 }
 
 /** The marks that lie beside a recording, the earliest first. What is no moment of it is left out. */
