@@ -274,17 +274,17 @@ function twoProcesses(text: string): [number, number] {
 
 /** A refusal of a value, with what it was to be. */
 function withNearest(text: string): string {
-  const [, early] = /unknown option '(--?[\w-]+)/.exec(text) ?? [];
-  if (early !== undefined && process.argv[2]?.startsWith("-")) {
-    const of = program.commands.filter(({ options }) => options.some((o) => o.long === early || o.short === early));
-    const [first] = of.map((command) => command.name());
-    if (first) {
+  const [, option, hasValue] = /unknown option '(--?[\w-]+)(=?)/.exec(text) ?? [];
+  if (option !== undefined && process.argv[2]?.startsWith("-")) {
+    const of = program.commands.filter(({ options }) => options.some((o) => o.long === option || o.short === option));
+    if (of[0]) {
       const more = of.length > 1 ? ", as others do" : "";
-      return text.replace(/'\n[^]*$/, `': ${first} takes it${more}, behind its name: heaptap ${first} ${early} ...\n`);
+      const name = of[0].name();
+      return text.replace(/'\n[^]*$/, `': ${name} takes it${more}, behind its name: heaptap ${name} ${option} ...\n`);
     }
   }
-  const [, option] = /unknown option '(--[\w-]+)=.*'\n$/.exec(text) ?? [];
-  if (option) {
+  // Of one without a value commander has said it.
+  if (option !== undefined && hasValue && !text.includes("Did you mean")) {
     const near = nearest(option, program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? "")));
     if (near) return text.replace(/\n$/, `\n(Did you mean ${near}?)\n`);
   }

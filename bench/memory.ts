@@ -3,7 +3,7 @@
  * memory themselves, and whose level goes up and down. Prints tables of docs/PERFORMANCE.md. `--rounds N` (5), `--seconds N` (20).
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { Recording } from "../mod.ts";
 import { readSnapshot } from "../src/file/reader.ts";
 import { conditions } from "./options.ts";
-import { libraryPath } from "./support.ts";
+import { libraryPath, processorTime } from "./support.ts";
 
 const { values: options } = parseArgs({
   options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "20" } },
@@ -67,15 +67,11 @@ async function share(paths: number): Promise<string> {
   const [program = "", ...before] = [process.execPath, ..."Deno" in globalThis ? ["run", "-A"] : []];
   const run = [...before, join(HERE, "../cli.ts"), "run", "--no-report", "-o", out, "--"];
   const child = spawn(program, [...run, target("busy_paths"), String(paths), String(SECONDS)], { stdio: "ignore" });
-  const ticks = () => {
-    const stat = readFileSync(`/proc/${child.pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
-    return Number(stat[11]) + Number(stat[12]);
-  };
   const wait = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1000));
   await wait(SECONDS / 2);
-  const half = ticks();
+  const half = processorTime(child.pid ?? 0);
   await wait(SECONDS / 2 - 1);
-  const part = (ticks() - half) / (SECONDS / 2 - 1);
+  const part = 100 * (processorTime(child.pid ?? 0) - half) / (SECONDS / 2 - 1);
   await new Promise((done) => child.once("exit", done));
   const recording = Recording.open(out);
   const { callPaths, memory } = recording.profile();

@@ -12,7 +12,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { conditions } from "./options.ts";
-import { libraryPath } from "./support.ts";
+import { libraryPath, processorTime } from "./support.ts";
 
 const { values: options } = parseArgs({ options: { seconds: { type: "string", default: "20" } } });
 const SECONDS = Number(options.seconds);
@@ -21,12 +21,6 @@ const CLI = [...("Deno" in globalThis ? ["run", "-A"] : []), join(HERE, "../cli.
 const work = mkdtempSync(join(tmpdir(), "heaptap-bench-"));
 
 const wait = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1000));
-
-/** Seconds of a processor that a process has had. */
-function processorTime(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
-  return (Number(stat[11]) + Number(stat[12])) / 100;
-}
 
 /** Where a server says that it is. */
 function address(server: ChildProcess): Promise<string> {

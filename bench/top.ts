@@ -10,7 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { conditions } from "./options.ts";
-import { libraryPath } from "./support.ts";
+import { libraryPath, processorTime } from "./support.ts";
 
 const { values: options } = parseArgs({
   options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "20" } },
@@ -60,12 +60,6 @@ async function firstRow(pid: number | undefined): Promise<number> {
   const took = performance.now() - begun;
   await leave(viewed);
   return took;
-}
-
-/** Seconds of a processor that a process has had. */
-function processorTime(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
-  return (Number(stat[11]) + Number(stat[12])) / 100;
 }
 
 async function costs(paths: number): Promise<string> {

@@ -8,7 +8,8 @@
  *                     the program has copied, passes through (ht_unwanted). A call that is under way goes on with the recording.
  *   heaptap_release   no thread is in a call from before that any more: what the recording has in memory is given back.
  *
- * Both are given the number of the run whose recording is meant, or an empty text. Then it can begin anew. What stays is the library, and a page for each thread that it knew (thread.c).
+ * Both are given the number of the run whose recording is meant, or an empty text. Then it can begin anew. What stays is the library, and a page for each
+ * thread that it knew (thread.c).
  */
 #include "heaptap.h"
 

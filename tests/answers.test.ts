@@ -6,18 +6,14 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import { findInPath } from "../src/native/build.ts";
+import { startBrowser } from "./browser.ts";
 import { heaptap, perfPython, ROOT, scratch, without, withoutWorking } from "./helpers.ts";
 
 const folder = scratch();
-const noBrowser = without("chromium");
-const browser = noBrowser
-  ? undefined
-  : await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
-after(() => browser?.close());
+const browser = await startBrowser();
 
 /** A source of tests/answers, in the folder where it is built. */
 function source(name: string): string {

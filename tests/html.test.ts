@@ -4,9 +4,8 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
 import {
   compare,
@@ -28,14 +27,11 @@ import { PAGE_SCRIPTS } from "../src/export/page_file.ts";
 import { bytes, count } from "../src/profile/format.ts";
 import { memoryUse } from "../src/profile/memory.ts";
 import type { MappedPath, MomentAccount } from "../src/profile/memory.ts";
-import { heaptap, random, ROOT, scratch, target, without } from "./helpers.ts";
+import { noBrowser, startBrowser } from "./browser.ts";
+import { heaptap, random, ROOT, scratch, target } from "./helpers.ts";
 
 const folder = scratch();
-const noBrowser = without("chromium");
-const browser = noBrowser
-  ? undefined
-  : await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
-after(() => browser?.close());
+const browser = await startBrowser();
 
 /** Names with kinds that the test says, so that it does not hang on how they are guessed. */
 class Classed extends Symbols {

@@ -8,22 +8,18 @@ import { request } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import process from "node:process";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { chromium } from "playwright-core";
 import type { Page } from "playwright-core";
 import { Recording } from "../mod.ts";
 import type { LookData } from "../src/export/page/data.ts";
 import { stepping } from "./grows.ts";
+import { noBrowser, startBrowser } from "./browser.ts";
 import { CLI, heaptap, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
-const noBrowser = without("chromium");
-const browser = noBrowser
-  ? undefined
-  : await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
-after(() => browser?.close());
+const browser = await startBrowser();
 
 interface Answered {
   readonly status: number;

@@ -131,10 +131,8 @@ async function letAllGo(attachments: readonly Attachment[]): Promise<Recording[]
     const before = attachment.notes.length;
     try {
       recordings.push(await attachment.detach());
-      if (!running) say(`${name} (pid ${pid}) has ended`);
-      else {say(
-          left ? `${name} (pid ${pid}) was let go by somebody else` : `let go of ${name} (pid ${pid}), which goes on`,
-        );}
+      const gone = !running ? "has ended" : left ? "was let go by somebody else" : "";
+      say(gone ? `${name} (pid ${pid}) ${gone}` : `let go of ${name} (pid ${pid}), which goes on`);
       for (const note of attachment.notes.slice(before)) say(note);
     } catch (error) {
       process.exitCode = USAGE;

@@ -1,5 +1,6 @@
 /** The HTML report of two runs side by side. */
 import { inexactRuns } from "../judge/comparable.ts";
+import { FIGURES } from "../judge/run_figures.ts";
 import type { RunFigures } from "../judge/run_figures.ts";
 import type { ComparedPath, ComparedRun, Comparison } from "../judge/compare.ts";
 import { count } from "../profile/format.ts";
@@ -9,10 +10,8 @@ import { columns, pageFile } from "./page_file.ts";
 import { StackTable } from "./stack_table.ts";
 import type { ExportFrame, StackOptions } from "./stacks.ts";
 
-const COMPARED: readonly (keyof RunFigures)[] = ["allocations", "bytes", "peakBytes", "liveBytes", "temporary"];
-
 function comparedColumns(paths: readonly ComparedPath[], run: "before" | "after"): Columns {
-  return columns(paths, Object.fromEntries(COMPARED.map((name) => [name, (path) => path[run][name]])));
+  return columns(paths, Object.fromEntries(FIGURES.map((name) => [name, (path) => path[run][name]])));
 }
 
 /** A compared path's frames, outermost first. */

@@ -50,9 +50,10 @@ function innermost(pid: number): number | undefined {
 /** Where those were that have been looked for: whoever looks on asks again and again. */
 const found = new Map<string, number>();
 
-/** The number that a recording's process has here; undefined when it does not run. */
+/** The number that a recording's process has here; undefined when it does not run. One in a process's own memory is of that. */
 export function pidHere(snapshot: Snapshot): number | undefined {
   const h = (field: string) => snapshot.header.number(0, field);
+  if (snapshot.path === "") return h("pid");
   const executable = text(snapshot, h("executable"), h("executable_length"));
   const [pid, namespace, startTime] = [h("pid"), h("pid_namespace"), h("start_time") / 1e6];
   const recorded = { executable, startTime };

@@ -190,12 +190,12 @@ function fileOf(path: string): string {
   }
 }
 
-/** What is needed to look at the memory of a recording's process. */
-export function surveyedOf(snapshot: Snapshot, liveBytes: number): Surveyed {
+/** What is needed to look at the memory of a recording's process, whose number here is looked up where it is not given. */
+export function surveyedOf(snapshot: Snapshot, liveBytes: number, pid = pidHere(snapshot)): Surveyed {
   const h = (field: string) => snapshot.header.number(0, field);
   const isNew = h("version") >= 4;
   return {
-    pid: pidHere(snapshot) ?? h("pid"),
+    pid: pid ?? h("pid"),
     recording: snapshot.path && fileOf(snapshot.path),
     shadow: isNew ? h("shadow") : 0,
     mappings: isNew ? h("mappings") : 0,

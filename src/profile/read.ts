@@ -100,7 +100,7 @@ function processOf(snapshot: Snapshot): Process {
   const h = (field: string) => snapshot.header.number(0, field);
   const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
   const hasLeft = h("attached") === CONSTANTS.ATTACHED_AND_LEFT;
-  const here = hasLeft ? undefined : snapshot.path === "" ? h("pid") : pidHere(snapshot);
+  const here = hasLeft ? undefined : pidHere(snapshot);
   return {
     pid: h("pid"),
     pidHere: here ?? h("pid"),

@@ -137,6 +137,8 @@ export class Attachment implements AsyncDisposable {
   readonly #made: Made;
   readonly #out: string;
   readonly #run: number;
+  /** Once it was seen: what it is read from may be closed then. */
+  #left = false;
   readonly #settle: () => void;
   readonly #onlooker: Onlooker;
   readonly #endings = new Endings();
@@ -174,7 +176,8 @@ export class Attachment implements AsyncDisposable {
 
   /** Whether it was let go, here or by somebody else: then its recording is what it will be. */
   get left(): boolean {
-    return readSnapshot(this.#made.path, []).header.number(0, "attached") === CONSTANTS.ATTACHED_AND_LEFT;
+    return this.#left ||= readSnapshot(this.#made.path, []).header.number(0, "attached") ===
+      CONSTANTS.ATTACHED_AND_LEFT;
   }
 
   /** Resolves when it has ended, or was let go. */
@@ -202,6 +205,7 @@ export class Attachment implements AsyncDisposable {
     if (this.running) {
       const left = await letGoOf(this.pid, this.#run).catch((error) => this.running ? Promise.reject(error) : []);
       this.#notes.push(...left ?? []);
+      this.#left = true;
     }
     this.#onlooker.stop();
     const { path, folder, fd } = this.#made;

@@ -1,6 +1,6 @@
 /** The program that attaches (`ffi/attach/attach.c`), run: it calls a function of the library in a process that runs. */
-import process from "node:process";
 import { spawn } from "node:child_process";
+import process from "node:process";
 import { attacherPath } from "../native/build.ts";
 import { AttachError, refuseToAttach } from "./attachable.ts";
 

@@ -97,7 +97,7 @@ class Looked {
     this.#start = h("start_time") / 1e6;
     this.#image = residentSet(pid)?.image;
     // In a container it knows itself by another number.
-    this.#target = { ...surveyedOf(snapshot, 0), pid };
+    this.#target = surveyedOf(snapshot, 0, pid);
     this.#knowsAll = h("attached") === 0;
     this.#fd = openSync(path, "r+");
     this.#moments = h("mode") === CONSTANTS.MODE_PATHS ? new MomentKeeper(path, this.#fd, h("file_size")) : undefined;

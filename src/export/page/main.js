@@ -89,6 +89,10 @@ async function start() {
     onPath: (path) => set({ tab: "paths", sort: "", q: "", fn: "", path: String(path) }, true),
   });
   const memory = timeline && makeMemory(data, tooltip);
+  const drawTime = (/** @type {boolean} */ isLook) => {
+    timeline?.(state.rss === "1", state.parts === "1");
+    if (isLook) memory?.();
+  };
   byId("timeline-section").hidden = !timeline;
   byId("top").classList.toggle("alone", !timeline);
   const flame = new Flame(model, tooltip, {
@@ -147,8 +151,7 @@ async function start() {
     }
     if (has("q")) search.look(state.q);
     if (has("q", "view", "run", "span", "looks")) search.tell(view(), run());
-    if (has("rss", "parts", "looks")) timeline?.(state.rss === "1", state.parts === "1");
-    if (isLook) memory?.();
+    if (has("rss", "parts", "looks")) drawTime(isLook);
     if (has("view", "code", "q", "tab", "run", "span", "looks") || has("sort") && tabs.sorted !== state.sort) {
       if (slices.isUsedUp) await slices.rest();
       if (before !== state) return;
@@ -227,7 +230,7 @@ async function start() {
           flame.renew();
         }
         // A moment that is looked at stays what it was.
-        if (!isNew && state.span !== "") timeline?.(state.rss === "1", state.parts === "1");
+        if (!isNew && state.span !== "") drawTime(true);
         else {
           // What the reader does meanwhile goes before, and draws this too.
           const before = state;
