@@ -554,12 +554,12 @@ test("lifetimes have a tab, and stand below a stack, where they were recorded", 
     const said = (await page.locator("#table").innerText()).replace(/\s+/g, " ");
     // 1,004 of 2,016 blocks are freed before another is made: see the target's head.
     assert.match(said, /Lifetimes in allocations 0 1,004 \u00b7 49\.8% 1 4 \u00b7 0\.2% 2-3 5 /);
-    assert.match(said, /Blocks: 2,016 freed, after \S+ \S+ on average; 43 not freed, \S+ m?s old on average\./);
+    assert.match(said, /Blocks: 2,016 freed, after \S+ \S+ on average; 43 not freed, \S+ [mµ]?s old on average\./);
     await page.click("#tab-paths");
     await page.locator("#table .rows .row", { hasText: "kept" }).first().click();
     assert.match(
       await page.locator("#panel").innerText(),
-      /Lifetimes\s+Blocks: 40 not freed, \S+ m?s old on average\./,
+      /Lifetimes\s+Blocks: 40 not freed, \S+ [mµ]?s old on average\./,
     );
   });
   await open(
