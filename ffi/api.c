@@ -238,7 +238,7 @@ HT_EXPORT uint32_t heaptap_operate(uint32_t operation)
     return is_set;
 }
 
-/* Looks which threads have ended, all of them, and notes it in their records. */
+/* A script is about to read: looks which threads have ended, all of them, notes it in their records, and adds a sample to the timeline. */
 HT_EXPORT void heaptap_threads(void)
 {
     uint32_t idle;
@@ -248,6 +248,7 @@ HT_EXPORT void heaptap_threads(void)
     ht_lock(&ht_p.thread_lock);
     ht_threads_look_all();
     ht_unlock(&ht_p.thread_lock);
+    ht_sample_now(t);
     ht_end(t, idle);
 }
 

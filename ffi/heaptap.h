@@ -315,6 +315,7 @@ struct ht_process {
     struct ht_file_owners *owners;
     struct ht_file_paths *paths;
     struct ht_file_timeline *timeline;
+    struct ht_file_resident *readings; /* beside `timeline`, record by record; NULL when others look on */
     struct ht_file_sizes *sizes; /* beside `paths`, record by record; used when sizes_kept */
     struct ht_file_lifetimes *lifetimes; /* the same; used when lifetimes_kept */
     struct ht_file_mapped *mapped_records;
@@ -361,7 +362,7 @@ struct ht_process {
     int64_t windows[64];
     /* timeline.c */
     struct ht_lock timeline_lock;
-    uint64_t sample_due, moment_end;
+    uint64_t sample_due, moment_end, reading_due, resident;
     int64_t sample_high, sample_low;
     uint32_t sample_peak; /* number of the peak when the last sample was made */
     /* mappings.c */

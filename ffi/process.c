@@ -287,6 +287,8 @@ static int ht_process_open(void)
     h->shadow = ht_p.interval ? 0 : (uint64_t)(void *)ht_leaves;
     h->attached = (uint32_t)c->attached;
     h->mappings = ht_p.installed && !c->attached ? 0 : (uint64_t)(void *)&ht_p.mapped;
+    if (ht_p.installed && !c->attached && !c->run)
+        ht_p.readings = (struct ht_file_resident *)(ht_p.file + ht_p.offset[HT_SECTION_RESIDENT]);
     h->pid = ht_sys_pid();
     h->pid_namespace = ht_pid_namespace();
     h->parent_pid = ht_sys_parent();

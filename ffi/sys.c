@@ -293,6 +293,24 @@ static long ht_sys_truncate(long fd, uint64_t size) { return ht_syscall(HT_SYS_F
 static void ht_sys_close(long fd) { ht_syscall(HT_SYS_CLOSE, fd, 0, 0, 0, 0, 0); }
 static void ht_sys_unlink(const char *path) { ht_syscall(HT_SYS_UNLINK, (long)path, 0, 0, 0, 0, 0); }
 
+/* The resident set in bytes; 0 when the kernel does not tell. The descriptor is there for this moment only. */
+static uint64_t ht_sys_resident(void)
+{
+    char text[128] = { 0 };
+    long fd = ht_syscall(HT_SYS_OPENAT, HT_AT_FDCWD, (long)"/proc/self/statm", HT_O_CLOEXEC, 0, 0, 0);
+    if (HT_FAILED(fd))
+        return 0;
+    ht_syscall(HT_SYS_PREAD64, fd, (long)text, sizeof text - 1, 0, 0, 0);
+    ht_sys_close(fd);
+    const char *c = text;
+    while (*c && *c != ' ')
+        c++;
+    uint64_t pages = 0;
+    for (c += *c == ' '; *c >= '0' && *c <= '9'; c++)
+        pages = pages * 10 + (uint64_t)(*c - '0');
+    return pages * HT_PAGE;
+}
+
 static void *ht_sys_map_file(long fd, uint64_t size)
 {
     long at = ht_syscall(HT_SYS_MMAP, 0, (long)size, HT_PROT_RW, HT_MAP_SHARED, fd, 0);

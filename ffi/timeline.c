@@ -11,11 +11,16 @@
  *
  * Samples are made, and the ring is thinned when it is full, under timeline_lock, by whoever finds it free. A reader may meet the ring
  * while it is thinned: times that go back tell it.
+ *
+ * In a process whose script has us record, nobody looks on from outside: there each sample has a reading of the resident set, at the same
+ * place of its section and under the same lock. One costs some microseconds and a descriptor for a moment, so that readings are a
+ * millisecond apart at least, and samples in between have the one before.
  */
 #include "heaptap.h"
 
 #define HT_SAMPLE_INTERVAL 1000000u /* nanoseconds between samples by time, at first; later a 256th of the run so far */
 #define HT_MOMENT 2000u /* nanoseconds of a moment, at least */
+#define HT_READING_APART 1000000u /* nanoseconds between readings of the resident set, at least; later a 1024th of the run so far */
 #define HT_STEP 65536 /* bytes of a move that is worth a sample, at least */
 
 /* Present current as far as this thread can tell without adding up all records. */
@@ -65,6 +70,8 @@ static uint32_t ht_timeline_thin(uint32_t used, uint64_t now)
             int drop = !dropped && left > keep && i + 1 < used && ht_sample_says(&s[i], now, (uint64_t)highest) < least;
             dropped = (uint32_t)drop;
             if (!drop) {
+                if (ht_p.readings)
+                    ht_p.readings[to] = ht_p.readings[i];
                 s[to++] = s[i];
                 continue;
             }
@@ -75,6 +82,25 @@ static uint32_t ht_timeline_thin(uint32_t used, uint64_t now)
         used = to;
     }
     return used;
+}
+
+/* What is resident, beside the sample of this number. */
+static void ht_reading_put(uint32_t number, uint64_t now)
+{
+    struct ht_file_header *h = ht_p.header;
+    if (!ht_p.readings)
+        return;
+    if (!ht_file_reserve(HT_SECTION_RESIDENT, (number + 1ull) * sizeof *ht_p.readings)) {
+        ht_p.readings = NULL; /* those that are there keep their times */
+        return;
+    }
+    if (now >= ht_p.reading_due) {
+        ht_p.resident = ht_sys_resident();
+        ht_p.reading_due = now + ht_max(now >> 10, HT_READING_APART);
+        ht_own_set(&h->highest_resident, ht_max(h->highest_resident, ht_p.resident));
+    }
+    ht_p.readings[number] = (struct ht_file_resident){ now, ht_p.resident, HT_UNKNOWN };
+    ht_shared_set(&h->resident_used, number + 1);
 }
 
 /* Adds a sample, unless somebody else is about to or there is no room. */
@@ -94,6 +120,8 @@ static int ht_sample_put(uint64_t now, int64_t level)
         if (used == capacity) {
             used = ht_timeline_thin(used, now);
             ht_shared_set(&h->timeline_used, used);
+            if (ht_p.readings)
+                ht_shared_set(&h->resident_used, used);
             ht_own_add(&h->timeline_thinned, 1u);
         }
         uint64_t allocations = 0;
@@ -103,6 +131,7 @@ static int ht_sample_put(uint64_t now, int64_t level)
         ht_p.sample_peak = number;
         ht_p.timeline[used] = (struct ht_file_timeline){ now, level, allocations, 0 };
         ht_shared_set(&h->timeline_used, used + 1);
+        ht_reading_put(used, now);
         ht_own_set(&ht_p.sample_due, now + ht_max(now >> 8, HT_SAMPLE_INTERVAL));
         ht_own_set(&ht_p.moment_end, now + ht_max(now >> 12, HT_MOMENT));
     }
@@ -158,4 +187,12 @@ static int ht_sample(struct ht_thread *t)
     if (t->slot == HT_SLOT_FIRST && !t->joined && !ht_peek(&ht_p.header->multi))
         ht_sample_alone_range(t, t->counters->current, step);
     return 1;
+}
+
+/* A sample of now, for whoever is about to read. */
+static void ht_sample_now(struct ht_thread *t)
+{
+    uint64_t clock = ht_sys_now(HT_CLOCK_MONOTONIC), now = clock - ht_p.start;
+    if (clock && now >= ht_peek(&ht_p.moment_end))
+        ht_sample_put(now, ht_current(t));
 }

@@ -144,7 +144,10 @@ test("the command line shows them, and says where they were not recorded", async
     stdout,
     /\nLifetimes of blocks that were freed\n(?: +\S.*\n)+\nAllocations of the process meanwhile\n +0 +1,004 /,
   );
-  assert.match(stdout, /\n {2}lived \S+ \S+ \(3\.\d+ allocations\), [\d.]+% < 1\.02 ms; 43 not freed, \S+ [mµ]?s old\n/);
+  assert.match(
+    stdout,
+    /\n {2}lived \S+ \S+ \(3\.\d+ allocations\), [\d.]+% < 1\.02 ms; 43 not freed, \S+ [mµ]?s old\n/,
+  );
   assert.match(stdout, / kept lifetimes\.c:\d+\n.*\n {4}40 not freed, \S+ [mµ]?s old\n/);
   assert.match(stdout, / ring lifetimes\.c:\d+\n.*\n {4}lived \S+ \S+ \(7\.96 allocations\), /);
   assert.doesNotMatch(heaptap(["report", recording.path]).stdout, /lived/);

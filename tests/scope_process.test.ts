@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, Recording } from "../mod.ts";
+import type { Sample } from "../mod.ts";
 import { compileBlocks, runScript } from "./blocks.ts";
 import { heaptap, ROOT, RUNTIME, scratch, SCRIPT, target } from "./helpers.ts";
 
@@ -42,6 +43,26 @@ test("a script under heaptap run joins the recording", () => {
   assert.deepEqual(said.sites, [["keep", 10, 1000]]);
   const keep = Recording.open(out).profile().callPaths.find((path) => path.liveBytes === 1000 && path.liveCount === 10);
   assert.ok(keep, "what the script kept is in the recording of the run");
+});
+
+test("a script's own timeline has the resident set of each moment", () => {
+  const { status, stdout, stderr } = runScript(script("resident.ts"), [library]);
+  assert.equal(status, 0, stderr);
+  const { before, after }: Record<"before" | "after", { rss: number; timeline: Sample[] }> = JSON.parse(stdout);
+  for (const { rss, timeline } of [before, after]) {
+    // Full once at least, and thinned.
+    assert.ok(timeline.length > 700 && timeline.length <= 1026, String(timeline.length));
+    assert.ok(timeline.every(({ seconds }, i) => seconds >= (timeline[i - 1]?.seconds ?? 0)));
+    // Nothing is known of the start, which is before the first sample.
+    assert.ok(timeline.slice(1).every(({ resident = 0 }) => resident > 10e6 && resident < 1e9));
+    const { resident = 0 } = timeline.at(-1) ?? {};
+    assert.ok(Math.abs(resident - rss) < 8e6, `${resident}, and the runtime says ${rss}`);
+  }
+  // What malloc gave was never touched, and went up and down.
+  const churned = before.timeline.filter(({ bytes }) => bytes > 1e6);
+  assert.ok(churned.length > 100, String(churned.length));
+  const [then = 0, now = 0] = [before, after].map(({ timeline }) => timeline.at(-1)?.resident);
+  assert.ok(now - then > 60e6, `${then} to ${now}`);
 });
 
 test("a Node-API addon that comes later is seen, and a library that it opens", () => {

@@ -107,6 +107,7 @@ aligned to their size, so that a reader never sees half a store.
 
 \`start\` in the column writer means: before the magic is stored, never afterwards. \`owner\` is the one thread that a
 record belongs to. \`driver\` is \`heaptap run\`: after the program has ended, and, of the resident set, from outside while it runs.
+In a process whose script has itself recorded, which nobody looks at, readings of the resident set are any thread's, one beside each sample of the timeline.
 
 ## Header
 

@@ -191,7 +191,7 @@ export interface Sample {
   readonly highest: number;
   /** Allocations so far. */
   readonly allocations: number;
-  /** Resident set of the process, bytes, as the kernel told whoever looked on (`heaptap run`); undefined where nobody did. */
+  /** Resident set of the process, bytes, as the kernel told whoever looked on: `heaptap run`, or a script that records its own process; undefined where nobody did. */
   readonly resident: number | undefined;
   /** Bytes of memory that the program had mapped itself; undefined where nobody looked on. */
   readonly mapped: number | undefined;

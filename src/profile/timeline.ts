@@ -54,7 +54,7 @@ export function sampleTimes(snapshot: Snapshot): number[] {
 
 interface Reading {
   readonly seconds: number;
-  readonly resident: number;
+  readonly resident: number | undefined;
   readonly mapped: number | undefined;
 }
 
@@ -63,7 +63,7 @@ function readingsOf(t: Table): Reading[] {
     const mapped = t.number(i, "mapped");
     return {
       seconds: t.number(i, "time") / 1e9,
-      resident: t.number(i, "resident"),
+      resident: t.number(i, "resident") || undefined,
       mapped: mapped < 0 ? undefined : mapped,
     };
   }));
@@ -99,9 +99,9 @@ export function readTimeline(snapshot: Snapshot, ending: Ending): Sample[] {
     });
   let next = 0;
   for (const now of steps) {
-    for (let r; (r = readings[next]) && r.seconds < now.seconds; next++) {
+    for (let r; (r = readings[next]) && r.seconds <= now.seconds; next++) {
       reading = r;
-      put(r.seconds, undefined);
+      if (r.seconds < now.seconds) put(r.seconds, undefined);
     }
     step = now;
     put(now.seconds, now.highest);

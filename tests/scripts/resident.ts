@@ -1,0 +1,19 @@
+/**
+ * Its own timeline. First malloc's blocks of 2 MB come and go, so often that the ring of samples is thinned, with nothing of them touched;
+ * then the runtime fills 64 MB. Prints the timeline after either, and what the runtime says is resident.
+ */
+import process from "node:process";
+import { install, profileNow } from "../../mod.ts";
+import { openBlocks } from "../blocks.ts";
+
+install();
+const { blocks } = openBlocks(process.argv[2] ?? "");
+for (const until = performance.now() + 500; performance.now() < until;) blocks(20, 100_000);
+const told = async () => {
+  const { rss } = process.memoryUsage();
+  return { rss, timeline: (await profileNow({ limit: 1 })).profile.timeline };
+};
+const before = await told();
+const filled = new Uint8Array(64_000_000).fill(1);
+const after = await told();
+console.log(JSON.stringify({ before, after, filled: filled.length }));
