@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { attach, AttachError, letGo, libraryPath, Recording } from "../mod.ts";
 import { attacherPath } from "../src/native/build.ts";
 import { CLI, heaptap, random, scratch, target, without } from "./helpers.ts";
-import { Attached, sleep } from "./attached.ts";
+import { Attached, eventually, sleep } from "./attached.ts";
 
 const folder = scratch();
 const program = target(folder, "attached.c", "-O2", "-pthread", "-ldl");
@@ -208,14 +208,16 @@ test("what attaches is ended at any moment: the program goes on, and can be atta
         of.child.exitCode === null && of.child.signalCode === null,
         `it has ended, of ${name} cut after ${after} us`,
       );
-      if (of.read("allocations") === made) await sleep(200);
-      assert.ok(of.read("allocations") > made, `it stands still, of ${name} cut after ${after} us`);
+      assert.ok(
+        await eventually(() => of.read("allocations") > made),
+        `it stands still, of ${name} cut after ${after} us`,
+      );
     }
     console.log(`# ${done} of 60 were done before`);
     await letGo(of.pid).catch(() => {});
     const attachment = await attach(of.pid, { out: join(folder, "uncut.heaptap"), buckets: 4096 });
-    await sleep(50);
-    assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+    assert.ok(await eventually(() => attachment.recording.profile().totals.allocations > 0));
+    await attachment.detach();
   });
 });
 
@@ -355,7 +357,7 @@ test("one that somebody else lets go is reported then", async () => {
 test("a program that ends while it is recorded, and children", async () => {
   const out = join(folder, "ends.heaptap");
   const child = spawn("python3", ["-c", "import time; time.sleep(1.2); x = [bytearray(1000) for _ in range(100)]"]);
-  await sleep(400);
+  assert.ok(await eventually(() => /nanosleep|select/.test(readFileSync(`/proc/${child.pid}/wchan`, "utf8"))));
   const attachment = await attach(child.pid ?? 0, { out });
   await attachment.ended();
   const { process: ended, totals } = (await attachment.detach()).profile();
@@ -363,12 +365,13 @@ test("a program that ends while it is recorded, and children", async () => {
 
   await running("forks", async (of) => {
     const whole = await attach(of.pid, { out: join(folder, "family.%p.heaptap"), buckets: 4096, children: true });
-    await sleep(300);
-    const recording = await whole.detach();
     // Each child makes one block of 100 bytes, and frees it.
-    const forked = recording.processes().map((one) => one.profile()).filter(({ process }) => process.forked);
-    assert.ok(forked.length > 0, "children that record");
-    const made = forked.filter(({ totals }) => totals.allocations > 0);
+    const madeIn = (recording: Recording) =>
+      recording.processes().map((one) => one.profile()).filter(({ process, totals }) =>
+        process.forked && totals.allocations > 0
+      );
+    assert.ok(await eventually(() => madeIn(whole.recording).length > 0), "children that record");
+    const made = madeIn(await whole.detach());
     assert.ok(made.length > 0 && made.every(({ totals }) => totals.allocations === 1 && totals.bytes === 100));
   });
 });
@@ -399,9 +402,9 @@ while True:
       while (lines < 3) await sleep(20);
       for (let i = 0; i < (isLong ? 100 : 3); i++) {
         const attachment = await attach(child.pid ?? 0, { out: join(folder, "real.heaptap") });
-        await sleep(100);
-        const { totals } = (await attachment.detach()).profile();
-        assert.ok(totals.allocations > 100, `${name}: ${totals.allocations} allocations`);
+        const seen = () => attachment.recording.profile().totals.allocations;
+        assert.ok(await eventually(() => seen() > 100), `${name}: ${seen()} allocations`);
+        await attachment.detach();
       }
       const before = lines;
       while (lines < before + 3) await sleep(20);

@@ -3,6 +3,12 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { closeSync, existsSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 
+/** Waits until something holds, on a machine that is busy too; whether it did within 20 s. */
+export async function eventually(holds: () => boolean): Promise<boolean> {
+  for (const until = performance.now() + 20_000; performance.now() < until; await sleep(5)) if (holds()) return true;
+  return holds();
+}
+
 export const sleep = (milliseconds: number): Promise<void> => new Promise((done) => setTimeout(done, milliseconds));
 
 const FIELDS = [
