@@ -274,6 +274,68 @@ test("no heap's pages are free that are not, and what malloc_trim gives back is 
   }
 });
 
+/** What each of the call sites of placed.c holds of each page, from where its blocks are. */
+function heldBy(blocks: readonly (readonly [site: number, at: number, size: number])[]): Map<number, number[]> {
+  const pages = new Map<number, { live: number; sites: Map<number, number> }>();
+  const sums = new Map<number, number[]>();
+  const of = (site: number): number[] => sums.get(site) ?? sums.set(site, [0, 0, 0, 0]).get(site) ?? [];
+  for (const [site, at, size] of blocks) {
+    of(site)[0]! += 1;
+    for (let page = Math.floor(at / 4096); page === Math.floor(at / 4096) || page * 4096 < at + size; page++) {
+      const part = Math.min(at + size, (page + 1) * 4096) - Math.max(at, page * 4096);
+      const there = pages.get(page) ?? { live: 0, sites: new Map() };
+      pages.set(page, there);
+      there.live += part;
+      there.sites.set(site, (there.sites.get(site) ?? 0) + part);
+    }
+  }
+  for (const { live, sites } of pages.values()) {
+    for (const [site, part] of sites) {
+      of(site)[1]! += part;
+      if (sites.size === 1) of(site)[2]! += 4096;
+      of(site)[3]! += (4096 - live) / sites.size;
+    }
+  }
+  return sums;
+}
+
+test("who holds which pages equals a map of each page, of blocks of all sizes", async () => {
+  const seed = Number(process.env.SEED ?? Date.now() % 1e6);
+  for (const name of ["", "jemalloc.so.2", "mimalloc.so.2.0", "tcmalloc_minimal.so.4"]) {
+    const library = name && `/usr/lib/x86_64-linux-gnu/lib${name}`;
+    if (library && !existsSync(library)) {
+      console.log(`skip: no ${name}`);
+      continue;
+    }
+    const what = `${name || "glibc"}, seed ${seed}`;
+    await held([target(folder, "placed.c"), String(seed)], /ready/, async ({ recording, said }) => {
+      const blocks = [...said().matchAll(/^(\d+) (\d+) (\d+)$/gm)].map((line) =>
+        line.slice(1).map(Number) as [number, number, number]
+      );
+      assert.ok(blocks.length > 10_000, what);
+      const expected = heldBy(blocks);
+      const recorded = recording.profile();
+      using symbols = new Symbols(recorded);
+      await symbols.resolve(recorded.callPaths);
+      const ids = [0, 1, 2, 3, 4].map((site) =>
+        recorded.callPaths.find((path) => symbols.stack(path)[0]?.function === `site_${site}`)?.id
+      );
+      for (const wait of [0, 0.02]) {
+        const { paths, inUse } = await recording.pages({ wait });
+        ids.forEach((wanted, site) => {
+          const { blocks, oldBlocks, live, alone, share } = paths.find(({ id }) => id === wanted) ?? {};
+          const [n, bytes = 0, pages, part = 0] = expected.get(site) ?? [];
+          assert.deepEqual([blocks, oldBlocks, live], [n, n, bytes], `site ${site}, ${what}`);
+          // Of glibc's blocks it is known to 16 bytes where they begin.
+          near(alone ?? 0, pages ?? 0, 0, name ? 0 : 40 * 4096, `alone, site ${site}, ${what}`);
+          near(share ?? 0, part, 0, name ? 1 : 40 * 4096, `share, site ${site}, ${what}`);
+        });
+        near(inUse, paths.reduce((sum, { live }) => sum + live, 0), 0, name ? 0 : 20_000, `in use, ${what}`);
+      }
+    }, library ? { LD_PRELOAD: library } : {});
+  }
+});
+
 test("accounts and pages of other allocators: empty pages, nothing that malloc_trim gives back", async () => {
   let tried = 0;
   for (const name of ["jemalloc", "mimalloc"]) {

@@ -6,11 +6,11 @@
  * what it holds alone. By default only old blocks are charged, those that stand in two readings: traffic that comes and goes all the time
  * pins nothing by itself.
  */
-import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
-import type { Blocks, BlockVisitor } from "./blocks.ts";
+import { BlockSums, EarlierBlocks, WINDOW, WINDOW_PAGES } from "./blocks.ts";
+import type { WindowFacts } from "./blocks.ts";
 import { PAGE, PRESENT, ProcessMemory } from "./process_memory.ts";
 import { Survey } from "./survey.ts";
-import type { Account, Surveyed } from "./survey.ts";
+import type { Account, AlsoTold, Surveyed } from "./survey.ts";
 
 /** What a call path holds of the heap's pages, bytes. */
 export interface PinnedPath {
@@ -54,160 +54,50 @@ export interface PageUse {
   readonly uppermost: { readonly id: number; readonly emptyBelow: number } | undefined;
 }
 
-/** Bytes of what is kept of a first reading, at most: beyond, no blocks are known to be old. */
-const FIRST_MOST = 2 ** 30;
-const GRANULE = 32;
-
-/** What stood in each granule of a window. */
-class FirstReading implements BlockVisitor {
-  readonly #windows = new Map<number, Uint32Array>();
-  #now = new Uint32Array();
-  #size = 0;
-
-  get isWhole(): boolean {
-    return this.#size <= FIRST_MOST;
-  }
-
-  window(start: number): void {
-    this.#size += 4 * WINDOW / GRANULE;
-    this.#now = this.isWhole ? new Uint32Array(WINDOW / GRANULE) : new Uint32Array();
-    if (this.isWhole) this.#windows.set(start, this.#now);
-  }
-
-  blocks({ count, offsets, sizes, paths }: Blocks): void {
-    const now = this.#now;
-    if (now.length === 0) return;
-    for (let i = 0; i < count; i++) {
-      // Of several in one granule all together.
-      const at = offsets[i]! >>> 5;
-      now[at] = now[at]! ^ signOf(offsets[i]!, sizes[i]!, paths[i]!);
-    }
-  }
-
-  of(start: number): Uint32Array | undefined {
-    return this.#windows.get(start);
-  }
-}
-
-function signOf(offset: number, size: number, path: number): number {
-  return (Math.imul(path + 1, 0x9e3779b1) ^ Math.imul(size + 1, 0x85ebca6b) ^ (offset & 31) | 1) >>> 0;
-}
-
-/** Charges pages to the call paths that have blocks there, as blocks come in the order of their addresses. */
-class Ledger implements BlockVisitor {
+/** Charges pages to the call paths that have blocks there. */
+class Ledger implements AlsoTold {
+  readonly sums: BlockSums;
   readonly alone: Float64Array;
   readonly share: Float64Array;
-  readonly live: Float64Array;
-  readonly counts: Uint32Array;
-  readonly old: Uint32Array;
   readonly #memory: ProcessMemory;
-  readonly #first: FirstReading | undefined;
+  readonly #earlier: EarlierBlocks | undefined;
+  #start = 0;
   #present: Uint32Array = new Uint32Array(WINDOW_PAGES);
-  #earlier: Uint32Array | undefined;
-  #page = -1;
-  #resident = false;
-  #latest = -1;
-  #used = 0;
-  readonly #paths: number[] = [];
 
-  constructor(paths: number, memory: ProcessMemory, first: FirstReading | undefined) {
-    [this.alone, this.share, this.live] = [new Float64Array(paths), new Float64Array(paths), new Float64Array(paths)];
-    [this.counts, this.old] = [new Uint32Array(paths), new Uint32Array(paths)];
+  constructor(buckets: number, memory: ProcessMemory, earlier: EarlierBlocks | undefined) {
+    this.sums = new BlockSums(buckets);
+    [this.alone, this.share] = [new Float64Array(buckets), new Float64Array(buckets)];
     this.#memory = memory;
-    this.#first = first;
+    this.#earlier = earlier;
   }
 
-  window(start: number): void {
-    this.finish();
+  window(start: number): Pick<WindowFacts, "earlier" | "present"> {
+    this.#start = start;
     this.#present = this.#memory.presence(start, WINDOW_PAGES);
-    this.#earlier = this.#first?.of(start);
+    return { earlier: this.#earlier?.of(start), present: this.#present };
   }
 
-  blocks(some: Blocks): void {
-    const { count, offsets, sizes, paths } = some;
-    const earlier = this.#earlier;
-    const all = !this.#first;
-    const { live, counts, old } = this;
-    // Of the page and the path that blocks are of until another comes: mostly it is the same again.
-    let page = this.#page;
-    let latest = this.#latest;
-    let used = 0;
-    for (let i = 0; i < count; i++) {
-      const offset = offsets[i]!;
-      const size = sizes[i]!;
-      const path = paths[i]!;
-      counts[path] = counts[path]! + 1;
-      // Not of a shared granule with several, when one of them is another: then neither is, most likely.
-      const isOld = all || (earlier !== undefined && earlier[offset >>> 5] === signOf(offset, size, path));
-      if (isOld) old[path] = old[path]! + 1;
-      if (offset >>> 12 !== page) {
-        this.#used += used;
-        used = 0;
-        page = offset >>> 12;
-        latest = -1;
-        this.#turn(page);
-      }
-      if ((offset & 4095) + size <= PAGE) {
-        used += size;
-        if (this.#resident) live[path] = live[path]! + size;
-        if (isOld && path !== latest) this.#charge(latest = path);
-        continue;
-      }
-      this.#used += used;
-      used = 0;
-      this.#beyond(path, offset, size, isOld);
-      page = this.#page;
-      latest = -1;
+  page(page: number, live: number, paths: number): void {
+    if (paths === 0 || !(this.#present[page]! & PRESENT)) return;
+    const { alone, share, sums: { here } } = this;
+    const waste = Math.max(0, PAGE - live) / paths;
+    for (let i = 0; i < paths; i++) share[here[i]!] = share[here[i]!]! + waste;
+    if (paths === 1) alone[here[0]!] = alone[here[0]!]! + PAGE;
+  }
+
+  /** Whole pages are the block's, and in the last one what it does not fill its waste. */
+  beyond(path: number, live: number, isOld: boolean): void {
+    for (let from = WINDOW; from < live; from += WINDOW) {
+      const present = this.#memory.presence(this.#start + from, Math.ceil(Math.min(WINDOW, live - from) / PAGE));
+      present.forEach((word, i) => {
+        if (!(word & PRESENT)) return;
+        const part = Math.min(PAGE, live - from - i * PAGE);
+        this.sums.live[path] = this.sums.live[path]! + part;
+        if (!isOld) return;
+        this.alone[path] = this.alone[path]! + PAGE;
+        this.share[path] = this.share[path]! + PAGE - part;
+      });
     }
-    this.#used += used;
-    this.#latest = latest;
-  }
-
-  /** A block that goes on in further pages. */
-  #beyond(path: number, offset: number, size: number, isOld: boolean): void {
-    const first = offset >>> 12;
-    const end = offset + size;
-    this.#put(path, (first + 1) * PAGE - offset, isOld);
-    const last = Math.floor((end - 1) / PAGE);
-    for (let page = first + 1; page < last && page < WINDOW_PAGES; page++) {
-      if (!(this.#present[page]! & PRESENT)) continue;
-      this.live[path] = this.live[path]! + PAGE;
-      if (isOld) this.alone[path] = this.alone[path]! + PAGE;
-    }
-    if (last < WINDOW_PAGES) {
-      this.#turn(last);
-      this.#put(path, end - last * PAGE, isOld);
-    }
-  }
-
-  #put(path: number, bytes: number, isOld: boolean): void {
-    this.#used += bytes;
-    if (this.#resident) this.live[path] = this.live[path]! + bytes;
-    if (isOld) this.#charge(path);
-  }
-
-  #charge(path: number): void {
-    if (!this.#paths.includes(path)) this.#paths.push(path);
-  }
-
-  #turn(page: number): void {
-    this.finish();
-    this.#page = page;
-    this.#resident = (this.#present[page]! & PRESENT) !== 0;
-  }
-
-  /** The page is complete. */
-  finish(): void {
-    const paths = this.#paths;
-    if (this.#page >= 0 && paths.length > 0 && this.#resident) {
-      const waste = Math.max(0, PAGE - this.#used) / paths.length;
-      for (const path of paths) this.share[path] = this.share[path]! + waste;
-      if (paths.length === 1) this.alone[paths[0]!] = this.alone[paths[0]!]! + PAGE;
-    }
-    this.#page = -1;
-    this.#latest = -1;
-    this.#used = 0;
-    paths.length = 0;
   }
 }
 
@@ -216,7 +106,6 @@ export function accountWithPages(target: Surveyed): { account: Account; pages: P
   using memory = ProcessMemory.open(target.pid);
   const ledger = new Ledger(target.buckets, memory, undefined);
   const survey = Survey.of(target, memory, ledger);
-  ledger.finish();
   const pages = { ...pagesOf(survey, memory), pid: target.pid, interval: undefined, paths: pathsOf(ledger) };
   return { account: survey.account(memory), pages };
 }
@@ -229,19 +118,17 @@ export function accountWithPages(target: Surveyed): { account: Account; pages: P
  */
 export async function pageUse(target: Surveyed, wait: number): Promise<PageUse> {
   using memory = ProcessMemory.open(target.pid);
-  let first: FirstReading | undefined;
+  let earlier: EarlierBlocks | undefined;
   let interval: number | undefined;
   if (wait > 0) {
-    first = new FirstReading();
     const begun = performance.now();
-    eachBlock(memory, target.shadow, target.buckets, () => true, first);
+    earlier = new EarlierBlocks(memory, target.shadow);
     await new Promise((done) => setTimeout(done, wait));
-    if (first.isWhole) interval = (performance.now() - begun) / 1000;
-    else first = undefined;
+    if (earlier.isWhole) interval = (performance.now() - begun) / 1000;
+    else earlier = undefined;
   }
-  const ledger = new Ledger(target.buckets, memory, first);
+  const ledger = new Ledger(target.buckets, memory, earlier);
   const survey = Survey.of(target, memory, ledger);
-  ledger.finish();
   return { ...pagesOf(survey, memory), pid: target.pid, interval, paths: pathsOf(ledger) };
 }
 
@@ -274,10 +161,11 @@ function pagesOf(survey: Survey, memory: ProcessMemory): Omit<PageUse, "pid" | "
 
 function pathsOf(ledger: Ledger): PinnedPath[] {
   const paths: PinnedPath[] = [];
-  ledger.counts.forEach((blocks, id) => {
-    if (blocks === 0) return;
+  const { blocks, old, live } = ledger.sums;
+  blocks.forEach((count, id) => {
+    if (count === 0) return;
     paths.push({
-      ...{ id, blocks, oldBlocks: ledger.old[id]!, live: ledger.live[id]! },
+      ...{ id, blocks: count, oldBlocks: old[id]!, live: live[id]! },
       alone: ledger.alone[id]!,
       share: Math.round(ledger.share[id]!),
     });

@@ -3,7 +3,7 @@
  * against the live blocks in them. From outside; the process is not stopped, so figures of a busy one are those of some milliseconds.
  */
 import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
-import type { BlockVisitor } from "./blocks.ts";
+import type { BlockSums, WindowFacts } from "./blocks.ts";
 import { firstAbove, heapsOf, objectAt, partsOf, wholeUse } from "./layout.ts";
 import type { Heap, Part, Use } from "./layout.ts";
 import { mappedRanges } from "./mapped_ranges.ts";
@@ -73,14 +73,22 @@ const REGION = 2 ** 22;
 const LARGEST = 2 ** 36;
 /** A thread's stack, where no limit says otherwise. */
 const STACK = 2 ** 23;
-/** From this size on glibc may map a block by itself. */
-const HEADER = 16;
-/** Sizes below have 31 bits. */
-const SMALL = 2 ** 30;
 
 /** Whether an allocator is glibc's, from its object's path. */
 export function isGlibc(allocator: string): boolean {
   return /\/libc(?:-[\d.]+)?\.so(?:\.6)?$/.test(allocator);
+}
+
+/** Who is told of pages with live blocks too, as {@linkcode BlockVisitor} is, and wants the sums of call paths. */
+export interface AlsoTold {
+  /** Gets these. */
+  readonly sums: BlockSums;
+  /** A window begins: what it knows of it. */
+  window(start: number): Pick<WindowFacts, "earlier" | "present">;
+  /** A page. */
+  page(page: number, live: number, paths: number): void;
+  /** A block that goes on behind the window. */
+  beyond(path: number, live: number, isOld: boolean): void;
 }
 
 /** What {@linkcode Survey.eachHeapPage} tells. */
@@ -101,7 +109,7 @@ export class Survey {
   readonly heaps: readonly Heap[];
   /** What the program has mapped itself; undefined when that is not known. */
   readonly ranges: readonly MappedRange[] | undefined;
-  /** The call path and the end of the block that lies highest below the break; undefined when there is none. */
+  /** The call path of the block that lies highest below the break, and the end of its page; undefined when there is none. */
   uppermost: { readonly path: number; readonly end: number } | undefined;
   readonly #target: Surveyed;
   readonly #windows = new Map<number, Window>();
@@ -110,6 +118,8 @@ export class Survey {
   readonly #glibc: boolean;
   readonly #break: Heap | undefined;
   #liveBytes = 0;
+  #base = -1;
+  #here: Window | undefined;
 
   private constructor(target: Surveyed, memory: ProcessMemory) {
     this.#target = target;
@@ -131,10 +141,10 @@ export class Survey {
   /**
    * Makes one.
    *
-   * @param also Who is told of the blocks too.
+   * @param also Who is told of the heap's pages too.
    * @throws {MemoryError} when the process is gone or may not be looked at.
    */
-  static of(target: Surveyed, memory: ProcessMemory, also?: BlockVisitor): Survey {
+  static of(target: Surveyed, memory: ProcessMemory, also?: AlsoTold): Survey {
     const survey = new Survey(target, memory);
     if (target.shadow) survey.#readBlocks(memory, also);
     return survey;
@@ -170,63 +180,44 @@ export class Survey {
     return window;
   }
 
-  #readBlocks(memory: ProcessMemory, also: BlockVisitor | undefined): void {
+  /** The window of an address, and where it begins in `#base`: mostly that of the last one that was asked for. */
+  #windowOf(address: number): Window | undefined {
+    const base = Math.floor(address / WINDOW) * WINDOW;
+    if (base !== this.#base) [this.#base, this.#here] = [base, this.#windows.get(base)];
+    return this.#here;
+  }
+
+  #readBlocks(memory: ProcessMemory, also: AlsoTold | undefined): void {
     let start = 0;
-    let window: Window = { live: new Uint16Array(), taken: new Uint16Array() };
-    // Where in the window glibc's heap is, whose blocks' sizes are known.
+    let { live, taken }: Window = { live: new Uint16Array(), taken: new Uint16Array() };
+    // The window's part that is one of glibc's heaps.
     let [low, high] = [0, 0];
-    const top = this.#break;
-    let [topPath, topEnd] = [-1, 0];
+    const alone = this.#glibc;
     eachBlock(memory, this.#target.shadow, this.#target.buckets, (at) => this.isMapped(at), {
       window: (at) => {
         start = at;
-        window = this.#windowAt(at);
-        const heap = this.heaps.find((heap) => heap.end > at && heap.start < at + WINDOW);
+        ({ live, taken } = this.#windowAt(at));
+        // Below the break there may be another allocator's blocks, which have no headers.
+        const heap = this.#glibc && this.heaps.find((heap) => heap.end > at && heap.start < at + WINDOW);
         [low, high] = heap ? [heap.start - at, heap.end - at] : [0, 0];
-        also?.window(at);
+        return { low, high, alone, earlier: undefined, present: undefined, ...also?.window(at) };
       },
-      blocks: (some) => {
-        also?.blocks(some);
-        const { count, offsets, sizes, paths } = some;
-        const { live, taken } = window;
-        const glibc = this.#glibc;
-        let bytes = 0;
-        for (let i = 0; i < count; i++) {
-          const offset = offsets[i]!;
-          const size = sizes[i]!;
-          bytes += size;
-          let from = offset;
-          let end = offset + size;
-          if (offset >= low && offset < high) {
-            // A chunk has its size before it, and is a multiple of 16. Nearly all are small: no division.
-            from = offset - 8;
-            const chunk = size < SMALL ? (size + 23) & -16 : size + 23 - (size + 23) % 16;
-            end = from + (chunk < 32 ? 32 : chunk);
-            const page = from >>> 12;
-            if (page === (end - 1) >>> 12) {
-              live[page] = live[page]! + size;
-              taken[page] = taken[page]! + (end - from);
-              continue;
-            }
-          } else if (glibc) {
-            // One that is mapped by itself has whole pages.
-            from = (offset - HEADER) - (offset - HEADER) % PAGE;
-            end = Math.ceil((offset + size) / PAGE) * PAGE;
-          }
-          this.#spread("live", start + offset, start + offset + size);
-          this.#spread("taken", start + from, start + end);
-        }
-        this.#liveBytes += bytes;
+      page: (page, inUse, inAll, last, paths) => {
+        live[page] = Math.min(PAGE, live[page]! + inUse);
+        taken[page] = Math.min(PAGE, taken[page]! + inAll);
+        this.#liveBytes += inUse;
+        also?.page(page, inUse, paths);
         // They come in the order of their addresses.
-        for (let i = count - 1; top && i >= 0; i--) {
-          const at = start + offsets[i]!;
-          if (at < top.start || at >= top.end) continue;
-          [topPath, topEnd] = [paths[i]!, at + sizes[i]!];
-          break;
-        }
+        const address = start + page * PAGE;
+        if (inUse > 0 && this.isBelowBreak(address)) this.uppermost = { path: last, end: address + PAGE };
       },
-    });
-    if (topPath >= 0) this.uppermost = { path: topPath, end: topEnd };
+      beyond: (path, inUse, inAll, isOld) => {
+        this.#liveBytes += Math.max(0, inUse - WINDOW);
+        this.#spread("live", start + WINDOW, start + inUse);
+        this.#spread("taken", start + WINDOW, start + inAll);
+        also?.beyond(path, inUse, isOld);
+      },
+    }, also?.sums);
   }
 
   #spread(what: "live" | "taken", from: number, end: number): void {
@@ -306,8 +297,8 @@ export class Survey {
         const part = this.#parts[next];
         const use = part && part.start <= address ? part.use : "other";
         if (use === "heap") return page("heap", address);
-        const window = this.#windows.get(Math.floor(address / WINDOW) * WINDOW);
-        if (window && window.taken[(address % WINDOW) / PAGE]! > 0) return page("heap", address);
+        const window = this.#windowOf(address);
+        if (window && window.taken[(address - this.#base) / PAGE]! > 0) return page("heap", address);
         if (use === "mapped" && part && isAllocators(part.start, part.start, part.end)) return page("heap", address);
         const region = Math.floor(address / REGION) * REGION;
         if (use === "other" && !this.#glibc && window && isAllocators(region, region, region + REGION)) {
@@ -326,8 +317,8 @@ export class Survey {
   }
 
   #heapPage(address: number): HeapPage {
-    const window = this.#windows.get(Math.floor(address / WINDOW) * WINDOW);
-    const page = (address % WINDOW) / PAGE;
+    const window = this.#windowOf(address);
+    const page = (address - this.#base) / PAGE;
     const live = Math.min(PAGE, window?.live[page] ?? 0);
     return { address, live, taken: Math.max(live, Math.min(PAGE, window?.taken[page] ?? 0)) };
   }
