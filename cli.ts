@@ -7,7 +7,7 @@ import type { Command, OptionValues } from "@commander-js/extra-typings";
 import { statSync } from "node:fs";
 import process from "node:process";
 import { formatOf, nearest } from "./src/command/choices.ts";
-import { say, tell, USAGE } from "./src/command/say.ts";
+import { say, tell, USAGE, write } from "./src/command/say.ts";
 import {
   COMPARED_GROUPS,
   GROUPS,
@@ -301,12 +301,15 @@ const program = createCommand("heaptap")
   .configureOutput({
     writeOut: (text) => {
       try {
-        process.stdout.write(text);
+        write(1, text);
       } catch (error) {
-        say(`Cannot write to stdout: ${(error as Error).message}`);
+        const { code, message } = error as { code?: string; message: string };
+        if (code === "EPIPE") process.exit(0);
+        say(`Cannot write to stdout: ${message}`);
         process.exit(USAGE);
       }
     },
+    writeErr: tell,
     outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))),
   });
 
@@ -619,7 +622,7 @@ Examples:
       )
       .action(async (path, options) => {
         const { processes } = await import("./src/command/processes.ts");
-        await processes(path, options);
+        processes(path, options);
       }),
   compare: () => {
     const comparing = shortForms(program.command("compare").optionsGroup("What is shown:"))
@@ -708,7 +711,7 @@ Examples:
       )
       .action(async (command, args, options) => {
         const { doctor } = await import("./src/command/doctor.ts");
-        await doctor(command, args, options);
+        doctor(command, args, options);
       }),
   lib: () =>
     program.command("lib")
@@ -720,7 +723,7 @@ Examples:
       )
       .action(async (options) => {
         const { lib } = await import("./src/command/lib.ts");
-        await lib(options);
+        lib(options);
       }),
   completions: () =>
     program.command("completions")
@@ -747,7 +750,7 @@ Examples:
           options: [],
           values: commands.map(({ name }) => name),
         };
-        await put(completions(shell, [...commands, help]), "-", process.stdout);
+        put(completions(shell, [...commands, help]), "-", 1);
       }),
   man: () =>
     program.command("man")
@@ -784,7 +787,7 @@ Examples:
             examples: examples(command),
           };
         });
-        await put(manual(program.version() ?? "", program.description(), commands), "-", process.stdout);
+        put(manual(program.version() ?? "", program.description(), commands), "-", 1);
       }),
 };
 
@@ -798,17 +801,6 @@ function neededFor(word: string): string[] {
 }
 
 for (const name of neededFor(process.argv[2] ?? "")) COMMANDS[name]?.();
-
-// A reader that closes our pipe has seen enough. What cannot be written cannot be told on stderr either, where it may be
-// the program's status that counts.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: { code?: string; message: string }) => {
-    // A command that has something to let go listens too.
-    if (stream.listenerCount("error") > 1) return;
-    if (error.code !== "EPIPE" && stream === process.stdout) say(`Cannot write to stdout: ${error.message}`);
-    process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
-  });
-}
 
 /** `--at peak` is a view: what was live then is recorded exactly. */
 program.hook("preAction", (_, command) => {

@@ -181,7 +181,7 @@ test("the system's Node runs the command line", { skip: older }, () => {
   const { status, stderr } = run("node", ["-e", older]);
   assert.deepEqual([status, stderr], [
     2,
-    "heaptap: Node 18.20.0 is too old: it takes Node 20.11 or later, Deno 2.2 or Bun 1.2\n",
+    "heaptap: Node 18.20.0 is too old: it takes Node 20.16 or later, Deno 2.2 or Bun 1.2\n",
   ]);
 });
 

@@ -71,7 +71,7 @@ const LIBRARY_PACKAGE = "heaptap-linux-x64";
 const BIN = `#!/usr/bin/env node
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (!process.versions.bun && !process.versions.deno && (major < 20 || (major === 20 && minor < 11))) {
-  console.error("heaptap: Node " + process.versions.node + " is too old: it takes Node 20.11 or later, Deno 2.2 or Bun 1.2");
+  console.error("heaptap: Node " + process.versions.node + " is too old: it takes Node 20.16 or later, Deno 2.2 or Bun 1.2");
   process.exit(2);
 }
 await import("./cli.js");

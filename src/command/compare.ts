@@ -1,5 +1,6 @@
 /** `heaptap compare`: two runs. */
 import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import { compared } from "./judged.ts";
 import type { CompareOptions } from "./judged.ts";
 import { checkPlan } from "./plan.ts";
@@ -14,9 +15,9 @@ export async function compareRuns(
   options: CompareOptions & { junit?: string | undefined; output: string },
 ): Promise<void> {
   checkPlan({ ...options, compare: older }, [options.output]);
-  if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
-  const to = options.output === "-" ? process.stdout : {};
+  if (options.output === "-") checkTerminal(targetOf(1), options.format, "-o");
+  const to = options.output === "-" ? targetOf(1) : {};
   const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
-  await put(report, options.output, process.stdout);
-  if (!await pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
+  put(report, options.output, 1);
+  if (!pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;
 }

@@ -1,5 +1,6 @@
 /** `heaptap test` and `heaptap bench`, as the command line runs them. */
 import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import { budgetsOf } from "./plan.ts";
 import { IN_WORKFLOW, pronounce } from "./pronounce.ts";
 import { OVER_BUDGET, say, tell, USAGE } from "./say.ts";
@@ -18,8 +19,8 @@ export async function runTests(
   options: TestOptions & ToFile & { save?: string | undefined },
 ): Promise<void> {
   for (const path of [options.reportFile, options.save, options.junit]) if (path !== undefined) checkReportPath(path);
-  if (options.reportFile === undefined) checkTerminal(process.stderr, options.format, "--report-file");
-  const to = options.reportFile === undefined ? process.stderr : {};
+  if (options.reportFile === undefined) checkTerminal(targetOf(2), options.format, "--report-file");
+  const to = options.reportFile === undefined ? targetOf(2) : {};
   const result = await testSuite(command, options, to, IN_WORKFLOW);
   process.exitCode = result.exitCode;
   for (const note of result.notes) say(note);
@@ -31,10 +32,10 @@ export async function runTests(
     }
     return;
   }
-  await put(result.report, options.reportFile ?? "-", process.stderr);
-  if (options.save !== undefined) await put(result.saved, options.save, process.stdout);
+  put(result.report, options.reportFile ?? "-", 2);
+  if (options.save !== undefined) put(result.saved, options.save, 1);
   if (options.format === "markdown" && result.judgement.text) tell("\n");
-  if (!await pronounce(result.judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
+  if (!pronounce(result.judgement, options.junit) && result.exitCode === 0) process.exitCode = OVER_BUDGET;
 }
 
 /** Runs benchmarks and tells what a call of each allocates. */
@@ -43,12 +44,12 @@ export async function runBenches(
   options: CountingOptions & ToFile & { times: boolean },
 ): Promise<void> {
   if (options.reportFile !== undefined) checkReportPath(options.reportFile);
-  const to = options.reportFile === undefined ? process.stderr : {};
+  const to = options.reportFile === undefined ? targetOf(2) : {};
   const result = await benchSuite(command, options, to);
   process.exitCode = result.exitCode;
   for (const note of result.notes) say(note);
   if (result.problem) {
     say(`nothing was counted: ${result.problem}`);
     process.exitCode ||= USAGE;
-  } else if (result.report) await put(result.report, options.reportFile ?? "-", process.stderr);
+  } else if (result.report) put(result.report, options.reportFile ?? "-", 2);
 }

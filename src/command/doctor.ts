@@ -6,15 +6,15 @@ import { namesText } from "../symbols/foresee.ts";
 import { put } from "./terminal.ts";
 
 /** Tells what there is to work with. */
-export async function doctor(
+export function doctor(
   command: string | undefined,
   args: readonly string[],
   options: { json?: true | undefined },
-): Promise<void> {
+): void {
   const found = examine(command, args);
   if (found.problems.length > 0) process.exitCode = 1;
   if (options.json) {
-    await put(JSON.stringify(found, null, 2) + "\n", "-", process.stdout);
+    put(JSON.stringify(found, null, 2) + "\n", "-", 1);
     return;
   }
   const rows: [string, string][] = [
@@ -42,5 +42,5 @@ export async function doctor(
     for (const note of found.program.notes) rows.push(["", note]);
     for (const line of namesText(found.program.names)) rows.push(["", line]);
   }
-  await put(rows.map(([label, value]) => `${label.padEnd(14)} ${value}\n`).join(""), "-", process.stdout);
+  put(rows.map(([label, value]) => `${label.padEnd(14)} ${value}\n`).join(""), "-", 1);
 }

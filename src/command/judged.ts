@@ -16,7 +16,7 @@ import { OutputError } from "../file/output_error.ts";
 import { budgetsOf, earlier, heapView, naming, suppressions } from "./plan.ts";
 import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
-import type { Target } from "./terminal.ts";
+import type { Target } from "../native/terminals.ts";
 import { GROWTH, VIEW_FIGURES } from "./values.ts";
 import type { COMPARED_GROUPS } from "./values.ts";
 

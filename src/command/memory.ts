@@ -14,7 +14,7 @@ import { Symbols } from "../symbols/symbols.ts";
 import { naming } from "./plan.ts";
 import type { NameOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
-import type { Target } from "./terminal.ts";
+import type { Target } from "../native/terminals.ts";
 import type { MEMORY_VIEWS } from "./values.ts";
 
 /** What a report of memory shows. */

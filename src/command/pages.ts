@@ -1,5 +1,5 @@
 /** `heaptap pages`: who holds the pages of a running program's heap. */
-import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import { isRecording } from "../file/reader.ts";
 import { Recording } from "../profile/recording.ts";
 import { memoryReport, recordingOfProcess } from "./memory.ts";
@@ -20,6 +20,6 @@ export async function pages(
   const of = options.process === undefined && named !== undefined && !isRecording(named)
     ? recording
     : recording.chosen().recording;
-  const to = options.output === "-" ? process.stdout : {};
-  await put(await memoryReport(of, "pinned", options, to), options.output, process.stdout);
+  const to = options.output === "-" ? targetOf(1) : {};
+  put(await memoryReport(of, "pinned", options, to), options.output, 1);
 }

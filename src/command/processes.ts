@@ -1,10 +1,10 @@
 /** `heaptap processes`: the processes of a run. */
-import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import { OutputError } from "../file/output_error.ts";
 import { Recording } from "../profile/recording.ts";
 import { processesJson, processesText } from "../report/processes.ts";
 import { checkReportPath, looks, put, shownAt } from "./terminal.ts";
-import type { Target } from "./terminal.ts";
+import type { Target } from "../native/terminals.ts";
 
 /** The table of a run's processes. */
 export function processesReport(recording: Recording, format: string, to: Target): string {
@@ -16,9 +16,9 @@ export function processesReport(recording: Recording, format: string, to: Target
 }
 
 /** Lists the processes of a recording's run; of the last in this folder where none is named. */
-export async function processes(path: string | undefined, options: { format: string; output: string }): Promise<void> {
+export function processes(path: string | undefined, options: { format: string; output: string }): void {
   checkReportPath(options.output);
   const recording = path === undefined ? Recording.newest(".") : Recording.open(path);
-  const to = options.output === "-" ? process.stdout : {};
-  await put(processesReport(recording, options.format, to), options.output, process.stdout);
+  const to = options.output === "-" ? targetOf(1) : {};
+  put(processesReport(recording, options.format, to), options.output, 1);
 }

@@ -1,6 +1,7 @@
 /** What was judged, put wherever it is wanted. */
 import { appendFileSync } from "node:fs";
 import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import type { Judgement } from "./judged.ts";
 import { budgetsOf } from "./plan.ts";
 import type { BudgetOptions, ReportOptions } from "./plan.ts";
@@ -11,8 +12,8 @@ import { put } from "./terminal.ts";
 export const IN_WORKFLOW: boolean = Boolean(process.env.GITHUB_ACTIONS);
 
 /** Puts what was judged wherever it is wanted; whether all budgets were kept. */
-export async function pronounce(judgement: Judgement, junit: string | undefined): Promise<boolean> {
-  if (junit !== undefined && judgement.junit !== undefined) await put(judgement.junit, junit, process.stdout);
+export function pronounce(judgement: Judgement, junit: string | undefined): boolean {
+  if (junit !== undefined && judgement.junit !== undefined) put(judgement.junit, junit, 1);
   tell(judgement.text);
   const summary = process.env.GITHUB_STEP_SUMMARY;
   if (summary && judgement.markdown) {
@@ -29,5 +30,5 @@ export async function pronounce(judgement: Judgement, junit: string | undefined)
 export async function isWithin(path: string, options: BudgetOptions & ReportOptions): Promise<boolean> {
   if (budgetsOf(options).length === 0 && options.compare === undefined) return true;
   const { judged } = await import("./judged.ts");
-  return await pronounce(await judged(path, options, process.stderr, IN_WORKFLOW), options.junit);
+  return pronounce(await judged(path, options, targetOf(2), IN_WORKFLOW), options.junit);
 }

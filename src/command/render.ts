@@ -20,7 +20,8 @@ import { Symbols } from "../symbols/symbols.ts";
 import { naming, suppressions } from "./plan.ts";
 import type { ReportOptions } from "./plan.ts";
 import { looks, progressBar, shownAt } from "./terminal.ts";
-import type { Bar, Target } from "./terminal.ts";
+import type { Target } from "../native/terminals.ts";
+import type { Bar } from "./terminal.ts";
 
 /** Options of a report of what malloc hands out. */
 type HeapOptions = ReportOptions & { readonly view?: ViewName | undefined };

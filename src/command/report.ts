@@ -1,5 +1,6 @@
 /** `heaptap report`: what a recording says. */
 import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import { Recording } from "../profile/recording.ts";
 import { othersText } from "./others.ts";
 import { checkPlan } from "./plan.ts";
@@ -18,13 +19,13 @@ export async function report(
   const path = named ?? Recording.newest(".").path;
   if (named === undefined) say(`the newest recording here is ${path}`);
   checkPlan(options, [options.output]);
-  if (options.output === "-") checkTerminal(process.stdout, options.format, "-o");
+  if (options.output === "-") checkTerminal(targetOf(1), options.format, "-o");
   const opened = Recording.open(path);
   if (options.processes) {
-    await put(
-      processesReport(opened, options.format, options.output === "-" ? process.stdout : {}),
+    put(
+      processesReport(opened, options.format, options.output === "-" ? targetOf(1) : {}),
       options.output,
-      process.stdout,
+      1,
     );
     return;
   }
@@ -33,7 +34,7 @@ export async function report(
     : opened.chosen(options.since);
   const beside = [words, ...othersText(recordings - 1)].filter(Boolean).join("; ");
   if (beside) say(beside);
-  const text = await render(recording, options, options.output === "-" ? process.stdout : {});
-  await put(text, options.output, process.stdout);
+  const text = await render(recording, options, options.output === "-" ? targetOf(1) : {});
+  put(text, options.output, 1);
   if (!await isWithin(recording.path, options)) process.exitCode = OVER_BUDGET;
 }

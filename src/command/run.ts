@@ -1,5 +1,6 @@
 /** `heaptap run`: a program, recorded, and what it allocated. */
 import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 import { OutputError } from "../file/output_error.ts";
 import { checkVariables } from "../native/variables.ts";
 import { count, plural } from "../profile/format.ts";
@@ -48,13 +49,13 @@ export async function reportRun(recording: Recording, options: ReportedOptions):
   const { everything, render } = await reporting();
   if (options.report) {
     const toTerminal = options.reportFile === undefined;
-    if (toTerminal) checkTerminal(process.stderr, options.format, "--report-file");
-    const report = await render(recording, options, toTerminal ? process.stderr : {});
-    await put(report, options.reportFile ?? "-", process.stderr);
+    if (toTerminal) checkTerminal(targetOf(2), options.format, "--report-file");
+    const report = await render(recording, options, toTerminal ? targetOf(2) : {});
+    put(report, options.reportFile ?? "-", 2);
   }
   if (options.save !== undefined) {
     const saved = await render(recording, { ...everything(options), format: "json", compact: true }, {});
-    await put(saved, options.save, process.stdout);
+    put(saved, options.save, 1);
   }
 }
 
@@ -66,7 +67,7 @@ async function runWithHint(command: readonly string[], options: ProfileOptions):
   let hint: ReturnType<typeof setTimeout> | undefined;
   const onStart = (pid: number) => {
     void reporting();
-    if (process.stderr.isTTY) hint = setTimeout(() => say(`to look on: heaptap top ${pid}`), LONG);
+    if (targetOf(2).isTTY) hint = setTimeout(() => say(`to look on: heaptap top ${pid}`), LONG);
   };
   try {
     return await profile(command, { ...options, onStart });

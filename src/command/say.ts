@@ -1,5 +1,5 @@
 /** heaptap's own words, which go to stderr, and what the command ends with. */
-import process from "node:process";
+import { writeSync } from "node:fs";
 import { printable } from "../profile/format.ts";
 
 /** Exit status for what the user can mend; a program's own status is passed on. */
@@ -16,8 +16,29 @@ export function say(text: string): void {
 /** To stderr, as far as that can be written: nothing depends on it. */
 export function tell(text: string): void {
   try {
-    process.stderr.write(text);
+    write(2, text);
   } catch {
-    // Deno throws here; elsewhere the stream says so, which the command line listens for.
+    // There is nobody to tell.
+  }
+}
+
+/** Milliseconds until a pipe that somebody made non-blocking is tried again when it is full. */
+const AGAIN = 2;
+
+/**
+ * Writes all of it, at once, to stdout or stderr.
+ *
+ * @throws {Error} when it cannot be written.
+ */
+export function write(descriptor: 1 | 2, text: string | Uint8Array): void {
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  for (let done = 0; done < bytes.length;) {
+    try {
+      done += writeSync(descriptor, bytes, done);
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, AGAIN);
+    }
   }
 }

@@ -39,7 +39,7 @@ import { budgetsOf, naming } from "./plan.ts";
 import type { BudgetOptions, NameOptions } from "./plan.ts";
 import { prepare } from "./runners.ts";
 import { looks, shownAt } from "./terminal.ts";
-import type { Target } from "./terminal.ts";
+import type { Target } from "../native/terminals.ts";
 
 /** Options of both. */
 export interface CountingOptions {

@@ -1,18 +1,17 @@
 /** Terminals and files that reports go to. */
-import { once } from "node:events";
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
 import { isRecording } from "../file/reader.ts";
 import { writeReport } from "../file/whole_file.ts";
 import type { Report } from "../file/whole_file.ts";
+import { targetOf } from "../native/terminals.ts";
+import type { Target } from "../native/terminals.ts";
 import { printable } from "../profile/format.ts";
 import { inLocale, isAsciiLocale } from "../report/signs.ts";
 import { OutputError } from "../file/output_error.ts";
+import { say, tell, USAGE, write } from "./say.ts";
 import type { Progress } from "../symbols/symbols.ts";
-
-/** A stream as far as a report's looks depend on it. */
-export type Target = Pick<Partial<NodeJS.WriteStream>, "isTTY" | "columns">;
 
 /** How a report is to look there. */
 export interface Looks {
@@ -44,20 +43,23 @@ export function shownAt({ ascii }: Looks, text: string): string {
 export function progressBar(): { step: Progress; end: () => void } {
   const begun = performance.now();
   let drawn = 0;
+  let target: Target | undefined;
   return {
     step: (done, total, doing) => {
       const now = performance.now();
-      if (!process.stderr.isTTY || now - begun < 1000 || now - drawn < 100) return;
+      if (now - begun < 1000 || now - drawn < 100) return;
+      target ??= targetOf(2);
+      if (!target.isTTY) return;
       drawn = now;
       if (doing !== undefined) {
-        process.stderr.write(`\r\x1b[K${printable(doing).slice(0, looks(process.stderr).width - 1)}`);
+        tell(`\r\x1b[K${printable(doing).slice(0, looks(target).width - 1)}`);
         return;
       }
       const filled = Math.round(30 * done / total);
-      process.stderr.write(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
+      tell(`\r\x1b[Klooking up names ${"#".repeat(filled)}${".".repeat(30 - filled)} ${done}/${total}`);
     },
     end: () => {
-      if (drawn) process.stderr.write("\r\x1b[K");
+      if (drawn) tell("\r\x1b[K");
     },
   };
 }
@@ -69,7 +71,7 @@ export type Bar = ReturnType<typeof progressBar>;
 const UNREADABLE: Readonly<Record<string, string>> = { pprof: "is binary", html: "is a page for a browser" };
 
 /** Refuses a terminal for a format that is not text. */
-export function checkTerminal(to: NodeJS.WriteStream, format: string, option: string): void {
+export function checkTerminal(to: Target, format: string, option: string): void {
   const why = UNREADABLE[format];
   if (why && to.isTTY) {
     throw new OutputError(`Cannot write ${format} to a terminal: it ${why}; name a file with ${option}`);
@@ -98,15 +100,29 @@ export function checkReportPath(path: string, { recordings = false } = {}): void
   if (!found && !statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) refuse("its folder is not there");
 }
 
-/** Writes a report where the options want it: to a file, or, as `-`, to a stream. */
-export async function put(report: Report, path: string, stream: NodeJS.WriteStream): Promise<void> {
+/** For commands that write to stdout and stderr as streams: what these say when nobody reads any more, or nothing can be written. */
+export function heedStreams(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: { code?: string; message: string }) => {
+      // Who has something to let go listens too.
+      if (stream.listenerCount("error") > 1) return;
+      if (error.code !== "EPIPE" && stream === process.stdout) say(`Cannot write to stdout: ${error.message}`);
+      process.exit(error.code === "EPIPE" ? process.exitCode ?? 0 : process.exitCode || USAGE);
+    });
+  }
+}
+
+/** Writes a report where the options want it: to a file, or, as `-`, to stdout or stderr. */
+export function put(report: Report, path: string, descriptor: 1 | 2): void {
   if (path === "-") {
     const pieces = typeof report === "string" || report instanceof Uint8Array ? [report] : report;
     try {
-      for (const piece of pieces) if (!stream.write(piece)) await once(stream, "drain");
+      for (const piece of pieces) write(descriptor, piece);
     } catch (cause) {
+      // A reader that closes our pipe has seen enough.
+      if ((cause as { code?: string }).code === "EPIPE") process.exit(process.exitCode ?? 0);
       throw new OutputError(
-        `Cannot write to ${stream === process.stdout ? "stdout" : "stderr"}: ${(cause as Error).message}`,
+        `Cannot write to ${descriptor === 1 ? "stdout" : "stderr"}: ${(cause as Error).message}`,
         { cause },
       );
     }

@@ -16,7 +16,7 @@ import { followed, nowAndThen, withOthers } from "./followed.ts";
 import type { Subject } from "./followed.ts";
 import { naming } from "./plan.ts";
 import type { NameOptions } from "./plan.ts";
-import { put } from "./terminal.ts";
+import { heedStreams } from "./terminal.ts";
 
 /** How it is looked on. */
 export interface TopOptions extends NameOptions {
@@ -38,6 +38,7 @@ export function hasScreen({ json, count }: Pick<TopOptions, "json" | "count">): 
 
 /** Looks on until there is no more to see, or whoever looks leaves. */
 export async function top(subject: Subject, options: TopOptions): Promise<void> {
+  heedStreams();
   if (hasScreen(options)) await new View(subject, options).run();
   else await printLines(subject, options);
 }
@@ -75,7 +76,11 @@ async function printLines(subject: Subject, options: TopOptions): Promise<void> 
     const rows = rowsOf(state, names).slice(0, json ? limit || undefined : 1);
     await names.learn(look, pathsOf(rows));
     const line = json ? lookJson(look, rows, names) : lookText(look, rows, names);
-    await put(`${line}\n`, "-", subject.lines).catch((error) => fail(error.cause));
+    try {
+      subject.lines.write(`${line}\n`);
+    } catch (error) {
+      fail(error as Error); // Deno throws
+    }
     if (++printed >= count || failure) break;
   }
   for (const name of signals) process.off(name, end);

@@ -1,6 +1,6 @@
 /** Recordings written anew: as copies that keep their layout, and packed, without holes, compressed. */
 import { ftruncateSync, statSync, writeFileSync, writeSync } from "node:fs";
-import * as zlib from "node:zlib";
+import { zlib } from "./builtin.ts";
 import {
   ALIGNMENT,
   HEADER_SIZE,
@@ -128,7 +128,7 @@ export function packRecording(from: string, to: string): Packed {
     throw new RecordingError(`Cannot pack "${from}" into itself: name another file`);
   }
   const bytes = withoutHoles(snapshot);
-  const packed = ending === "gz" ? zlib.gzipSync(bytes) : zlib.zstdCompressSync(bytes);
+  const packed = ending === "gz" ? zlib().gzipSync(bytes) : zlib().zstdCompressSync(bytes);
   writeWhole(to, (fd) => writeFileSync(fd, packed), { mode: 0o600 });
   return { before: source.blocks * 512, after: packed.length };
 }

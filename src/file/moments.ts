@@ -2,7 +2,7 @@
  * Moments of a run, as they stand behind what a recording's header describes: what each call path had allocated and live then, as
  * differences from the moment before, in numbers of 7 bits a byte, gzipped.
  */
-import { gunzipSync, gzipSync } from "node:zlib";
+import { zlib } from "./builtin.ts";
 
 /** Figures of a call path that a moment has. */
 export const MOMENT_FIELDS = ["allocations", "bytes", "liveBytes", "liveCount"] as const;
@@ -111,7 +111,7 @@ export function packMoments(moments: readonly KeptMoment[]): Uint8Array {
     }
     for (const value of changes.values) out.putSigned(value);
   }
-  return gzipSync(out.take(), { level: 4 });
+  return zlib().gzipSync(out.take(), { level: 4 });
 }
 
 /** More than any driver keeps. */
@@ -121,7 +121,7 @@ const MOST = 100_000, LONGEST = 2 ** 28;
 export function unpackMoments(packed: Uint8Array): KeptMoment[] {
   let bytes: Uint8Array;
   try {
-    bytes = gunzipSync(packed, { maxOutputLength: LONGEST });
+    bytes = zlib().gunzipSync(packed, { maxOutputLength: LONGEST });
   } catch {
     return [];
   }

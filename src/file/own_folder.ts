@@ -3,11 +3,10 @@
  * over a network, they are fetched from there, once, into the cache folder; a program of one file has them in it.
  */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { nodeCrypto, requireFrom } from "./builtin.ts";
 import { carriedFolder, sharedFolder, sharedPlace } from "./carried.ts";
 import { cacheFolder, makeFolder } from "./folder.ts";
 
@@ -30,7 +29,7 @@ export function isOwnModule(file: string): boolean {
 /** The folder of a package that heaptap can use; throws where it is not installed. */
 export function ownPackage(name: string): string {
   return sharedFolder(`packages/${name}`) ??
-    dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+    dirname(requireFrom(import.meta.url).resolve(`${name}/package.json`));
 }
 
 /** Fetches files, and those that they include, and writes them as JSON: in a process of its own, since those who ask cannot wait. */
@@ -58,7 +57,12 @@ export function ownFolder(path: string, first: readonly string[]): string {
   if (inProgram !== undefined) return inProgram;
   if (import.meta.dirname !== undefined) return join(import.meta.dirname, "../../", path);
   const base = new URL(`../../${path}/`, import.meta.url).href;
-  const folder = join(cacheFolder(), "fetched", createHash("sha256").update(base).digest("hex").slice(0, 24), path);
+  const folder = join(
+    cacheFolder(),
+    "fetched",
+    nodeCrypto().createHash("sha256").update(base).digest("hex").slice(0, 24),
+    path,
+  );
   if (existsSync(folder)) return folder;
   const code = `const base = ${JSON.stringify(base)}, names = ${JSON.stringify(first)};${FETCH}`;
   const { status, stdout, stderr, error } = spawnSync(process.execPath, ["eval", "--no-config", code], {

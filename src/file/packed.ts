@@ -11,7 +11,8 @@ import type { Stats } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import type { Transform } from "node:stream";
-import * as zlib from "node:zlib";
+import type { Zlib } from "node:zlib";
+import { zlib } from "./builtin.ts";
 import { HEADER_SIZE, LAYOUT, MAGIC } from "./layout.ts";
 import { RecordingError } from "./recording_error.ts";
 
@@ -51,7 +52,7 @@ export function packingOf(head: Uint8Array): Packing | undefined {
 
 /** Whether this runtime can unpack it. */
 export function canUnpack(packing: Packing): boolean {
-  return packing === "gzip" || typeof zlib.createZstdDecompress === "function";
+  return packing === "gzip" || typeof zlib().createZstdDecompress === "function";
 }
 
 /** Bytes up to the end of the first block of a zstd frame, which is all that its first bytes come from; 0 when it is none. */
@@ -75,11 +76,11 @@ export function packedHead(fd: number, packing: Packing): Uint8Array | undefined
   };
   try {
     if (packing === "gzip") {
-      return zlib.gunzipSync(read(4096), { finishFlush: zlib.constants.Z_SYNC_FLUSH, maxOutputLength: 1 << 23 });
+      return zlib().gunzipSync(read(4096), { finishFlush: zlib().constants.Z_SYNC_FLUSH, maxOutputLength: 1 << 23 });
     }
     if (!canUnpack(packing)) return undefined;
     const part = read(firstBlockEnd(read(32)));
-    return zlib.zstdDecompressSync(part, { finishFlush: zlib.constants.ZSTD_e_flush, maxOutputLength: 1 << 18 });
+    return zlib().zstdDecompressSync(part, { finishFlush: zlib().constants.ZSTD_e_flush, maxOutputLength: 1 << 18 });
   } catch {
     return undefined;
   }
@@ -234,9 +235,9 @@ export async function unpackRecording(path: string): Promise<boolean> {
   }
   if (unpackedSource(path, stat)) return true;
   const bytes = new SparseBytes(Math.max(MOST_BYTES, MOST_RATIO * stat.size));
-  const through: Transform & zlib.Zlib = packing === "gzip"
-    ? zlib.createGunzip({ chunkSize: PAGE })
-    : zlib.createZstdDecompress({ chunkSize: PAGE });
+  const through: Transform & Zlib = packing === "gzip"
+    ? zlib().createGunzip({ chunkSize: PAGE })
+    : zlib().createZstdDecompress({ chunkSize: PAGE });
   const most = Math.min(MAX_SIZE, described + MOST_NAMES);
   const from = createReadStream(path);
   from.on("error", (error) => through.destroy(error));

@@ -1,5 +1,4 @@
 /** Files that are whole or not there: they are made under another name, then moved. */
-import { randomUUID } from "node:crypto";
 import {
   chmodSync,
   closeSync,
@@ -91,7 +90,7 @@ export function writeWhole(
     }
   }
   const target = old?.target ?? path;
-  const made = `${target}.${randomUUID()}.part`;
+  const made = `${target}.${crypto.randomUUID()}.part`;
   const fd = openSync(made, "wx", mode);
   try {
     try {

@@ -4,7 +4,6 @@
  * changed source or an upgraded compiler makes a new one and nothing is ever overwritten.
  */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
   existsSync,
   lstatSync,
@@ -16,10 +15,10 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
+import { nodeCrypto, requireFrom } from "../file/builtin.ts";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
 import { sharedFolder } from "../file/carried.ts";
 import { ownFolder } from "../file/own_folder.ts";
@@ -140,14 +139,41 @@ function sourceFiles(folder: string): string[] {
     .sort();
 }
 
-function key({ flags }: Part, compiler: string, from: string): string {
-  const hash = createHash("sha256");
-  for (const file of sourceFiles(from)) hash.update(file.slice(from.length)).update("\0").update(readFileSync(file));
-  // The binary's identity in place of `cc --version`: as telling, and no process to start.
-  const real = realpathSync(compiler);
-  const stat = statSync(real);
-  hash.update([...flags, real, stat.size, stat.mtimeMs, process.arch].join("\0"));
-  return hash.digest("hex").slice(0, 24);
+/** A file's identity in place of its content: as telling as a build tool needs it, and nothing to read. */
+function stampOf(file: string): string {
+  const { size, mtimeMs } = statSync(file);
+  return `${file}\0${size}\0${Math.floor(mtimeMs)}`;
+}
+
+function key(files: readonly string[], from: string, made: string): string {
+  const hash = nodeCrypto().createHash("sha256");
+  for (const file of files) hash.update(file.slice(from.length)).update("\0").update(readFileSync(file));
+  return hash.update(made).digest("hex").slice(0, 24);
+}
+
+/**
+ * The key, read and hashed anew only where a file has changed since: that takes longer than all else of a start. What is known is in the
+ * cache folder, for the clone that was used last.
+ */
+function knownKey({ file, flags }: Part, compiler: string, from: string, folder: string): string {
+  const files = sourceFiles(from);
+  // The compiler's identity in place of `cc --version`: no process to start.
+  const made = [...flags, stampOf(realpathSync(compiler)), process.arch].join("\0");
+  const stamp = [made, ...files.map(stampOf)].join("\n");
+  const memory = join(folder, `${file}.sources`);
+  try {
+    const [known = "", ...of] = readFileSync(memory, "utf8").split("\n");
+    if (of.join("\n") === stamp) return known;
+  } catch {
+    // There is none yet.
+  }
+  const found = key(files, from, made);
+  try {
+    if (existsSync(folder)) writeWhole(memory, (fd) => writeFileSync(fd, `${found}\n${stamp}`), { isOurs: true });
+  } catch {
+    // It is hashed again the next time.
+  }
+  return found;
 }
 
 function compile({ what, source, flags }: Part, compiler: string, from: string, folder: string, target: string): void {
@@ -216,14 +242,14 @@ function packaged({ what, file }: Part): string | undefined {
   let wanted: string | undefined;
   try {
     wanted = JSON.parse(readFileSync(join(import.meta.dirname, "../../", HASHES), "utf8"))[platform]?.[file];
-    path = join(dirname(createRequire(import.meta.url).resolve(`heaptap-${platform}/package.json`)), file);
+    path = join(dirname(requireFrom(import.meta.url).resolve(`heaptap-${platform}/package.json`)), file);
   } catch {
     return undefined;
   }
   const remedy = `install heaptap-${platform} again, or have it compiled with HEAPTAP_BUILD=1`;
   let found: string;
   try {
-    found = createHash("sha256").update(readFileSync(path)).digest("hex");
+    found = nodeCrypto().createHash("sha256").update(readFileSync(path)).digest("hex");
   } catch (cause) {
     throw new LibraryError(`Cannot read ${what} "${path}": ${(cause as Error).message}; ${remedy}`, { cause });
   }
@@ -273,7 +299,7 @@ function compiled(part: Part): string {
   }
   const folder = cacheFolder();
   const [name, suffix = ""] = file.split(/(?=\.so$)/);
-  const target = join(folder, `${name}-${key(part, compiler, from)}${suffix}`);
+  const target = join(folder, `${name}-${knownKey(part, compiler, from, folder)}${suffix}`);
   if (!existsSync(target)) compile(part, compiler, from, folder, target);
   return target;
 }
@@ -328,7 +354,7 @@ function momentaryFolder(above: string | undefined): string | undefined {
 /** A copy in another place, under a name that says which it is; undefined where none can be had. */
 function copied(path: string): string | undefined {
   const content = readFileSync(path);
-  const name = `libheaptap-${createHash("sha256").update(content).digest("hex").slice(0, 24)}.so`;
+  const name = `libheaptap-${nodeCrypto().createHash("sha256").update(content).digest("hex").slice(0, 24)}.so`;
   for (const above of [process.env.XDG_RUNTIME_DIR, "/dev/shm", tmpdir(), "/tmp"]) {
     const folder = momentaryFolder(above);
     if (!folder) continue;

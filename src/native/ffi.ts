@@ -1,6 +1,6 @@
 /** The foreign function interfaces of Deno, Bun and Node behind one shape: open, call, look at memory. */
-import { createRequire } from "node:module";
 import process from "node:process";
+import { requireFrom } from "../file/builtin.ts";
 
 /** What a C parameter or result is. `buffer` is a typed array whose memory the function sees; `pointer` only a result. */
 export type NativeType = "u32" | "i32" | "buffer" | "pointer" | "void";
@@ -58,7 +58,7 @@ function openDeno(deno: DenoNamespace, path: string, signatures: Signatures): Na
 }
 
 function openBun(path: string, signatures: Signatures): NativeLibrary<string> {
-  const ffi = createRequire(import.meta.url)("bun:ffi") as BunFfi;
+  const ffi = requireFrom(import.meta.url)("bun:ffi") as BunFfi;
   const type = { u32: "u32", i32: "i32", buffer: "ptr", pointer: "ptr", void: "void" } as const;
   const definitions = Object.fromEntries(
     Object.entries(signatures).map(([name, [parameters, result]]) => [
@@ -95,7 +95,7 @@ function openNode(ffi: NodeFfi, path: string, signatures: Signatures): NativeLib
 function nodeFfi(): NodeFfi | undefined {
   try {
     return process.allowedNodeEnvironmentFlags.has("--experimental-ffi")
-      ? createRequire(import.meta.url)("node:ffi") as NodeFfi
+      ? requireFrom(import.meta.url)("node:ffi") as NodeFfi
       : undefined;
   } catch {
     return undefined;

@@ -35,12 +35,15 @@ function openC() {
 
 /** Waits for the ends of processes without being their parent. */
 export class Endings {
-  readonly #c = openC();
+  /** Opened when it is needed: a short program has ended by then. */
+  #c: ReturnType<typeof openC> | null = null;
   readonly #open = new Map<number, number>();
 
   /** Begins to wait for a process that lives. */
   watch(pid: number): void {
-    if (!this.#c || this.#open.has(pid) || this.#open.size >= MOST) return;
+    if (this.#open.has(pid) || this.#open.size >= MOST) return;
+    if (this.#c === null) this.#c = openC();
+    if (!this.#c) return;
     const fd = Number(this.#c.syscall(SYS_PIDFD_OPEN, pid, 0));
     if (fd >= 0) this.#open.set(pid, fd);
   }

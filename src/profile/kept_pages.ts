@@ -1,5 +1,5 @@
 /** The heap's pages of a moment of a run, as they stand behind a recording: gzipped JSON. */
-import { gunzipSync, gzipSync } from "node:zlib";
+import { zlib } from "../file/builtin.ts";
 import type { PageUse, PinnedPath } from "../memory/pages.ts";
 
 /** Call paths that are kept, those with the largest share. */
@@ -9,7 +9,7 @@ const LONGEST = 2 ** 24;
 
 /** What is kept of the heap's pages. */
 export function packPages(pages: PageUse): Uint8Array {
-  return gzipSync(JSON.stringify({ ...pages, paths: pages.paths.slice(0, MOST) }));
+  return zlib().gzipSync(JSON.stringify({ ...pages, paths: pages.paths.slice(0, MOST) }));
 }
 
 const PATH_FIELDS = ["id", "alone", "share", "live", "blocks", "oldBlocks"] as const;
@@ -18,7 +18,7 @@ const PATH_FIELDS = ["id", "alone", "share", "live", "blocks", "oldBlocks"] as c
 export function unpackPages(packed: Uint8Array | undefined): PageUse | undefined {
   if (!packed) return undefined;
   try {
-    const json = JSON.parse(new TextDecoder().decode(gunzipSync(packed, { maxOutputLength: LONGEST })));
+    const json = JSON.parse(new TextDecoder().decode(zlib().gunzipSync(packed, { maxOutputLength: LONGEST })));
     const n = (value: unknown): number => {
       if (typeof value !== "number" || !Number.isFinite(value)) throw new TypeError("damaged");
       return value;

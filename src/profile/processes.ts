@@ -1,5 +1,4 @@
 /** The recordings of one run: a program's, and those of the processes that it started. */
-import { randomInt } from "node:crypto";
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { packingOf, unpackedSource } from "../file/packed.ts";
@@ -42,7 +41,8 @@ const PROCESS_NUMBERS = 2 ** 22;
 
 /** A number for a run: by chance, and by the process that starts its program, which every recording of the run then names. */
 export function newRun(driver: number): number {
-  return randomInt(1, 2 ** 26) * PROCESS_NUMBERS + driver % PROCESS_NUMBERS;
+  return (1 + (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) % (2 ** 26 - 1)) * PROCESS_NUMBERS +
+    driver % PROCESS_NUMBERS;
 }
 
 /** The process that started a run's program; none when the number was not made by {@linkcode newRun}. */

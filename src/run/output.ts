@@ -1,6 +1,5 @@
 /** The place of a recording: whether one can be made there, and what stands there already. */
 import { Buffer } from "node:buffer";
-import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, lstatSync, openSync, renameSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { OutputError } from "../file/output_error.ts";
@@ -26,7 +25,7 @@ export function prepareOutput(out: string): () => void {
   try {
     if (statSync(folder).nlink === 0) throw new Error("removed");
     // Rights alone do not say it: the file system may be read-only, or have no room for a name.
-    const tried = join(folder, `.heaptap-${randomUUID()}`);
+    const tried = join(folder, `.heaptap-${crypto.randomUUID()}`);
     closeSync(openSync(tried, "wx", 0o600));
     unlinkSync(tried);
   } catch (error) {
@@ -44,7 +43,7 @@ export function prepareOutput(out: string): () => void {
     throw new OutputError(`Cannot write "${out}": it is there and is not a recording; choose another name with -o`);
   }
   // Out of sight: a run may take hours. Short, as the name itself may be as long as names can be.
-  const kept = join(folder, `.heaptap-${randomUUID()}.heaptap`);
+  const kept = join(folder, `.heaptap-${crypto.randomUUID()}.heaptap`);
   renameSync(out, kept);
   return () => existsSync(out) ? unlinkSync(kept) : renameSync(kept, out);
 }

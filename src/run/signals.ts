@@ -2,13 +2,14 @@
 import type { ChildProcess } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
+import { targetOf } from "../native/terminals.ts";
 
 /**
  * Signals that reach only us and are the program's. Those that a terminal sends (Ctrl-C, Ctrl-\) go
  * to the whole foreground group: the program has them already, and we only must not die of them.
  */
 export function passSignals(kill: (signal: NodeJS.Signals) => void): () => void {
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const onTerminal = ([0, 1, 2] as const).some((descriptor) => targetOf(descriptor).isTTY);
   const handlers = (["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const).map((signal) => {
     const fromTerminal = onTerminal && (signal === "SIGINT" || signal === "SIGQUIT");
     const handler = () => fromTerminal ? undefined : kill(signal);

@@ -1,5 +1,5 @@
 /** Names inside a recording, so that it opens on a machine without the programs that it is about. */
-import { gunzipSync } from "node:zlib";
+import { zlib } from "../file/builtin.ts";
 import type { Frame, Profile } from "../profile/profile.ts";
 import type { Name } from "./backend.ts";
 
@@ -20,7 +20,7 @@ export function carriedNames(profile: Profile): ((frame: Frame) => Name[] | unde
   if (!profile.names) return undefined;
   let carried: Carried;
   try {
-    carried = JSON.parse(new TextDecoder().decode(gunzipSync(profile.names, { maxOutputLength: MOST_BYTES })));
+    carried = JSON.parse(new TextDecoder().decode(zlib().gunzipSync(profile.names, { maxOutputLength: MOST_BYTES })));
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@
 import { closeSync, openSync, readdirSync, readSync, statSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { crc32 } from "node:zlib";
+import { zlib } from "../file/builtin.ts";
 import { missingPermission } from "../native/build.ts";
 import type { Module } from "../profile/profile.ts";
 import { readElf } from "./elf.ts";
@@ -53,7 +53,7 @@ function checksum(path: string): number {
   try {
     const block = new Uint8Array(1 << 20);
     let sum = 0;
-    for (let n; (n = readSync(fd, block, 0, block.length, null)) > 0;) sum = crc32(block.subarray(0, n), sum);
+    for (let n; (n = readSync(fd, block, 0, block.length, null)) > 0;) sum = zlib().crc32(block.subarray(0, n), sum);
     return sum;
   } finally {
     closeSync(fd);

@@ -3,7 +3,7 @@
  * Only 64-bit little-endian files; every offset is held to the file's size.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
-import * as zlib from "node:zlib";
+import { zlib } from "../file/builtin.ts";
 
 /** A section of an ELF file. */
 export interface Section {
@@ -199,7 +199,7 @@ function readContent(path: string, section: Section | undefined): DataView | und
   const view = file.view(section.offset, section.size);
   const packed = compression(section, view);
   if (!packed) return (section.flags & SHF_COMPRESSED) === 0 ? view : undefined;
-  const unpack = packed.by === "zlib" ? zlib.inflateSync : zlib.zstdDecompressSync;
+  const unpack = packed.by === "zlib" ? zlib().inflateSync : zlib().zstdDecompressSync;
   try {
     const bytes = unpack(new Uint8Array(view.buffer, packed.at), { maxOutputLength: MAX_READ });
     return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -3,9 +3,9 @@
  * and of one set of tools that were asked: what another tool says, or what a debug file says that came later, is never
  * mistaken for it.
  */
-import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { nodeCrypto } from "../file/builtin.ts";
 import { makeFolder } from "../file/folder.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { cacheFolder } from "../file/folder.ts";
@@ -33,7 +33,7 @@ export interface CacheKey {
 }
 
 function digest(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 24);
+  return nodeCrypto().createHash("sha256").update(text).digest("hex").slice(0, 24);
 }
 
 /** The folder of the files; undefined when it cannot even be told where that is. */
