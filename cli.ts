@@ -313,13 +313,9 @@ const program = createCommand("heaptap")
     outputError: (text, write) => write(withNearest(text.replace(/^error: /, "heaptap: "))),
   });
 
-/** The options of commands that record: what, where to, and what is reported of it. */
-function recordOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
-  return command.optionsGroup("Recording:")
-    .option("-o, --out <file>", "the recording; %p becomes the process's number (default: heaptap.PROGRAM.PID.heaptap)")
-    .option("--no-report", "record only")
-    .option("--report-file <file>", "write the report there, not to stderr")
-    .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with")
+/** What a recording is to hold. */
+function kindOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return command
     .option("--buckets <n>", "call paths that the table holds", wholeNumber(64, 1048576))
     .option("--depth <n>", "frames kept of a stack", wholeNumber(4, 8192))
     .addOption(
@@ -339,10 +335,34 @@ function recordOptions<A extends unknown[], O extends OptionValues, G extends Op
     .option("--exact-peak", "an exact peak with several threads too; slower");
 }
 
+/** The options of commands that record to look on: of a program that they run, or a process that they attach to. */
+function lookedAtOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+  command: Command<A, O, G>,
+) {
+  return askedOptions(kindOptions(
+    command.optionsGroup("Recording, of a program or of a process that is attached to:")
+      .option("-o, --out <file>", "the recording (default: heaptap.PROGRAM.PID.heaptap)"),
+  ));
+}
+
+/** The options of commands that record: what, where to, and what is reported of it. */
+function recordOptions<A extends unknown[], O extends OptionValues, G extends OptionValues>(command: Command<A, O, G>) {
+  return kindOptions(
+    command.optionsGroup("Recording:")
+      .option(
+        "-o, --out <file>",
+        "the recording; %p becomes the process's number (default: heaptap.PROGRAM.PID.heaptap)",
+      )
+      .option("--no-report", "record only")
+      .option("--report-file <file>", "write the report there, not to stderr")
+      .option("--save <file>", "write a JSON report of all call paths there, to compare later runs with"),
+  );
+}
+
 /** Where something is served. */
 function portOption() {
   return new Option("--port <n>", "serve on this port of 127.0.0.1 (default: one that is free)")
-    .argParser(wholeNumber(0, 65535)).default(0, "");
+    .argParser(wholeNumber(0, 65535));
 }
 
 /** What tests and benchmarks are counted by. */
@@ -439,24 +459,24 @@ Examples:
         await attach(named, options);
       }),
   top: () =>
-    program.command("top")
-      .description("look at a program while it runs: what is live, what grows, who allocates")
-      .usage("[options] [process] | [options] -- program [args...]")
-      .argument(
-        "[process...]",
-        "the number or name of a process, which is attached to where it is not recorded, or a recording; behind -- a program to run; of the last run here when left out",
-      )
-      .addOption(
-        new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
-      )
-      .option("--count <n>", "print so many lines, and leave", wholeNumber(1, 1e9))
-      .option("--json", "print each look as an object, a line each")
-      .option("--limit <n>", "of --json: call paths, those that grow most, 0 for all", wholeNumber(0, 1e9), 10)
-      .option(
-        "-o, --out <file>",
-        "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
-      )
-      .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+    lookedAtOptions(
+      program.command("top")
+        .description("look at a program while it runs: what is live, what grows, who allocates")
+        .usage("[options] [process] | [options] -- program [args...]")
+        .argument(
+          "[process...]",
+          "the number or name of a process, which is attached to where it is not recorded, or a recording; behind -- a program to run; of the last run here when left out",
+        )
+        .addOption(
+          new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
+        )
+        .option("--count <n>", "print so many lines, and leave", wholeNumber(1, 1e9))
+        .option("--json", "print each look as an object, a line each")
+        .option("--limit <n>", "of --json: call paths, those that grow most, 0 for all", wholeNumber(0, 1e9), 10)
+        .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(
+          nameCacheOption(),
+        ),
+    )
       .addHelpText(
         "after",
         `
@@ -472,24 +492,24 @@ Examples:
         await topCommand(words, process.argv.at(-words.length - 1) === "--", options);
       }),
   serve: () =>
-    program.command("serve")
-      .description(
-        "serve the page of a recording while it is written: live in a browser, and for Prometheus and go tool pprof",
-      )
-      .usage("[options] [process|recording|folder] | [options] -- program [args...]")
-      .argument(
-        "[what...]",
-        "the number or name of a process, which is attached to where it is not recorded, a recording, or a folder of them; behind -- a program to run; the last run here when left out",
-      )
-      .addOption(portOption())
-      .addOption(
-        new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
-      )
-      .option(
-        "-o, --out <file>",
-        "the recording, of a program or of a process that is attached to (default: heaptap.PROGRAM.PID.heaptap)",
-      )
-      .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(nameCacheOption())
+    lookedAtOptions(
+      program.command("serve")
+        .description(
+          "serve the page of a recording while it is written: live in a browser, and for Prometheus and go tool pprof",
+        )
+        .usage("[options] [process|recording|folder] | [options] -- program [args...]")
+        .argument(
+          "[what...]",
+          "the number or name of a process, which is attached to where it is not recorded, a recording, or a folder of them; behind -- a program to run; the last run here when left out",
+        )
+        .addOption(portOption())
+        .addOption(
+          new Option("--interval <time>", "between looks: 2s, 500ms").argParser(betweenLooks).default(REFRESH, "2s"),
+        )
+        .addOption(symboliserOption()).addOption(debugOption()).addOption(debuginfodOption()).addOption(
+          nameCacheOption(),
+        ),
+    )
       .addHelpText(
         "after",
         `

@@ -427,6 +427,48 @@ test(
   },
 );
 
+test("sizes, lifetimes and what is mapped go on too", { skip: noBrowser }, async () => {
+  const grows = target(folder, "grows.c");
+  const recorded = ["--sizes", "--lifetimes", "-o", "beside.heaptap"];
+  await serving(["serve", "--interval", "100ms", ...recorded, "--", grows], async ({ url, child, end }) => {
+    const step = (name: string) => child.stdin?.write(name);
+    await looking(url, async (page) => {
+      const shows = (text: RegExp) =>
+        page.locator("#table").filter({ hasText: text }).first().waitFor({ timeout: 10_000 });
+      await page.click("#tab-mapped");
+      assert.equal(await page.textContent("#tab-mapped .count"), "0");
+      // A path that maps and never allocates: its names come with it.
+      step("m");
+      await shows(/102 KB.*memory.*map/s);
+      assert.equal(await page.textContent("#tab-mapped .count"), "1");
+      step("m");
+      await shows(/205 KB.*memory.*map/s);
+      await page.click("#tab-sizes");
+      await shows(/Sizes of requests/);
+      step("c");
+      await shows(/33-64 B\s*50 \u00b7 /);
+      step("l");
+      await shows(/65-128 B\s*10 \u00b7 /);
+      await page.click("#tab-lifetimes");
+      await shows(/Blocks: 50 freed, after .* on average; 11 not freed, /);
+      step("c");
+      await shows(/Blocks: 100 freed, /);
+      // Those that stay grow older, though nothing is told of them.
+      const age = async () => Number(/not freed, ([\d.]+) s old/.exec(await page.innerText("#table"))?.[1]);
+      await shows(/ s old on average/);
+      const before = await age();
+      await page.waitForTimeout(1500);
+      step("c");
+      await shows(/Blocks: 150 freed, /);
+      const grown = await age() - before;
+      assert.ok(grown > 1 && grown < 10, `${grown} s in 1.5`);
+      child.stdin?.end();
+      await page.locator("#served-told", { hasText: "ended" }).waitFor();
+    });
+    assert.equal(await end(), 3);
+  });
+});
+
 test("a folder is a list, with a page of each recording", { skip: noBrowser }, async () => {
   const many = join(folder, "many <b>");
   mkdirSync(many);

@@ -2,25 +2,53 @@
 import process from "node:process";
 import { OutputError } from "../file/output_error.ts";
 import { isRecording } from "../file/reader.ts";
+import type { RecordOptions } from "../native/variables.ts";
 import { Recording } from "../profile/recording.ts";
 import { attach } from "../run/attach.ts";
 import { whyNoRecording } from "../run/no_recording.ts";
 import type { ProfileResult } from "../run/profile.ts";
 import { recordingsNow } from "./followed.ts";
+import { checkRecording } from "./plan.ts";
 import { recordingsOfProcess, UnrecordedError } from "./memory.ts";
 import { say } from "./say.ts";
 
 /** Looks at recordings, which are those that there are when they are asked for. */
 type Look = (recordings: () => readonly Recording[]) => Promise<void>;
 
-/** Refuses a name for a recording where none is made. */
-export function refuseOut(out: string | undefined): void {
-  if (out !== undefined) throw new OutputError("Cannot record what is recorded elsewhere already: leave out -o");
+/** What a recording is to be like, of what is recorded to be looked at. */
+export interface RecordedOptions extends RecordOptions {
+  readonly out?: string | undefined;
+}
+
+const FLAGS = {
+  out: "-o",
+  buckets: "--buckets",
+  depth: "--depth",
+  mode: "--mode",
+  sample: "--sample",
+  exactPeak: "--exact-peak",
+  sizes: "--sizes",
+  lifetimes: "--lifetimes",
+} satisfies Record<keyof RecordedOptions, string>;
+
+/** These of a command's options. */
+export function recordedOptions(options: RecordedOptions): RecordedOptions {
+  const recorded = Object.fromEntries(
+    (Object.keys(FLAGS) as (keyof RecordedOptions)[]).map((name) => [name, options[name]]),
+  );
+  checkRecording({ ...recorded, budget: [] });
+  return recorded;
+}
+
+/** Refuses them where nothing is recorded. */
+export function refuseRecorded(options: RecordedOptions): void {
+  const given = (Object.keys(FLAGS) as (keyof RecordedOptions)[]).find((name) => options[name] !== undefined);
+  if (given) throw new OutputError(`Cannot record what is recorded elsewhere already: leave out ${FLAGS[given]}`);
 }
 
 /** Attaches to a process, and looks until whoever looks leaves. */
-async function lookAtRunning(pid: number, out: string | undefined, look: Look): Promise<void> {
-  const attachment = await attach(pid, { out });
+async function lookAtRunning(pid: number, options: RecordedOptions, look: Look): Promise<void> {
+  const attachment = await attach(pid, options);
   let { recording } = attachment;
   try {
     await look(() => [attachment.recording]);
@@ -31,7 +59,7 @@ async function lookAtRunning(pid: number, out: string | undefined, look: Look): 
 }
 
 /** Looks at what is named: a file, a process by its number or name; the last run here where nothing is. */
-export async function lookAt(named: string | undefined, out: string | undefined, look: Look): Promise<void> {
+export async function lookAt(named: string | undefined, options: RecordedOptions, look: Look): Promise<void> {
   const isFile = named !== undefined && isRecording(named);
   let found: Recording[];
   try {
@@ -41,10 +69,10 @@ export async function lookAt(named: string | undefined, out: string | undefined,
       ? [Recording.open(named).chosen().recording]
       : recordingsOfProcess(named);
   } catch (error) {
-    if (error instanceof UnrecordedError) return await lookAtRunning(error.pid, out, look);
+    if (error instanceof UnrecordedError) return await lookAtRunning(error.pid, options, look);
     throw error;
   }
-  refuseOut(out);
+  refuseRecorded(options);
   if (found.length > 1) {
     say(`${found.length} processes named ${named} are recorded; this is ${found[0]?.profile().process.pid}`);
   }

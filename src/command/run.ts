@@ -89,7 +89,7 @@ async function serveMeanwhile(
   how: NameOptions,
 ): Promise<ProfileResult> {
   const { serveProgram } = await import("./serve_command.ts");
-  return await serveProgram(command, options, { ...how, port: 0, interval: REFRESH });
+  return await serveProgram(command, options, { ...how, interval: REFRESH });
 }
 
 /** Runs a program and reports as the options say. */

@@ -10,7 +10,8 @@ import { profile } from "../run/profile.ts";
 import type { ProfileOptions, ProfileResult } from "../run/profile.ts";
 import { recordingsNow } from "./followed.ts";
 import { LiveRecording } from "./live_recording.ts";
-import { endAs, lookAt, refuseOut } from "./looked_at.ts";
+import { endAs, lookAt, recordedOptions, refuseRecorded } from "./looked_at.ts";
+import type { RecordedOptions } from "./looked_at.ts";
 import { naming } from "./plan.ts";
 import type { NameOptions } from "./plan.ts";
 import { say } from "./say.ts";
@@ -19,16 +20,14 @@ import type { Answer, Asked } from "./serve.ts";
 
 /** How it is served. */
 export interface ServeOptions extends NameOptions {
-  /** 0 for any that is free. */
-  readonly port: number;
+  /** Any that is free when left out. */
+  readonly port?: number | undefined;
   /** Milliseconds between looks. */
   readonly interval: number;
 }
 
 /** The options of `serve`. */
-export interface ServeCommandOptions extends ServeOptions {
-  readonly out?: string | undefined;
-}
+export type ServeCommandOptions = ServeOptions & RecordedOptions;
 
 const STOP = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -44,7 +43,7 @@ function stopped(): Promise<void> {
 }
 
 /** Serves one recording while something goes on. */
-async function served<T>(live: LiveRecording, { port }: ServeOptions, meanwhile: () => Promise<T>): Promise<T> {
+async function served<T>(live: LiveRecording, { port = 0 }: ServeOptions, meanwhile: () => Promise<T>): Promise<T> {
   try {
     const server = await serve(port, (asked) => live.answer(asked));
     say(`serving ${server.url}`);
@@ -109,7 +108,7 @@ async function serveFolder(folder: string, options: ServeOptions): Promise<void>
     }
     return live.answer({ ...asked, path });
   };
-  const server = await serve(options.port, answer);
+  const server = await serve(options.port ?? 0, answer);
   say(`serving ${server.url}`);
   await stopped();
   for (const live of known.values()) live.close();
@@ -123,20 +122,20 @@ export async function serveCommand(
   options: ServeCommandOptions,
 ): Promise<void> {
   const [named, ...more] = words;
-  const { out } = options;
+  const recorded = recordedOptions(options);
   if (named !== undefined && isProgram) {
-    return endAs(await serveProgram(words, { out, forwardSignals: true }, options, true), out);
+    return endAs(await serveProgram(words, { ...recorded, forwardSignals: true }, options, true), recorded.out);
   }
   if (more.length > 0) {
     throw new OutputError(`Cannot serve "${words.join(" ")}": to run it write heaptap serve -- ${words.join(" ")}`);
   }
   if (named !== undefined && existsSync(named) && statSync(named).isDirectory()) {
-    refuseOut(out);
+    refuseRecorded(recorded);
     return await serveFolder(named, options);
   }
   await lookAt(
     named,
-    out,
+    recorded,
     (recordings) => served(new LiveRecording({ recordings }, options.interval, naming(options)), options, stopped),
   );
 }

@@ -1,4 +1,5 @@
 /** The HTML report of a profile: one file that needs no network. */
+import { CONSTANTS } from "../file/layout.ts";
 import { unpackMoments } from "../file/moments.ts";
 import type { KeptMoment } from "../file/moments.ts";
 import { knownSeconds, peakExactness, processEnding, processFacts, unseen, whenLive } from "../profile/facts.ts";
@@ -114,10 +115,9 @@ const MAPPED_FIGURES: Readonly<Record<string, (path: MappedPath) => number>> = {
   peakBytes: (p) => p.peakBytes,
 };
 
-function mappedOf(paths: readonly MappedPath[], ends: readonly number[]): MappedData | undefined {
-  return paths.length > 0
-    ? { kinds: paths.map(({ kind }) => kind), ends, figures: columns(paths, MAPPED_FIGURES) }
-    : undefined;
+/** What a program mapped itself; `ends` are the innermost nodes of its call paths. */
+export function mappedOf(paths: readonly MappedPath[], ends: readonly number[]): MappedData {
+  return { kinds: paths.map(({ kind }) => kind), ends, figures: columns(paths, MAPPED_FIGURES) };
 }
 
 function processesOf(merged: readonly MergedProcess[]): ProcessData[] {
@@ -165,7 +165,7 @@ export function htmlReport(profile: Profile, symbols: Symbols, options: HtmlOpti
   const mapped = profile.merged ? [] : profile.mappings?.paths ?? [];
   const mappedEnds = mapped.map((path) => stacks.add(outwardIn(asCallPath(path), symbols, options)));
   const data = pageData(profile, symbols, { ...stacks.columns(), ends }, options);
-  return pageFile({ ...data, mapped: mappedOf(mapped, mappedEnds) });
+  return pageFile({ ...data, mapped: mapped.length > 0 ? mappedOf(mapped, mappedEnds) : undefined });
 }
 
 /** Names and stacks of a page. */
@@ -253,32 +253,31 @@ export function totalsOf({ totals, limits }: Pick<Profile, "totals" | "limits">)
   };
 }
 
-function lifetimesOf(paths: readonly CallPath[]): PageData["lifetimes"] {
+/** Lifetimes of call paths, as the page has them; undefined where not all have some: of a moment they were not kept. */
+export function lifetimesOf(paths: readonly CallPath[]): PageData["lifetimes"] {
   const all = paths.flatMap(({ lifetimes }) => lifetimes ?? []);
-  const [first] = all;
-  // Of a moment they were not kept.
-  if (!first || all.length < paths.length) return undefined;
+  if (all.length < paths.length) return undefined;
+  const { LIFETIME_CLASSES: classes } = CONSTANTS;
   const named = (of: (lifetimes: Lifetimes) => readonly number[], name: (i: number, classes: number) => string) => ({
-    names: of(first).map((_, i, { length }) => name(i, length)),
+    names: Array.from({ length: classes }, (_, i) => name(i, classes)),
     classes: all.map(of),
   });
   return {
     times: named(({ byTime }) => byTime, timeClassName),
     allocations: named(({ byAllocations }) => byAllocations, allocationsClassName),
     seconds: all.map(({ seconds }) => seconds),
-    live: first.live && {
-      blocks: all.map(({ live }) => live?.blocks ?? 0),
-      seconds: all.map(({ live }) => live?.seconds ?? 0),
-    },
+    live: all.every(({ live }) => live)
+      ? { blocks: all.map(({ live }) => live?.blocks ?? 0), seconds: all.map(({ live }) => live?.seconds ?? 0) }
+      : undefined,
   };
 }
 
-function sizesOf(paths: readonly CallPath[]): PageData["sizes"] {
-  const requests = paths.map((path) => path.sizes?.requests ?? []);
-  const classes = requests[0]?.length ?? 0;
+/** How large the requests of call paths were, as the page has it. */
+export function sizesOf(paths: readonly CallPath[]): NonNullable<PageData["sizes"]> {
+  const { SIZE_CLASSES: classes } = CONSTANTS;
   return {
     names: Array.from({ length: classes }, (_, i) => sizeClassName(i, classes)),
-    requests,
-    slack: paths.map((path) => path.sizes?.slack ?? -1),
+    requests: paths.map(({ sizes }) => sizes?.requests ?? []),
+    slack: paths.map(({ sizes }) => sizes?.slack ?? -1),
   };
 }

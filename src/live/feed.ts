@@ -1,13 +1,15 @@
 /** What pages of a recording that is served are told: all that there is at first, then what changes from look to look. */
-import { FIGURES, memoryOf, pageData, threadsOf, totalsOf } from "../export/html.ts";
+import { FIGURES, lifetimesOf, mappedOf, memoryOf, pageData, sizesOf, threadsOf, totalsOf } from "../export/html.ts";
 import type { PageStacks } from "../export/html.ts";
-import type { LookData, PageData } from "../export/page/data.ts";
+import type { LookData, MappedData, PageData } from "../export/page/data.ts";
 import { pageFile } from "../export/page_file.ts";
 import { StackTable } from "../export/stack_table.ts";
 import { outwardIn } from "../export/stacks.ts";
 import type { Look } from "../profile/looks.ts";
 import type { TimelineMark } from "../profile/marks.ts";
-import type { Profile } from "../profile/profile.ts";
+import { asCallPath } from "../profile/memory.ts";
+import type { MappedPath } from "../profile/memory.ts";
+import type { CallPath, Profile } from "../profile/profile.ts";
 import { knownLeaks } from "../symbols/suppressions.ts";
 import { Symbols } from "../symbols/symbols.ts";
 import type { SymbolOptions } from "../symbols/symbols.ts";
@@ -40,6 +42,9 @@ function behind(all: PageStacks, known: readonly number[]): PageStacks {
   };
 }
 
+/** One call path may map memory of several kinds. */
+const keyOf = ({ id, kind }: MappedPath) => `${id} ${kind}`;
+
 /** One recording, as pages have it. Call paths have numbers there, in the order in which they were met, and keep them. */
 export class Feed {
   /** Which recording it is, of those that the server shows one after the other. */
@@ -52,8 +57,11 @@ export class Feed {
   readonly #ids: number[] = [];
   /** Figures as pages have them. */
   readonly #figures = new Map(Object.keys(FIGURES).map((name) => [name, [] as number[]]));
+  /** The innermost nodes of paths that map memory. */
+  readonly #mappedEnds = new Map<string, number>();
   #look: Look;
   #threads = "";
+  #mapped = "";
   #accounts = "";
   #marks: readonly TimelineMark[] = [];
 
@@ -66,7 +74,7 @@ export class Feed {
 
   /** Looks up the names of a look's call paths that are not known yet. */
   async learn(look: Look): Promise<void> {
-    const paths = this.#unknown(look).map((id) => look.path(id));
+    const paths = [...this.#unknown(look).map((id) => look.path(id)), ...this.#unknownMapped(look).map(asCallPath)];
     if (paths.length === 0) return;
     this.#symbols.follow(look.profile);
     await this.#symbols.resolve(paths);
@@ -80,7 +88,13 @@ export class Feed {
       this.#numbers[id] = this.#ids.push(id) - 1;
       this.#ends.push(this.#stacks.add(outwardIn(look.path(id), this.#symbols, {})));
     }
+    for (const path of this.#unknownMapped(look)) {
+      this.#mappedEnds.set(keyOf(path), this.#stacks.add(outwardIn(asCallPath(path), this.#symbols, {})));
+    }
     this.#look = look;
+    const added = growing(this.#stacked()).some(({ length }, i) => length !== known[i]);
+    const mapped = this.#mappedNow();
+    const mappedText = JSON.stringify(mapped);
     const threads = threadsOf(look.profile);
     const text = JSON.stringify(threads);
     const memory = memoryOf(look.profile);
@@ -88,18 +102,39 @@ export class Feed {
     const said = {
       ...this.#said(),
       ...this.#changed(),
-      added: unknown.length > 0 ? behind(this.#stacked(), known) : undefined,
+      ...this.#beside(() => Array.from(look.changed, (id) => look.path(id))),
+      added: added ? behind(this.#stacked(), known) : undefined,
       threads: text === this.#threads ? undefined : threads,
       marks: marks === this.#marks ? undefined : marks,
       memory: accounts === this.#accounts ? undefined : memory,
+      mapped: mappedText === this.#mapped ? undefined : mapped,
     };
-    [this.#threads, this.#marks, this.#accounts] = [text, marks, accounts];
+    [this.#threads, this.#marks, this.#accounts, this.#mapped] = [text, marks, accounts, mappedText];
     return said;
   }
 
   /** Those for which something was counted first since the look before are among those that moved. */
   #unknown({ changed }: Look): number[] {
     return Array.from(changed.filter((id) => this.#numbers[id] === undefined));
+  }
+
+  #unknownMapped({ profile }: Look): MappedPath[] {
+    return (profile.mappings?.paths ?? []).filter((path) => !this.#mappedEnds.has(keyOf(path)));
+  }
+
+  /** What the program has mapped itself so far; undefined where that is not followed. */
+  #mappedNow(): MappedData | undefined {
+    const { mappings } = this.#look.profile;
+    return mappings && mappedOf(mappings.paths, mappings.paths.map((path) => this.#mappedEnds.get(keyOf(path)) ?? -1));
+  }
+
+  /** What is recorded of call paths beside their figures. */
+  #beside(paths: () => readonly CallPath[]): Pick<LookData, "sizes" | "lifetimes"> {
+    const { limits } = this.#look.profile;
+    return {
+      sizes: limits.sizes ? sizesOf(paths()) : undefined,
+      lifetimes: limits.lifetimes ? lifetimesOf(paths()) : undefined,
+    };
   }
 
   /** All that there is, for a page that has so many of each part already, by what it says: `12.3.4.5.6.7.8`. */
@@ -112,6 +147,8 @@ export class Feed {
       threads: threadsOf(this.#look.profile),
       marks: this.#marks,
       memory: memoryOf(this.#look.profile),
+      mapped: this.#mappedNow(),
+      ...this.#beside(() => this.profile().callPaths),
     };
   }
 
@@ -126,8 +163,9 @@ export class Feed {
       aside,
     });
     // What looks do not tell would stand still.
-    const still = { layers: undefined, sizes: undefined, lifetimes: undefined };
-    return pageFile({ ...data, ...still, served: { recording: this.recording } } satisfies PageData);
+    const still = { layers: undefined };
+    const served = { recording: this.recording };
+    return pageFile({ ...data, ...still, mapped: this.#mappedNow(), served } satisfies PageData);
   }
 
   /** The recording at the last look, whose names {@linkcode Feed.symbols} has; call paths as pages have them. */

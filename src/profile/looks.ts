@@ -22,7 +22,7 @@ export interface LookOptions {
 }
 
 /** The sections of a recording that each look reads, and those that are only added to, which it reads when one of the counters moved. */
-const MOVING = ["threads", "owners", "paths", "timeline", "accounts"] as const;
+const MOVING = ["threads", "owners", "paths", "timeline", "accounts", "mapped", "sizes", "lifetimes"] as const;
 const ALL = [...MOVING, "strings", "modules", "nodes"] as const;
 const COUNTERS = ["strings_used", "modules_used", "nodes_used", "buckets_used"] as const;
 

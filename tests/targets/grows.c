@@ -1,9 +1,10 @@
 /*
  * Allocates by steps that are asked for, a character each on stdin, and answers each with a dot; the number of a seed may follow its name.
  * First it holds 50,000 bytes in a block, by hold. l: 10 blocks of 100 bytes that stay, by leak. c: 50 of 64 bytes, freed at once, by churn. r: 1,000
- * steps at random, of which each allocates, reallocates or frees in one of 64 places, by one of three functions.
+ * steps at random, of which each allocates, reallocates or frees in one of 64 places, by one of three functions. m: 100,000 bytes that it maps, by map.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define KEEP __attribute__((noinline))
@@ -39,6 +40,12 @@ KEEP void churn(void)
     __asm__ volatile("" ::: "memory");
 }
 
+KEEP void map(void)
+{
+    kept = mmap(NULL, 100000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    __asm__ volatile("" ::: "memory");
+}
+
 KEEP void first(unsigned at)
 {
     free(places[at]);
@@ -68,6 +75,8 @@ int main(int count, char **arguments)
             leak();
         if (step == 'c')
             churn();
+        if (step == 'm')
+            map();
         for (int i = 0; step == 'r' && i < 1000; i++)
             (next(3) == 0 ? first : next(2) == 0 ? second : third)(next(64));
     }

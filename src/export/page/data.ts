@@ -117,6 +117,11 @@ export interface LookData {
   readonly marks?: PageData["marks"];
   /** The resident set by what it is, where somebody has looked since. */
   readonly memory?: PageData["memory"];
+  /** What the program mapped itself, where that has changed. */
+  readonly mapped?: PageData["mapped"];
+  /** Sizes and lifetimes of the same call paths as the figures, where they are recorded. */
+  readonly sizes?: PageData["sizes"];
+  readonly lifetimes?: PageData["lifetimes"];
 }
 
 /** The page's data, as JSON. */

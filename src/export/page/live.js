@@ -43,17 +43,39 @@ function addSample({ seconds, bytes, highest, rss, mapped }, { seconds: now, tot
 }
 
 /**
+ * Takes over sizes and lifetimes. Blocks that are live grow older, those of call paths too of which nothing is told.
+ * @param {Writable<import("./data.ts").PageData>} data
+ * @param {LookData} look
+ */
+function takeBeside(data, { paths, sizes, lifetimes, seconds }) {
+  /** @type {(column: readonly any[] | undefined, now: readonly any[] | undefined) => void} */
+  const put = (column, now) => now?.forEach((one, i) => /** @type {any[]} */ (column)[paths ? paths[i] : i] = one);
+  put(data.sizes?.requests, sizes?.requests);
+  put(data.sizes?.slack, sizes?.slack);
+  const live = data.lifetimes?.live;
+  const elapsed = Math.max(0, seconds - (data.timeline?.end ?? seconds));
+  live?.blocks.forEach((n, p) => /** @type {number[]} */ (live.seconds)[p] += n * elapsed);
+  put(data.lifetimes?.times.classes, lifetimes?.times.classes);
+  put(data.lifetimes?.allocations.classes, lifetimes?.allocations.classes);
+  put(data.lifetimes?.seconds, lifetimes?.seconds);
+  put(live?.blocks, lifetimes?.live?.blocks);
+  put(live?.seconds, lifetimes?.live?.seconds);
+}
+
+/**
  * Takes over what a look tells.
  * @param {import("./model.js").Model} model
  * @param {LookData} look
  */
 function take(model, look) {
   const data = /** @type {Writable<import("./data.ts").PageData>} */ (model.data);
-  const { totals, threads, marks, memory, added, figures, paths } = look;
+  const { totals, threads, marks, memory, mapped, added, figures, paths } = look;
   data.totals = totals;
   if (threads) data.threads = threads;
   if (marks) data.marks = marks;
   if (memory) data.memory = memory;
+  if (mapped) data.mapped = mapped;
+  takeBeside(data, look);
   if (added) {
     appendAll(data, added);
     model.grow();

@@ -156,14 +156,14 @@ export class Tabs {
       { id: "functions", title: "Functions" },
       ...model.isComparison ? [] : [
         { id: "leaks", title: data.live },
-        ...data.processes ? [{ id: "processes", title: "Processes", n: data.processes.length }] : [],
-        { id: "threads", title: "Threads", n: data.threads?.length ?? 0 },
-        ...data.mapped ? [{ id: "mapped", title: "Mapped", n: data.mapped.kinds.length }] : [],
+        ...data.processes ? [{ id: "processes", title: "Processes", n: () => data.processes?.length }] : [],
+        { id: "threads", title: "Threads", n: () => data.threads?.length },
+        ...data.mapped ? [{ id: "mapped", title: "Mapped", n: () => data.mapped?.kinds.length }] : [],
         ...data.sizes ? [{ id: "sizes", title: "Sizes" }] : [],
         ...data.lifetimes ? [{ id: "lifetimes", title: "Lifetimes" }] : [],
       ],
     ];
-    byId("tabs").append(...this.tabs.map(({ id, title, n = -1 }) =>
+    byId("tabs").append(...this.tabs.map(({ id, title }) =>
       element(
         "button",
         {
@@ -174,7 +174,7 @@ export class Tabs {
           onclick: () => told.onTab(id),
         },
         title,
-        element("span", { className: "count", hidden: n < 0 }, count(n)),
+        element("span", { className: "count", hidden: true }),
       )
     ));
     byId("tabs").addEventListener("keydown", (event) => {
@@ -213,6 +213,8 @@ export class Tabs {
       button.setAttribute("aria-selected", String(button.id === `tab-${tab}`));
       button.setAttribute("tabindex", button.id === `tab-${tab}` ? "0" : "-1");
     }
+    // Of a page that is served there are more from look to look.
+    for (const { id, n } of this.tabs) if (n) this.#count(id, n() ?? 0);
     const title = this.tabs.find(({ id }) => id === tab)?.title ?? "";
     const options = { name: title, sort, onSort: told.onSort };
     const curves = liveColumn(model, endOf(model.data, seriesOf(model.data)));
