@@ -121,6 +121,22 @@ static void ht_variables_set(const char *texts)
     ht_config.variables = variables;
 }
 
+/* Notes the allocators that whoever attaches has found linked in: lines as linked.c writes them. */
+static void ht_linked_told(void)
+{
+    static char line[4096];
+    const char *at = ht_variable(&(struct ht_start){ .environment = ht_config.variables }, "HEAPTAP_LINKED");
+    for (uint32_t length; at && *at; at += length) {
+        for (length = 0; at[length] && at[length] != '\n' && length < sizeof line - 2; length++)
+            line[length] = at[length];
+        line[length++] = '\n';
+        line[length] = 0;
+        if (at[length - 1] != '\n')
+            return;
+        ht_linked_add(line, length);
+    }
+}
+
 static int ht_attach(const char *texts)
 {
     uint32_t slots[2], state = ht_shared_get(&ht_p.state);
@@ -134,6 +150,7 @@ static int ht_attach(const char *texts)
     memset(&ht_config, 0, sizeof ht_config);
     ht_config.attached = HT_ATTACHED_NOW;
     ht_variables_set(texts);
+    ht_linked_told();
     ht_own_pid = ht_sys_pid();
     return ht_install_new(slots);
 }

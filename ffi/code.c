@@ -31,6 +31,7 @@ enum ht_refusal {
     HT_REFUSAL_SETS = 4,      /* too many allocators at once */
     HT_REFUSAL_NAMES = 5,     /* its names were stripped */
     HT_REFUSAL_COPIES = 6,    /* the compiler has made copies of a function */
+    HT_REFUSAL_RUNS = HT_LINKED_RUNS, /* somebody may be executing it: whoever attaches has found it (attached.c) */
 };
 
 /* Whether nothing in the function jumps to between the instructions that move. */

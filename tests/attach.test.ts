@@ -415,6 +415,41 @@ while True:
   }
 });
 
+test("an allocator that is linked in is not seen after the start, and that is said", async () => {
+  const source = join(folder, "own.c");
+  writeFileSync(
+    source,
+    `#include <stdlib.h>
+#include <unistd.h>
+static _Alignas(16) char arena[1 << 26];
+static size_t used;
+void *malloc(size_t size) { void *at = arena + used; used += (size + 31) / 16 * 16; return used <= sizeof arena ? at : NULL; }
+void *calloc(size_t n, size_t size) { return malloc(n * size); }
+void free(void *block) { (void)block; }
+int main(void) { for (write(1, "1", 1);; usleep(1000)) free(malloc(10)); }
+`,
+  );
+  const program = join(folder, "own");
+  assert.equal(spawnSync("cc", ["-O1", "-fno-builtin", "-o", program, source]).status, 0);
+  const child = spawn(program, [], { stdio: ["ignore", "pipe", "ignore"] });
+  await new Promise((ready) => child.stdout.once("data", ready));
+  const said = `"own" has its own malloc, and what that hands out is not seen: it ran already when heaptap attached`;
+  try {
+    for (const out of ["own-1.heaptap", "own-2.heaptap"]) {
+      const attachment = await attach(child.pid ?? 0, { out: join(folder, out) });
+      assert.deepEqual(attachment.notes, [`${said}; heaptap run shows it`]);
+      const { process, totals } = (await attachment.detach()).profile();
+      assert.equal(totals.allocations, 0);
+      assert.deepEqual(process.linked.map(({ name, path }) => [name, path]), [["malloc", program]]);
+    }
+    // Where the figures stand.
+    assert.ok(heaptap(["report", join(folder, "own-2.heaptap")]).stdout.replace(/\s+/g, " ").includes(said));
+    assert.ok(heaptap(["doctor", String(child.pid)]).stdout.includes(said));
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
 test("a process that sees other files: the library is placed there, and nothing of it stays", {
   skip: process.getuid?.() !== 0 && "this takes root",
 }, async () => {

@@ -50,6 +50,7 @@ export function refuseRecorded(options: RecordedOptions): void {
 async function lookAtRunning(pid: number, options: RecordedOptions, look: Look): Promise<void> {
   const attachment = await attach(pid, options);
   let { recording } = attachment;
+  for (const note of attachment.notes) say(note);
   try {
     await look(() => [attachment.recording]);
   } finally {

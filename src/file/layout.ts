@@ -143,6 +143,8 @@ export const CONSTANTS = {
   MAPPED_SHARED: 2,
   /** The same: addresses alone, which may not be touched yet. */
   MAPPED_RESERVED: 3,
+  /** Why an allocator that is linked in is not counted, among the library's own reasons: it ran already. */
+  LINKED_RUNS: 7,
   /** Attached: recording began in a process that ran already. */
   ATTACHED_NOW: 1,
   /** Attached: it has ended, and the process went on. */

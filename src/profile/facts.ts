@@ -116,7 +116,7 @@ function pausedText({ paused, pauses, running }: Process): string {
 }
 
 /** An allocator that is linked in, and not seen. */
-export function notCounted({ name, path, why }: LinkedAllocator): string {
+export function notCounted({ name, path, why }: Pick<LinkedAllocator, "name" | "path" | "why">): string {
   const allocator = name === "malloc" || name === "operator new" ? `its own ${name}` : `${name} linked in`;
   return `"${path.replace(/^.*\//, "")}" has ${allocator}, and what that hands out is not seen: ${why}`;
 }

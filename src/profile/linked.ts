@@ -3,6 +3,9 @@ import { text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import type { LinkedAllocator } from "./profile.ts";
 
+/** Why an allocator is not seen in a process that was attached to. */
+export const RUNS_ALREADY = "it ran already when heaptap attached; heaptap run shows it";
+
 /** Why an allocator's functions do not lead to the hooks, by number in the recording. */
 const REASONS: readonly ((about: string) => string)[] = [
   () => "",
@@ -12,6 +15,7 @@ const REASONS: readonly ((about: string) => string)[] = [
   () => "there are too many allocators at once",
   () => "its names were stripped (a build with symbols, or its debug file, shows it)",
   (about) => `the compiler has made copies of its ${about} for some of its callers`,
+  () => RUNS_ALREADY,
 ];
 
 /** Those that a recording's process has. */

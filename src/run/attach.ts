@@ -40,6 +40,8 @@ export interface AttachOptions extends RecordOptions {
 /** What `heaptap_attach` gives (`ffi/attached.c`, `ffi/api.c`). */
 const [ATTACHED, JOINED, SWITCHED_OFF, FOREIGN, LETTING_GO, NOT_ATTACHED] = [0, 1, 2, 3, 4, 5];
 
+/** Lines, and their lengths, that the library has room for. */
+const LINKED_MOST = 8, LINE_MOST = 500;
 /** Milliseconds between looks whether a process has ended. */
 const LOOK = 50;
 
@@ -274,6 +276,13 @@ async function letGoOf(pid: number, run?: number): Promise<string[] | undefined>
   return [`a thread of process ${pid} is in a call from before: what the recording had in its memory stays there`];
 }
 
+/** Allocators that are not seen, as the library notes those that it finds itself (`ffi/linked.c`). */
+function linkedLines({ linked }: Attachable): string {
+  return linked.filter(({ path }) => !/[\t\n]/.test(path))
+    .map(({ family, path }) => `${family}\t\t0\t${CONSTANTS.LINKED_RUNS}\t\t${path}\n`)
+    .filter((line, i) => i < LINKED_MOST && line.length < LINE_MOST).join("");
+}
+
 /** A name for the recording: that of an earlier look at the same process stays. */
 function freeName(program: string, pid: number): string {
   const named = (n: number) => `heaptap.${program}.${pid}${n > 1 ? `-${n}` : ""}.heaptap`;
@@ -316,6 +325,7 @@ export async function attach(pid: number, options: AttachOptions = {}): Promise<
       HEAPTAP_OUT: to,
       HEAPTAP_RUN: String(run),
       HEAPTAP_FOLLOW: options.children ? "all" : "none",
+      HEAPTAP_LINKED: linkedLines(of),
     }).map(([name, value]) => `${name}=${value}`);
   const record = of.sharesFiles && of.uid === process.getuid?.() ? recordHere : recordThere;
   try {

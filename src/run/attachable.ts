@@ -2,8 +2,12 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
+import { notCounted } from "../profile/facts.ts";
+import { RUNS_ALREADY } from "../profile/linked.ts";
 import { mappedRecordings } from "../profile/processes.ts";
 import { readElf } from "../symbols/elf.ts";
+import { linkedWhereItRuns } from "./linked.ts";
+import type { Linked } from "./linked.ts";
 import { checkElf, isGoProgram, ProgramError } from "./recordable.ts";
 
 /**
@@ -58,6 +62,8 @@ export interface Attachable {
   readonly isFiltered: boolean;
   /** What will be missing, a line each. */
   readonly notes: readonly string[];
+  /** Allocators in it that are not seen. */
+  readonly linked: readonly Linked[];
 }
 
 function read(path: string): string | undefined {
@@ -148,12 +154,20 @@ export function attachable(pid: number): Attachable {
     isSameFolder(`/proc/${pid}/root`, "/");
   refuseRecorded(pid, maps, sharesFiles);
   const notes: string[] = [];
+  let linked: Linked[] = [];
   try {
     const elf = readElf(`/proc/${pid}/exe`);
     if (elf) checkElf(exe, elf);
     if (elf && isGoProgram(elf)) {
       notes.push(`"${name}" is a Go program: only what its C code allocates is seen, not Go's own heap`);
     }
+    const libraries = new Set([...maps.matchAll(/^\S+ r-xp .*? (\/.*)$/gm)].map(([, path = ""]) => path));
+    libraries.delete(exe);
+    linked = linkedWhereItRuns(
+      [exe, ...libraries],
+      (path) => path === exe ? `/proc/${pid}/exe` : `/proc/${pid}/root${path}`,
+    );
+    notes.push(...linked.map(({ family, path }) => notCounted({ name: family, path, why: RUNS_ALREADY })));
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
     const why = error.message.replace(/^Cannot record ".*?": /s, "");
@@ -172,7 +186,7 @@ export function attachable(pid: number): Attachable {
     );
   }
   return {
-    ...{ pid, name, uid, gid: Number(field(status, "Gid").split("\t")[1]), notes },
+    ...{ pid, name, uid, gid: Number(field(status, "Gid").split("\t")[1]), notes, linked },
     sharesFiles,
     isFiltered: field(status, "Seccomp") === "2",
   };

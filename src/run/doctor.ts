@@ -71,10 +71,9 @@ function message(error: unknown): string {
 /** What can be seen of a process that runs, by attaching to it. */
 function lookAtProcess(pid: number, command: string, problems: string[]): Diagnosis["program"] {
   try {
-    const { name, notes } = attachable(pid);
+    const { notes } = attachable(pid);
     const path = realPath(`/proc/${pid}/exe`);
-    const linked = linkedNotes(name, [path]);
-    return { path, recordable: true, notes: [...notes, ...linked], names: foreseeNames(path) };
+    return { path, recordable: true, notes, names: foreseeNames(path) };
   } catch (error) {
     problems.push(message(error));
     return { path: command, recordable: false, notes: [message(error)], names: [] };

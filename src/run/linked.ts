@@ -65,6 +65,56 @@ function namelessAllocator(elf: Elf): string | undefined {
   return FAMILIES.some(([, functions]) => all.some((name) => functions.test(name))) ? undefined : printed(elf);
 }
 
+/** An allocator that is linked into something that a process has loaded. */
+export interface Linked {
+  readonly family: string;
+  /** Path of the object, as the process has it. */
+  readonly path: string;
+}
+
+/** Functions by which other libraries' allocators are found, however late: what exports one is led to the hooks by that. */
+const EXPORTED = /^(malloc|free|mallocx|tc_malloc|mi_malloc)$/;
+/** How a library asks the kernel for memory: one that does not is no allocator. */
+const ASKS = /\0(mmap|mmap64|sbrk)\0/;
+
+/** Whether a file has names of functions that it does not export. */
+function hasLocalNames(elf: Elf): boolean {
+  const [symbols] = contentsOf(elf, ".symtab");
+  for (let i = 0; symbols && i + 24 <= symbols.byteLength; i += 24) {
+    if (symbols.getUint8(i + 4) === 2 && symbols.getUint16(i + 6, true) !== 0) return true;
+  }
+  return false;
+}
+
+/** The allocator that a loaded object has linked in, whose own code calls it without a symbol; a program's may be exported. */
+function allocatorIn(elf: Elf, isProgram: boolean): string | undefined {
+  if (!isProgram && !ASKS.test(textOf(contentsOf(elf, ".dynstr")[0]))) return undefined;
+  const exported = defined(elf, ".dynsym", ".dynstr");
+  if (!isProgram && exported.some((name) => EXPORTED.test(name))) return undefined;
+  const all = [...exported, ...defined(elf, ".symtab", ".strtab")];
+  if (all.includes("PyMem_Malloc")) return undefined;
+  const [family] = FAMILIES.find(([, functions]) => all.some((name) => functions.test(name))) ?? [];
+  if (family) return family;
+  if (all.includes("malloc")) return "malloc";
+  // Where functions that nobody else sees have names, too, they would have told.
+  return hasLocalNames(elf) ? undefined : printed(elf);
+}
+
+/**
+ * Allocators that are linked into what a process has loaded: code that may be running is not led to the hooks, so that these are not seen when it
+ * is attached to.
+ *
+ * @param objects Paths of its program, which comes first, and its libraries, as it has them.
+ * @param fileOf Where such a file is to be read.
+ */
+export function linkedWhereItRuns(objects: readonly string[], fileOf: (path: string) => string): Linked[] {
+  return objects.flatMap((path, i) => {
+    const elf = readElf(fileOf(path));
+    const family = elf && !isGoProgram(elf) && allocatorIn(elf, i === 0);
+    return family ? [{ family, path }] : [];
+  });
+}
+
 /** What will not be seen of a program, as far as can be told before it runs: by its file, which comes first, and its libraries'. */
 export function linkedNotes(command: string, files: readonly string[]): string[] {
   return files.flatMap((path, i) => {
