@@ -416,7 +416,16 @@ test(
           await step("l");
           await shows("#cards", "54.0 KB");
           assert.equal(await page.textContent("#span-told"), told);
+          // Call paths that come later had nothing in the span.
+          await step("r");
+          await page.locator("#cards").filter({ hasNotText: "54.0 KB" }).waitFor();
+          await settle();
+          assert.equal(await page.textContent("#span-told"), told);
+          assert.ok(!(await page.content()).includes("NaN"), "a figure is none");
+          assert.equal(await page.locator("#table .row", { hasText: "first" }).count(), 0);
           await page.keyboard.press("Escape");
+          await shows("#table", "first");
+          assert.ok(!(await page.content()).includes("NaN"), "a figure is none");
 
           await end();
           await shows("#served-told", "ended");

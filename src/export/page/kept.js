@@ -43,13 +43,17 @@ export class KeptMoments extends Moments {
   /**
    * @override
    * @param {import("./moments.js").Span} span
+   * @param {number} [paths] how many there are by now
    */
-  figures({ from, to }) {
+  figures({ from, to }, paths = this.kept[to].bytes.length) {
     const [before, { [to]: then }] = [this.kept[from], this.kept];
-    if (!before) return then;
-    // Paths that came between had nothing.
+    // Paths that came later had nothing.
+    const at = (/** @type {Float64Array | undefined} */ column, /** @type {number} */ p) => column?.[p] ?? 0;
     return Object.fromEntries(
-      Object.entries(then).map(([name, column]) => [name, column.map((n, p) => n - (before[name][p] ?? 0))]),
+      Object.entries(then).map(([name, column]) => [
+        name,
+        Float64Array.from({ length: paths }, (_, p) => at(column, p) - at(before?.[name], p)),
+      ]),
     );
   }
 

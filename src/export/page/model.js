@@ -67,7 +67,7 @@ export class Model {
    */
   look(span) {
     this.span = span;
-    this.figures = span && this.moments ? this.moments.figures(span) : this.data.figures;
+    this.figures = span && this.moments ? this.moments.figures(span, this.paths) : this.data.figures;
     this.views.live.title = this.isGrowth ? "Grew" : span ? "Live" : this.data.live;
     this.views.live.hint = this.isGrowth ? "What was live at the end of the span, less what was at its beginning" : "";
     const { allocations, liveBytes } = this.figures;

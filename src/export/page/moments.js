@@ -58,10 +58,10 @@ export class Moments {
   /**
    * Figures of all paths at a moment, or what came between two.
    * @param {Span} span
+   * @param {number} [paths]
    * @returns {Record<string, Float64Array>}
    */
-  figures({ from, to }) {
-    const paths = this.starts.length - 1;
+  figures({ from, to }, paths = this.starts.length - 1) {
     const [last, before] = [new Int32Array(paths), new Int32Array(paths)];
     for (let p = 0; p < paths; p++) [last[p], before[p]] = [this.#lastChange(p, to), this.#lastChange(p, from)];
     const column = (/** @type {Float64Array} */ had) => {
