@@ -118,6 +118,20 @@ test("a page is not poured into a terminal", { skip: without("script") }, () => 
   }
 });
 
+test("what is no text is not put among the words of a run, and the program does not start", () => {
+  const made = join(folder, "not-started");
+  for (const format of ["pprof", "html"]) {
+    const { status, stderr } = heaptap(["run", "--format", format, "--", "touch", made]);
+    assert.equal(status, 2);
+    assert.match(
+      stderr,
+      new RegExp(`^heaptap: Cannot write ${format} to stderr, .*; name a file with --report-file\n$`),
+    );
+  }
+  assert.ok(!existsSync(made));
+  assert.equal(heaptap(["run", "--format", "html", "--no-report", "-o", `${made}.heaptap`, "--", "true"]).status, 0);
+});
+
 test("pprof's first mapping is the program", { skip: without("go") }, () => {
   const path = join(folder, "order.pb.gz");
   heaptap(["report", "-o", path, file]);

@@ -13,6 +13,7 @@ import { isWithin } from "./pronounce.ts";
 import { reportRun } from "./run.ts";
 import type { ReportedOptions } from "./run.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
+import { checkStderr } from "./terminal.ts";
 
 /** The options of `attach`. */
 export interface AttachCommandOptions extends ReportedOptions, Omit<AttachOptions, "run" | keyof ReportedOptions> {
@@ -152,6 +153,7 @@ function chosen(recordings: readonly Recording[]): Recording {
 /** Records processes that run, and reports. */
 export async function attach(named: string | undefined, options: AttachCommandOptions): Promise<void> {
   checkRecording(options);
+  checkStderr(options);
   checkPlan(options, [options.reportFile, options.save]);
   using end = new End();
   const attachments = await attachAll(asked(named, options), options, end.signal);

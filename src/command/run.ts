@@ -14,7 +14,7 @@ import { budgetsOf, checkPlan, checkRecording } from "./plan.ts";
 import type { BudgetOptions, NameOptions, ReportOptions } from "./plan.ts";
 import { isWithin } from "./pronounce.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
-import { checkTerminal, put } from "./terminal.ts";
+import { checkStderr, put } from "./terminal.ts";
 import type { TopOptions } from "./top.ts";
 import { REFRESH } from "./values.ts";
 
@@ -49,7 +49,6 @@ export async function reportRun(recording: Recording, options: ReportedOptions):
   const { everything, render } = await reporting();
   if (options.report) {
     const toTerminal = options.reportFile === undefined;
-    if (toTerminal) checkTerminal(targetOf(2), options.format, "--report-file");
     const report = await render(recording, options, toTerminal ? targetOf(2) : {});
     put(report, options.reportFile ?? "-", 2);
   }
@@ -95,6 +94,7 @@ async function serveMeanwhile(
 /** Runs a program and reports as the options say. */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<void> {
   checkRecording(options);
+  checkStderr(options);
   if (/^-$|\.(html|json|csv|gz|xml)$/.test(options.out ?? "")) {
     throw new OutputError(`Cannot record in "${options.out}": -o names the recording, --report-file the report`);
   }

@@ -78,6 +78,23 @@ export function checkTerminal(to: Target, format: string, option: string): void 
   }
 }
 
+/** Refuses, before anything is done, to write what is no text among a program's words and heaptap's. */
+export function checkStderr({ report, reportFile, format }: ReportedTo): void {
+  const why = UNREADABLE[format];
+  if (report && reportFile === undefined && why) {
+    throw new OutputError(
+      `Cannot write ${format} to stderr, which has messages too: it ${why}; name a file with --report-file`,
+    );
+  }
+}
+
+/** Whether a command that runs or records something reports, how, and where. */
+interface ReportedTo {
+  readonly report: boolean;
+  readonly reportFile?: string | undefined;
+  readonly format: string;
+}
+
 /** What the system's words for a path that cannot be written mean. */
 export const WHY: Readonly<Record<string, string>> = {
   ENOENT: "its folder is not there",
