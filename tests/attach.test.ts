@@ -450,6 +450,40 @@ int main(void) { for (write(1, "1", 1);; usleep(1000)) free(malloc(10)); }
   }
 });
 
+test("a library that was taken away since it was loaded does not stand in the way", async () => {
+  const source = join(folder, "gone.c");
+  const [gone, program] = [join(folder, "libgone.so"), join(folder, "loads-gone")];
+  writeFileSync(
+    source,
+    `#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+#ifdef GONE
+int gone;
+#else
+int main(int count, char **arguments)
+{
+    void *library = dlopen(arguments[count - 1], RTLD_NOW);
+    unlink(arguments[count - 1]);
+    for (write(1, library ? "1" : "0", 1);; usleep(1000)) free(malloc(10));
+}
+#endif
+`,
+  );
+  assert.equal(spawnSync("cc", ["-DGONE", "-shared", "-fPIC", "-o", gone, source]).status, 0);
+  assert.equal(spawnSync("cc", ["-fno-builtin", "-o", program, source, "-ldl"]).status, 0);
+  const child = spawn(program, [gone], { stdio: ["ignore", "pipe", "ignore"] });
+  assert.equal(String(await new Promise((ready) => child.stdout.once("data", ready))), "1");
+  try {
+    const attachment = await attach(child.pid ?? 0, { out: join(folder, "gone.heaptap") });
+    assert.ok(await eventually(() => attachment.recording.profile().totals.allocations > 0));
+    await attachment.detach();
+    assert.match(heaptap(["doctor", String(child.pid)]).stdout, /can be recorded/);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
 test("a process that sees other files: the library is placed there, and nothing of it stays", {
   skip: process.getuid?.() !== 0 && "this takes root",
 }, async () => {

@@ -317,7 +317,7 @@ test("who holds which pages equals a map of each page, of blocks of all sizes", 
       const recorded = recording.profile();
       using symbols = new Symbols(recorded);
       await symbols.resolve(recorded.callPaths);
-      const ids = [0, 1, 2, 3, 4].map((site) =>
+      const ids = [0, 1, 2, 3, 4, 5].map((site) =>
         recorded.callPaths.find((path) => symbols.stack(path)[0]?.function === `site_${site}`)?.id
       );
       for (const wait of [0, 0.02]) {

@@ -132,6 +132,33 @@ test("what is no text is not put among the words of a run, and the program does 
   assert.equal(heaptap(["run", "--format", "html", "--no-report", "-o", `${made}.heaptap`, "--", "true"]).status, 0);
 });
 
+test("a report goes whole into a pipe that is full and does not wait", { skip: without("python3") }, () => {
+  const script = `
+import os, subprocess, sys, time
+read, write = os.pipe()
+os.set_blocking(write, False)
+child = subprocess.Popen(sys.argv[1:], stdout=write)
+os.close(write)
+time.sleep(1)
+said = b""
+while piece := os.read(read, 65536):
+    said += piece
+sys.stdout.buffer.write(said)
+sys.exit(child.wait())
+`;
+  const many = join(folder, "many.heaptap");
+  assert.equal(heaptap(["run", "--no-report", "-o", many, "--", target(folder, "manypaths.c"), "12"]).status, 0);
+  const report = ["report", "--format", "json", "--limit", "0", many];
+  const { status, stdout } = spawnSync("python3", ["-c", script, ...CLI, ...report], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    timeout: 60_000,
+  });
+  assert.equal(status, 0);
+  assert.ok(stdout.length > 500_000, String(stdout.length));
+  assert.equal(stdout, heaptap(report).stdout);
+});
+
 test("pprof's first mapping is the program", { skip: without("go") }, () => {
   const path = join(folder, "order.pb.gz");
   heaptap(["report", "-o", path, file]);

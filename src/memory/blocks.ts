@@ -5,8 +5,6 @@
 import { PAGE, PRESENT } from "./process_memory.ts";
 import type { ProcessMemory } from "./process_memory.ts";
 
-/** Bytes before a block that glibc has mapped by itself; of one in its heap half of that. */
-export const HEADER = 16;
 /** Bits of the addresses that one leaf of the table is for, and that one word of it is for. */
 const LEAF_BITS = 26, GRANULE = 32;
 /** Words of a leaf. */
@@ -140,7 +138,9 @@ class LeafWords {
   /** Reads a part, if it is one. */
   read(number: number): void {
     const [first, count] = this.parts[number] ?? [0, 0];
-    this.#memory?.read(this.#address + first * PAGE, this.#bytes.subarray(first * PAGE, (first + count) * PAGE));
+    const bytes = this.#bytes.subarray(first * PAGE, (first + count) * PAGE);
+    // What has gone meanwhile has no blocks.
+    bytes.fill(0, this.#memory?.read(this.#address + first * PAGE, bytes));
   }
 }
 
@@ -336,14 +336,15 @@ function walk(
         if (size >= WINDOW - at || size < 0 || whole > 0) {
           until = to = WINDOW;
           const length = whole > 0 ? whole : size >>> 0;
-          after = tailOf(start, path, at + length, alone, isOld);
-          if (alone && at >= HEADER) from = at - HEADER & -PAGE;
+          const isMapped = alone && !(at >= low && at < high);
+          after = tailOf(start, path, at + length, isMapped, isOld);
+          if (isMapped) from = at & -PAGE;
         } else if (at >= low && at < high) {
           const chunk = size + 23 & -16;
           if (at > 0) from = at - 8;
           to = at - 8 + (chunk < 32 ? 32 : chunk);
         } else if (alone) {
-          if (at >= HEADER) from = at - HEADER & -PAGE;
+          from = at & -PAGE;
           to = until + PAGE - 1 & -PAGE;
         }
         if (sums) {
@@ -352,6 +353,7 @@ function walk(
         }
         // Of glibc's it is known to 16 bytes where they begin: pages that were told of are not gone back to.
         if (from >>> 12 < page) from = page * PAGE;
+        if (to <= from && size > 0) continue; // one that has gone, whose memory is another's already
         // Mostly once.
         do {
           const next = from >>> 12;
@@ -367,7 +369,7 @@ function walk(
           const stop = to < edge ? to : edge;
           const part = (until < stop ? until : stop) - (at > from ? at : from);
           inAll += stop - from;
-          if (part > 0 || (size === 0 && at < stop)) {
+          if (part > 0 || (size === 0 && at >>> 12 === next)) {
             inUse += part;
             if (sums) {
               if (isResident) live[path] = live[path]! + part;

@@ -22,6 +22,7 @@ import { nodeCrypto, requireFrom } from "../file/builtin.ts";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
 import { sharedFolder } from "../file/carried.ts";
 import { ownFolder } from "../file/own_folder.ts";
+import { mayTouch } from "./ffi.ts";
 import { writeWhole } from "../file/whole_file.ts";
 
 /**
@@ -139,10 +140,10 @@ function sourceFiles(folder: string): string[] {
     .sort();
 }
 
-/** A file's identity in place of its content: as telling as a build tool needs it, and nothing to read. */
+/** A file's identity in place of its content, with nothing to read. Times of the content may be set back; that of the entry is the kernel's. */
 function stampOf(file: string): string {
-  const { size, mtimeMs } = statSync(file);
-  return `${file}\0${size}\0${Math.floor(mtimeMs)}`;
+  const { size, ino, mtimeMs, ctimeMs } = statSync(file);
+  return [file, size, ino, Math.floor(mtimeMs), Math.floor(ctimeMs)].join("\0");
 }
 
 function key(files: readonly string[], from: string, made: string): string {
@@ -169,7 +170,10 @@ function knownKey({ file, flags }: Part, compiler: string, from: string, folder:
   }
   const found = key(files, from, made);
   try {
-    if (existsSync(folder)) writeWhole(memory, (fd) => writeFileSync(fd, `${found}\n${stamp}`), { isOurs: true });
+    // Whoever may not write there is not asked for it: Deno would, and wait.
+    if (existsSync(folder) && mayTouch(folder, folder)) {
+      writeWhole(memory, (fd) => writeFileSync(fd, `${found}\n${stamp}`), { isOurs: true });
+    }
   } catch {
     // It is hashed again the next time.
   }

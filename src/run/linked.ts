@@ -109,7 +109,12 @@ function allocatorIn(elf: Elf, isProgram: boolean): string | undefined {
  */
 export function linkedWhereItRuns(objects: readonly string[], fileOf: (path: string) => string): Linked[] {
   return objects.flatMap((path, i) => {
-    const elf = readElf(fileOf(path));
+    let elf: Elf | undefined;
+    try {
+      elf = readElf(fileOf(path));
+    } catch {
+      // It was taken away since it was loaded, or is no file, or another user's.
+    }
     const family = elf && !isGoProgram(elf) && allocatorIn(elf, i === 0);
     return family ? [{ family, path }] : [];
   });

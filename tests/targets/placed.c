@@ -1,5 +1,5 @@
 /*
- * placed SEED: 20,000 blocks of all sizes by five call sites, a third of them freed again, and two of 70,000,000 and 140,000,000 bytes, all
+ * placed SEED: 20,000 blocks of all sizes by five call sites, and those of 0 bytes by a sixth, a third of them freed again, and two of 70,000,000 and 140,000,000 bytes, all
  * written to. Prints each that is live, `SITE ADDRESS SIZE`, and `ready`, and waits for a byte. Nothing else is allocated, so that what each
  * call site holds of each page follows from what is printed.
  */
@@ -11,12 +11,12 @@
 #define COUNT 20000
 #define SITE(n) \
     static __attribute__((noinline, noclone)) void *site_##n(size_t size) { return memset(malloc(size), 1, size); }
-SITE(0) SITE(1) SITE(2) SITE(3) SITE(4)
+SITE(0) SITE(1) SITE(2) SITE(3) SITE(4) SITE(5)
 
 /* One call of them all: a call path each. */
 static __attribute__((noinline, noclone)) void *make(unsigned site, size_t size)
 {
-    static void *(*const volatile sites[])(size_t) = { site_0, site_1, site_2, site_3, site_4 };
+    static void *(*const volatile sites[])(size_t) = { site_0, site_1, site_2, site_3, site_4, site_5 };
     return sites[site](size);
 }
 
@@ -71,8 +71,8 @@ int main(int count, char **arguments)
     for (const char *c = count > 1 ? arguments[1] : "1"; *c; c++)
         random_state = random_state * 10 + (unsigned long)(*c - '0');
     for (int i = 0; i < COUNT + 2; i++) {
-        blocks[i].site = draw(5);
         blocks[i].size = size_of(i);
+        blocks[i].site = blocks[i].size == 0 ? 5 : draw(5);
         blocks[i].at = make(blocks[i].site, blocks[i].size);
         unsigned other = draw(COUNT);
         if (i < COUNT && i % 2 && other < (unsigned)i && draw(3) && blocks[other].at) {
