@@ -1,7 +1,8 @@
 /**
  * Compiles the C library with the system's compiler on first use, into the user's cache folder, and
  * finds it there from then on. The key is a hash of the sources, the flags and the compiler, so a
- * changed source or an upgraded compiler makes a new one and nothing is ever overwritten.
+ * changed source or an upgraded compiler makes a new one and nothing is ever overwritten. What was hashed is known
+ * again by when the files changed.
  */
 import { spawnSync } from "node:child_process";
 import {
