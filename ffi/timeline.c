@@ -70,8 +70,6 @@ static uint32_t ht_timeline_thin(uint32_t used, uint64_t now)
             int drop = !dropped && left > keep && i + 1 < used && ht_sample_says(&s[i], now, (uint64_t)highest) < least;
             dropped = (uint32_t)drop;
             if (!drop) {
-                if (ht_p.readings)
-                    ht_p.readings[to] = ht_p.readings[i];
                 s[to++] = s[i];
                 continue;
             }
@@ -84,8 +82,20 @@ static uint32_t ht_timeline_thin(uint32_t used, uint64_t now)
     return used;
 }
 
+/* Readings stay with the samples that have stayed, which have their times. */
+HT_NOINLINE void ht_readings_thin(uint32_t used)
+{
+    uint32_t from = 0;
+    for (uint32_t to = 0; to < used; to++) {
+        while (from + 1 < ht_p.header->resident_used && ht_p.readings[from].time < ht_p.timeline[to].time)
+            from++;
+        ht_p.readings[to] = ht_p.readings[from];
+    }
+    ht_shared_set(&ht_p.header->resident_used, used);
+}
+
 /* What is resident, beside the sample of this number. */
-static void ht_reading_put(uint32_t number, uint64_t now)
+HT_NOINLINE void ht_reading_put(uint32_t number, uint64_t now)
 {
     struct ht_file_header *h = ht_p.header;
     if (!ht_p.readings)
@@ -121,7 +131,7 @@ static int ht_sample_put(uint64_t now, int64_t level)
             used = ht_timeline_thin(used, now);
             ht_shared_set(&h->timeline_used, used);
             if (ht_p.readings)
-                ht_shared_set(&h->resident_used, used);
+                ht_readings_thin(used);
             ht_own_add(&h->timeline_thinned, 1u);
         }
         uint64_t allocations = 0;
@@ -168,8 +178,8 @@ static void ht_sample_alone_range(struct ht_thread *t, int64_t net, int64_t step
     ht_peak_range(t);
 }
 
-/* The net bytes of the only thread leave its range, or are about to. */
-static void ht_sample_alone(struct ht_thread *t, int64_t net)
+/* The net bytes of the only thread leave its range, or are about to. Out of line: in its callers it would cost every pair of calls registers. */
+HT_NOINLINE void ht_sample_alone(struct ht_thread *t, int64_t net)
 {
     int64_t level = ht_current(t) + net - t->counters->current;
     ht_sample_moved(level);

@@ -22,11 +22,6 @@ export function tell(text: string): void {
   }
 }
 
-/**
- * Bytes of a write: so many go into a pipe at once, or none of them. Where a pipe is full Deno tells that, and not how much of more was
- * written before.
- */
-const AT_ONCE = 4096;
 /** Milliseconds until a pipe that somebody made non-blocking is tried again when it is full. */
 const AGAIN = 2;
 
@@ -39,10 +34,11 @@ export function write(descriptor: 1 | 2, text: string | Uint8Array): void {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   for (let done = 0; done < bytes.length;) {
     try {
-      done += writeSync(descriptor, bytes, done, Math.min(AT_ONCE, bytes.length - done));
+      done += writeSync(descriptor, bytes, done);
     } catch (error) {
       const { code } = error as { code?: string };
-      if (code !== "EAGAIN") throw error;
+      // Deno does not tell how much was written before, and keeps a part of what was refused: a second try would write that twice.
+      if (code !== "EAGAIN" || "Deno" in globalThis) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, AGAIN);
     }
   }
