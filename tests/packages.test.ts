@@ -176,13 +176,15 @@ const older = Number(/^v(\d+)/.exec(version)?.[1]) >= 20 ? skip : "no Node from 
 test("the system's Node runs the command line", { skip: older }, () => {
   install();
   assert.match(run("node", ["node_modules/heaptap/bin.js", "--version"]).stdout, /^\d+\.\d+\.\d+\n$/);
-  const older =
-    'Object.defineProperty(process.versions, "node", { value: "18.20.0" }); import("./node_modules/heaptap/bin.js");';
-  const { status, stderr } = run("node", ["-e", older]);
-  assert.deepEqual([status, stderr], [
-    2,
-    "heaptap: Node 18.20.0 is too old: it takes Node 20.16 or later, Deno 2.2 or Bun 1.2\n",
-  ]);
+  for (const version of ["18.20.0", "20.15.1", "21.7.3", "22.2.0"]) {
+    const older =
+      `Object.defineProperty(process.versions, "node", { value: "${version}" }); import("./node_modules/heaptap/bin.js");`;
+    const { status, stderr } = run("node", ["-e", older]);
+    assert.deepEqual([status, stderr], [
+      2,
+      `heaptap: Node ${version} is too old: it takes Node 20.16, Node 22.3 or later, Deno 2.2 or Bun 1.2\n`,
+    ]);
+  }
 });
 
 test("a program of one file finds a library beside it, or one that is named", { skip }, () => {

@@ -159,8 +159,10 @@ function key(files: readonly string[], from: string, made: string): string {
  */
 function knownKey({ file, flags }: Part, compiler: string, from: string, folder: string): string {
   const files = sourceFiles(from);
-  // The compiler's identity in place of `cc --version`: no process to start.
-  const made = [...flags, stampOf(realpathSync(compiler)), process.arch].join("\0");
+  // The binary's identity in place of `cc --version`: as telling, and no process to start. Of a file that was copied it is the same.
+  const real = realpathSync(compiler);
+  const { size, mtimeMs } = statSync(real);
+  const made = [...flags, real, size, Math.floor(mtimeMs), process.arch].join("\0");
   const stamp = [made, ...files.map(stampOf)].join("\n");
   const memory = join(folder, `${file}.sources`);
   try {
