@@ -1,12 +1,11 @@
 /** `heaptap compare`: two runs. */
 import process from "node:process";
-import { targetOf } from "../native/terminals.ts";
 import { compared } from "./judged.ts";
 import type { CompareOptions } from "./judged.ts";
 import { checkPlan } from "./plan.ts";
 import { IN_WORKFLOW, pronounce } from "./pronounce.ts";
 import { OVER_BUDGET } from "./say.ts";
-import { checkTerminal, put } from "./terminal.ts";
+import { checkTerminal, outputTarget, put } from "./terminal.ts";
 
 /** Compares two runs and reports as the options say. */
 export async function compareRuns(
@@ -15,8 +14,8 @@ export async function compareRuns(
   options: CompareOptions & { junit?: string | undefined; output: string },
 ): Promise<void> {
   checkPlan({ ...options, compare: older }, [options.output]);
-  if (options.output === "-") checkTerminal(targetOf(1), options.format, "-o");
-  const to = options.output === "-" ? targetOf(1) : {};
+  const to = outputTarget(options.output);
+  checkTerminal(to, options.format, "-o");
   const { report, judgement } = await compared(older, newer, options, to, IN_WORKFLOW);
   put(report, options.output, 1);
   if (!pronounce(judgement, options.junit)) process.exitCode = OVER_BUDGET;

@@ -6,7 +6,7 @@ import { IN_WORKFLOW, pronounce } from "./pronounce.ts";
 import { OVER_BUDGET, say, tell, USAGE } from "./say.ts";
 import { benchSuite, testSuite } from "./suite.ts";
 import type { CountingOptions, TestOptions } from "./suite.ts";
-import { checkReportPath, checkTerminal, put } from "./terminal.ts";
+import { checkReportPath, put } from "./terminal.ts";
 
 /** Where the report goes: to stderr where there is no file. */
 interface ToFile {
@@ -19,7 +19,6 @@ export async function runTests(
   options: TestOptions & ToFile & { save?: string | undefined },
 ): Promise<void> {
   for (const path of [options.reportFile, options.save, options.junit]) if (path !== undefined) checkReportPath(path);
-  if (options.reportFile === undefined) checkTerminal(targetOf(2), options.format, "--report-file");
   const to = options.reportFile === undefined ? targetOf(2) : {};
   const result = await testSuite(command, options, to, IN_WORKFLOW);
   process.exitCode = result.exitCode;

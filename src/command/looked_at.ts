@@ -31,18 +31,18 @@ const FLAGS = {
   lifetimes: "--lifetimes",
 } satisfies Record<keyof RecordedOptions, string>;
 
+const NAMES = Object.keys(FLAGS) as (keyof RecordedOptions)[];
+
 /** These of a command's options. */
 export function recordedOptions(options: RecordedOptions): RecordedOptions {
-  const recorded = Object.fromEntries(
-    (Object.keys(FLAGS) as (keyof RecordedOptions)[]).map((name) => [name, options[name]]),
-  );
+  const recorded = Object.fromEntries(NAMES.map((name) => [name, options[name]]));
   checkRecording({ ...recorded, budget: [] });
   return recorded;
 }
 
 /** Refuses them where nothing is recorded. */
 export function refuseRecorded(options: RecordedOptions): void {
-  const given = (Object.keys(FLAGS) as (keyof RecordedOptions)[]).find((name) => options[name] !== undefined);
+  const given = NAMES.find((name) => options[name] !== undefined);
   if (given) throw new OutputError(`Cannot record what is recorded elsewhere already: leave out ${FLAGS[given]}`);
 }
 

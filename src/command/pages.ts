@@ -1,10 +1,9 @@
 /** `heaptap pages`: who holds the pages of a running program's heap. */
-import { targetOf } from "../native/terminals.ts";
 import { isRecording } from "../file/reader.ts";
 import { Recording } from "../profile/recording.ts";
 import { memoryReport, recordingOfProcess } from "./memory.ts";
 import type { MemoryReportOptions } from "./memory.ts";
-import { checkReportPath, put } from "./terminal.ts";
+import { checkReportPath, outputTarget, put } from "./terminal.ts";
 
 /** Reports of a recording, or of a process by its number or name; of the last run in this folder where none is named. */
 export async function pages(
@@ -20,6 +19,5 @@ export async function pages(
   const of = options.process === undefined && named !== undefined && !isRecording(named)
     ? recording
     : recording.chosen().recording;
-  const to = options.output === "-" ? targetOf(1) : {};
-  put(await memoryReport(of, "pinned", options, to), options.output, 1);
+  put(await memoryReport(of, "pinned", options, outputTarget(options.output)), options.output, 1);
 }

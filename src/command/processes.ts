@@ -1,9 +1,8 @@
 /** `heaptap processes`: the processes of a run. */
-import { targetOf } from "../native/terminals.ts";
 import { OutputError } from "../file/output_error.ts";
 import { Recording } from "../profile/recording.ts";
 import { processesJson, processesText } from "../report/processes.ts";
-import { checkReportPath, looks, put, shownAt } from "./terminal.ts";
+import { checkReportPath, looks, outputTarget, put, shownAt } from "./terminal.ts";
 import type { Target } from "../native/terminals.ts";
 
 /** The table of a run's processes. */
@@ -19,6 +18,5 @@ export function processesReport(recording: Recording, format: string, to: Target
 export function processes(path: string | undefined, options: { format: string; output: string }): void {
   checkReportPath(options.output);
   const recording = path === undefined ? Recording.newest(".") : Recording.open(path);
-  const to = options.output === "-" ? targetOf(1) : {};
-  put(processesReport(recording, options.format, to), options.output, 1);
+  put(processesReport(recording, options.format, outputTarget(options.output)), options.output, 1);
 }

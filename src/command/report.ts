@@ -1,6 +1,5 @@
 /** `heaptap report`: what a recording says. */
 import process from "node:process";
-import { targetOf } from "../native/terminals.ts";
 import { Recording } from "../profile/recording.ts";
 import { othersText } from "./others.ts";
 import { checkPlan } from "./plan.ts";
@@ -9,7 +8,7 @@ import { processesReport } from "./processes.ts";
 import { isWithin } from "./pronounce.ts";
 import { render } from "./render.ts";
 import { OVER_BUDGET, say } from "./say.ts";
-import { checkTerminal, put } from "./terminal.ts";
+import { checkTerminal, outputTarget, put } from "./terminal.ts";
 
 /** Reports a recording; the newest in this folder where none is named. */
 export async function report(
@@ -19,14 +18,11 @@ export async function report(
   const path = named ?? Recording.newest(".").path;
   if (named === undefined) say(`the newest recording here is ${path}`);
   checkPlan(options, [options.output]);
-  if (options.output === "-") checkTerminal(targetOf(1), options.format, "-o");
+  const to = outputTarget(options.output);
+  checkTerminal(to, options.format, "-o");
   const opened = Recording.open(path);
   if (options.processes) {
-    put(
-      processesReport(opened, options.format, options.output === "-" ? targetOf(1) : {}),
-      options.output,
-      1,
-    );
+    put(processesReport(opened, options.format, to), options.output, 1);
     return;
   }
   const { recording, words, recordings } = options.all || options.process !== undefined
@@ -34,7 +30,6 @@ export async function report(
     : opened.chosen(options.since);
   const beside = [words, ...othersText(recordings - 1)].filter(Boolean).join("; ");
   if (beside) say(beside);
-  const text = await render(recording, options, options.output === "-" ? targetOf(1) : {});
-  put(text, options.output, 1);
+  put(await render(recording, options, to), options.output, 1);
   if (!await isWithin(recording.path, options)) process.exitCode = OVER_BUDGET;
 }

@@ -70,6 +70,11 @@ export type Bar = ReturnType<typeof progressBar>;
 /** What nobody can read on a terminal. */
 const UNREADABLE: Readonly<Record<string, string>> = { pprof: "is binary", html: "is a page for a browser" };
 
+/** What a report is to look like that goes to a file, or, as `-`, to stdout. */
+export function outputTarget(path: string): Target {
+  return path === "-" ? targetOf(1) : {};
+}
+
 /** Refuses a terminal for a format that is not text. */
 export function checkTerminal(to: Target, format: string, option: string): void {
   const why = UNREADABLE[format];

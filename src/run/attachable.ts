@@ -154,20 +154,12 @@ export function attachable(pid: number): Attachable {
     isSameFolder(`/proc/${pid}/root`, "/");
   refuseRecorded(pid, maps, sharesFiles);
   const notes: string[] = [];
-  let linked: Linked[] = [];
   try {
     const elf = readElf(`/proc/${pid}/exe`);
     if (elf) checkElf(exe, elf);
     if (elf && isGoProgram(elf)) {
       notes.push(`"${name}" is a Go program: only what its C code allocates is seen, not Go's own heap`);
     }
-    const libraries = new Set([...maps.matchAll(/^\S+ r-xp .*? (\/.*)$/gm)].map(([, path = ""]) => path));
-    libraries.delete(exe);
-    linked = linkedWhereItRuns(
-      [exe, ...libraries],
-      (path) => path === exe ? `/proc/${pid}/exe` : `/proc/${pid}/root${path}`,
-    );
-    notes.push(...linked.map(({ family, path }) => notCounted({ name: family, path, why: RUNS_ALREADY })));
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error;
     const why = error.message.replace(/^Cannot record ".*?": /s, "");
@@ -185,6 +177,13 @@ export function attachable(pid: number): Attachable {
       "its processor guards return addresses (shadow stacks), which heaptap cannot step around yet; start it with heaptap run",
     );
   }
+  const libraries = new Set([...maps.matchAll(/^\S+ r-xp .*? (\/.*)$/gm)].map(([, path = ""]) => path));
+  libraries.delete(exe);
+  const linked = linkedWhereItRuns(
+    [exe, ...libraries],
+    (path) => path === exe ? `/proc/${pid}/exe` : `/proc/${pid}/root${path}`,
+  );
+  notes.push(...linked.map(({ family, path }) => notCounted({ name: family, path, why: RUNS_ALREADY })));
   return {
     ...{ pid, name, uid, gid: Number(field(status, "Gid").split("\t")[1]), notes, linked },
     sharesFiles,

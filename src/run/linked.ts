@@ -57,12 +57,18 @@ function defined(elf: Elf, table: string, strings: string): string[] {
   return found;
 }
 
+/** What names say of a file: the allocator that it has, none, or undefined where its texts may tell. */
+function namedAllocator(names: readonly string[]): string | undefined {
+  // CPython has mimalloc since 3.13, and uses it when it is told to.
+  if (names.includes("PyMem_Malloc")) return "";
+  const [family] = FAMILIES.find(([, functions]) => names.some((name) => functions.test(name))) ?? [];
+  return family ?? (names.includes("malloc") ? "malloc" : undefined);
+}
+
 /** The allocator that a file has linked in and no names of: the library leads to its hooks what it knows by name. */
 function namelessAllocator(elf: Elf): string | undefined {
-  const all = [...defined(elf, ".dynsym", ".dynstr"), ...defined(elf, ".symtab", ".strtab")];
-  // CPython has mimalloc since 3.13, and uses it when it is told to.
-  if (all.includes("PyMem_Malloc") || all.includes("malloc")) return undefined;
-  return FAMILIES.some(([, functions]) => all.some((name) => functions.test(name))) ? undefined : printed(elf);
+  const names = [...defined(elf, ".dynsym", ".dynstr"), ...defined(elf, ".symtab", ".strtab")];
+  return namedAllocator(names) === undefined ? printed(elf) : undefined;
 }
 
 /** An allocator that is linked into something that a process has loaded. */
@@ -91,13 +97,9 @@ function allocatorIn(elf: Elf, isProgram: boolean): string | undefined {
   if (!isProgram && !ASKS.test(textOf(contentsOf(elf, ".dynstr")[0]))) return undefined;
   const exported = defined(elf, ".dynsym", ".dynstr");
   if (!isProgram && exported.some((name) => EXPORTED.test(name))) return undefined;
-  const all = [...exported, ...defined(elf, ".symtab", ".strtab")];
-  if (all.includes("PyMem_Malloc")) return undefined;
-  const [family] = FAMILIES.find(([, functions]) => all.some((name) => functions.test(name))) ?? [];
-  if (family) return family;
-  if (all.includes("malloc")) return "malloc";
   // Where functions that nobody else sees have names, too, they would have told.
-  return hasLocalNames(elf) ? undefined : printed(elf);
+  return namedAllocator([...exported, ...defined(elf, ".symtab", ".strtab")]) ??
+    (hasLocalNames(elf) ? undefined : printed(elf));
 }
 
 /**
