@@ -13,6 +13,7 @@ import { memoryUse } from "../src/profile/memory.ts";
 import { residentLine } from "../src/report/memory.ts";
 import { overlaid } from "../src/memory/layout.ts";
 import { thinned } from "../src/run/thinned.ts";
+import { eventually } from "./attached.ts";
 import { heaptap, random, ROOT, RUNTIME, scratch, SCRIPT, target, without } from "./helpers.ts";
 
 const folder = scratch();
@@ -130,6 +131,29 @@ test("the timeline has the steps of a program, its highest moment, its end, and 
   assert.ok(middle?.resident && middle.resident > 500_000 && middle.resident < 8 * MIB, JSON.stringify(middle));
   assert.equal(middle.mapped, 0);
   assert.ok(timeline.every(({ seconds }, i) => seconds >= (timeline[i - 1]?.seconds ?? 0)));
+});
+
+test("after a mark, as long as nothing more is allocated, nothing is above what was live then", async () => {
+  const out = join(folder, "lowers.heaptap");
+  const ended = profile([target(folder, "lowers.c")], { out });
+  const isLowered = () => {
+    try {
+      return Recording.open(out).profile().totals.frees === 1;
+    } catch {
+      return false; // it begins just now
+    }
+  };
+  assert.ok(await eventually(isLowered));
+  Recording.open(out).mark("then");
+  const { recording } = await ended;
+  assert.ok(recording);
+  recording.mark("end");
+  const { timeline, totals } = recording.profile();
+  assert.deepEqual([totals.allocations, totals.frees, totals.liveBytes], [3, 1, 72_000_000]);
+  const since = (mark: string) => recording.profile({ since: mark }).timeline;
+  assert.ok(timeline.filter(({ bytes }) => bytes === 72_500_000).length > 1 && since("then").length > 1);
+  assert.deepEqual(since("end").map(({ bytes, allocations }) => [bytes, allocations]), [[0, 0]]);
+  for (const { bytes, highest } of since("then")) assert.deepEqual([bytes, highest], [0, 0]);
 });
 
 test("a program with five allocations has a timeline", async () => {

@@ -332,7 +332,7 @@ export interface Moment {
   readonly threads: readonly Thread[];
   /** Every call path's. */
   readonly paths: EarlierSums;
-  /** Seconds since the recording began at which it was last seen to do something; 0 when that is not known. */
+  /** Seconds since the recording began at which it ended, or was last seen to do something; 0 when that is not known. */
   readonly seconds: number;
 }
 
@@ -350,7 +350,7 @@ function momentOf(snapshot: Snapshot, wanted?: RegExp | number | ReadonlySet<num
   const paths = earlierSums(snapshot, matching(threads, wanted));
   return {
     ...{ pid: h("pid"), startTime: h("start_time") / 1e6, totals: { ...totals, ...estimated }, threads, paths },
-    seconds: sampleTimes(snapshot).at(-1) ?? 0,
+    seconds: Math.max(sampleTimes(snapshot).at(-1) ?? 0, h("wall_time") / 1e9),
   };
 }
 

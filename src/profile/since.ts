@@ -23,13 +23,16 @@ export function allSince(
 ): Profile {
   const threads = new Map(then.threads.map((thread) => [thread.id, thread]));
   const { totals } = now;
+  // As long as no more has been allocated nothing is above it: a sample may have the level of the last step, which came before it.
+  const above = (level: number, allocations: number) =>
+    allocations > then.totals.allocations ? level - then.totals.liveBytes : Math.min(0, level - then.totals.liveBytes);
   // The earlier moment's time is not known, but how far the program was, and when it had last been seen to do something.
   const timeline = now.timeline.filter(({ allocations, seconds }, i) =>
     i + 1 === now.timeline.length || (allocations >= then.totals.allocations && seconds > then.seconds)
   ).map((sample) => ({
     ...sample,
-    bytes: sample.bytes - then.totals.liveBytes,
-    highest: sample.highest - then.totals.liveBytes,
+    bytes: above(sample.bytes, sample.allocations),
+    highest: above(sample.highest, sample.allocations),
     allocations: sample.allocations - then.totals.allocations,
   }));
   return {
