@@ -3,12 +3,12 @@
  * memory themselves, and whose level goes up and down. Prints tables of docs/PERFORMANCE.md. `--rounds N` (5), `--seconds N` (20).
  */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { Recording } from "../mod.ts";
+import { attach, Recording } from "../mod.ts";
 import { readSnapshot } from "../src/file/reader.ts";
 import { conditions } from "./options.ts";
 import { libraryPath, processorTime } from "./support.ts";
@@ -34,15 +34,16 @@ function median(numbers: readonly number[]): number {
 
 const preloaded = { LD_PRELOAD: libraryPath(), HEAPTAP_OUT: join(work, "%p.heaptap") };
 
-/** Milliseconds of looks at a heap of 1 GiB. */
-async function looks(every: number): Promise<string> {
+/** Milliseconds of looks at a heap of 1 GiB that was recorded from the start, or attached to when all of its blocks were there. */
+async function looks(every: number, isAttached: boolean): Promise<string> {
   const child = spawn(target("heap"), [String(every)], {
     stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, ...preloaded },
+    env: { ...process.env, ...isAttached ? {} : preloaded },
   });
   await new Promise<void>((done) => child.stdout.once("data", () => done()));
-  const name = readdirSync(work).find((file) => file === `${child.pid}.heaptap`) ?? "none";
-  const recording = Recording.open(join(work, name));
+  const out = join(work, `${child.pid}.heaptap`);
+  if (isAttached) await attach(child.pid ?? 0, { out });
+  const recording = Recording.open(out);
   const profile = recording.profile();
   const accounts: number[] = [];
   const pages: number[] = [];
@@ -56,9 +57,10 @@ async function looks(every: number): Promise<string> {
   }
   child.kill("SIGKILL");
   await new Promise((done) => child.once("exit", done));
-  return `| ${profile.totals.liveCount.toLocaleString("en-US")} | ${median(accounts).toFixed(0)} | ${
-    median(pages).toFixed(0)
-  } |`;
+  const blocks = isAttached
+    ? `from before, ${every === 1 ? "all" : "few"}`
+    : profile.totals.liveCount.toLocaleString("en-US");
+  return `| ${blocks} | ${median(accounts).toFixed(0)} | ${median(pages).toFixed(0)} |`;
 }
 
 /** What the driver takes of a processor after the first seconds, in percent, and what it kept. */
@@ -107,7 +109,9 @@ function pairs(beside: number): string {
 try {
   console.log(`${conditions(ROUNDS)}\n`);
   console.log("| live blocks in 1 GiB | account, ms | pages, ms |\n| ---: | ---: | ---: |");
-  for (const every of [1, 64]) console.log(await looks(every));
+  for (const isAttached of [false, true]) {
+    for (const every of [1, 64]) console.log(await looks(every, isAttached));
+  }
   console.log(
     "\n| call paths | of a processor | moments | accounts | behind the recording |\n| ---: | ---: | ---: | ---: | ---: |",
   );

@@ -274,8 +274,9 @@ struct ht_file_accounts {
     int64_t other;
     int64_t swapped;
     int64_t untouched;
+    int64_t before;
 };
-_Static_assert(sizeof(struct ht_file_accounts) == 120, "file_accounts");
+_Static_assert(sizeof(struct ht_file_accounts) == 128, "file_accounts");
 
 struct ht_file_mapped {
     uint32_t bucket;

@@ -537,8 +537,9 @@ const UNSEEN = { resident: undefined, mapped: undefined };
 /** An account in which nothing is but what is said. */
 function accountOf(seconds: number, resident: number, parts: Partial<MomentAccount>): MomentAccount {
   return {
-    ...{ seconds, resident, current: 0, live: 0, slack: undefined, allocatorFree: 0, trimmable: undefined },
-    ...{ mapped: undefined, stacks: 0, files: 0, shared: 0, heaptap: 0, other: 0, swapped: 0, untouched: 0 },
+    ...{ seconds, resident, current: 0, live: 0, slack: undefined, before: 0, allocatorFree: 0 },
+    ...{ trimmable: undefined, mapped: undefined, stacks: 0, files: 0, shared: 0, heaptap: 0, other: 0, swapped: 0 },
+    untouched: 0,
     ...parts,
   };
 }

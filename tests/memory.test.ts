@@ -1,18 +1,19 @@
 /** Where the memory is: the timeline, accounts of the resident set, mappings, the heap's pages, moments. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { libraryPath, packRecording, profile, Recording, RecordingError, Symbols } from "../mod.ts";
-import type { Account, MappedPath, MomentAccount, Profile } from "../mod.ts";
+import type { MappedPath, Profile } from "../mod.ts";
 import { packMoments, unpackMoments } from "../src/file/moments.ts";
 import type { KeptMoment } from "../src/file/moments.ts";
 import { memoryUse } from "../src/profile/memory.ts";
 import { residentLine } from "../src/report/memory.ts";
 import { overlaid } from "../src/memory/layout.ts";
 import { thinned } from "../src/run/thinned.ts";
+import { near, now, rollup, sumOf } from "./accounts.ts";
 import { eventually } from "./attached.ts";
 import { heaptap, random, ROOT, RUNTIME, scratch, SCRIPT, target, without } from "./helpers.ts";
 
@@ -77,27 +78,6 @@ async function held(
   } finally {
     child.kill("SIGKILL");
   }
-}
-
-/** What the kernel counts as a process's resident set. */
-function rollup(pid: number): number {
-  return Number(/^Rss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]) * 1024;
-}
-
-function sumOf(a: Account): number {
-  return a.live + (a.slack ?? 0) + a.allocatorFree + (a.mapped ?? 0) + a.stacks + a.files + a.shared + a.heaptap +
-    a.other;
-}
-
-function now(recording: Recording): MomentAccount {
-  const { memory } = recording.withAccount(recording.profile());
-  assert.ok(memory);
-  return memory.end;
-}
-
-/** Whether a figure is right but for a part of it, and some bytes. */
-function near(figure: number, right: number, part: number, bytes: number, what: string): void {
-  assert.ok(Math.abs(figure - right) <= part * right + bytes, `${what}: ${figure}, right ${right}`);
 }
 
 test("the timeline has the steps of a program, its highest moment, its end, and the resident set of each", async () => {

@@ -93,7 +93,18 @@ function layersOf(moments: readonly KeptMoment[], { callPaths }: Profile, symbol
 }
 
 /** Parts of an account, which add up to its resident set. */
-const PARTS = ["live", "slack", "allocatorFree", "mapped", "stacks", "files", "shared", "heaptap", "other"] as const;
+const PARTS = [
+  "live",
+  "slack",
+  "before",
+  "allocatorFree",
+  "mapped",
+  "stacks",
+  "files",
+  "shared",
+  "heaptap",
+  "other",
+] as const;
 
 /** The resident set of a process by what it is, where somebody looked. */
 export function memoryOf({ memory, merged }: Profile): MemoryData | undefined {

@@ -87,6 +87,7 @@ export function pagesJson(pages: PageUse, profile: Profile, symbols: Symbols) {
     in_use: pages.inUse,
     beside: pages.beside,
     empty: pages.empty,
+    before: pages.before ? { in_use: pages.before.inUse, share: pages.before.share } : null,
     trimmable: pages.trimmable ?? null,
     fullness: pages.fullness,
     interval_seconds: pages.interval ?? null,

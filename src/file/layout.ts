@@ -578,6 +578,11 @@ export const RECORDS = {
     },
     swapped: { type: "i64", writer: "driver", doc: "Swapped out, beside the resident set" },
     untouched: { type: "i64", writer: "driver", doc: "Bytes of live blocks that are not resident" },
+    before: {
+      type: "i64",
+      writer: "driver",
+      doc: "Blocks from before the recording began, with rounding and headers; -1 when not known",
+    },
   },
   mapped: {
     bucket: { type: "u32", writer: "any thread", doc: "Call path, whose stack stands in `nodes`; 0 for none" },

@@ -24,10 +24,22 @@ export interface Part {
 export interface Heap extends Part {
   /** Where its top begins, which it gives back in no case; its end for the heap below the break. */
   readonly top: number;
+  /** Where the state of its arena is; undefined for the heap below the break, whose arena is in the C library's data. */
+  readonly arena: number | undefined;
 }
 
-/** Offset of `top` in glibc's malloc_state, and of the sizes in the heap_info at the start of an arena's heap. */
-const TOP_AT = 96, SIZE_AT = 16;
+/** Areas that are larger are looked at as a whole: a sanitiser's tables, a cage of V8's. */
+export const LARGEST = 2 ** 36;
+
+/** Whether an object is glibc, or an allocator is glibc's, from its path. */
+export function isGlibc(path: string): boolean {
+  return /\/libc(?:-[\d.]+)?\.so(?:\.6)?$/.test(path);
+}
+
+/** Offset of `top` in glibc's malloc_state. */
+const TOP_AT = 96;
+/** Offset of the size in the heap_info at the start of an arena's heap. */
+export const SIZE_AT = 16;
 
 const SHARED_PATH = /^(?:\/dev\/(?:shm\/|zero\b)|\/memfd:|\/SYSV)/;
 const OWN_TABLES = /^(?=.*\bnr\b)(?=.*\bdd\b)(?=.*\bnh\b)/;
@@ -46,7 +58,7 @@ export function heapsOf(areas: readonly Area[], memory: ProcessMemory): Heap[] {
   const heaps: Heap[] = [];
   for (const area of areas) {
     if (area.path === "[heap]") {
-      heaps.push({ start: area.start, end: area.end, use: "heap", top: area.end });
+      heaps.push({ start: area.start, end: area.end, use: "heap", top: area.end, arena: undefined });
     } else if (isAnonymous(area) && area.access.startsWith("rw") && area.resident > 0) {
       for (let at = Math.ceil(area.start / WINDOW) * WINDOW; at < area.end; at += WINDOW) {
         const heap = arenaHeap(at, memory);
@@ -65,7 +77,7 @@ function arenaHeap(at: number, memory: ProcessMemory): Heap | undefined {
   if (first === 0 || arena - first > 256 || memory.word(first) !== arena) return undefined;
   const top = memory.word(arena + TOP_AT) ?? 0;
   const end = at + size;
-  return { start: at, end, use: "heap", top: top >= at && top < end ? top : end };
+  return { start: at, end, use: "heap", top: top >= at && top < end ? top : end, arena };
 }
 
 /** Threads' stacks: readable and writable right above a guard. */

@@ -34,7 +34,7 @@ export interface PageUse {
   readonly pid: number;
   /** Seconds since its recording began, of a moment that was kept; undefined for now. */
   readonly seconds?: number | undefined;
-  /** Bytes of resident pages of the heap: the sum of the three that follow. */
+  /** Bytes of resident pages of the heap: the sum of the next three, and of what is in blocks from before. */
   readonly resident: number;
   /** In live blocks. */
   readonly inUse: number;
@@ -42,6 +42,11 @@ export interface PageUse {
   readonly beside: number;
   /** Pages without a live block. */
   readonly empty: number;
+  /**
+   * What is in blocks from before the recording began, with rounding and headers, and their part of what is beside: whose they are nobody knows.
+   * Undefined where the allocator does not tell of them: then they are beside and in empty pages.
+   */
+  readonly before: { readonly inUse: number; readonly share: number } | undefined;
   /** Of these what glibc's `malloc_trim` gives back; undefined with another allocator. */
   readonly trimmable: number | undefined;
   /** Pages by how much of them is live: below a tenth, below two tenths and so on. */
@@ -59,6 +64,8 @@ class Ledger implements AlsoTold {
   readonly sums: BlockSums;
   readonly alone: Float64Array;
   readonly share: Float64Array;
+  /** The share of blocks from before, on pages where there are others too. */
+  beforeShare = 0;
   readonly #memory: ProcessMemory;
   readonly #earlier: EarlierBlocks | undefined;
   #start = 0;
@@ -77,12 +84,14 @@ class Ledger implements AlsoTold {
     return { earlier: this.#earlier?.of(start), present: this.#present };
   }
 
-  page(page: number, live: number, paths: number): void {
-    if (paths === 0 || !(this.#present[page]! & PRESENT)) return;
+  page(page: number, live: number, paths: number, others: number): void {
+    const holders = paths + (others > 0 ? 1 : 0);
+    if (holders === 0 || !(this.#present[page]! & PRESENT)) return;
     const { alone, share, sums: { here } } = this;
-    const waste = Math.max(0, PAGE - live) / paths;
+    const waste = Math.max(0, PAGE - live - others) / holders;
     for (let i = 0; i < paths; i++) share[here[i]!] = share[here[i]!]! + waste;
-    if (paths === 1) alone[here[0]!] = alone[here[0]!]! + PAGE;
+    if (others > 0) this.beforeShare += waste;
+    else if (paths === 1) alone[here[0]!] = alone[here[0]!]! + PAGE;
   }
 
   /** Whole pages are the block's, and in the last one what it does not fill its waste. */
@@ -106,7 +115,7 @@ export function accountWithPages(target: Surveyed): { account: Account; pages: P
   using memory = ProcessMemory.open(target.pid);
   const ledger = new Ledger(target.buckets, memory, undefined);
   const survey = Survey.of(target, memory, ledger);
-  const pages = { ...pagesOf(survey, memory), pid: target.pid, interval: undefined, paths: pathsOf(ledger) };
+  const pages = { ...pagesOf(survey, memory, ledger), pid: target.pid, interval: undefined };
   return { account: survey.account(memory), pages };
 }
 
@@ -129,14 +138,24 @@ export async function pageUse(target: Surveyed, wait: number): Promise<PageUse> 
   }
   const ledger = new Ledger(target.buckets, memory, earlier);
   const survey = Survey.of(target, memory, ledger);
-  return { ...pagesOf(survey, memory), pid: target.pid, interval, paths: pathsOf(ledger) };
+  return { ...pagesOf(survey, memory, ledger), pid: target.pid, interval };
 }
 
-function pagesOf(survey: Survey, memory: ProcessMemory): Omit<PageUse, "pid" | "interval" | "paths"> {
+function pagesOf(survey: Survey, memory: ProcessMemory, ledger: Ledger): Omit<PageUse, "pid" | "interval"> {
   const fullness = new Array<number>(10).fill(0);
-  let [inUse, beside, empty, trimmable, emptyBelow] = [0, 0, 0, 0, 0];
-  const { uppermost, knowsTrim } = survey;
-  survey.eachHeapPage(memory, ({ address, live, taken }) => {
+  let [inUse, beside, empty, trimmable, emptyBelow, before, beforeShare] = [0, 0, 0, 0, 0, 0, ledger.beforeShare];
+  const { knowsTrim, knowsAll } = survey;
+  let { uppermost } = survey;
+  survey.eachHeapPage(memory, ({ address, live, taken, before: signed }) => {
+    const others = Math.max(0, signed);
+    before += others;
+    if (others > 0 && taken === 0) {
+      // Nobody else is there.
+      beside += PAGE - others;
+      beforeShare += PAGE - others;
+      if (uppermost && survey.isBelowBreak(address) && address >= uppermost.end) uppermost = undefined;
+      return;
+    }
     if (taken === 0) {
       empty += PAGE;
       if (survey.isTrimmable(address)) trimmable += PAGE;
@@ -144,17 +163,19 @@ function pagesOf(survey: Survey, memory: ProcessMemory): Omit<PageUse, "pid" | "
       return;
     }
     inUse += live;
-    beside += PAGE - live;
+    beside += Math.max(0, PAGE - live - others);
     const tenth = Math.min(9, Math.floor(10 * live / PAGE));
     fullness[tenth] = fullness[tenth]! + 1;
   });
   return {
-    resident: inUse + beside + empty,
+    resident: inUse + before + beside + empty,
     inUse,
     beside,
     empty,
-    trimmable: knowsTrim ? trimmable : undefined,
+    before: knowsAll ? { inUse: before, share: Math.round(beforeShare) } : undefined,
+    trimmable: knowsTrim && knowsAll ? trimmable : undefined,
     fullness,
+    paths: pathsOf(ledger),
     uppermost: uppermost && { id: uppermost.path, emptyBelow },
   };
 }

@@ -4,7 +4,9 @@
  */
 import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
 import type { BlockSums, WindowFacts } from "./blocks.ts";
-import { firstAbove, heapsOf, objectAt, partsOf, wholeUse } from "./layout.ts";
+import { usedPages } from "./chunks.ts";
+import type { UsedPages } from "./chunks.ts";
+import { firstAbove, heapsOf, isGlibc, LARGEST, objectAt, partsOf, wholeUse } from "./layout.ts";
 import type { Heap, Part, Use } from "./layout.ts";
 import { mappedRanges } from "./mapped_ranges.ts";
 import type { MappedRange } from "./mapped_ranges.ts";
@@ -25,6 +27,8 @@ export interface Surveyed {
   readonly buckets: number;
   /** Object that the malloc underneath is from. */
   readonly allocator: string;
+  /** Whether it ran before the recording began: then there are blocks that no table has. */
+  readonly ranBefore: boolean;
   /** Live bytes as counted, for recordings that know no single block. */
   readonly liveBytes: number;
 }
@@ -37,7 +41,12 @@ export interface Account {
   readonly live: number;
   /** What the allocator takes for these beyond that, rounding and headers; undefined when it does not tell: then it is in `allocatorFree`. */
   readonly slack: number | undefined;
-  /** Free in the allocator; of a process that was attached to, blocks from before are in it. */
+  /**
+   * What is resident of blocks from before heaptap was attached, with rounding and headers; undefined when the allocator does not tell: then it is
+   * in `allocatorFree`.
+   */
+  readonly before: number | undefined;
+  /** Free in the allocator. */
   readonly allocatorFree: number;
   /** Whole pages of that, which `malloc_trim` would give back; undefined when the allocator has no such thing. */
   readonly trimmable: number | undefined;
@@ -69,15 +78,8 @@ interface Window {
 
 /** Allocators whose free memory goes by slabs: a region of so many bytes is theirs when a block lies in it. */
 const REGION = 2 ** 22;
-/** Areas that are larger are looked at as a whole: a sanitiser's tables, a cage of V8's. */
-const LARGEST = 2 ** 36;
 /** A thread's stack, where no limit says otherwise. */
 const STACK = 2 ** 23;
-
-/** Whether an allocator is glibc's, from its object's path. */
-export function isGlibc(allocator: string): boolean {
-  return /\/libc(?:-[\d.]+)?\.so(?:\.6)?$/.test(allocator);
-}
 
 /** Who is told of pages with live blocks too, as {@linkcode BlockVisitor} is, and wants the sums of call paths. */
 export interface AlsoTold {
@@ -85,8 +87,8 @@ export interface AlsoTold {
   readonly sums: BlockSums;
   /** A window begins: what it knows of it. */
   window(start: number): Pick<WindowFacts, "earlier" | "present">;
-  /** A page. */
-  page(page: number, live: number, paths: number): void;
+  /** A page; `others` are bytes in it of blocks from before. */
+  page(page: number, live: number, paths: number, others: number): void;
   /** A block that goes on behind the window. */
   beyond(path: number, live: number, isOld: boolean): void;
 }
@@ -99,6 +101,11 @@ export interface HeapPage {
   readonly live: number;
   /** The same with rounding and headers. */
   readonly taken: number;
+  /**
+   * What blocks from before have of it, with rounding and headers: what is in use less `taken`. Below zero where a block of these was made
+   * between the two readings: then one that went stands for it elsewhere.
+   */
+  readonly before: number;
 }
 
 /** A survey of one moment. */
@@ -117,6 +124,7 @@ export class Survey {
   readonly #own: { readonly recording: string; readonly library: string };
   readonly #glibc: boolean;
   readonly #break: Heap | undefined;
+  readonly #used: UsedPages | undefined;
   #liveBytes = 0;
   #base = -1;
   #here: Window | undefined;
@@ -136,6 +144,8 @@ export class Survey {
     this.#own = { recording: target.recording, library };
     const ranges = this.ranges ?? [];
     this.#parts = partsOf(this.areas, memory, this.heaps, ranges, { library, stackLimit: STACK });
+    const isWalked = target.ranBefore && this.knowsTrim;
+    this.#used = isWalked ? usedPages(memory, this.areas, this.heaps) : undefined;
   }
 
   /**
@@ -150,9 +160,14 @@ export class Survey {
     return survey;
   }
 
-  /** Whether free pages are known that the allocator would give back when asked. */
+  /** Whether it is known what the allocator takes for blocks, and which pages it would give back when asked. */
   get knowsTrim(): boolean {
     return this.knowsBlocks && this.#glibc;
+  }
+
+  /** Whether all blocks are known, or what those from before come to. */
+  get knowsAll(): boolean {
+    return !this.#target.ranBefore || this.#used !== undefined;
   }
 
   /** Whether an address is in the heap below the break. */
@@ -206,7 +221,7 @@ export class Survey {
         live[page] = Math.min(PAGE, live[page]! + inUse);
         taken[page] = Math.min(PAGE, taken[page]! + inAll);
         this.#liveBytes += inUse;
-        also?.page(page, inUse, paths);
+        also?.page(page, inUse, paths, Math.max(0, this.#usedAt(start + page * PAGE) - inAll));
         // They come in the order of their addresses.
         const address = start + page * PAGE;
         if (inUse > 0 && this.isBelowBreak(address)) this.uppermost = { path: last, end: address + PAGE };
@@ -299,6 +314,7 @@ export class Survey {
         if (use === "heap") return page("heap", address);
         const window = this.#windowOf(address);
         if (window && window.taken[(address - this.#base) / PAGE]! > 0) return page("heap", address);
+        if (this.#usedAt(address) > 0) return page("heap", address);
         if (use === "mapped" && part && isAllocators(part.start, part.start, part.end)) return page("heap", address);
         const region = Math.floor(address / REGION) * REGION;
         if (use === "other" && !this.#glibc && window && isAllocators(region, region, region + REGION)) {
@@ -320,7 +336,14 @@ export class Survey {
     const window = this.#windowOf(address);
     const page = (address - this.#base) / PAGE;
     const live = Math.min(PAGE, window?.live[page] ?? 0);
-    return { address, live, taken: Math.max(live, Math.min(PAGE, window?.taken[page] ?? 0)) };
+    const taken = Math.max(live, Math.min(PAGE, window?.taken[page] ?? 0));
+    return { address, live, taken, before: this.#used ? this.#usedAt(address) - taken : 0 };
+  }
+
+  /** Bytes of a page that the allocator says are in use, by blocks from before too; 0 where it was not asked. */
+  #usedAt(address: number): number {
+    const base = Math.floor(address / WINDOW) * WINDOW;
+    return this.#used?.window(base)?.[(address - base) / PAGE] ?? 0;
   }
 
   /** Whether glibc would give a page back that has no live block: not what stands above an arena's last chunk. */
@@ -332,15 +355,17 @@ export class Survey {
   /** The account. */
   account(memory: ProcessMemory): Account {
     const sums: Record<Use, number> = { heap: 0, stacks: 0, files: 0, shared: 0, heaptap: 0, mapped: 0, other: 0 };
-    let [live, slack, trimmable] = [0, 0, 0];
+    let [live, slack, before, trimmable] = [0, 0, 0, 0];
     this.#eachUse(memory, (use, bytes) => sums[use] += bytes, (use, address) => {
       sums[use] += PAGE;
       if (use !== "heap") return;
       const page = this.#heapPage(address);
       live += page.live;
       slack += page.taken - page.live;
-      if (page.taken === 0 && this.isTrimmable(address)) trimmable += PAGE;
+      before += page.before;
+      if (page.taken === 0 && page.before === 0 && this.isTrimmable(address)) trimmable += PAGE;
     });
+    before = Math.max(0, before);
     const counted = Math.max(0, this.#target.liveBytes);
     if (!this.knowsBlocks) {
       // Blocks are not known: of a heap that is, what is live is in it; else it is somewhere in the rest.
@@ -352,7 +377,8 @@ export class Survey {
     const parts = {
       live,
       slack: this.knowsTrim ? slack : undefined,
-      allocatorFree: Math.max(0, sums.heap - inHeap - (this.knowsTrim ? slack : 0)),
+      before: this.knowsAll ? before : undefined,
+      allocatorFree: Math.max(0, sums.heap - inHeap - before - (this.knowsTrim ? slack : 0)),
       mapped: this.ranges ? sums.mapped : undefined,
       stacks: sums.stacks,
       files: sums.files,
@@ -364,7 +390,7 @@ export class Survey {
       // Of a process that goes on what the kernel said before is another moment's.
       resident: Object.values(parts).reduce((sum: number, n) => sum + (n ?? 0), 0),
       ...parts,
-      trimmable: this.knowsTrim ? trimmable : undefined,
+      trimmable: this.knowsTrim && this.knowsAll ? trimmable : undefined,
       swapped: this.areas.reduce((sum, { swapped }) => sum + swapped, 0),
       untouched: this.knowsBlocks ? Math.max(0, this.#liveBytes - live) : 0,
     };

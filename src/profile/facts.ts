@@ -162,8 +162,14 @@ function fromBefore({ timeline, memory }: Profile): string {
   const { resident } = timeline.find((sample) => sample.resident !== undefined && sample.seconds < AT_FIRST) ?? {};
   const [first] = memory?.accounts ?? [];
   // Another allocator's memory is known by the blocks in it, of which there are none yet.
-  const free = first && first.slack !== undefined && first.seconds < AT_FIRST ? first.allocatorFree : 0;
-  const heap = free > 0 ? `, ${bytes(free)} of it the allocator's, in blocks or free` : "";
+  const { before, allocatorFree } = first && first.slack !== undefined && first.seconds < AT_FIRST
+    ? first
+    : { allocatorFree: 0 };
+  const heap = before !== undefined
+    ? `, ${bytes(before)} of it in such blocks, and ${bytes(allocatorFree)} free in the allocator`
+    : allocatorFree > 0
+    ? `, ${bytes(allocatorFree)} of it the allocator's, in blocks or free`
+    : "";
   const then = resident ? `: ${bytes(resident)} was resident then${heap}` : "";
   return `Blocks from before heaptap was attached are not known${then}`;
 }

@@ -29,6 +29,7 @@ export function unpackPages(packed: Uint8Array | undefined): PageUse | undefined
     return {
       ...{ pid: n(json.pid), seconds: n(json.seconds), interval: undefined, paths },
       ...{ resident: n(json.resident), inUse: n(json.inUse), beside: n(json.beside), empty: n(json.empty) },
+      before: json.before && { inUse: n(json.before.inUse), share: n(json.before.share) },
       trimmable: json.trimmable === undefined ? undefined : n(json.trimmable),
       fullness: (json.fullness as unknown[]).map(n),
       uppermost: json.uppermost && { id: n(json.uppermost.id), emptyBelow: n(json.uppermost.emptyBelow) },

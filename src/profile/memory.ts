@@ -74,6 +74,7 @@ export const ACCOUNT_FIELDS: Readonly<Record<keyof Account, string>> = {
   resident: "resident",
   live: "live",
   slack: "slack",
+  before: "before",
   allocatorFree: "allocator_free",
   trimmable: "trimmable",
   mapped: "mapped",
@@ -98,30 +99,22 @@ export function recordOf(account: Account): Record<string, number> & { readonly 
 }
 
 /** Those of which not everything may be known. */
-const UNSURE: ReadonlySet<string> = new Set<keyof Account>(["slack", "trimmable", "mapped"]);
+const UNSURE: ReadonlySet<string> = new Set<keyof Account>(["slack", "before", "trimmable", "mapped"]);
 
-function accountAt(t: Table, i: number, knowsAll: boolean): MomentAccount {
+function accountAt(t: Table, i: number): MomentAccount {
   const n = (field: string) => Math.max(0, t.number(i, field));
   const figures = Object.entries(ACCOUNT_FIELDS).map(([figure, field]) => {
     const isUnknown = UNSURE.has(figure) && t.number(i, field) === CONSTANTS.UNKNOWN;
     return [figure, isUnknown ? undefined : n(field)];
   });
-  const account = Object.fromEntries(figures) as Account;
-  // What is free cannot be told from blocks from before.
-  return {
-    ...account,
-    trimmable: knowsAll ? account.trimmable : undefined,
-    seconds: n("time") / 1e9,
-    current: n("current"),
-  };
+  return { ...Object.fromEntries(figures) as Account, seconds: n("time") / 1e9, current: n("current") };
 }
 
 /** The accounts that a recording has; undefined when it has none. */
 export function readAccounts(snapshot: Snapshot): MemoryUse | undefined {
   const t = snapshot.sections.accounts;
-  const knowsAll = snapshot.header.number(0, "attached") === 0;
   return memoryUse(
-    Array.from({ length: t.length }, (_, i) => accountAt(t, i, knowsAll)),
+    Array.from({ length: t.length }, (_, i) => accountAt(t, i)),
     snapshot.header.number(0, "highest_resident") || undefined,
   );
 }
@@ -201,6 +194,8 @@ export function surveyedOf(snapshot: Snapshot, liveBytes: number, pid = pidHere(
     mappings: isNew ? h("mappings") : 0,
     buckets: h("buckets"),
     allocator: text(snapshot, h("allocator"), h("allocator_length")),
+    // A script has itself recorded late too, where what is mapped is not followed; a fork's child has its parent's blocks.
+    ranBefore: isNew && (h("attached") > 0 || h("forked") > 0 || h("mappings") === 0),
     liveBytes,
   };
 }

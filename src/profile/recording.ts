@@ -254,9 +254,6 @@ export class Recording {
     }
     const { process } = readOutline(this.path);
     const cannot = (why: string) => new RecordingError(`Cannot look at the pages of "${this.path}": ${why}`);
-    if (process.attached) {
-      throw cannot("it was attached to when it ran, and which blocks were there before is not known");
-    }
     if (!process.running) {
       const kept = unpackPages(readSnapshot(this.path, ["timeline"]).pages);
       if (kept) return kept;
@@ -264,7 +261,10 @@ export class Recording {
         throw cannot(`this user may not look at process ${process.pid}, which may be its (try sudo)`);
       }
       throw cannot(
-        `its process (pid ${process.pid}) has ended, and nobody looked; heaptap run does where it runs long enough`,
+        `its process (pid ${process.pid}) has ${
+          process.attached?.left === undefined ? "ended" : "been let go"
+        }, and nobody ` +
+          "looked; heaptap run and attach do where it runs long enough",
       );
     }
     const target = surveyedOf(readSnapshot(this.path, ["strings"]), 0);
@@ -272,7 +272,11 @@ export class Recording {
       throw cannot("its single blocks are not recorded (--sample, --mode totals, or an earlier heaptap)");
     }
     try {
-      return await pageUse(target, wait * 1000);
+      const pages = await pageUse(target, wait * 1000);
+      if (process.attached && !pages.before) {
+        throw cannot("which blocks were there before it was attached to is not known: its allocator does not tell");
+      }
+      return pages;
     } catch (cause) {
       if (cause instanceof MemoryError) throw new RecordingError(cause.message, { cause });
       throw cause;
@@ -307,8 +311,7 @@ export class Recording {
     const { process, totals, memory } = profile;
     if (!process.running || profile.merged || profile.path !== this.path) return profile;
     try {
-      const account = accountNow(readSnapshot(this.path, ["strings"]), totals.liveBytes);
-      const now = process.attached ? { ...account, trimmable: undefined } : account;
+      const now = accountNow(readSnapshot(this.path, ["strings"]), totals.liveBytes);
       return { ...profile, memory: memoryUse([...memory?.accounts ?? [], now], memory?.highestResident) };
     } catch (cause) {
       if (cause instanceof MemoryError) return profile;

@@ -1,7 +1,7 @@
 /** Where the memory is, as text: the account of the resident set, what the program mapped itself, who holds the heap's pages. */
 import { basename } from "node:path";
 import type { PageUse } from "../memory/pages.ts";
-import { isGlibc } from "../memory/survey.ts";
+import { isGlibc } from "../memory/layout.ts";
 import { bytes, count, plural, printable, share } from "../profile/format.ts";
 import { asCallPath } from "../profile/memory.ts";
 import type { MomentAccount } from "../profile/memory.ts";
@@ -19,16 +19,17 @@ const LARGE = 0.3;
 const MISSED = 1.05;
 
 /** An account in words: `100 MB in live blocks, 31.0 MB rounding and headers, …`. */
-export function accountText(account: MomentAccount, { allocator, attached }: Profile["process"]): string {
-  const { resident, trimmable = 0 } = account;
+export function accountText(account: MomentAccount, { allocator }: Profile["process"]): string {
+  const { resident, before, trimmable = 0 } = account;
   const free = isGlibc(allocator) ? "free in glibc's heaps" : "free in the allocator, rounding among it";
-  const whose = attached ? `in blocks from before, or ${free}` : free;
+  const whose = before === undefined ? `in blocks from before, or ${free}` : free;
   const back = trimmable >= NOTABLE * resident
     ? ` (${bytes(trimmable)} in whole pages, which malloc_trim gives back)`
     : "";
   const parts: [number, string][] = [
     [account.live, "in live blocks"],
     [account.slack ?? 0, "rounding and headers"],
+    [before ?? 0, "in blocks from before"],
     [account.allocatorFree, whose + back],
     [account.mapped ?? 0, "mapped by the program"],
     [account.stacks, "stacks"],
@@ -182,10 +183,12 @@ const BAR = 30;
 
 /** What there is to do about each part of the heap's pages. */
 function pageLines(pages: PageUse): string[] {
-  const { resident, inUse, beside, empty, trimmable } = pages;
+  const { resident, inUse, beside, empty, before, trimmable } = pages;
   const columns = figureColumns(["", ""], [[bytes(resident), "100.0%"]]);
   const line = (n: number, words: string) => `  ${columns.line([bytes(n), share(n, resident) || "0.0%"])}${words}`;
-  const emptyWords = trimmable === undefined
+  const emptyWords = before === undefined
+    ? "empty pages, blocks from before the recording among them: the allocator does not tell of these"
+    : trimmable === undefined
     ? "empty pages, which the allocator keeps: it gives back whole slabs or extents, when it purges"
     : `empty pages: malloc_trim(0) gives ${
       bytes(trimmable)
@@ -197,7 +200,13 @@ function pageLines(pages: PageUse): string[] {
         bytes(resident)
       }`,
     line(inUse, "in live blocks: the program wants it (heaptap report --view live)"),
-    line(beside, "beside live blocks, on pages that these hold: whose blocks they are stands below"),
+    ...before?.inUse ? [line(before.inUse, "in blocks from before the recording: whose they are is not known")] : [],
+    line(
+      beside,
+      `beside live blocks, on pages that these hold: whose blocks they are stands below${
+        before?.share ? `, but for ${bytes(before.share)} beside those from before` : ""
+      }`,
+    ),
     line(empty, emptyWords),
   ];
 }

@@ -69,8 +69,7 @@ class Looked {
   readonly #residentAt: number;
   readonly #accountsAt: number;
   readonly #target: Surveyed;
-  /** Whether it knows all blocks: of a process that ran before pages tell nothing. */
-  readonly #knowsAll: boolean;
+  readonly #isAttached: boolean;
   readonly #header = new Uint8Array(LAYOUT.header.size);
   readonly #view = new DataView(this.#header.buffer);
   #readings: Resident[] = [];
@@ -98,7 +97,7 @@ class Looked {
     this.#image = residentSet(pid)?.image;
     // In a container it knows itself by another number.
     this.#target = surveyedOf(snapshot, 0, pid);
-    this.#knowsAll = h("attached") === 0;
+    this.#isAttached = h("attached") > 0;
     this.#fd = openSync(path, "r+");
     this.#moments = h("mode") === CONSTANTS.MODE_PATHS ? new MomentKeeper(path, this.#fd, h("file_size")) : undefined;
   }
@@ -218,12 +217,12 @@ class Looked {
 
   /** An account, with the heap's pages where so much stands beside what is live as never before: after the end nobody can tell any more. */
   #survey(time: number, target: Surveyed): Account {
-    const wanted = this.#knowsAll && this.#moments && target.shadow !== 0 &&
-      this.#beside > PAGES_CHANGE * this.#mostBeside;
+    const wanted = this.#moments && target.shadow !== 0 && this.#beside > PAGES_CHANGE * this.#mostBeside;
     if (!wanted) return surveyed(target, (survey, memory) => survey.account(memory));
     const { account, pages } = accountWithPages(target);
     this.#mostBeside = this.#beside;
-    this.#moments?.keepPages({ ...pages, seconds: time / 1e9 });
+    // Where most blocks are from before pages tell nothing without these.
+    if (pages.before || !this.#isAttached) this.#moments?.keepPages({ ...pages, seconds: time / 1e9 });
     return account;
   }
 

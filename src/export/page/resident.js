@@ -12,6 +12,7 @@ const NOTABLE = 0.01;
 const PARTS = {
   live: "live blocks",
   slack: "rounding and headers",
+  before: "blocks from before",
   allocatorFree: "free in the allocator",
   mapped: "mapped by the program",
   stacks: "stacks",
