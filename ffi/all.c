@@ -34,6 +34,7 @@ static void ht_discover_forked(void);
 #include "loader.c"
 #include "program.c"
 #include "real.c"
+#include "in_use.c"
 #include "file.c"
 #include "glimpse.c"
 #include "eh_frame.c"

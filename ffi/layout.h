@@ -162,7 +162,8 @@ struct ht_file_header {
     uint32_t linked_length;
     uint32_t pauses;
     uint32_t pid_namespace;
-    uint8_t pad5[56];
+    uint64_t in_use_before;
+    uint8_t pad5[48];
 };
 _Static_assert(sizeof(struct ht_file_header) == 448, "file_header");
 

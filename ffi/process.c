@@ -321,6 +321,7 @@ static int ht_process_open(void)
     const char *allocator = ht_allocator_name();
     h->allocator_length = ht_string_add(allocator, ht_length(allocator), &h->allocator);
     ht_linked_say();
+    h->in_use_before = c->attached ? ht_in_use() : 0;
     static const uint8_t magic[] = HT_MAGIC;
     uint64_t word;
     memcpy(&word, magic, sizeof word);

@@ -150,21 +150,50 @@ test("a program that is busy in all threads: each look comes through its heaps",
   }
 });
 
-const JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
-test("another allocator does not tell: that is said, and who holds the pages is not", {
-  skip: !existsSync(JEMALLOC) && "jemalloc",
-}, async () => {
-  await using of = await Earlier.start([1, 1], { LD_PRELOAD: JEMALLOC });
-  await using attachment = await attach(of.pid, { out: join(folder, "jemalloc.heaptap"), buckets: 4096 });
-  await of.next();
-  const account = now(attachment.recording);
-  assert.deepEqual([account.before, account.trimmable], [undefined, undefined]);
-  near(sumOf(account), account.resident, 0, 0, "the sum");
-  await assert.rejects(
-    attachment.recording.pages(),
-    /blocks were there before it was attached to is not known: its allocator does not tell/,
+const LIBRARIES = "/usr/lib/x86_64-linux-gnu";
+for (
+  const [name, tells] of [["libjemalloc.so.2", true], ["libtcmalloc_minimal.so.4", true], [
+    "libmimalloc.so.2.0",
+    false,
+  ]] as const
+) {
+  const library = join(LIBRARIES, name);
+  test(
+    `another allocator's heap tells nothing, and that is said; ${
+      tells ? "it says" : "nor does it say"
+    } what was in use: ${name}`,
+    {
+      skip: !existsSync(library) && name,
+    },
+    async () => {
+      await using of = await Earlier.start([1, 1], { LD_PRELOAD: library });
+      const [own = 0] = of.numbers;
+      const out = join(folder, `${name}.heaptap`);
+      await using attachment = await attach(of.pid, { out, buckets: 4096 });
+      const { process: { attached } } = attachment.recording.profile();
+      // Its classes are wider than a header is.
+      if (tells) near(attached?.inUse ?? NaN, own, 0.05, 300_000, "in use");
+      else assert.equal(attached?.inUse, undefined);
+      await of.next();
+      const account = now(attachment.recording);
+      assert.deepEqual([account.before, account.trimmable], [undefined, undefined]);
+      near(sumOf(account), account.resident, 0, 0, "the sum");
+      await assert.rejects(
+        attachment.recording.pages(),
+        /blocks were there before it was attached to is not known: its allocator does not tell/,
+      );
+      await attachment.detach();
+      const report = heaptap(["report", out]).stdout.replace(/\s+/g, " ");
+      const said = / in use, as (\S+) has it/.exec(report)?.[1];
+      assert.equal(said, tells ? name : undefined, report);
+      assert.doesNotMatch(report, /is not malloc's/);
+      const json = JSON.parse(heaptap(["report", "--format", "json", out]).stdout) as {
+        process: { in_use_before: unknown };
+      };
+      assert.equal(json.process.in_use_before, attached?.inUse ?? null);
+    },
   );
-});
+}
 
 test("the report of what was attached to says what was in blocks from before, and what was free", async () => {
   await using of = await Earlier.start([3, 2]);

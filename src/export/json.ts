@@ -1,6 +1,6 @@
 /** The JSON report: documented in docs/JSON.md, versioned by its `version`. */
 import { Blocks } from "../file/whole_file.ts";
-import { threadCount } from "../profile/facts.ts";
+import { inUseBefore, threadCount } from "../profile/facts.ts";
 import { endedBlocks, endOfClass, totalLifetimes } from "../profile/lifetimes.ts";
 import type { CallPath, Counters, Frame, Lifetimes, Profile, Sizes } from "../profile/profile.ts";
 import { blocksMargin, bytesMargin, CONFIDENCE } from "../profile/sampling.ts";
@@ -214,6 +214,7 @@ function headJson(
       exit_signal: process.exit?.signal ?? null,
       seconds: process.exit?.seconds ?? process.attached?.left ?? null,
       attached: process.attached !== undefined,
+      in_use_before: inUseBefore(profile) ?? null,
     },
     linked_allocators: process.linked.map(({ name, prefix, functions, path, why }) => ({
       name,

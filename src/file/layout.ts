@@ -378,6 +378,12 @@ export const RECORDS = {
       doc:
         "The namespace of process numbers that `pid` is of, by its number in /proc/self/ns/pid; 0 where that is not known",
     },
+    in_use_before: {
+      type: "u64",
+      writer: "start",
+      doc:
+        "Bytes that the allocator said were in use when it was attached to; 0 when it does not tell, or was not attached to",
+    },
   },
   strings: {
     byte: {

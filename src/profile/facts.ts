@@ -1,4 +1,5 @@
 /** What a profile says of its process in words, for the head of a report: how it ended, what could not be seen. */
+import { basename } from "node:path";
 import { bytes, count, plural, printable, seconds } from "./format.ts";
 import { marginText, unseenBelow } from "./sampling.ts";
 import type { LinkedAllocator, Process, Profile, Unfollowed } from "./profile.ts";
@@ -157,21 +158,25 @@ function estimated({ limits: { interval }, totals }: Profile): string {
 /** For so many seconds what is seen tells of the beginning. */
 const AT_FIRST = 1;
 
-/** What is not known of a process that ran before. */
-function fromBefore({ timeline, memory }: Profile): string {
-  const { resident } = timeline.find((sample) => sample.resident !== undefined && sample.seconds < AT_FIRST) ?? {};
+/** What was in use when a process was attached to: what its allocator said, or its heap did; undefined where neither is known. */
+export function inUseBefore({ process, memory }: Pick<Profile, "process" | "memory">): number | undefined {
   const [first] = memory?.accounts ?? [];
-  // Another allocator's memory is known by the blocks in it, of which there are none yet.
-  const { before, allocatorFree } = first && first.slack !== undefined && first.seconds < AT_FIRST
-    ? first
-    : { allocatorFree: 0 };
-  const heap = before !== undefined
-    ? `, ${bytes(before)} of it in such blocks, and ${bytes(allocatorFree)} free in the allocator`
-    : allocatorFree > 0
-    ? `, ${bytes(allocatorFree)} of it the allocator's, in blocks or free`
-    : "";
-  const then = resident ? `: ${bytes(resident)} was resident then${heap}` : "";
-  return `Blocks from before heaptap was attached are not known${then}`;
+  return process.attached && (process.attached.inUse ?? (first && first.seconds < AT_FIRST ? first.before : undefined));
+}
+
+/** What is not known of a process that ran before. */
+function fromBefore(profile: Profile): string {
+  const { timeline, memory, process } = profile;
+  const { resident } = timeline.find((sample) => sample.resident !== undefined && sample.seconds < AT_FIRST) ?? {};
+  const [then, inUse] = [resident ? `: ${bytes(resident)} was resident then` : "", inUseBefore(profile)];
+  const known = inUse === undefined
+    ? ""
+    : process.attached?.inUse
+    ? `, and ${bytes(inUse)} in use, as ${printable(basename(process.allocator))} has it`
+    : `, ${bytes(inUse)} of it in such blocks, and ${
+      bytes(memory?.accounts[0]?.allocatorFree ?? 0)
+    } free in the allocator`;
+  return `Blocks from before heaptap was attached are not known${then}${then && known}`;
 }
 
 /** What could not be seen, and what was odd: a sentence each, the figure it begins with apart; names in them are a recording's. */

@@ -266,9 +266,10 @@ export interface Process {
   readonly forked: boolean;
   /**
    * Set where recording began when it ran already, with `heaptap attach`: blocks from before are unknown. `left` is the seconds after which it
-   * ended there and the process went on; undefined where it did not.
+   * ended there and the process went on; undefined where it did not. `inUse` are the bytes that the allocator said were in use when it began;
+   * undefined where it does not tell: of glibc's see {@linkcode Account.before}.
    */
-  readonly attached: { readonly left: number | undefined } | undefined;
+  readonly attached: { readonly left: number | undefined; readonly inUse: number | undefined } | undefined;
   /** The last program that it started, or became, and that is not recorded. */
   readonly unfollowed: Unfollowed | undefined;
 }

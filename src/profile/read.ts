@@ -117,7 +117,9 @@ function processOf(snapshot: Snapshot): Process {
       ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }
       : undefined,
     forked: h("forked") === 1,
-    attached: h("attached") > 0 ? { left: hasLeft ? h("wall_time") / 1e9 : undefined } : undefined,
+    attached: h("attached") > 0
+      ? { left: hasLeft ? h("wall_time") / 1e9 : undefined, inUse: h("in_use_before") || undefined }
+      : undefined,
     unfollowed: readUnfollowed(snapshot),
   };
 }

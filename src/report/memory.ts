@@ -36,7 +36,7 @@ export function accountText(account: MomentAccount, { allocator }: Profile["proc
     [account.files, "files"],
     [account.shared, "shared memory"],
     [account.heaptap, "heaptap's own"],
-    [account.other, "other"],
+    [account.other, before === undefined ? "other, what is the allocator's from before among it" : "other"],
   ];
   const named = parts.filter(([n]) => n >= NOTABLE * resident);
   const rest = parts.reduce((sum, [n]) => n >= NOTABLE * resident ? sum : sum + n, 0);
@@ -71,7 +71,8 @@ export function residentLine(profile: Profile): { figure: number; when: string; 
   const account = process.running ? memory.end : memory.residentPeak;
   const highest = memory.highestResident ?? 0;
   const native = (account.mapped ?? 0) + account.other;
-  const isLarge = native >= LARGE * account.resident && native > account.live;
+  // Whose what is from before is, is not known.
+  const isLarge = account.before !== undefined && native >= LARGE * account.resident && native > account.live;
   return {
     figure: account.resident,
     when: process.running ? "now" : `at its highest that was looked at, after ${account.seconds.toFixed(2)} s`,
