@@ -60,8 +60,8 @@ export class MemoryWindow {
 
   /** Begins it. */
   constructor() {
-    look();
     this.#before = runtimeMemory();
+    look(this.#before);
     open.add(this);
   }
 
@@ -73,16 +73,18 @@ export class MemoryWindow {
   /** Ends it. */
   end(): SpanMemory {
     const [before, after] = [this.#before, runtimeMemory()];
-    look();
+    look(after);
     open.delete(this);
-    // The kernel's marks are those of counters that it brings together now and then.
-    const peakRss = this.#highest === undefined ? undefined : Math.max(this.#highest, before.rss, after.rss);
+    const peakRss = this.#highest === undefined ? undefined : Math.max(this.#highest, before.rss);
     return { before, after, peakRss };
   }
 }
 
-/** Setting the kernel's mark back for one span must not lose what others have seen. */
-function look(): void {
+/**
+ * Setting the kernel's mark back for one span must not lose what others have seen, nor what the runtime says just now: the mark is of counters that the
+ * kernel brings together now and then.
+ */
+function look({ rss }: RuntimeMemory): void {
   const highest = highWater();
-  for (const window of open) window.see(highest);
+  for (const window of open) window.see(highest && Math.max(highest, rss));
 }
