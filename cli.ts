@@ -830,7 +830,7 @@ program.hook("preAction", (_, command) => {
 
 /** Short forms, and the format that a report's file names. */
 program.hook("preAction", (_, command) => {
-  const output = command.name() === "run" ? "reportFile" : "output";
+  const output = command.options.some(({ long }) => long === "--report-file") ? "reportFile" : "output";
   const { html, top } = command.opts() as { html?: string; top?: number | "view" };
   const given = (option: string) => command.getOptionValueSource(option) === "cli";
   if (html !== undefined) {

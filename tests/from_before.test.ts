@@ -1,7 +1,7 @@
 /** Blocks from before a recording began: what they hold of the resident set, and of the heap's pages. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -207,6 +207,10 @@ test("the report of what was attached to says what was in blocks from before, an
   );
   near(Number(then?.[1]) * 1e6, own, 0.01, 50_000, said);
   assert.match(said, / [\d.]+ MB in blocks from before, [\d.]+ MB free in glibc's heaps/);
+  assert.match(said, / nothing was allocated through malloc since heaptap was attached /);
+  const page = join(folder, "said.html");
+  assert.equal(heaptap(["attach", "--for", "200ms", "--report-file", page, "-o", out, String(of.pid)]).status, 0);
+  assert.match(readFileSync(page, "utf8"), /^<!DOCTYPE html>/);
   const pages = heaptap(["pages", "--limit", "1", out]);
   assert.match(pages.stdout, /in blocks from before the recording: whose they are is not known/, pages.stderr);
   const json = JSON.parse(heaptap(["report", "--format", "json", out]).stdout) as {

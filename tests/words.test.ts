@@ -47,7 +47,7 @@ const beginnings: readonly (readonly [ending: string, begins: RegExp])[] = [
   ["speedscope.json", /^\{"\$schema":"https:\/\/www\.speedscope/],
 ];
 
-test("report -o and run --report-file choose by the ending; --format wins", () => {
+test("a report is in the format of its file's ending; --format wins", () => {
   for (const [ending, begins] of beginnings) {
     const path = join(folder, `report.${ending}`);
     const { status, stderr } = heaptap(["report", "-o", path, file]);

@@ -123,7 +123,9 @@ function ofAllocations({ totals, limits, callPaths }: Profile, all: readonly Cul
 export function answer(profile: Profile, symbols: Symbols, aside: SetAside): string[] {
   if (profile.limits.mode !== "paths") return [];
   if (profile.totals.allocations === 0) {
-    return [profile.process.paused ? "nothing is counted yet: it is paused" : "nothing was allocated through malloc"];
+    const { paused, attached } = profile.process;
+    if (paused) return ["nothing is counted yet: it is paused"];
+    return [`nothing was allocated through malloc${attached ? " since heaptap was attached" : ""}`];
   }
   const all = culprits(withoutKept(profile.callPaths, aside), symbols);
   const { line, leaking } = ofPeak(profile, all);
