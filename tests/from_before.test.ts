@@ -139,7 +139,7 @@ test("a fork's child: its parent's blocks are from before", async () => {
 test("a program that is busy in all threads: each look comes through its heaps", async () => {
   await using of = await Earlier.start([seed, 4, "busy"]);
   await using attachment = await attach(of.pid, { out: join(folder, "busy.heaptap"), buckets: 4096 });
-  for (let look = 0; look < 12; look++) {
+  for (let look = 0; look < 6; look++) {
     const [earlier = 0] = await of.next();
     const { before, live, slack } = now(attachment.recording);
     const [later = 0] = await of.next();
@@ -148,6 +148,14 @@ test("a program that is busy in all threads: each look comes through its heaps",
     const right = (earlier + later) / 2;
     near(before + live + (slack ?? 0), right, 0.25, Math.abs(earlier - later), `seed ${seed}, look ${look}`);
   }
+});
+
+test("where the break is blocked nothing is known, rather than a part of it", async () => {
+  await using of = await Earlier.start([5, 1, "blocked"]);
+  await using attachment = await attach(of.pid, { out: join(folder, "blocked.heaptap"), buckets: 4096 });
+  const account = now(attachment.recording);
+  assert.deepEqual([account.before, account.trimmable], [undefined, undefined]);
+  near(sumOf(account), account.resident, 0, 0, "the sum");
 });
 
 const LIBRARIES = "/usr/lib/x86_64-linux-gnu";

@@ -75,6 +75,10 @@ const KEPT = 0x290, KEPT_BEFORE = 0x250, KEPT_BINS = 64;
 const LONGEST = 2 ** 22;
 /** The least that is mapped by itself where nobody has set another limit. */
 const LEAST_MAPPED = 2 ** 17;
+/** By how much a break may have been moved since somebody looked. */
+const BREAK_MOVES = 2 ** 32;
+/** The C library's own data is smaller. */
+const DATA = 2 ** 20;
 /** How often something is tried that is changed meanwhile. */
 const TRIES = 8;
 /** Bytes that are read at once by a walk, and pages that are kept of what goes to and fro. */
@@ -151,15 +155,15 @@ class Chunks {
     return first === at - HEADER ? last === first : this.#isInHeap(first) && this.#isInHeap(last);
   }
 
-  /** An arena's uppermost chunk, which is free and ends with the heap, as it is just now; undefined where there is none. */
-  #top(bins: number): { readonly start: number; readonly end: number } | undefined {
+  /** Where an arena's uppermost chunk ends, and its heap with it, as it is just now; undefined where it has none. */
+  #topEnd(bins: number): number | undefined {
     // It may be moved between the two.
     for (let tries = 0; tries < TRIES; tries++) {
       const start = this.#memory.word(bins - 16);
-      const size = start === undefined || !this.#isInHeap(start) ? undefined : this.#memory.word(start + 8);
+      const size = start === undefined ? undefined : this.#memory.word(start + 8);
       if (start === undefined || size === undefined) return undefined;
       const end = start + size - BELOW_IN_USE;
-      if (end > start && end % PAGE === 0) return { start, end };
+      if (end > start && end % PAGE === 0) return end;
     }
     return undefined;
   }
@@ -225,7 +229,7 @@ class Chunks {
       if (size <= HEADER || at + size >= limit) {
         // A heap that its arena has gone on from ends with two that are too small to be chunks; the last one with the uppermost chunk, which moves.
         limit = this.#limit(heap, bins);
-        const isEnd = size <= HEADER ? limit - at <= 4 * HEADER : at + size === limit;
+        const isEnd = size <= HEADER ? limit > at && limit - at <= 4 * HEADER : at + size === limit;
         if (isEnd && run >= 0) used.add(run, at, 1);
         if (isEnd || size <= HEADER || at + size > limit) return isEnd;
       }
@@ -235,11 +239,9 @@ class Chunks {
     }
   }
 
-  /** Where a heap ends just now. */
-  #limit(heap: Heap, bins: number): number {
-    return heap.arena === undefined
-      ? this.#top(bins)?.end ?? 0
-      : heap.start + (this.#memory.word(heap.start + SIZE_AT) ?? 0);
+  /** Where a heap ends just now; 0 when that cannot be had. */
+  #limit({ arena, start }: Heap, bins: number): number {
+    return arena === undefined ? this.#topEnd(bins) ?? 0 : start + (this.#memory.word(start + SIZE_AT) ?? 0);
   }
 
   /** Adds a heap's chunks, when one of the places where they may begin leads to its end. */
@@ -285,6 +287,10 @@ class Chunks {
   #kept(chunk: number): void {
     const bytes = this.#spots.size(chunk) === KEPT ? 2 : 1;
     const counts = chunk + HEADER, entries = counts + bytes * KEPT_BINS;
+    // A program may have many blocks of that size, with zeros in them.
+    let isEmpty = true;
+    for (let at = counts; at < entries && isEmpty; at += 8) isEmpty = this.#spots.word(at) === 0;
+    if (isEmpty) return;
     const firsts: number[] = [];
     for (let i = 0; i < KEPT_BINS; i++) {
       const offset = bytes * i;
@@ -301,11 +307,16 @@ class Chunks {
 
   /** Adds all heaps; false where one cannot be walked through. */
   heaps(libc: readonly Area[]): boolean {
+    const main = libc.map(({ start, end }) => this.#binsIn(start, end)).find((bins) => bins !== undefined);
+    // Until it is needed the uppermost chunk is a bin of its own. Where the break cannot be moved it is in memory that was mapped for it, which is not looked for.
+    const top = main === undefined ? undefined : this.#memory.word(main - 16);
+    const below = this.#heaps.find(({ arena }) => arena === undefined);
+    const isMoved = main !== undefined && top !== main - HEADER;
+    if (isMoved && !(below && top !== undefined && top >= below.start && top < below.end + BREAK_MOVES)) return false;
     for (const heap of this.#heaps) {
       const { start, end, arena: state } = heap;
       // An arena says which it is at the start of each of its heaps; that of the break is in the library's own data.
-      const places = state === undefined ? libc : [{ start: state, end: state + ARENA }];
-      const bins = places.map((place) => this.#binsIn(place.start, place.end)).find((found) => found !== undefined);
+      const bins = state === undefined ? main : this.#binsIn(state, state + ARENA);
       if (bins === undefined) return false;
       const isFirst = state === undefined || (state >= start && state < end);
       if (isFirst) this.#bins.push(bins);
@@ -345,7 +356,9 @@ export function usedPages(
   areas: readonly Area[],
   heaps: readonly Heap[],
 ): UsedPages | undefined {
-  const data = areas.filter(({ path, access }) => isGlibc(path) && access.startsWith("rw"));
+  const data = areas.filter(({ path, access, start, end }) =>
+    isGlibc(path) && access.startsWith("rw") && end - start <= DATA
+  );
   const chunks = new Chunks(memory, heaps);
   if (!chunks.heaps(data)) return undefined;
   for (const area of areas) {

@@ -1,17 +1,20 @@
 /*
- * earlier SEED THREADS [fork|busy]: the main thread and THREADS others make 60,000 blocks each, of random sizes below 300 bytes, one in 16 below 5,000, one in
+ * earlier SEED THREADS [fork|busy|blocked]: the main thread and THREADS others make 60,000 blocks each, of random sizes below 300 bytes, one in 16 below 5,000, one in
  * 4,000 of 300,000 bytes and more, fill them, and free two of three at random; then all stand still. Prints `ready OWN`: the bytes that the remaining ones
  * take, usable ones and a header of 8, whole pages of those that glibc maps by themselves. On each byte from standard input main goes on: it makes
  * 5,000 blocks of 1,000 bytes (fresh()) and prints `fresh`; frees half of its own old blocks and prints `freed OWN`; calls malloc_trim(0) and
  * prints `trimmed BEFORE AFTER`, the resident set in bytes. With `fork` a child does that. With `busy` the other threads do not stand still but
- * free and make blocks for ever, and main prints `now OWN` on each byte.
+ * free and make blocks for ever, and main prints `now OWN` on each byte. With `blocked` something lies above the break, so that glibc goes on in memory
+ * that it maps.
  */
+#define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,6 +131,10 @@ int main(int count, char **arguments)
     seed = (unsigned)atoi(arguments[1]);
     busy = count > 3 && strcmp(arguments[3], "busy") == 0;
     unsigned threads = (unsigned)atoi(arguments[2]);
+    if (count > 3 && strcmp(arguments[3], "blocked") == 0) {
+        free(malloc(1));
+        mmap(sbrk(0), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    }
     pthread_barrier_init(&barrier, NULL, threads + 1);
     for (unsigned i = 1; i <= threads; i++) {
         pthread_t thread;
@@ -138,7 +145,7 @@ int main(int count, char **arguments)
     pthread_barrier_wait(&barrier);
     while (busy)
         say("now");
-    if (count > 3) {
+    if (count > 3 && strcmp(arguments[3], "fork") == 0) {
         if (fork() == 0) {
             stages();
             _exit(0);
