@@ -79,6 +79,7 @@ export function madeAnew(text: string): string {
 export function shape(text: string): string {
   return text
     .replace(/^ {2}resident .*\n(?: {4}.*\n)+/gm, "  resident\n") // in parts that depend on when it was looked at
+    .replace(/(heaptap was attached are not known).*\n(?: {4}.*\n)*/g, "$1\n") // and what was seen by then
     .replace(/(?:^.* has (?:functions without names|no files and lines)[\s\S]*?(?=\n\S|\n```))\n/gm, "") // what is installed
     .replace(/(?:\/[\w.~+-]+){2,}\/?/g, "/…")
     .replace(/(?!^\d+$)(?<![\d,.])[\d,.]*\d(?: ?(?:[KMGT]?B|ms|s|min|%))?(?![\w.]*\.\w)/gm, "0")
