@@ -7,6 +7,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { attach, libraryPath, Recording, Symbols } from "../mod.ts";
 import { eventually } from "./attached.ts";
+import { isGlibc } from "../src/memory/layout.ts";
 import { near, now, rollup, sumOf } from "./accounts.ts";
 import { heaptap, scratch, target } from "./helpers.ts";
 
@@ -150,6 +151,29 @@ test("a program that is busy in all threads: each look comes through its heaps",
   }
 });
 
+test("what the kernel parts is one: a block from before is found, and one from afterwards is not taken for it", async () => {
+  await using of = await Earlier.start([6, 2, "parted"]);
+  await using attachment = await attach(of.pid, { out: join(folder, "parted.heaptap"), buckets: 4096 });
+  const [own = 0] = of.numbers;
+  near(now(attachment.recording).before ?? NaN, own, 0, 4 * OTHERS, "at first");
+  await of.next();
+  const account = now(attachment.recording);
+  near(account.live, 25_000_000, 0.001, OTHERS, "since");
+  near(account.before ?? NaN, own, PART, 4 * OTHERS, "beside others");
+  near((await attachment.recording.pages({ wait: 0 })).before?.inUse ?? NaN, account.before ?? NaN, 0, 0, "pages");
+});
+
+test("a C library whose file was replaced is that still", () => {
+  const paths = [
+    "/usr/lib/libc.so.6",
+    "/lib/libc-2.31.so",
+    "/lib/libc.so.6 (deleted)",
+    "/lib/libcap.so.2",
+    "/x/libc.so.6.bak",
+  ];
+  assert.deepEqual(paths.map(isGlibc), [true, true, true, false, false]);
+});
+
 test("where the break is blocked nothing is known, rather than a part of it", async () => {
   await using of = await Earlier.start([5, 1, "blocked"]);
   await using attachment = await attach(of.pid, { out: join(folder, "blocked.heaptap"), buckets: 4096 });
@@ -188,7 +212,7 @@ for (
       near(sumOf(account), account.resident, 0, 0, "the sum");
       await assert.rejects(
         attachment.recording.pages(),
-        /blocks were there before it was attached to is not known: its allocator does not tell/,
+        /what is in blocks from before it was attached to is not known: .* does not tell/,
       );
       await attachment.detach();
       const report = heaptap(["report", out]).stdout.replace(/\s+/g, " ");

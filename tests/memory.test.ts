@@ -496,6 +496,7 @@ test("a script asks what its own process's memory is", () => {
   // Bun's ArrayBuffers are its own allocator's.
   if (RUNTIME !== "Bun") assert.ok(account.live > 30_000_000 && account.live < 60_000_000, JSON.stringify(account));
   assert.ok(account.files > 10_000_000 && account.stacks > 0);
+  assert.ok(!("before" in account), "it does not walk through its own heap");
 });
 
 test("whose memory it is that is not malloc's is told by the program's file, however it was called", async () => {

@@ -6,10 +6,13 @@
  * Not in use is also what threads keep for themselves (tcache, up to glibc 2.41) and what stands in fast bins, which the headers do not tell.
  */
 import { WINDOW, WINDOW_PAGES } from "./blocks.ts";
-import { firstAbove, isAnonymous, isGlibc, LARGEST, SIZE_AT } from "./layout.ts";
+import { firstAbove, isAnonymous, isGlibc, isOwnTable, LARGEST, SIZE_AT } from "./layout.ts";
 import type { Heap } from "./layout.ts";
 import { PAGE, PRESENT } from "./process_memory.ts";
 import type { Area, ProcessMemory } from "./process_memory.ts";
+
+/** Windows of which that is kept: a quarter of a terabyte. */
+const MOST_WINDOWS = 4096;
 
 /** Bytes in use by page. */
 export class UsedPages {
@@ -23,6 +26,11 @@ export class UsedPages {
     return this.#windows.get(start);
   }
 
+  /** Whether all could be kept. */
+  get isWhole(): boolean {
+    return this.#windows.size <= MOST_WINDOWS;
+  }
+
   #open(base: number): void {
     let pages = this.#windows.get(base);
     if (!pages) this.#windows.set(base, pages = new Uint16Array(WINDOW_PAGES));
@@ -31,7 +39,7 @@ export class UsedPages {
 
   /** Adds a range, or, with a sign of -1, takes it away again. */
   add(start: number, end: number, sign: 1 | -1): void {
-    for (let from = start; from < end;) {
+    for (let from = start; from < end && this.isWhole;) {
       if (from < this.#base || from >= this.#base + WINDOW) this.#open(Math.floor(from / WINDOW) * WINDOW);
       const pages = this.#pages;
       const until = end < this.#base + WINDOW ? end - this.#base : WINDOW;
@@ -71,14 +79,14 @@ const BEHIND_BINS = [56, 48] as const;
 const ARENA = 256 + 16 * BINS + 56;
 /** Sizes of a chunk with what a thread keeps for itself, its 64 counts of two bytes (since glibc 2.30) or of one (from 2.26 on) and as many lists. */
 const KEPT = 0x290, KEPT_BEFORE = 0x250, KEPT_BINS = 64;
-/** Entries that are followed of one list: more are the sign of a circle. */
-const LONGEST = 2 ** 22;
+/** Entries that are followed of all lists. */
+const MOST_ENTRIES = 2 ** 21;
 /** The least that is mapped by itself where nobody has set another limit. */
 const LEAST_MAPPED = 2 ** 17;
 /** By how much a break may have been moved since somebody looked. */
 const BREAK_MOVES = 2 ** 32;
-/** The C library's own data is smaller. */
-const DATA = 2 ** 20;
+/** The C library's own data is smaller; and how many such there may be, of namespaces of their own. */
+const DATA = 2 ** 20, MOST_LIBCS = 8;
 /** How often something is tried that is changed meanwhile. */
 const TRIES = 8;
 /** Bytes that are read at once by a walk, and pages that are kept of what goes to and fro. */
@@ -131,7 +139,12 @@ class Chunks {
   readonly #heaps: readonly Heap[];
   /** What is in use. */
   readonly used = new UsedPages();
+  /** What threads keep for themselves of what is not: glibc gives no page of that back. */
+  readonly kept = new UsedPages();
   #spots: Spots;
+  #entries = 0;
+  /** Where a walk met something that no chunk is. */
+  #failedAt = 0;
   readonly #stride = new ArrayBuffer(STRIDE);
   /** Where the bins of arenas are. */
   readonly #bins: number[] = [];
@@ -194,6 +207,7 @@ class Chunks {
         // Where it ends by now what we came from was the uppermost chunk.
         const isEnd = at === this.#limit(heap, bins);
         if (isEnd && run >= 0) used.add(run, below, 1);
+        this.#failedAt = at;
         return isEnd;
       }
       // Of small chunks, which nearly all are, in whole numbers of 32 bits: places of their sizes among the words.
@@ -231,9 +245,11 @@ class Chunks {
         limit = this.#limit(heap, bins);
         const isEnd = size <= HEADER ? limit > at && limit - at <= 4 * HEADER : at + size === limit;
         if (isEnd && run >= 0) used.add(run, at, 1);
+        this.#failedAt = at;
         if (isEnd || size <= HEADER || at + size > limit) return isEnd;
       }
-      if (size < SMALLEST || size % ALIGN !== 0 || low & MAPPED) return false;
+      this.#failedAt = at;
+      if (size < SMALLEST || size % ALIGN !== 0 || low & MAPPED || !used.isWhole) return false;
       below = at;
       at += size;
     }
@@ -241,45 +257,56 @@ class Chunks {
 
   /** Where a heap ends just now; 0 when that cannot be had. */
   #limit({ arena, start }: Heap, bins: number): number {
-    return arena === undefined ? this.#topEnd(bins) ?? 0 : start + (this.#memory.word(start + SIZE_AT) ?? 0);
+    if (arena === undefined) return this.#topEnd(bins) ?? 0;
+    return start + Math.min(WINDOW, this.#memory.word(start + SIZE_AT) ?? 0);
   }
 
   /** Adds a heap's chunks, when one of the places where they may begin leads to its end. */
   #heap(begins: readonly number[], heap: Heap, bins: number): boolean {
-    for (let tries = 0; tries < TRIES; tries++) {
-      for (const begin of begins) {
+    for (const begin of begins) {
+      let earlier = -1;
+      for (let tries = 0; tries < TRIES; tries++) {
         const used = new UsedPages(), keepers: number[] = [];
-        if (!this.#walk(begin, heap, bins, used, keepers)) continue;
-        this.used.merge(used);
-        for (const keeper of keepers) this.#keepers.push(keeper);
-        return true;
+        if (this.#walk(begin, heap, bins, used, keepers)) {
+          this.used.merge(used);
+          for (const keeper of keepers) this.#keepers.push(keeper);
+          return true;
+        }
+        // Where two walks end in the same place nothing is being changed.
+        if (this.#failedAt === earlier) break;
+        earlier = this.#failedAt;
       }
     }
     return false;
   }
 
-  /** Takes back what a list of free chunks has, of which the headers say that they are in use; each points `from` its start on to the next. */
-  #free(first: number, size: number, from: number): void {
+  /**
+   * Takes back what a list of free chunks has, of which the headers say that they are in use; each points `from` its start on to the next. What was read at
+   * different times may lead in a circle.
+   */
+  #free(first: number, size: number, from: number, isKept: boolean): void {
+    const seen = new Set<number>();
     let at = first;
-    for (let n = 0; n < LONGEST && this.#isInHeap(at - from + HEADER) && this.#spots.size(at - from) === size; n++) {
+    while (this.#isInHeap(at - from + HEADER) && this.#spots.size(at - from) === size && !seen.has(at)) {
+      if (++this.#entries > MOST_ENTRIES) return;
+      seen.add(at);
       const chunk = at - from, link = chunk + HEADER;
       this.used.add(chunk, chunk + size, -1);
-      let next = this.#spots.word(link);
+      if (isKept) this.kept.add(chunk, chunk + size, 1);
+      at = this.#spots.word(link);
       // Since glibc 2.32 a link is mixed with where it stands.
-      if (!this.#isInHeap(next) || this.#spots.size(next - from) !== size) {
+      if (!this.#isInHeap(at) || this.#spots.size(at - from) !== size) {
         this.#spots.word(link);
         const low = (this.#spots.low ^ (link / 4096)) >>> 0, high = (this.#spots.high ^ (link / 2 ** 44)) >>> 0;
-        next = low + high * 2 ** 32;
+        at = low + high * 2 ** 32;
       }
-      if (next === at) return;
-      at = next;
     }
   }
 
   /** Takes back what an arena has in fast bins. */
   #fastBins(bins: number): void {
     for (let i = 0; i < FAST_BINS; i++) {
-      this.#free(this.#spots.word(bins - 16 - 8 * (FAST_BINS - i)), SMALLEST + ALIGN * i, 0);
+      this.#free(this.#spots.word(bins - 16 - 8 * (FAST_BINS - i)), SMALLEST + ALIGN * i, 0, false);
     }
   }
 
@@ -302,12 +329,13 @@ class Chunks {
       if (first !== 0 && (!this.#isInHeap(first) || this.#spots.size(first - HEADER) !== SMALLEST + ALIGN * i)) return;
       firsts.push(first);
     }
-    firsts.forEach((first, i) => first !== 0 && this.#free(first, SMALLEST + ALIGN * i, HEADER));
+    firsts.forEach((first, i) => first !== 0 && this.#free(first, SMALLEST + ALIGN * i, HEADER, true));
   }
 
   /** Adds all heaps; false where one cannot be walked through. */
   heaps(libc: readonly Area[]): boolean {
-    const main = libc.map(({ start, end }) => this.#binsIn(start, end)).find((bins) => bins !== undefined);
+    let main: number | undefined;
+    for (const { start, end } of libc.slice(0, MOST_LIBCS)) main ??= this.#binsIn(start, end);
     // Until it is needed the uppermost chunk is a bin of its own. Where the break cannot be moved it is in memory that was mapped for it, which is not looked for.
     const top = main === undefined ? undefined : this.#memory.word(main - 16);
     const below = this.#heaps.find(({ arena }) => arena === undefined);
@@ -332,40 +360,82 @@ class Chunks {
   }
 
   /** Adds chunks that were mapped by themselves: they begin with a page that says how long they are. */
-  mapped({ start, end }: Area): void {
-    let [base, present]: [number, Uint32Array] = [-1, new Uint32Array()];
-    for (let at = start; at < end;) {
-      const window = Math.floor(at / WINDOW) * WINDOW;
-      if (window !== base) [base, present] = [window, this.#memory.presence(window, WINDOW_PAGES)];
-      const isHead = present[(at - base) / PAGE]! & PRESENT && this.#spots.word(at) === 0;
-      const size = isHead ? this.#spots.word(at + 8) - MAPPED : 0;
-      const isChunk = size >= LEAST_MAPPED && size % PAGE === 0 && at + size <= end;
+  mapped({ start, end }: Range): void {
+    const words = new Int32Array(this.#stride), bytes = new Uint8Array(this.#stride);
+    let next = start;
+    while (next < end && this.used.isWhole) {
+      const base = next, pages = Math.min(WINDOW, end - base) / PAGE;
+      for (const [first, count] of this.#memory.runs(base, pages)) {
+        const stop = base + (first + count) * PAGE;
+        next = Math.max(next, base + first * PAGE);
+        while (next < stop) {
+          const read = this.#memory.read(next, bytes.subarray(0, Math.min(STRIDE, stop - next)));
+          next = this.#mappedIn(words, next, Math.max(1, Math.floor(read / PAGE)) * PAGE, end);
+        }
+      }
+      next = Math.max(next, base + pages * PAGE);
+    }
+  }
+
+  /** Adds those whose heads are among so many bytes that have been read; where the next may be. */
+  #mappedIn(words: Int32Array, from: number, length: number, end: number): number {
+    let at = from;
+    while (at < from + length) {
+      const i = (at - from) >> 2;
+      const isHead = words[i] === 0 && words[i + 1] === 0 && (words[i + 2]! & (PAGE - 1)) === MAPPED;
+      const size = isHead ? (words[i + 2]! >>> 0) + (words[i + 3]! >>> 0) * 2 ** 32 - MAPPED : 0;
+      const isChunk = size >= LEAST_MAPPED && at + size <= end;
       if (isChunk) this.used.add(at, at + size, 1);
       at += isChunk ? size : PAGE;
     }
+    return at;
   }
 }
+
+type Range = Pick<Area, "start" | "end">;
+
+/** Where chunks may be that were mapped by themselves: neighbours together, as the kernel parts them for reasons of its own, without heaps. */
+function mappable(areas: readonly Area[], heaps: readonly Heap[]): Range[] {
+  const ranges: { start: number; end: number }[] = [];
+  const add = (start: number, end: number) => {
+    const last = ranges.at(-1);
+    if (last?.end === start) last.end = end;
+    else if (end > start) ranges.push({ start, end });
+  };
+  for (const area of areas) {
+    const isLikely = area.path !== "[heap]" && area.access.startsWith("rw") && area.end - area.start <= LARGEST;
+    if (!isLikely || !isAnonymous(area) || isOwnTable(area)) continue;
+    let at = area.start;
+    for (const heap of heaps.slice(firstAbove(heaps, at))) {
+      if (heap.start >= area.end) break;
+      add(at, Math.max(at, heap.start));
+      at = heap.end;
+    }
+    add(at, Math.max(at, area.end));
+  }
+  return ranges;
+}
+
+/** What is in use of glibc's memory, and what of the rest threads keep for themselves. */
+export type ChunkUse = Pick<Chunks, "used" | "kept">;
 
 /**
  * All memory in chunks that are in use.
  *
  * @returns It; undefined where it cannot be known: a heap whose chunks are being changed all the time, or swapped out, cannot be walked through.
  */
-export function usedPages(
+export function chunkUse(
   memory: ProcessMemory,
   areas: readonly Area[],
   heaps: readonly Heap[],
-): UsedPages | undefined {
-  const data = areas.filter(({ path, access, start, end }) =>
-    isGlibc(path) && access.startsWith("rw") && end - start <= DATA
-  );
+): ChunkUse | undefined {
+  const isData = ({ path, access, start, end }: Area) =>
+    isGlibc(path) && access.startsWith("rw") && end - start <= DATA;
+  const libc = areas.filter(isData);
   const chunks = new Chunks(memory, heaps);
-  if (!chunks.heaps(data)) return undefined;
-  for (const area of areas) {
-    const heap = heaps[firstAbove(heaps, area.start)];
-    const isHeap = heap !== undefined && heap.start < area.end;
-    const isLikely = area.path === "" && area.resident > 0 && area.end - area.start <= LARGEST;
-    if (isLikely && !isHeap && isAnonymous(area) && area.access.startsWith("rw")) chunks.mapped(area);
-  }
-  return chunks.used;
+  // What is swapped out may be the head of a chunk.
+  const isSwapped = areas.some((area) => isAnonymous(area) && area.swapped > 0);
+  if (libc.length === 0 || isSwapped || !chunks.heaps(libc)) return undefined;
+  for (const range of mappable(areas, heaps)) chunks.mapped(range);
+  return chunks.used.isWhole ? chunks : undefined;
 }

@@ -33,7 +33,12 @@ export const LARGEST = 2 ** 36;
 
 /** Whether an object is glibc, or an allocator is glibc's, from its path. */
 export function isGlibc(path: string): boolean {
-  return /\/libc(?:-[\d.]+)?\.so(?:\.6)?$/.test(path);
+  return /\/libc(?:-[\d.]+)?\.so(?:\.6)?(?: \(deleted\))?$/.test(path);
+}
+
+/** Whether an area is one of heaptap's tables: by flags that only these have. */
+export function isOwnTable({ flags }: Area): boolean {
+  return OWN_TABLES.test(flags);
 }
 
 /** Offset of `top` in glibc's malloc_state. */
@@ -58,7 +63,17 @@ export function heapsOf(areas: readonly Area[], memory: ProcessMemory): Heap[] {
   const heaps: Heap[] = [];
   for (const area of areas) {
     if (area.path === "[heap]") {
-      heaps.push({ start: area.start, end: area.end, use: "heap", top: area.end, arena: undefined });
+      // The kernel parts it where a piece has been locked, or advised of.
+      const last = heaps.at(-1);
+      const isPart = last !== undefined && last.arena === undefined && last.end === area.start;
+      if (isPart) heaps.pop();
+      heaps.push({
+        start: isPart ? last.start : area.start,
+        end: area.end,
+        use: "heap",
+        top: area.end,
+        arena: undefined,
+      });
     } else if (isAnonymous(area) && area.access.startsWith("rw") && area.resident > 0) {
       for (let at = Math.ceil(area.start / WINDOW) * WINDOW; at < area.end; at += WINDOW) {
         const heap = arenaHeap(at, memory);
@@ -133,14 +148,14 @@ function objectEnd(base: number, memory: ProcessMemory): number | undefined {
 
 /** What a whole area is, when no part of it can be anything else. */
 export function wholeUse(area: Area, own: { readonly recording: string; readonly library: string }): Use | undefined {
-  const { path, access, flags } = area;
+  const { path, access } = area;
   if ((path === own.recording && path !== "") || (own.library !== "" && path === own.library)) return "heaptap";
   if (path === "[stack]") return "stacks";
   if (access[3] === "s" || SHARED_PATH.test(path)) {
     return path.startsWith("/") && !SHARED_PATH.test(path) ? "files" : "shared";
   }
   if (path.startsWith("/")) return "files";
-  if (isAnonymous(area)) return OWN_TABLES.test(flags) ? "heaptap" : undefined;
+  if (isAnonymous(area)) return isOwnTable(area) ? "heaptap" : undefined;
   return path.startsWith("[v") ? "files" : "other";
 }
 

@@ -145,13 +145,12 @@ function pagesOf(survey: Survey, memory: ProcessMemory, ledger: Ledger): Omit<Pa
   const fullness = new Array<number>(10).fill(0);
   let [inUse, beside, empty, trimmable, emptyBelow, before, beforeShare] = [0, 0, 0, 0, 0, 0, ledger.beforeShare];
   const { knowsTrim, knowsAll } = survey;
-  let { uppermost } = survey;
-  survey.eachHeapPage(memory, ({ address, live, taken, before: signed }) => {
-    const others = Math.max(0, signed);
+  let uppermost = knowsAll ? survey.uppermost : undefined;
+  survey.eachHeapPage(memory, ({ address, live, taken, before: others }) => {
     before += others;
     if (others > 0 && taken === 0) {
       // Nobody else is there.
-      beside += PAGE - others;
+      beside += PAGE;
       beforeShare += PAGE - others;
       if (uppermost && survey.isBelowBreak(address) && address >= uppermost.end) uppermost = undefined;
       return;
@@ -163,10 +162,12 @@ function pagesOf(survey: Survey, memory: ProcessMemory, ledger: Ledger): Omit<Pa
       return;
     }
     inUse += live;
-    beside += Math.max(0, PAGE - live - others);
+    beside += PAGE - live;
     const tenth = Math.min(9, Math.floor(10 * live / PAGE));
     fullness[tenth] = fullness[tenth]! + 1;
   });
+  before = Math.max(0, before);
+  beside -= before;
   return {
     resident: inUse + before + beside + empty,
     inUse,

@@ -4,8 +4,8 @@
  */
 import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
 import type { BlockSums, WindowFacts } from "./blocks.ts";
-import { usedPages } from "./chunks.ts";
-import type { UsedPages } from "./chunks.ts";
+import { chunkUse } from "./chunks.ts";
+import type { ChunkUse } from "./chunks.ts";
 import { firstAbove, heapsOf, isGlibc, LARGEST, objectAt, partsOf, wholeUse } from "./layout.ts";
 import type { Heap, Part, Use } from "./layout.ts";
 import { mappedRanges } from "./mapped_ranges.ts";
@@ -29,6 +29,8 @@ export interface Surveyed {
   readonly allocator: string;
   /** Whether it ran before the recording began: then there are blocks that no table has. */
   readonly ranBefore: boolean;
+  /** Whether the heap may tell what these come to: all blocks are glibc's, and it is another process's, which a walk does not change. */
+  readonly mayWalk: boolean;
   /** Live bytes as counted, for recordings that know no single block. */
   readonly liveBytes: number;
 }
@@ -124,7 +126,7 @@ export class Survey {
   readonly #own: { readonly recording: string; readonly library: string };
   readonly #glibc: boolean;
   readonly #break: Heap | undefined;
-  readonly #used: UsedPages | undefined;
+  readonly #chunks: ChunkUse | undefined;
   #liveBytes = 0;
   #base = -1;
   #here: Window | undefined;
@@ -144,8 +146,8 @@ export class Survey {
     this.#own = { recording: target.recording, library };
     const ranges = this.ranges ?? [];
     this.#parts = partsOf(this.areas, memory, this.heaps, ranges, { library, stackLimit: STACK });
-    const isWalked = target.ranBefore && this.knowsTrim;
-    this.#used = isWalked ? usedPages(memory, this.areas, this.heaps) : undefined;
+    const isWalked = target.ranBefore && target.mayWalk && this.knowsTrim;
+    this.#chunks = isWalked ? chunkUse(memory, this.areas, this.heaps) : undefined;
   }
 
   /**
@@ -167,7 +169,7 @@ export class Survey {
 
   /** Whether all blocks are known, or what those from before come to. */
   get knowsAll(): boolean {
-    return !this.#target.ranBefore || this.#used !== undefined;
+    return !this.#target.ranBefore || this.#chunks !== undefined;
   }
 
   /** Whether an address is in the heap below the break. */
@@ -337,19 +339,28 @@ export class Survey {
     const page = (address - this.#base) / PAGE;
     const live = Math.min(PAGE, window?.live[page] ?? 0);
     const taken = Math.max(live, Math.min(PAGE, window?.taken[page] ?? 0));
-    return { address, live, taken, before: this.#used ? this.#usedAt(address) - taken : 0 };
+    const before = this.#usedAt(address) - taken;
+    // Elsewhere a block whose chunk was not found is no sign of another.
+    return { address, live, taken, before: this.#chunks && (before > 0 || this.#isInHeap(address)) ? before : 0 };
   }
 
   /** Bytes of a page that the allocator says are in use, by blocks from before too; 0 where it was not asked. */
   #usedAt(address: number): number {
     const base = Math.floor(address / WINDOW) * WINDOW;
-    return this.#used?.window(base)?.[(address - base) / PAGE] ?? 0;
+    return this.#chunks?.used.window(base)?.[(address - base) / PAGE] ?? 0;
   }
 
-  /** Whether glibc would give a page back that has no live block: not what stands above an arena's last chunk. */
+  #isInHeap(address: number): boolean {
+    const heap = this.heaps[firstAbove(this.heaps, address)];
+    return heap !== undefined && heap.start <= address;
+  }
+
+  /** Whether glibc would give a page back that has no live block: not what stands above an arena's last chunk, nor what threads keep for themselves. */
   isTrimmable(address: number): boolean {
     const heap = this.heaps[firstAbove(this.heaps, address)];
-    return heap !== undefined && heap.start <= address && address < Math.floor(heap.top / PAGE) * PAGE;
+    if (heap === undefined || heap.start > address || address >= Math.floor(heap.top / PAGE) * PAGE) return false;
+    const base = Math.floor(address / WINDOW) * WINDOW;
+    return !this.#chunks?.kept.window(base)?.[(address - base) / PAGE];
   }
 
   /** The account. */

@@ -1,5 +1,6 @@
 /** Where the resident memory was: accounts that somebody outside took, and memory that the program mapped itself. */
 import { realpathSync } from "node:fs";
+import process from "node:process";
 import { CONSTANTS } from "../file/layout.ts";
 import { text } from "../file/reader.ts";
 import type { Snapshot, Table } from "../file/reader.ts";
@@ -196,6 +197,7 @@ export function surveyedOf(snapshot: Snapshot, liveBytes: number, pid = pidHere(
     allocator: text(snapshot, h("allocator"), h("allocator_length")),
     // A script has itself recorded late too, where what is mapped is not followed; a fork's child has its parent's blocks.
     ranBefore: isNew && (h("attached") > 0 || h("forked") > 0 || h("mappings") === 0),
+    mayWalk: isNew && h("linked_length") === 0 && pid !== process.pid,
     liveBytes,
   };
 }

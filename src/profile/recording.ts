@@ -7,6 +7,7 @@ import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { pageUse } from "../memory/pages.ts";
 import type { PageUse } from "../memory/pages.ts";
+import { isGlibc } from "../memory/layout.ts";
 import { MemoryError } from "../memory/process_memory.ts";
 import { looksAt } from "./looks.ts";
 import type { Look, LookOptions } from "./looks.ts";
@@ -274,7 +275,10 @@ export class Recording {
     try {
       const pages = await pageUse(target, wait * 1000);
       if (process.attached && !pages.before) {
-        throw cannot("which blocks were there before it was attached to is not known: its allocator does not tell");
+        const why = target.mayWalk && isGlibc(target.allocator)
+          ? "its heap could not be walked through, as it is changed meanwhile, swapped out, or goes on elsewhere (try again)"
+          : "its allocator does not tell";
+        throw cannot(`what is in blocks from before it was attached to is not known: ${why}`);
       }
       return pages;
     } catch (cause) {

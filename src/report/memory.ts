@@ -188,7 +188,7 @@ function pageLines(pages: PageUse): string[] {
   const columns = figureColumns(["", ""], [[bytes(resident), "100.0%"]]);
   const line = (n: number, words: string) => `  ${columns.line([bytes(n), share(n, resident) || "0.0%"])}${words}`;
   const emptyWords = before === undefined
-    ? "empty pages, blocks from before the recording among them: the allocator does not tell of these"
+    ? "empty pages, and blocks from before the recording, which are not known"
     : trimmable === undefined
     ? "empty pages, which the allocator keeps: it gives back whole slabs or extents, when it purges"
     : `empty pages: malloc_trim(0) gives ${

@@ -6,8 +6,8 @@ import { readOwnMoment } from "../profile/read.ts";
 import { own } from "./install.ts";
 
 /**
- * The account of this process's resident memory at this moment: what of it is live blocks of native code, free in the allocator, stacks,
- * files; what the runtime has for JavaScript, and other memory that is mapped past malloc, is `other`. It reads `/proc/self` for some tens of
+ * The account of this process's resident memory at this moment: what of it is live blocks of native code, free in the allocator, with the
+ * runtime's blocks from before `install()`, stacks, files; what the runtime has for JavaScript, and other memory that is mapped past malloc, is `other`. It reads `/proc/self` for some tens of
  * milliseconds, for which the event loop waits.
  *
  * @throws {LibraryError} when the library cannot be installed.

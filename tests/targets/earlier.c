@@ -1,11 +1,12 @@
 /*
- * earlier SEED THREADS [fork|busy|blocked]: the main thread and THREADS others make 60,000 blocks each, of random sizes below 300 bytes, one in 16 below 5,000, one in
+ * earlier SEED THREADS [fork|busy|blocked|parted]: the main thread and THREADS others make 60,000 blocks each, of random sizes below 300 bytes, one in 16 below 5,000, one in
  * 4,000 of 300,000 bytes and more, fill them, and free two of three at random; then all stand still. Prints `ready OWN`: the bytes that the remaining ones
  * take, usable ones and a header of 8, whole pages of those that glibc maps by themselves. On each byte from standard input main goes on: it makes
  * 5,000 blocks of 1,000 bytes (fresh()) and prints `fresh`; frees half of its own old blocks and prints `freed OWN`; calls malloc_trim(0) and
  * prints `trimmed BEFORE AFTER`, the resident set in bytes. With `fork` a child does that. With `busy` the other threads do not stand still but
  * free and make blocks for ever, and main prints `now OWN` on each byte. With `blocked` something lies above the break, so that glibc goes on in memory
- * that it maps.
+ * that it maps. With `parted` the kernel is advised of a page of the break's heap, and of one in each block that is mapped by itself, which parts what
+ * /proc shows of them; fresh() is followed by 200 blocks of 100,000 bytes that are mapped by themselves.
  */
 #define _GNU_SOURCE
 #include <malloc.h>
@@ -67,7 +68,17 @@ static unsigned work(unsigned number)
     return state;
 }
 
-static int busy;
+static int busy, parted;
+
+static void part(void)
+{
+    madvise((void *)(((uintptr_t)blocks[0][0] & ~(uintptr_t)4095) + 8192), 4096, MADV_DONTDUMP);
+    for (unsigned number = 0; number < 8; number++)
+        for (unsigned i = 0; i < COUNT; i++)
+            if (blocks[number][i] && malloc_usable_size(blocks[number][i]) > 280000)
+                madvise((void *)(((uintptr_t)blocks[number][i] & ~(uintptr_t)4095) + 4096), 4096, MADV_DONTDUMP);
+    mallopt(M_MMAP_THRESHOLD, 65536);
+}
 
 static void *run(void *argument)
 {
@@ -112,6 +123,9 @@ static void stages(void)
     say("ready");
     for (int i = 0; i < 5000; i++)
         kept[i] = fresh();
+    static void *volatile large[200];
+    for (int i = 0; i < 200 && parted; i++)
+        large[i] = memset(malloc(100000), 3, 100000);
     say("fresh");
     for (int i = 0; i < COUNT; i += 2)
         if (blocks[0][i])
@@ -129,6 +143,7 @@ int main(int count, char **arguments)
     static char output[4096];
     setvbuf(stdout, output, _IOFBF, sizeof output);
     seed = (unsigned)atoi(arguments[1]);
+    parted = count > 3 && strcmp(arguments[3], "parted") == 0;
     busy = count > 3 && strcmp(arguments[3], "busy") == 0;
     unsigned threads = (unsigned)atoi(arguments[2]);
     if (count > 3 && strcmp(arguments[3], "blocked") == 0) {
@@ -143,6 +158,8 @@ int main(int count, char **arguments)
     }
     work(0);
     pthread_barrier_wait(&barrier);
+    if (parted)
+        part();
     while (busy)
         say("now");
     if (count > 3 && strcmp(arguments[3], "fork") == 0) {
