@@ -151,6 +151,20 @@ test("a program that is busy in all threads: each look comes through its heaps",
   }
 });
 
+test("with samples alone it is known too, less what is live by estimate", async () => {
+  await using of = await Earlier.start([7, 2]);
+  await using attachment = await attach(of.pid, { out: join(folder, "sampled.heaptap"), buckets: 4096, sample: 4096 });
+  const [own = 0] = of.numbers;
+  const first = now(attachment.recording);
+  near(first.before ?? NaN, own, 0, 4 * OTHERS, "at first");
+  assert.ok(first.allocatorFree > own / 2 && first.trimmable !== undefined && first.slack === undefined);
+  await of.next();
+  const fresh = now(attachment.recording);
+  near(sumOf(fresh), fresh.resident, 0, 0, "the sum");
+  near(fresh.live + (fresh.before ?? NaN), own + 5000 * 1008, PART, 4 * OTHERS, "what is in use");
+  near(fresh.live, 5_000_000, 0.2, 0, "by estimate");
+});
+
 test("what the kernel parts is one: a block from before is found, and one from afterwards is not taken for it", async () => {
   await using of = await Earlier.start([6, 2, "parted"]);
   await using attachment = await attach(of.pid, { out: join(folder, "parted.heaptap"), buckets: 4096 });

@@ -44,7 +44,7 @@ export interface PageUse {
   readonly empty: number;
   /**
    * What is in blocks from before the recording began, with rounding and headers, and their part of what is beside: whose they are nobody knows.
-   * Undefined where the allocator does not tell of them: then they are beside and in empty pages.
+   * Undefined where that is not known: then they are beside and in empty pages.
    */
   readonly before: { readonly inUse: number; readonly share: number } | undefined;
   /** Of these what glibc's `malloc_trim` gives back; undefined with another allocator. */
@@ -174,7 +174,7 @@ function pagesOf(survey: Survey, memory: ProcessMemory, ledger: Ledger): Omit<Pa
     beside,
     empty,
     before: knowsAll ? { inUse: before, share: Math.round(beforeShare) } : undefined,
-    trimmable: knowsTrim && knowsAll ? trimmable : undefined,
+    trimmable: knowsTrim ? trimmable : undefined,
     fullness,
     paths: pathsOf(ledger),
     uppermost: uppermost && { id: uppermost.path, emptyBelow },

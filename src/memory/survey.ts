@@ -44,8 +44,8 @@ export interface Account {
   /** What the allocator takes for these beyond that, rounding and headers; undefined when it does not tell: then it is in `allocatorFree`. */
   readonly slack: number | undefined;
   /**
-   * What is resident of blocks from before heaptap was attached, with rounding and headers; undefined when the allocator does not tell: then it is
-   * in `allocatorFree`.
+   * What is resident of blocks from before the recording began (in a process that was attached to, or a fork's child), with rounding and headers;
+   * undefined where it is not known: then it is in `allocatorFree` and `other`.
    */
   readonly before: number | undefined;
   /** Free in the allocator. */
@@ -146,7 +146,7 @@ export class Survey {
     this.#own = { recording: target.recording, library };
     const ranges = this.ranges ?? [];
     this.#parts = partsOf(this.areas, memory, this.heaps, ranges, { library, stackLimit: STACK });
-    const isWalked = target.ranBefore && target.mayWalk && this.knowsTrim;
+    const isWalked = target.ranBefore && target.mayWalk && this.#glibc;
     this.#chunks = isWalked ? chunkUse(memory, this.areas, this.heaps) : undefined;
   }
 
@@ -162,9 +162,14 @@ export class Survey {
     return survey;
   }
 
-  /** Whether it is known what the allocator takes for blocks, and which pages it would give back when asked. */
-  get knowsTrim(): boolean {
+  /** Whether it is known what the allocator takes for blocks beyond what was requested. */
+  get #knowsSlack(): boolean {
     return this.knowsBlocks && this.#glibc;
+  }
+
+  /** Whether free pages are known that the allocator would give back when asked. */
+  get knowsTrim(): boolean {
+    return this.#chunks !== undefined || (this.#knowsSlack && !this.#target.ranBefore);
   }
 
   /** Whether all blocks are known, or what those from before come to. */
@@ -376,20 +381,22 @@ export class Survey {
       before += page.before;
       if (page.taken === 0 && page.before === 0 && this.isTrimmable(address)) trimmable += PAGE;
     });
-    before = Math.max(0, before);
     const counted = Math.max(0, this.#target.liveBytes);
     if (!this.knowsBlocks) {
       // Blocks are not known: of a heap that is, what is live is in it; else it is somewhere in the rest.
       const where: Use = sums.heap > 0 ? "heap" : "other";
       live = Math.min(counted, sums[where]);
       if (where === "other") sums.other -= live;
+      // What is in use is that, with what the allocator takes for it, and what is from before.
+      before -= live;
     }
+    before = Math.max(0, before);
     const inHeap = this.knowsBlocks || sums.heap > 0 ? live : 0;
     const parts = {
       live,
-      slack: this.knowsTrim ? slack : undefined,
+      slack: this.#knowsSlack ? slack : undefined,
       before: this.knowsAll ? before : undefined,
-      allocatorFree: Math.max(0, sums.heap - inHeap - before - (this.knowsTrim ? slack : 0)),
+      allocatorFree: Math.max(0, sums.heap - inHeap - before - (this.#knowsSlack ? slack : 0)),
       mapped: this.ranges ? sums.mapped : undefined,
       stacks: sums.stacks,
       files: sums.files,
@@ -401,7 +408,7 @@ export class Survey {
       // Of a process that goes on what the kernel said before is another moment's.
       resident: Object.values(parts).reduce((sum: number, n) => sum + (n ?? 0), 0),
       ...parts,
-      trimmable: this.knowsTrim && this.knowsAll ? trimmable : undefined,
+      trimmable: this.knowsTrim ? trimmable : undefined,
       swapped: this.areas.reduce((sum, { swapped }) => sum + swapped, 0),
       untouched: this.knowsBlocks ? Math.max(0, this.#liveBytes - live) : 0,
     };
