@@ -226,6 +226,16 @@ test("a view of 80 columns has the figures above, and what grows first", () => {
   );
 });
 
+test("of what was attached to it is said how much is in blocks from before", () => {
+  const look = told(12, 1, LATER);
+  const attached = {
+    ...look,
+    profile: { ...look.profile, memory: { end: { before: 105_000_000 } } },
+  } as unknown as Look;
+  const [title] = screen(looked(TWO, attached), 80, 10).split("\n");
+  assert.equal(title, "app (pid 42) \u00b7 12.0 s \u00b7 growth of 2 s \u00b7 105 MB in blocks from before");
+});
+
 test("a view of 200 columns has callers and the peak, the past as wide as it fits; small ones have what is left", () => {
   const wide = screen(TWO, 200, 12).split("\n");
   assert.equal(wide[3], "    LIVE    GROWTH  BYTES/S ALLOCS/S  AT PEAK  CALL PATH");

@@ -119,7 +119,9 @@ function titleLine({ look, base, marked, paused }: LiveState, { beside }: Surrou
     : "";
   const ago = base && look.running ? (look.seconds - base.seconds).toFixed(0) : "";
   const since = ago && `growth of ${ago} s${marked ? ", since the mark" : ""}`;
-  const parts = [`${look.seconds.toFixed(1)} s`, beside, since].filter(Boolean);
+  const { before = 0 } = look.profile.memory?.end ?? {};
+  const earlier = before > 0 && `${size(before)} in blocks from before`;
+  const parts = [`${look.seconds.toFixed(1)} s`, beside, since, earlier].filter(Boolean);
   return [
     { text: `${name} (pid ${process.pid})`, style: "strong" },
     { text: state && ` \u00b7 ${state}`, style: "alarm" },
