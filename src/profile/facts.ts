@@ -156,7 +156,7 @@ function estimated({ limits: { interval }, totals }: Profile): string {
 }
 
 /** For so many seconds what is seen tells of the beginning. */
-const AT_FIRST = 1;
+const AT_FIRST = 3;
 
 /** What was in use when a process was attached to: what its allocator said, or its heap did; undefined where neither is known. */
 export function inUseBefore({ process, memory }: Pick<Profile, "process" | "memory">): number | undefined {
