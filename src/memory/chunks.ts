@@ -6,7 +6,7 @@
  * Not in use is also what threads keep for themselves (tcache, up to glibc 2.41) and what stands in fast bins, which the headers do not tell.
  */
 import { WINDOW, WINDOW_PAGES } from "./blocks.ts";
-import { firstAbove, isAnonymous, isGlibc, isOwnTable, LARGEST, SIZE_AT } from "./layout.ts";
+import { firstAbove, heapAt, isAnonymous, isGlibc, isOwnTable, LARGEST, SIZE_AT } from "./layout.ts";
 import type { Heap } from "./layout.ts";
 import { PAGE, PRESENT } from "./process_memory.ts";
 import type { Area, ProcessMemory } from "./process_memory.ts";
@@ -21,9 +21,10 @@ export class UsedPages {
   #base = -WINDOW;
   #pages: Uint16Array = new Uint16Array();
 
-  /** Those of the pages of a window of addresses. */
-  window(start: number): Uint16Array | undefined {
-    return this.#windows.get(start);
+  /** Those of the page that begins at an address. */
+  at(address: number): number {
+    const base = Math.floor(address / WINDOW) * WINDOW;
+    return this.#windows.get(base)?.[(address - base) / PAGE] ?? 0;
   }
 
   /** Whether all could be kept. */
@@ -143,8 +144,6 @@ class Chunks {
   readonly kept = new UsedPages();
   #spots: Spots;
   #entries = 0;
-  /** Where a walk met something that no chunk is. */
-  #failedAt = 0;
   readonly #stride = new ArrayBuffer(STRIDE);
   /** Where the bins of arenas are. */
   readonly #bins: number[] = [];
@@ -153,13 +152,12 @@ class Chunks {
 
   constructor(memory: ProcessMemory, heaps: readonly Heap[]) {
     this.#memory = memory;
-    this.#heaps = heaps.toSorted((a, b) => a.start - b.start);
+    this.#heaps = heaps;
     this.#spots = new Spots(memory);
   }
 
   #isInHeap(address: number): boolean {
-    const heap = this.#heaps[firstAbove(this.#heaps, address)];
-    return heap !== undefined && heap.start <= address && address % ALIGN === 0;
+    return address % ALIGN === 0 && heapAt(this.#heaps, address) !== undefined;
   }
 
   /** Whether the two words at an address can be a bin: a list in a circle, of itself alone or of free chunks. */
@@ -195,8 +193,8 @@ class Chunks {
     return best < 0 ? undefined : start + 8 * best;
   }
 
-  /** Walks from chunk to chunk of a heap; whether it came to where the heap ends. */
-  #walk(from: number, heap: Heap, bins: number, used: UsedPages, keepers: number[]): boolean {
+  /** Walks from chunk to chunk of a heap; where it met something that is none, undefined when it came to where the heap ends. */
+  #walk(from: number, heap: Heap, bins: number, used: UsedPages, keepers: number[]): number | undefined {
     // Where the chunk begins, the one below it, and the run of used ones that this may belong to.
     let [at, below, run] = [from, from, -1];
     let limit = this.#limit(heap, bins);
@@ -205,20 +203,18 @@ class Chunks {
       const words = resident(this.#memory, base, this.#stride);
       if (at + HEADER - base > words.byteLength) {
         // Where it ends by now what we came from was the uppermost chunk.
-        const isEnd = at === this.#limit(heap, bins);
-        if (isEnd && run >= 0) used.add(run, below, 1);
-        this.#failedAt = at;
-        return isEnd;
+        if (at !== this.#limit(heap, bins)) return at;
+        if (run >= 0) used.add(run, below, 1);
+        return undefined;
       }
       // Of small chunks, which nearly all are, in whole numbers of 32 bits: places of their sizes among the words.
       const place = (address: number) => (address - base) / 4 + 2;
       const address = (place: number) => base + 4 * (place - 2);
       const stop = Math.min(words.length - 1, Math.max(0, place(limit)));
       let [i, last] = [place(at), place(below)];
-      while (i < stop) {
+      for (;;) {
         const low = words[i]!;
         const size = low & ~FLAGS;
-        if (words[i + 1] !== 0 || size < SMALLEST || low & (MAPPED | ALIGN >> 1) || i + (size >> 2) >= stop) break;
         if (low & BELOW_IN_USE) {
           if (run < 0) run = address(last);
           const length = i - last;
@@ -227,29 +223,21 @@ class Chunks {
           used.add(run, address(last), 1);
           run = -1;
         }
+        if (words[i + 1] !== 0 || size < SMALLEST || low & (MAPPED | ALIGN >> 1) || i + (size >> 2) >= stop) break;
         last = i;
         i += size >> 2;
       }
       [at, below] = [address(i), address(last)];
       const [low, high] = [words[i]! >>> 0, words[i + 1]! >>> 0];
-      if (low & BELOW_IN_USE) {
-        if (run < 0) run = below;
-        if (at - below === KEPT || at - below === KEPT_BEFORE) keepers.push(below);
-      } else if (run >= 0) {
-        used.add(run, below, 1);
-        run = -1;
-      }
       const size = low - (low & FLAGS) + high * 2 ** 32;
       if (size <= HEADER || at + size >= limit) {
         // A heap that its arena has gone on from ends with two that are too small to be chunks; the last one with the uppermost chunk, which moves.
         limit = this.#limit(heap, bins);
         const isEnd = size <= HEADER ? limit > at && limit - at <= 4 * HEADER : at + size === limit;
         if (isEnd && run >= 0) used.add(run, at, 1);
-        this.#failedAt = at;
-        if (isEnd || size <= HEADER || at + size > limit) return isEnd;
+        if (isEnd || size <= HEADER || at + size > limit) return isEnd ? undefined : at;
       }
-      this.#failedAt = at;
-      if (size < SMALLEST || size % ALIGN !== 0 || low & MAPPED || !used.isWhole) return false;
+      if (size < SMALLEST || size % ALIGN !== 0 || low & MAPPED || !used.isWhole) return at;
       below = at;
       at += size;
     }
@@ -264,17 +252,18 @@ class Chunks {
   /** Adds a heap's chunks, when one of the places where they may begin leads to its end. */
   #heap(begins: readonly number[], heap: Heap, bins: number): boolean {
     for (const begin of begins) {
-      let earlier = -1;
+      let earlier: number | undefined;
       for (let tries = 0; tries < TRIES; tries++) {
         const used = new UsedPages(), keepers: number[] = [];
-        if (this.#walk(begin, heap, bins, used, keepers)) {
+        const failed = this.#walk(begin, heap, bins, used, keepers);
+        if (failed === undefined) {
           this.used.merge(used);
           for (const keeper of keepers) this.#keepers.push(keeper);
           return true;
         }
         // Where two walks end in the same place nothing is being changed.
-        if (this.#failedAt === earlier) break;
-        earlier = this.#failedAt;
+        if (failed === earlier) break;
+        earlier = failed;
       }
     }
     return false;
@@ -437,5 +426,6 @@ export function chunkUse(
   const isSwapped = areas.some((area) => isAnonymous(area) && area.swapped > 0);
   if (libc.length === 0 || isSwapped || !chunks.heaps(libc)) return undefined;
   for (const range of mappable(areas, heaps)) chunks.mapped(range);
-  return chunks.used.isWhole ? chunks : undefined;
+  const { used, kept } = chunks;
+  return used.isWhole ? { used, kept } : undefined;
 }

@@ -55,7 +55,7 @@ export function isAnonymous({ access, path, flags }: Area): boolean {
 }
 
 /**
- * glibc's heaps: that below the break, and those of arenas, which begin at multiples of 64 MiB with what says so.
+ * glibc's heaps, in the order of addresses: that below the break, and those of arenas, which begin at multiples of 64 MiB with what says so.
  *
  * @param areas What is mapped.
  */
@@ -65,15 +65,9 @@ export function heapsOf(areas: readonly Area[], memory: ProcessMemory): Heap[] {
     if (area.path === "[heap]") {
       // The kernel parts it where a piece has been locked, or advised of.
       const last = heaps.at(-1);
-      const isPart = last !== undefined && last.arena === undefined && last.end === area.start;
-      if (isPart) heaps.pop();
-      heaps.push({
-        start: isPart ? last.start : area.start,
-        end: area.end,
-        use: "heap",
-        top: area.end,
-        arena: undefined,
-      });
+      const part = last?.arena === undefined && last?.end === area.start ? heaps.pop() : undefined;
+      const { start } = part ?? area;
+      heaps.push({ start, end: area.end, use: "heap", top: area.end, arena: undefined });
     } else if (isAnonymous(area) && area.access.startsWith("rw") && area.resident > 0) {
       for (let at = Math.ceil(area.start / WINDOW) * WINDOW; at < area.end; at += WINDOW) {
         const heap = arenaHeap(at, memory);
@@ -82,6 +76,12 @@ export function heapsOf(areas: readonly Area[], memory: ProcessMemory): Heap[] {
     }
   }
   return heaps;
+}
+
+/** The heap that an address is in. */
+export function heapAt(heaps: readonly Heap[], address: number): Heap | undefined {
+  const heap = heaps[firstAbove(heaps, address)];
+  return heap && heap.start <= address ? heap : undefined;
 }
 
 function arenaHeap(at: number, memory: ProcessMemory): Heap | undefined {

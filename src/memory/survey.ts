@@ -6,7 +6,7 @@ import { eachBlock, WINDOW, WINDOW_PAGES } from "./blocks.ts";
 import type { BlockSums, WindowFacts } from "./blocks.ts";
 import { chunkUse } from "./chunks.ts";
 import type { ChunkUse } from "./chunks.ts";
-import { firstAbove, heapsOf, isGlibc, LARGEST, objectAt, partsOf, wholeUse } from "./layout.ts";
+import { firstAbove, heapAt, heapsOf, isGlibc, LARGEST, objectAt, partsOf, wholeUse } from "./layout.ts";
 import type { Heap, Part, Use } from "./layout.ts";
 import { mappedRanges } from "./mapped_ranges.ts";
 import type { MappedRange } from "./mapped_ranges.ts";
@@ -29,7 +29,7 @@ export interface Surveyed {
   readonly allocator: string;
   /** Whether it ran before the recording began: then there are blocks that no table has. */
   readonly ranBefore: boolean;
-  /** Whether the heap may tell what these come to: all blocks are glibc's, and it is another process's, which a walk does not change. */
+  /** Whether the heap may tell what these come to: all blocks are glibc's, and it is another process's, which a walk does not change. Else nobody does. */
   readonly mayWalk: boolean;
   /** Live bytes as counted, for recordings that know no single block. */
   readonly liveBytes: number;
@@ -146,8 +146,7 @@ export class Survey {
     this.#own = { recording: target.recording, library };
     const ranges = this.ranges ?? [];
     this.#parts = partsOf(this.areas, memory, this.heaps, ranges, { library, stackLimit: STACK });
-    const isWalked = target.ranBefore && target.mayWalk && this.#glibc;
-    this.#chunks = isWalked ? chunkUse(memory, this.areas, this.heaps) : undefined;
+    this.#chunks = target.ranBefore && target.mayWalk ? chunkUse(memory, this.areas, this.heaps) : undefined;
   }
 
   /**
@@ -346,26 +345,18 @@ export class Survey {
     const taken = Math.max(live, Math.min(PAGE, window?.taken[page] ?? 0));
     const before = this.#usedAt(address) - taken;
     // Elsewhere a block whose chunk was not found is no sign of another.
-    return { address, live, taken, before: this.#chunks && (before > 0 || this.#isInHeap(address)) ? before : 0 };
+    return { address, live, taken, before: this.#chunks && (before > 0 || heapAt(this.heaps, address)) ? before : 0 };
   }
 
   /** Bytes of a page that the allocator says are in use, by blocks from before too; 0 where it was not asked. */
   #usedAt(address: number): number {
-    const base = Math.floor(address / WINDOW) * WINDOW;
-    return this.#chunks?.used.window(base)?.[(address - base) / PAGE] ?? 0;
-  }
-
-  #isInHeap(address: number): boolean {
-    const heap = this.heaps[firstAbove(this.heaps, address)];
-    return heap !== undefined && heap.start <= address;
+    return this.#chunks?.used.at(address) ?? 0;
   }
 
   /** Whether glibc would give a page back that has no live block: not what stands above an arena's last chunk, nor what threads keep for themselves. */
   isTrimmable(address: number): boolean {
-    const heap = this.heaps[firstAbove(this.heaps, address)];
-    if (heap === undefined || heap.start > address || address >= Math.floor(heap.top / PAGE) * PAGE) return false;
-    const base = Math.floor(address / WINDOW) * WINDOW;
-    return !this.#chunks?.kept.window(base)?.[(address - base) / PAGE];
+    const heap = heapAt(this.heaps, address);
+    return heap !== undefined && address < Math.floor(heap.top / PAGE) * PAGE && !this.#chunks?.kept.at(address);
   }
 
   /** The account. */

@@ -4,6 +4,7 @@ import process from "node:process";
 import { CONSTANTS } from "../file/layout.ts";
 import { text } from "../file/reader.ts";
 import type { Snapshot, Table } from "../file/reader.ts";
+import { isGlibc } from "../memory/layout.ts";
 import type { Account, Surveyed } from "../memory/survey.ts";
 import { surveyed } from "../memory/survey.ts";
 import { pidHere } from "./here.ts";
@@ -188,16 +189,17 @@ function fileOf(path: string): string {
 export function surveyedOf(snapshot: Snapshot, liveBytes: number, pid = pidHere(snapshot)): Surveyed {
   const h = (field: string) => snapshot.header.number(0, field);
   const isNew = h("version") >= 4;
+  const allocator = text(snapshot, h("allocator"), h("allocator_length"));
   return {
     pid: pid ?? h("pid"),
     recording: snapshot.path && fileOf(snapshot.path),
     shadow: isNew ? h("shadow") : 0,
     mappings: isNew ? h("mappings") : 0,
     buckets: h("buckets"),
-    allocator: text(snapshot, h("allocator"), h("allocator_length")),
+    allocator,
     // A script has itself recorded late too, where what is mapped is not followed; a fork's child has its parent's blocks.
     ranBefore: isNew && (h("attached") > 0 || h("forked") > 0 || h("mappings") === 0),
-    mayWalk: isNew && h("linked_length") === 0 && pid !== process.pid,
+    mayWalk: isNew && isGlibc(allocator) && h("linked_length") === 0 && pid !== process.pid,
     liveBytes,
   };
 }

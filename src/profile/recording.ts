@@ -7,7 +7,6 @@ import { isRecording, readSnapshot, RecordingError } from "../file/reader.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { pageUse } from "../memory/pages.ts";
 import type { PageUse } from "../memory/pages.ts";
-import { isGlibc } from "../memory/layout.ts";
 import { MemoryError } from "../memory/process_memory.ts";
 import { looksAt } from "./looks.ts";
 import type { Look, LookOptions } from "./looks.ts";
@@ -275,7 +274,7 @@ export class Recording {
     try {
       const pages = await pageUse(target, wait * 1000);
       if (process.attached && !pages.before) {
-        const why = target.mayWalk && isGlibc(target.allocator)
+        const why = target.mayWalk
           ? "its heap could not be walked through, as it is changed meanwhile, swapped out, or goes on elsewhere (try again)"
           : "its allocator does not tell";
         throw cannot(`what is in blocks from before it was attached to is not known: ${why}`);

@@ -25,7 +25,7 @@ export function allSince(
   const { totals } = now;
   // As long as no more has been allocated nothing is above it: a sample may have the level of the last step, which came before it.
   const above = (level: number, allocations: number) =>
-    allocations > then.totals.allocations ? level - then.totals.liveBytes : Math.min(0, level - then.totals.liveBytes);
+    Math.min(level - then.totals.liveBytes, allocations > then.totals.allocations ? Infinity : 0);
   // The earlier moment's time is not known, but how far the program was, and when it had last been seen to do something.
   const timeline = now.timeline.filter(({ allocations, seconds }, i) =>
     i + 1 === now.timeline.length || (allocations >= then.totals.allocations && seconds > then.seconds)

@@ -169,12 +169,19 @@ class Looked {
     this.#moments.writeIfDue();
   }
 
+  /** Whether so much stands beside what is live as never before, and pages may tell of it: not where most blocks are from before, and nobody knows which. */
+  #isMoreBeside(beside: number): boolean {
+    const { shadow, mayWalk } = this.#target;
+    if (!this.#moments || shadow === 0 || (this.#isAttached && !mayWalk)) return false;
+    return beside > PAGES_CHANGE * this.#mostBeside;
+  }
+
   /** Whether it stands where it never stood before, or has so much beside what is live as never before, and no account tells of that. */
   #isNewHighest(resident: number, current: number): boolean {
     const told = this.#accounts.reduce((most, account) => Math.max(most, account.resident), 0);
     if (this.#accounts.length > 0 && told < ACCOUNT_LOW * resident) return true;
     if (this.#unchanged < SETTLED) return false;
-    if (this.#moments && this.#target.shadow !== 0 && resident - current > PAGES_CHANGE * this.#mostBeside) return true;
+    if (this.#isMoreBeside(resident - current)) return true;
     return resident >= (1 - CHANGE) * this.#highest && told < (1 - ACCOUNT_CHANGE) * resident;
   }
 
@@ -217,8 +224,7 @@ class Looked {
 
   /** An account, with the heap's pages where so much stands beside what is live as never before: after the end nobody can tell any more. */
   #survey(time: number, target: Surveyed): Account {
-    const wanted = this.#moments && target.shadow !== 0 && this.#beside > PAGES_CHANGE * this.#mostBeside;
-    if (!wanted) return surveyed(target, (survey, memory) => survey.account(memory));
+    if (!this.#isMoreBeside(this.#beside)) return surveyed(target, (survey, memory) => survey.account(memory));
     const { account, pages } = accountWithPages(target);
     this.#mostBeside = this.#beside;
     // Where most blocks are from before pages tell nothing without these.

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "resident.h"
 
 #define COUNT 60000
 static char *volatile blocks[8][COUNT];
@@ -94,17 +95,6 @@ static void *run(void *argument)
             make(block, &state);
     }
     return NULL;
-}
-
-static long resident(void)
-{
-    char text[64] = "";
-    long pages = 0, all;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || !fgets(text, sizeof text, f) || sscanf(text, "%ld %ld", &all, &pages) != 2)
-        exit(3);
-    fclose(f);
-    return pages * 4096;
 }
 
 __attribute__((noinline, noclone)) static void *fresh(void) { return memset(malloc(1000), 2, 1000); }

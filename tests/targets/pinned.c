@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "resident.h"
 
 #define COUNT 400000
 #define APART __attribute__((noinline, noclone))
@@ -33,17 +34,6 @@ static void *run(void *unused)
         usleep(1000);
     }
     return unused;
-}
-
-static long resident(void)
-{
-    static char text[256];
-    long pages = 0, all;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || !fgets(text, sizeof text, f) || sscanf(text, "%ld %ld", &all, &pages) != 2)
-        exit(3);
-    fclose(f);
-    return pages * 4096;
 }
 
 int main(int count, char **arguments)
