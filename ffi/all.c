@@ -47,6 +47,7 @@ static void ht_discover_forked(void);
 #include "timeline.c"
 #include "path.c"
 #include "registers.c"
+#include "way_out.c"
 #include "unwind.c"
 #include "thread.c"
 #include "follow.c"

@@ -412,35 +412,50 @@ static uint32_t ht_encoded_size(uint8_t encoding)
     return encoding == HT_PE_OMIT ? 0 : sizes[encoding & 15];
 }
 
-/* The entry that may cover pc: binary search in the sorted table of .eh_frame_hdr. 0 when there is none; *section
- * is where to search one by one when there is no such table, else 0. */
-static uint64_t ht_find_sorted(uint64_t hdr, uint64_t low, uint64_t high, uint64_t pc, uint64_t *section)
+/* The sorted table of .eh_frame_hdr: rows of two numbers each, by the place in the code. */
+struct ht_sorted {
+    struct ht_cursor rows;
+    uint8_t encoding;
+    uint32_t size;    /* of one number; 0 when there is no such table */
+    uint64_t count;
+    uint64_t section; /* where to search one by one then, 0 when that is not known */
+};
+
+static struct ht_sorted ht_sorted(uint64_t hdr, uint64_t low, uint64_t high)
 {
-    *section = 0;
+    struct ht_sorted s = { .size = 0 };
     if (hdr < low || hdr + 4 > high)
-        return 0;
+        return s;
     struct ht_cursor c = { (const uint8_t *)hdr, (const uint8_t *)high, 0 };
     const uint8_t *h = ht_take(&c, 4);
     if (!h || h[0] != 1)
-        return 0;
+        return s;
     uint64_t frames = ht_take_encoded(&c, h[1], hdr), count = ht_take_encoded(&c, h[2], hdr);
     uint32_t size = ht_encoded_size(h[3]);
-    if (c.bad || h[2] == HT_PE_OMIT || size == 0 || count == 0) {
-        *section = frames;
+    if (c.bad || h[2] == HT_PE_OMIT || size == 0 || count == 0)
+        s.section = frames;
+    else if (count <= (uint64_t)(c.end - c.at) / (2 * size))
+        s = (struct ht_sorted){ c, h[3], size, count, 0 };
+    return s;
+}
+
+/* The entry that may cover pc, by binary search. 0 when there is none; *section is where to search one by one when there is no such
+ * table, else 0. */
+static uint64_t ht_find_sorted(uint64_t hdr, uint64_t low, uint64_t high, uint64_t pc, uint64_t *section)
+{
+    struct ht_sorted s = ht_sorted(hdr, low, high);
+    *section = s.section;
+    if (s.size == 0)
         return 0;
-    }
-    if (count > (uint64_t)(c.end - c.at) / (2 * size))
-        return 0;
-    const uint8_t *rows = c.at;
-    uint64_t first = 0, last = count;
+    uint64_t first = 0, last = s.count;
     while (last - first > 1) {
         uint64_t middle = (first + last) / 2;
-        struct ht_cursor row = { rows + middle * 2 * size, c.end, 0 };
-        if (ht_take_encoded(&row, h[3], hdr) <= pc)
+        struct ht_cursor row = { s.rows.at + middle * 2 * s.size, s.rows.end, 0 };
+        if (ht_take_encoded(&row, s.encoding, hdr) <= pc)
             first = middle;
         else
             last = middle;
     }
-    struct ht_cursor row = { rows + first * 2 * size, c.end, 0 };
-    return ht_take_encoded(&row, h[3], hdr) <= pc ? ht_take_encoded(&row, h[3], hdr) : 0;
+    struct ht_cursor row = { s.rows.at + first * 2 * s.size, s.rows.end, 0 };
+    return ht_take_encoded(&row, s.encoding, hdr) <= pc ? ht_take_encoded(&row, s.encoding, hdr) : 0;
 }

@@ -5,7 +5,7 @@
  *                     -> shadow.c, peak.c -> timeline.c
  * and everything stands on sys.c and process.c. What the program starts goes through exec.c. A script in the
  * same process comes in through api.c, which puts the hooks in (got.c) and reads counters. The library uses no C
- * library: raw system calls, its own look-up of the functions that it wraps, and three weak imports (process.c, module.c).
+ * library: raw system calls, its own look-up of the functions that it wraps, and a few weak imports (process.c, loader.c).
  *
  * Rules for everything reachable from a hook: it allocates nothing, takes no lock that the program
  * could hold, leaves errno alone, and keeps no file descriptor open.
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "arch/x86_64.h"
-#include "arch/x86_64_code.h"
+#include "arch/x86_64_stack.h"
 #include "atomic.h"
 #include "layout.h"
 
@@ -28,6 +28,13 @@
 #define HT_EXPORT __attribute__((visibility("default"), used))
 /* Reads other functions' stack frames, which AddressSanitizer takes for a bug. */
 #define HT_RAW __attribute__((no_sanitize("address", "undefined", "thread")))
+/* A thread's own, at a fixed distance from where its storage begins: where the library was loaded with the program, and wherever the C library has
+ * kept room for those that come later. musl has not: there it is asked where that is, which takes twice as long. */
+#ifdef HT_LATE
+#define HT_THREAD_LOCAL __thread __attribute__((tls_model("global-dynamic")))
+#else
+#define HT_THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+#endif
 /* A value that the compiler knows nothing of from here on. */
 #define HT_OPAQUE(value) __asm__("" : "+r"(value))
 #define HT_COUNT(array) (sizeof(array) / sizeof((array)[0]))

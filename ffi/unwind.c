@@ -36,7 +36,7 @@
  * is asked of the kernel first. It grows from frame to frame, but where code has switched stacks: then it may
  * be anywhere but at a frame that this walk has come by. Kept frames stand in stretches of growing sp.
  *
- * Guesses. Code without a table is left by its frame pointer. That may be wrong, so its frame says so in
+ * Guesses. Code without a table is left as its instructions tell (way_out.c); where they do not, by its frame pointer. That may be wrong, so its frame says so in
  * its key (HT_KEY_GUESS_BIT), and a reader does not take such a stack for whole.
  *
  * The cut. Of a deeper stack than HEAPTAP_DEPTH the innermost frames are kept, and the cut must be
@@ -78,9 +78,9 @@ HT_NOINLINE uint64_t ht_rule_make(uint64_t pc)
     if (readable && (!found || row.is_signal) && ht_arch_is_trampoline(code))
         rule = ht_rule(HT_RULE_SIGNAL, 0, 0);
     if (readable && !found && ht_rule_kind(rule) == HT_RULE_GUESS) {
-        struct ht_epilogue way = ht_arch_epilogue(code);
-        if (way.distance)
-            rule = ht_rule(way.from_fp ? HT_RULE_FP : HT_RULE_SP, way.distance, way.fp_slot);
+        uint64_t followed = ht_arch_is_libffi(code) ? ht_rule(HT_RULE_FP, HT_LIBFFI_DISTANCE, HT_LIBFFI_FP_SLOT) : ht_way_out(&place, pc);
+        if (followed)
+            rule = followed;
     }
     if (ht_rule_kind(rule) == HT_RULE_SIGNAL || (found && row.is_signal))
         special |= 1ull << HT_KEY_SIGNAL_BIT;

@@ -146,9 +146,17 @@ function stackProgram(
 function tables(of: Compiler): void {
   for (const [kind, flags] of [["", ["-O2"]], ...SANITIZERS.slice(1)] as [string, string[]][]) {
     if (kind && !sanitizerWorks(of, flags)) continue;
-    const program = join(work, "tables");
-    const built = run(of.c, [...WARNINGS, ...TEST, ...flags, source("tables_check.c"), "-lpthread", "-o", program]);
-    report(`unwind tables of every form (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
+    for (
+      const [what, text] of [
+        ["unwind tables of every form", "tables_check.c"],
+        ["the way out that code without tables tells", "way_check.c"],
+      ] as const
+    ) {
+      const program = join(work, "tables");
+      const args = [...TEST, ...flags, source(text), "-Wl,--no-as-needed", "-lpthread", "-lm", "-o", program];
+      const built = run(of.c, [...WARNINGS, ...args]);
+      report(`${what} (${of.c}${kind && `, ${kind}`})`, built.ok ? run(program, []) : built);
+    }
   }
 }
 

@@ -149,32 +149,18 @@ enum ht_syscall_number {
 };
 
 /*
- * The way out of a frame in code that has no unwind table, where the instructions behind the call tell:
- * the call is followed by the function's epilogue. CPython's perf trampolines are such code, and
- * libffi's calls where its tables were stripped (Deno). `code` has 16 bytes.
+ * Whether libffi's way out stands behind a call: lea 0x18(%rbp),%rsp; mov (%rbp),%rcx; mov 8(%rbp),%rdi; mov 0x10(%rbp),%rbp, and jumps that nobody can
+ * follow. Its tables were stripped in some runtimes (Deno). `code` has 16 bytes.
  */
-struct ht_epilogue {
-    uint32_t distance; /* to the CFA, from the stack pointer or from rbp; 0 when the instructions say nothing */
-    uint32_t from_fp;
-    uint32_t fp_slot; /* where rbp was saved: 8-byte units below the CFA, 0 when it was not */
-};
-
-static inline struct ht_epilogue ht_arch_epilogue(const uint8_t *code)
+#define HT_LIBFFI_DISTANCE (0x18 + 8) /* from rbp to the CFA */
+#define HT_LIBFFI_FP_SLOT 2
+static inline int ht_arch_is_libffi(const uint8_t *code)
 {
-    /* lea 0x18(%rbp),%rsp; mov (%rbp),%rcx; mov 8(%rbp),%rdi; mov 0x10(%rbp),%rbp */
-    static const uint8_t libffi[16] = { 0x48, 0x8d, 0x65, 0x18, 0x48, 0x8b, 0x4d, 0, 0x48, 0x8b, 0x7d, 8, 0x48, 0x8b, 0x6d, 0x10 };
+    static const uint8_t way[16] = { 0x48, 0x8d, 0x65, 0x18, 0x48, 0x8b, 0x4d, 0, 0x48, 0x8b, 0x7d, 8, 0x48, 0x8b, 0x6d, 0x10 };
     uint32_t same = 0;
-    while (same < sizeof libffi && code[same] == libffi[same])
+    while (same < sizeof way && code[same] == way[same])
         same++;
-    if (same == sizeof libffi)
-        return (struct ht_epilogue){ 0x18 + 8, 1, 2 };
-    if (code[0] == 0x48 && code[1] == 0x83 && code[2] == 0xc4 && code[4] == 0xc3) /* add $n,%rsp; ret */
-        return (struct ht_epilogue){ code[3] + 8u, 0, 0 };
-    if (code[0] == 0x5d && code[1] == 0xc3) /* pop %rbp; ret */
-        return (struct ht_epilogue){ 16, 0, 2 };
-    if (code[0] == 0xc9 && code[1] == 0xc3) /* leave; ret */
-        return (struct ht_epilogue){ 16, 1, 2 };
-    return (struct ht_epilogue){ 0, 0, 0 };
+    return same == sizeof way;
 }
 
 /*
