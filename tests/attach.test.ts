@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { attach, AttachError, letGo, libraryPath, Recording } from "../mod.ts";
+import { attach, AttachError, letGo, libraryPath, Recording, Symbols } from "../mod.ts";
 import { attacherPath } from "../src/native/build.ts";
 import { CLI, heaptap, random, scratch, target, without } from "./helpers.ts";
 import { Attached, eventually, sleep } from "./attached.ts";
@@ -509,7 +509,14 @@ test("a process that sees other files: the library is placed there, and nothing 
     const attachment = await attach(child.pid ?? 0, { out, buckets: 4096 });
     await sleep(100);
     assert.ok(attachment.recording.profile().totals.allocations > 0);
-    assert.ok((await attachment.detach()).profile().totals.allocations > 0);
+    const left = (await attachment.detach()).profile();
+    assert.ok(left.totals.allocations > 0);
+    // Its program is at no path of this process's.
+    assert.deepEqual([left.process.executable, existsSync("/tmp/attached")], ["/tmp/attached", false]);
+    using symbols = new Symbols(left, { cache: false });
+    await symbols.resolve(left.callPaths);
+    const [first] = left.callPaths;
+    assert.ok(first && symbols.stack(first).some(({ function: name, file }) => name === "churn" && file !== ""));
     assert.equal(Recording.open(out).path, out);
     assert.deepEqual(readdirSync(`/proc/${child.pid}/root/tmp`), ["attached"]);
     // One that ends meanwhile takes its files with it, but for what is open here.
@@ -549,7 +556,11 @@ test("a process that knows itself by another number, as in a container, is follo
     assert.match(report, new RegExp(`running · pid ${pid}, 1 in its container`));
     assert.match(report, /resident +[\d.]+ [KM]B +now/);
     const left = (await attachment.detach()).profile();
-    assert.deepEqual([left.process.running, left.process.pidHere, left.totals.liveBytes], [false, 1, 1000]);
+    assert.deepEqual([left.process.running, left.process.pidHere, left.totals.liveBytes], [
+      false,
+      Number(pid),
+      1000,
+    ]);
   } finally {
     child.kill("SIGKILL");
     await ended;

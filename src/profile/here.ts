@@ -2,7 +2,7 @@
  * Which process of this machine a recording is of, while it runs. One in a container knows itself by another number than it has here, and its
  * recording has the former, and which numbers these are: the kernel's number of its namespace.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { text } from "../file/reader.ts";
 import type { Snapshot } from "../file/reader.ts";
 import { statFields } from "../memory/process_memory.ts";
@@ -20,9 +20,10 @@ function startedAt(pid: number): number {
 /** Whether a process of that number here runs that program, and did when the recording began: numbers are used again. */
 function isIt(pid: number, { executable, startTime }: Pick<Process, "executable" | "startTime">): boolean {
   try {
-    // Not its link to the program: that is the dynamic linker's when that was given the program's name.
-    return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${executable}`) &&
-      startedAt(pid) < startTime / 1000 + 2;
+    // Not its link to the program: that is the dynamic linker's when that was given the program's name. Of a process whose root is another folder
+    // more stands before it.
+    const paths = readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/ (\/.*?)(?: \(deleted\))?$/gm);
+    return [...paths].some(([, path = ""]) => path.endsWith(executable)) && startedAt(pid) < startTime / 1000 + 2;
   } catch {
     return false;
   }
@@ -44,6 +45,17 @@ function innermost(pid: number): number | undefined {
     return numbers.length > 1 ? Number(numbers.at(-1)) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Whether a process sees the files that this one sees under the same paths; true where that cannot be told. */
+export function seesOurFiles(pid: number): boolean {
+  try {
+    if (readlinkSync(`/proc/${pid}/ns/mnt`) !== readlinkSync("/proc/self/ns/mnt")) return false;
+    const [its, ours] = [statSync(`/proc/${pid}/root`), statSync("/")];
+    return its.dev === ours.dev && its.ino === ours.ino;
+  } catch {
+    return true;
   }
 }
 

@@ -252,6 +252,8 @@ export interface Process {
   readonly startTime: number;
   /** The number that it has here while it runs: another one than `pid` where it is in a container, and this process is not. */
   readonly pidHere: number;
+  /** Where its files are found here while it runs, when it sees others under the same paths: in a container. */
+  readonly root?: string | undefined;
   /** Whether it still runs, on this machine. */
   readonly running: boolean;
   /** Whether nothing that it allocates is counted now. */

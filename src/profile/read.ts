@@ -6,7 +6,7 @@ import { knownSeconds } from "./facts.ts";
 import { copyInBuffer, giveBuffer } from "./buffers.ts";
 import { asCounters, combineCounters, NOTHING } from "./figures.ts";
 import { finish } from "./finish.ts";
-import { pidHere } from "./here.ts";
+import { pidHere, seesOurFiles } from "./here.ts";
 import { readAccounts, readMappings } from "./memory.ts";
 import { Nodes } from "./nodes.ts";
 import type { Places } from "./places.ts";
@@ -100,10 +100,11 @@ function processOf(snapshot: Snapshot): Process {
   const h = (field: string) => snapshot.header.number(0, field);
   const string = (name: string) => text(snapshot, h(name), h(`${name}_length`));
   const hasLeft = h("attached") === CONSTANTS.ATTACHED_AND_LEFT;
-  const here = hasLeft ? undefined : pidHere(snapshot);
+  const here = pidHere(snapshot);
   return {
     pid: h("pid"),
     pidHere: here ?? h("pid"),
+    root: here === undefined || seesOurFiles(here) ? undefined : `/proc/${here}/root`,
     parentPid: h("parent_pid"),
     command: string("command").split("\0"),
     executable: string("executable"),
@@ -112,7 +113,7 @@ function processOf(snapshot: Snapshot): Process {
     startTime: h("start_time") / 1e6,
     paused: h("paused") === 1,
     pauses: h("pauses"),
-    running: here !== undefined,
+    running: here !== undefined && !hasLeft,
     exit: h("ended") === 1
       ? { code: h("exit_code"), signal: h("exit_signal"), seconds: h("wall_time") / 1e9 || undefined }
       : undefined,

@@ -1,8 +1,9 @@
 /** Whether the library can be put into a process that runs, told before it is touched. */
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
 import { notCounted } from "../profile/facts.ts";
+import { seesOurFiles } from "../profile/here.ts";
 import { RUNS_ALREADY } from "../profile/linked.ts";
 import { mappedRecordings } from "../profile/processes.ts";
 import { readElf } from "../symbols/elf.ts";
@@ -82,15 +83,6 @@ function link(path: string): string | undefined {
   }
 }
 
-function isSameFolder(a: string, b: string): boolean {
-  try {
-    const [one, other] = [statSync(a), statSync(b)];
-    return one.dev === other.dev && one.ino === other.ino;
-  } catch {
-    return false;
-  }
-}
-
 const field = (status: string, name: string) => new RegExp(`^${name}:\\s+(.*)$`, "m").exec(status)?.[1] ?? "";
 
 /** Why this user may not trace a process; undefined when that is not it. */
@@ -150,8 +142,7 @@ export function attachable(pid: number): Attachable {
   if (pid === 1 && INIT.test(basename(exe))) {
     refuseToAttach(pid, `it is "${basename(exe)}", which the whole system stands on`);
   }
-  const sharesFiles = link(`/proc/${pid}/ns/mnt`) === link("/proc/self/ns/mnt") &&
-    isSameFolder(`/proc/${pid}/root`, "/");
+  const sharesFiles = seesOurFiles(pid);
   refuseRecorded(pid, maps, sharesFiles);
   const notes: string[] = [];
   try {

@@ -71,6 +71,8 @@ export interface Recorded {
   readonly executable: string;
   /** When the recording began, milliseconds since 1970; undefined where files may well be younger. */
   readonly since: number | undefined;
+  /** Where its files are found, when it sees others than this process. */
+  readonly root?: string | undefined;
 }
 
 /** Finds files for the modules of a program. */
@@ -120,7 +122,10 @@ export class DebugFiles {
     if (!path.includes("/")) return "no file"; // the kernel's own
     let trouble: unknown;
     let changed: NoSource | undefined;
-    const paths = isAbsolute(path) ? [path] : [resolve(dirname(this.#recorded.executable), path), ...here(path)];
+    const { root } = this.#recorded;
+    const paths = isAbsolute(path)
+      ? [...root !== undefined ? inRoot(root, path) : [], path]
+      : [resolve(dirname(this.#recorded.executable), path), ...here(path)];
     // What a file was called that is gone may be there again.
     if (path.endsWith(" (deleted)") && buildId) paths.push(named(path));
     for (const candidate of paths) {
@@ -190,7 +195,8 @@ export class DebugFiles {
 
   /** The files that may be a module's debug file, the likeliest first. */
   *#candidates({ buildId }: Module, path: string, link: string | undefined): Generator<string> {
-    const folders = [...this.#folders, SYSTEM];
+    const { root } = this.#recorded;
+    const folders = [...this.#folders, ...root !== undefined ? [join(root, SYSTEM)] : [], SYSTEM];
     const at = dirname(path);
     if (buildId.length > 2) {
       for (const folder of folders) {
@@ -232,6 +238,12 @@ export class DebugFiles {
     this.#byId.set(folder, ids = found);
     return ids;
   }
+}
+
+/** A file under the root of another process; nothing when that is none: whoever is there may have put anything in its place. */
+function inRoot(root: string, path: string): string[] {
+  const there = join(root, path);
+  return statSync(there, { throwIfNoEntry: false })?.isFile() ? [there] : [];
 }
 
 /** A relative path as seen from the working folder; nothing when that has no name that can be told. */

@@ -120,11 +120,11 @@ export class Symbols {
     this.#profile = profile;
     this.#options = options;
     this.#kinds = new Kinds(profile, options);
-    const { executable, startTime } = profile.process;
+    const { executable, startTime, root } = profile.process;
     this.#sourceOf = sourcesOf(/\/deno$/.test(executable));
     // In this very process a file may have been made, and loaded, after the recording began.
     const since = profile.path ? startTime : undefined;
-    this.#files = new DebugFiles({ executable, since }, options.debugFolders ?? [], this.#private);
+    this.#files = new DebugFiles({ executable, since, root }, options.debugFolders ?? [], this.#private);
   }
 
   /** What went wrong, in words for the user; "" when nothing did. */
