@@ -28,6 +28,7 @@
  * @module
  */
 export { headerFolder, LibraryError, libraryPath } from "./src/native/build.ts";
+export type { LibraryKind } from "./src/native/build.ts";
 export { notInherited } from "./src/run/inherited.ts";
 export type { InterpreterOptions } from "./src/run/interpreters.ts";
 export { meantCommand } from "./src/run/meant.ts";

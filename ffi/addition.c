@@ -150,8 +150,8 @@ static struct ht_addition ht_addition_to(char *const *given, uint32_t image)
     const struct ht_carried *c = &ht_carried;
     uint32_t ours = 0;
     int marked = 0;
-    /* Another dynamic linker would complain of this library. */
-    if (!c->library_length || image == HT_UNFOLLOWED_MACHINE || image == HT_UNFOLLOWED_MUSL || !ht_addition_look(&a, given, &ours, &marked))
+    /* Another machine's dynamic linker would complain of this library. */
+    if (!c->library_length || image == HT_UNFOLLOWED_MACHINE || !ht_addition_look(&a, given, &ours, &marked))
         return a;
     const char *list = a.preload.value, *at = ht_preloaded_at((char *)(uintptr_t)list, c->library);
     /* A library that this user may not read would only be complained about. */

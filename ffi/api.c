@@ -25,7 +25,7 @@ static struct ht_lock ht_install_lock;
 static int ht_install_new(uint32_t slots[2])
 {
     ht_real_find();
-    if (!ht_is_glibc) {
+    if (!ht_is_glibc && !ht_is_musl) {
         memset(&ht_config, 0, sizeof ht_config);
         return HT_FOREIGN_LIBC;
     }

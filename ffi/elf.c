@@ -18,6 +18,11 @@ struct ht_object {
     const void *eh_frame_hdr; /* NULL when it has none */
 };
 
+/* The program's own headers, from the kernel (process.c): what the dynamic linker calls the start of
+ * the program may be the start of its code, where there are none. */
+static const ElfW(Phdr) *ht_main_headers;
+static uint32_t ht_main_header_count;
+
 static void ht_object_span(struct ht_object *object)
 {
     object->low = ~0ull;
@@ -39,6 +44,8 @@ static struct ht_object ht_object_from(const struct dl_phdr_info *info)
 {
     struct ht_object object = { .base = info->dlpi_addr, .name = info->dlpi_name ? info->dlpi_name : "",
                                 .headers = info->dlpi_phdr, .header_count = info->dlpi_phnum };
+    if (object.headers == ht_main_headers) /* musl gives the program a name, which is what its caller called it */
+        object.name = "";
     ht_object_span(&object);
     return object;
 }

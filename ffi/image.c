@@ -54,18 +54,6 @@ static int ht_is_linker(const char *path)
     return 0;
 }
 
-/* By its dynamic linker's path. */
-static int ht_is_musl(long fd, const ElfW(Phdr) *interpreter)
-{
-    char path[256] = { 0 };
-    if (!ht_read_at(fd, interpreter->p_offset, path, ht_min(interpreter->p_filesz, sizeof path - 1)))
-        return 0;
-    for (const char *c = path; *c; c++)
-        if (ht_begins_with(c, "/ld-musl"))
-            return 1;
-    return 0;
-}
-
 /* Why an ELF file will not load this library; 0 when it should. */
 static uint32_t ht_image_elf(long fd, const ElfW(Ehdr) *elf, const char *path)
 {
@@ -78,7 +66,7 @@ static uint32_t ht_image_elf(long fd, const ElfW(Ehdr) *elf, const char *path)
         if (!ht_read_at(fd, elf->e_phoff + i * sizeof h, &h, sizeof h))
             return 0;
         if (h.p_type == PT_INTERP)
-            return ht_is_musl(fd, &h) ? HT_UNFOLLOWED_MUSL : 0;
+            return 0;
     }
     return ht_is_linker(path) ? 0 : HT_UNFOLLOWED_STATIC;
 }

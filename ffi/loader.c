@@ -40,11 +40,6 @@ static int ht_find_object(uint64_t pc, struct ht_dl_find_object *found)
     return (HT_UNLIKELY(ht_peek(&ht_keeps)) ? ht_find_object_keeping(pc, found) : ht_dl_find_object((void *)pc, found)) == 0;
 }
 
-/* The program's own headers, from the kernel (process.c): what the dynamic linker calls the start of
- * the program may be the start of its code, where there are none. */
-static const ElfW(Phdr) *ht_main_headers;
-static uint32_t ht_main_header_count;
-
 struct ht_find {
     uint64_t pc;
     struct ht_object object;

@@ -41,12 +41,51 @@ struct ht_start {
     int linked;       /* the kernel started the program itself, not the dynamic linker with its name */
 };
 
+/* The same from the environment, where nobody has put another one in its place: the arguments stand before it, and their number before those; all
+ * that they point to is behind it. */
+static const uint64_t *ht_before_environment(void)
+{
+    const uint64_t *at = &environ && environ ? (const uint64_t *)(const void *)environ - 1 : NULL;
+    if (!at || !ht_sys_readable((uint64_t)at) || *at != 0)
+        return NULL;
+    uint64_t count = 0;
+    while (ht_sys_readable((uint64_t)(at - 1)) && *(at - 1) != count && *(at - 1) > (uint64_t)at)
+        at--, count++;
+    return ht_sys_readable((uint64_t)(at - 1)) && *(at - 1) == count && count ? at - 1 : NULL;
+}
+
+/* Where the kernel put the number of arguments, and what else it gave the program behind it. glibc tells; elsewhere the kernel does.
+ * musl's dynamic linker, started with the program's name, has put the number of the program's own in the place of its last one. */
+static const uint64_t *ht_stack_start(void)
+{
+    static const uint64_t *start;
+    if (&__libc_stack_end && __libc_stack_end)
+        return __libc_stack_end;
+    const uint64_t *found = start ? start : (const uint64_t *)ht_sys_stack_start();
+    if (!found)
+        return start = ht_before_environment();
+    for (const uint64_t *at = found; !start && *++at;)
+        if (*at < HT_PAGE)
+            found = at;
+    return start = found;
+}
+
+static int ht_first_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size, (void)context;
+    ht_main_headers = info->dlpi_phdr;
+    ht_main_header_count = info->dlpi_phnum;
+    return 1;
+}
+
 static struct ht_start ht_start_of_program(void)
 {
     struct ht_start start = { NULL, &environ ? environ : NULL, "", 1 };
-    if (&__libc_stack_end && __libc_stack_end) {
-        long count = *(long *)__libc_stack_end;
-        start.arguments = (char **)__libc_stack_end + 1;
+    const uint64_t *stack = ht_stack_start();
+    if (stack) {
+        int is_first = !ht_main_header_count;
+        long count = (long)*stack;
+        start.arguments = (char **)(uint64_t)stack + 1;
         char **end = start.arguments + count + 1;
         /* Before the C library has started `environ` may be anything; a script may have changed it. */
         if (!ht_config.installed || !start.environment)
@@ -54,15 +93,18 @@ static struct ht_start ht_start_of_program(void)
         while (*end)
             end++;
         for (const ElfW(auxv_t) *a = (const ElfW(auxv_t) *)(end + 1); a->a_type != AT_NULL; a++) {
-            if (a->a_type == AT_PHDR)
+            if (a->a_type == AT_PHDR && is_first)
                 ht_main_headers = (const ElfW(Phdr) *)a->a_un.a_val;
-            if (a->a_type == AT_PHNUM)
+            if (a->a_type == AT_PHNUM && is_first)
                 ht_main_header_count = (uint32_t)a->a_un.a_val;
             if (a->a_type == AT_EXECFN)
                 start.path = (const char *)a->a_un.a_val;
             if (a->a_type == AT_BASE)
                 start.linked = a->a_un.a_val != 0;
         }
+        /* musl's dynamic linker leaves its own there when it was started with the program's name. */
+        if (is_first && !start.linked)
+            ht_iterate(ht_first_visit, NULL);
     }
     if (ht_config.attached)
         start.environment = ht_config.variables;
@@ -243,7 +285,7 @@ static int ht_process_open(void)
     /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
     /* What a script installs into has been looked at (api.c). Another C library has another dynamic linker, of which less
      * is known than names need. */
-    if (c->off || (!c->installed && !ht_is_glibc) || (c->used && ((c->installed && !c->attached) || c->follow != HT_FOLLOW_ALL)))
+    if (c->off || (!c->installed && !ht_is_glibc && !ht_is_musl) || (c->used && ((c->installed && !c->attached) || c->follow != HT_FOLLOW_ALL)))
         return HT_UNWANTED;
     int forked = c->used;
     ht_config.used = 1;

@@ -14,7 +14,7 @@ static struct ht_heap ht_heap; /* of that object */
 static const struct ht_heap ht_elsewhere; /* of functions that it leaves out, which are the C library's */
 static uint64_t ht_own_low, ht_own_high; /* where this library lies */
 static uint32_t ht_names_redirected; /* whether the C library's names lead to the hooks (got.c), for good */
-static int ht_is_glibc; /* whether the process has glibc, whatever its allocator is */
+static int ht_is_glibc, ht_is_musl; /* which C library the process has, whatever its allocator is; neither of another one */
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);
 
@@ -71,6 +71,8 @@ static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context
         *(void **)&ht_vdso_clock = ht_object_symbol(&object, HT_VDSO_CLOCK);
     if (!ht_is_glibc)
         ht_is_glibc = ht_object_symbol(&object, "gnu_get_libc_version") != NULL;
+    if (!ht_is_musl) /* known by an extension that it alone has, since 0.9 */
+        ht_is_musl = ht_object_place(&object, "__freadahead") && ht_object_place(&object, "__libc_start_main");
     struct ht_real *real = &lookup->found[lookup->behind];
     int had_malloc = real->malloc != NULL;
 #define HT_FUNCTION(result, name, parameters, arguments)                                           \

@@ -143,7 +143,7 @@ static int ht_sys_wiped(void *at, size_t size)
 /* Counts while this thread starts or holds a lock. A signal handler there passes through without a look at
  * anything that the lock may be of: signals wait meanwhile, but not those that a faulting instruction raises,
  * which anybody may send, and none where the program has forbidden the call. */
-static __thread uint32_t ht_inside __attribute__((tls_model("initial-exec")));
+static HT_THREAD_LOCAL uint32_t ht_inside;
 
 /* All signals wait from here on but those that a faulting instruction raises. Returns which waited before,
  * HT_SIGNALS_UNKNOWN when the kernel would not say: then none was changed. */
@@ -389,4 +389,28 @@ static void ht_unlock(struct ht_lock *lock)
     ht_unlock_bare(lock);
     ht_inside--;
     ht_sys_restore_signals(before);
+}
+
+/* Where the stack of the first thread began, as the kernel made it; 0 when it does not tell. */
+static uint64_t ht_sys_stack_start(void)
+{
+    enum { PLACE = 28 - 2 }; /* behind the name, which may have any character in it */
+    char text[1024];
+    long fd = ht_syscall(HT_SYS_OPENAT, HT_AT_FDCWD, (long)"/proc/self/stat", HT_O_CLOEXEC, 0, 0, 0);
+    if (HT_FAILED(fd))
+        return 0;
+    long n = ht_syscall(HT_SYS_READ, fd, (long)text, sizeof text - 1, 0, 0, 0), at = n;
+    ht_sys_close(fd);
+    while (at > 0 && text[at - 1] != ')')
+        at--;
+    if (HT_FAILED(n) || at == 0)
+        return 0;
+    uint64_t value = 0;
+    for (uint32_t place = 0; at < n && place <= PLACE; at++) {
+        if (text[at] == ' ')
+            place++, value = place <= PLACE ? 0 : value;
+        else
+            value = value * 10 + (uint64_t)(text[at] - '0');
+    }
+    return ht_sys_readable(value) ? value : 0;
 }

@@ -26,7 +26,7 @@
 /* Nobody is busy, so that a hook need not ask whether its thread has a state yet. */
 static struct ht_file_threads ht_no_counters;
 static struct ht_thread ht_nobody = { .idle = HT_BUSY, .counters = &ht_no_counters };
-static __thread struct ht_thread *ht_self __attribute__((tls_model("initial-exec"))) = &ht_nobody;
+static HT_THREAD_LOCAL struct ht_thread *ht_self = &ht_nobody;
 
 static uint32_t ht_bucket_pages(void) { return ht_p.buckets / HT_PAGE_RECORDS; }
 

@@ -16,11 +16,16 @@ export function scratch(): string {
   return folder;
 }
 
-/** Compiles a target of tests/targets into a folder and returns the program's path. */
+/** Compiles a target of tests/targets into a folder and returns the program's path. TARGET_CC: with another C compiler, as musl-gcc. */
 export function target(folder: string, source: string, ...flags: string[]): string {
+  return targetBy(process.env.TARGET_CC ?? "cc", folder, source, ...flags);
+}
+
+/** The same with a C compiler of one's choice. */
+export function targetBy(cc: string, folder: string, source: string, ...flags: string[]): string {
   const out = join(folder, source.replace(/\.\w+$/, ""));
   if (existsSync(out)) return out;
-  const compiler = source.endsWith(".cc") ? "c++" : "cc";
+  const compiler = source.endsWith(".cc") ? "c++" : cc;
   const args = ["-g", "-O1", "-fno-builtin", ...flags, join(ROOT, "tests/targets", source), "-o", out, "-lpthread"];
   const built = spawnSync(compiler, args, { encoding: "utf8" });
   if (built.status !== 0) throw new Error(built.stderr);

@@ -283,19 +283,6 @@ test(
   },
 );
 
-test("what has another dynamic linker is given nothing that it would complain of", { skip: hasLinker }, () => {
-  const musl = join(folder, "ld-musl-x86_64.so.1");
-  cpSync(realpathSync(LINKER), musl);
-  const program = join(folder, "other-linker");
-  const source = join(ROOT, "tests/targets/wrappers.c");
-  const built = spawnSync("cc", [source, `-Wl,--dynamic-linker=${musl}`, "-o", program, "-lpthread"]);
-  assert.equal(built.status, 0);
-  const { output, profiles } = record(["env", "-i", program, "leaf"]);
-  assert.match(output, /^leaf {2}0 variables/);
-  assert.equal(of(profiles, program).length, 0);
-  assert.equal(profiles.find(({ process: { unfollowed } }) => unfollowed)?.process.unfollowed?.why, "runs on musl");
-});
-
 const sanitized = join(folder, "sanitized");
 const sanitizing = ["-fsanitize=address", join(ROOT, "tests/targets/wrappers.c"), "-o", sanitized, "-lpthread"];
 const sanitizes = spawnSync("gcc", sanitizing).status === 0;

@@ -1,7 +1,7 @@
 /**
  * Compiles what a package has, the same bytes on every machine: with Zig's C compiler at a pinned version, which comes from
- * Python's package index and is kept in the cache folder. The library links nothing of the C library, so that it runs with glibc from 2.17 on.
- * library.ts FILE
+ * Python's package index and is kept in the cache folder. The library links nothing of the C library, so that it runs with glibc from 2.17 on, and with musl.
+ * library.ts FILE [late]
  */
 import { createHash } from "node:crypto";
 import {
@@ -18,7 +18,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { cacheFolder } from "../src/file/folder.ts";
-import { FLAGS } from "../src/native/build.ts";
+import { FLAGS, LATE } from "../src/native/build.ts";
+import type { LibraryKind } from "../src/native/build.ts";
 import { run } from "./commands.ts";
 
 const ROOT = join(import.meta.dirname ?? "", "../");
@@ -83,12 +84,12 @@ function compile(to: string, args: readonly string[], finish: (made: string) => 
   }
 }
 
-/** Compiles the library; without what only debuggers read. */
-export function compileLibrary(to: string): void {
+/** Compiles the library of a kind; without what only debuggers read. */
+export function compileLibrary(to: string, kind: LibraryKind): void {
   const folder = zig();
   const headers = ["x86_64-linux-gnu", "x86-linux-gnu", "generic-glibc", "x86-linux-any", "any-linux-any"]
     .flatMap((name) => ["-isystem", join(folder, "lib/libc/include", name)]);
-  const flags = FLAGS.filter((flag) => flag !== "-Wl,-z,initfirst" && flag !== "-g1");
+  const flags = [...FLAGS, ...kind === "late" ? [LATE] : []].filter((f) => f !== "-Wl,-z,initfirst" && f !== "-g1");
   compile(to, ["-target", "x86_64-linux-gnu.2.17", ...headers, ...flags, "ffi/all.c"], markFirst);
 }
 
@@ -98,10 +99,10 @@ export function compileAttacher(to: string): void {
 }
 
 if (import.meta.main) {
-  const [to] = process.argv.slice(2);
-  if (to === undefined) {
-    console.error("library: name the file to write: deno run -A tools/library.ts libheaptap.so");
+  const [to, kind = "early"] = process.argv.slice(2);
+  if (to === undefined || (kind !== "early" && kind !== "late")) {
+    console.error("library: name the file to write: deno run -A tools/library.ts libheaptap.so [late]");
     process.exit(2);
   }
-  compileLibrary(to);
+  compileLibrary(to, kind);
 }

@@ -45,8 +45,9 @@ function writeJson(path: string, value: unknown): void {
 
 /** Builds the package of what is compiled; the hashes that its files are known by. */
 export function buildLibrary(folder: string): Record<string, string> {
-  const files = ["libheaptap.so", "heaptap-attach"];
-  compileLibrary(join(folder, "libheaptap.so"));
+  const files = ["libheaptap.so", "libheaptap-late.so", "heaptap-attach"];
+  compileLibrary(join(folder, "libheaptap.so"), "early");
+  compileLibrary(join(folder, "libheaptap-late.so"), "late");
   compileAttacher(join(folder, "heaptap-attach"));
   cpSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
   writeJson(join(folder, "package.json"), {

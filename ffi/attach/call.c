@@ -79,8 +79,8 @@ static uint64_t stack_room(uint64_t sp, uint64_t fs_base)
 /* Whether the C library knows a thread: what it calls there stands by that. */
 static int has_library_state(uint64_t fs_base)
 {
-    uint64_t self; /* of the thread's control block, by the ABI of thread-local storage */
-    return fs_base && peek(fs_base + 16, &self, sizeof self) && self == fs_base;
+    uint64_t self; /* of the thread's control block: by the ABI of thread-local storage its first word, and glibc's own */
+    return fs_base && peek(fs_base + (is_musl ? 0 : 16), &self, sizeof self) && self == fs_base;
 }
 
 /* Puts the stub and what it needs where nobody reads; 0 when this is no time or place for that. */

@@ -38,6 +38,35 @@ static const char *const HOLDING[] = { "pthread_create", "pthread_exit", "pthrea
 #define BEFORE 0xc000u
 #define BEHIND 0x2000u
 
+/* musl is one object: C library, dynamic linker and allocator. Of its allocator these are public, and may jump to what is not. */
+static const char *const MUSL_ALLOCATING[] = { "malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "posix_memalign", "malloc_usable_size", "reallocarray" };
+
+static int is_musl_allocating(const struct object *o, const Elf64_Sym *s)
+{
+    for (size_t i = 0; i < COUNT(MUSL_ALLOCATING); i++)
+        if (!strcmp(o->string + s->st_name, MUSL_ALLOCATING[i]))
+            return 1;
+    return 0;
+}
+
+/* Around each of these, up to the public functions on both sides that are none of them. */
+static void add_musl_allocator(struct object *o)
+{
+    for (size_t i = 0; i < COUNT(MUSL_ALLOCATING); i++) {
+        uint64_t at = symbol_in(o, MUSL_ALLOCATING[i]), end = symbol_end;
+        struct range r = o->code;
+        for (size_t n = 0; at && n < o->symbol_count; n++) {
+            const Elf64_Sym *s = &o->symbol[n];
+            uint64_t low = o->base + s->st_value, high = low + s->st_size;
+            if (s->st_shndx == SHN_UNDEF || s->st_name >= o->strings_size || !is_in(o->code, low) || is_musl_allocating(o, s))
+                continue;
+            r.low = high <= at && high > r.low ? high : r.low;
+            r.high = low >= end && low < r.high ? low : r.high;
+        }
+        add_unsafe(at ? r.low : 0, r.high, ALLOCATOR);
+    }
+}
+
 static int allocator_range(struct object *o, struct range *r)
 {
     *r = (struct range){ UINT64_MAX, 0 };
@@ -76,44 +105,53 @@ static int has_other_stub(uint64_t at)
 }
 
 static int precise = 1; /* whether it is known where the allocator's code is */
+static int is_musl;
+static struct range libc_code;
+
+/* The C library: where a thread may hold what the call takes, and the functions that the stub calls. */
+static void read_libc(struct object *o)
+{
+    struct range r;
+    libc_code = o->code;
+    is_musl = symbol_in(o, "__freadahead") != 0; /* an extension that it alone has */
+    if (is_musl)
+        add_musl_allocator(o);
+    else if (allocator_range(o, &r))
+        add_unsafe(r.low - BEFORE, r.high + BEHIND, ALLOCATOR);
+    for (size_t n = 0; n < COUNT(HOLDING); n++) {
+        uint64_t at = symbol_in(o, HOLDING[n]);
+        if (at)
+            add_unsafe(at, symbol_end, HOLDER);
+    }
+    uint64_t found = symbol_in(o, "dlopen");
+    if (found || (!opener && (found = symbol_in(o, "__libc_dlopen_mode")) && (opener_mode = 0x80000002)))
+        opener = found;
+    complain = (found = symbol_in(o, "dlerror")) ? found : complain;
+    locate = symbol_in(o, "__errno_location");
+    find_handlers_end(o->code);
+}
 
 static void read_objects(const char *function)
 {
-    int has_libc = 0, has_musl = 0;
     struct object o;
     for (size_t i = 0; i < map_count; i++) {
         const struct mapping *m = &maps[i];
         if (m->offset != 0 || m->inode == 0 || m->rights[0] != 'r' || !read_object(m->at.low, &o))
             continue;
         const char *name = base_name(m->path);
-        int is_libc = !strncmp(name, "libc.so", 7) || !strncmp(name, "libc-2.", 7);
+        int is_libc = !strncmp(name, "libc.so", 7) || !strncmp(name, "libc-2.", 7) || !strncmp(name, "ld-musl-", 8) || !strncmp(name, "libc.musl-", 10);
         int is_linker = !strncmp(name, "ld-linux", 8) || !strncmp(name, "ld-2.", 5);
-        has_musl |= !strncmp(name, "ld-musl", 7);
         /* A place for the stub: bytes of the last page that are of no segment. */
         uint64_t room = (o.code_end + 15) / 16 * 16, end = (o.code_end + PAGE - 1) / PAGE * PAGE;
         const struct mapping *last = mapping_at(room);
         if (!stub_at.low && o.code_end && end - room >= STUB_ROOM && last && last->rights[2] == 'x' && last->inode == m->inode
             && !has_other_stub(room))
             stub_at = (struct range){ room, room + STUB_ROOM };
-        struct range r;
         if (is_linker) {
             add_unsafe(o.code.low, o.code.high, LINKER);
             linker_data = o.data;
         } else if (is_libc) {
-            has_libc = 1;
-            if (allocator_range(&o, &r))
-                add_unsafe(r.low - BEFORE, r.high + BEHIND, ALLOCATOR);
-            for (size_t n = 0; n < COUNT(HOLDING); n++) {
-                uint64_t at = symbol_in(&o, HOLDING[n]);
-                if (at)
-                    add_unsafe(at, symbol_end, HOLDER);
-            }
-            uint64_t found = symbol_in(&o, "dlopen");
-            if (found || (!opener && (found = symbol_in(&o, "__libc_dlopen_mode")) && (opener_mode = 0x80000002)))
-                opener = found;
-            complain = (found = symbol_in(&o, "dlerror")) ? found : complain;
-            locate = symbol_in(&o, "__errno_location");
-            find_handlers_end(o.code);
+            read_libc(&o);
         } else if (!strncmp(name, "libdl.so", 8) || !strncmp(name, "libdl-2.", 8)) {
             uint64_t found = symbol_in(&o, "dlopen");
             if (found)
@@ -137,8 +175,6 @@ static void read_objects(const char *function)
         free(o.symbol);
         free(o.string);
     }
-    if (!has_libc)
-        fail(has_musl ? "musl" : "libc", "");
     if (!opener || !locate)
         fail("libc", "");
     if (!stub_at.low)
@@ -272,6 +308,8 @@ static int holds_linker(pid_t tid)
 }
 
 /*
+ * Of musl's dynamic linker nothing is looked at but the functions that hold its lock (HOLDING): what is in it has been called by one.
+ *
  * Whether a thread may be called in, that stands there and waits in a system call, or RUNNING. The C library's own code is one only where it
  * waits; of waits only that for a lock, a read and a sleep may be the allocator's. Others' code is called by the
  * dynamic linker (constructors), which then holds its lock, by fork and exit, and in signal handlers; none of what fork and exit call
@@ -281,7 +319,7 @@ static int is_safe(pid_t tid, uint64_t pc, uint64_t sp, int number)
 {
     int patience = number == RUNNING ? 0 : patience_of(number);
     const struct mapping *m = mapping_at(pc);
-    if (unsafe_kinds(pc) || !m || m->rights[2] != 'x' || (!strncmp(base_name(m->path), "libc", 4) && !patience) || (!precise && patience < 2))
+    if (unsafe_kinds(pc) || !m || m->rights[2] != 'x' || (is_in(libc_code, pc) && !patience) || (!precise && patience < 2))
         return 0;
     return !has_frame(sp, patience == 1 ? ALLOCATOR | HOLDER : patience > 1 ? 0 : HOLDER) && !holds_linker(tid);
 }

@@ -117,8 +117,6 @@ export const CONSTANTS = {
   UNFOLLOWED_CAPABILITIES: 4,
   /** The same: no room on a small stack for what a very large environment lacked. */
   UNFOLLOWED_ROOM: 5,
-  /** The same: of another C library. */
-  UNFOLLOWED_MUSL: 6,
   /** Mode: totals only. */
   MODE_COUNTERS: 0,
   /** Mode: totals and call paths. */
@@ -355,7 +353,7 @@ export const RECORDS = {
       type: "u64",
       writer: "any thread",
       doc:
-        "The last program that this process started, or became, that the library does not get into; 0 for none. Bits 0..31: its path, where in the strings section; 32..55: the path's bytes; 56..62: why (1 statically linked, 2 for another machine, 3 setuid or setgid, 4 file capabilities, 5 no room for what its environment lacked, 6 runs on musl); 63: this process became it",
+        "The last program that this process started, or became, that the library does not get into; 0 for none. Bits 0..31: its path, where in the strings section; 32..55: the path's bytes; 56..62: why (1 statically linked, 2 for another machine, 3 setuid or setgid, 4 file capabilities, 5 no room for what its environment lacked); 63: this process became it",
     },
     unfollowed_count: { type: "u32", writer: "any thread", doc: "How many such there were" },
     attached: {

@@ -73,6 +73,9 @@ export const FLAGS: readonly string[] = [
   "-Wl,-soname,libheaptap.so",
 ];
 
+/** The flag of a library that is loaded by a dynamic linker which keeps no room for what comes later: musl's. */
+export const LATE = "-DHT_LATE";
+
 /** What is compiled of the sources; `variable` names one that was compiled elsewhere. */
 interface Part {
   readonly what: string;
@@ -88,6 +91,15 @@ const LIBRARY: Part = {
   variable: "HEAPTAP_LIBRARY",
   source: "all.c",
   flags: FLAGS,
+};
+
+/** The library for a process on musl that runs already. */
+const LATE_LIBRARY: Part = {
+  what: "the library for musl",
+  file: "libheaptap-late.so",
+  variable: "HEAPTAP_LATE_LIBRARY",
+  source: LIBRARY.source,
+  flags: [...FLAGS, LATE],
 };
 
 /** A program with a C library, which ends when it has attached. */
@@ -311,9 +323,24 @@ function compiled(part: Part): string {
   return target;
 }
 
+/**
+ * Which of the two files of the library: `early` for a program that begins with it, and for whatever opens it on glibc; `late` for what opens it on
+ * musl, which keeps no room for what comes later.
+ *
+ * @example
+ * ```ts
+ * import { libraryPath } from "./mod.ts";
+ * import type { LibraryKind } from "./mod.ts";
+ *
+ * const kind: LibraryKind = "late";
+ * console.log(libraryPath(kind)); // for dlopen in a process on musl
+ * ```
+ */
+export type LibraryKind = "early" | "late";
+
 /** Path of the compiled library; compiles it when the cache does not have it yet. Throws as {@linkcode libraryPath}. */
-export function compiledLibrary(): string {
-  return compiled(LIBRARY);
+export function compiledLibrary(kind: LibraryKind = "early"): string {
+  return compiled(kind === "late" ? LATE_LIBRARY : LIBRARY);
 }
 
 /** Path of the program that attaches; the same. */
@@ -381,6 +408,7 @@ function copied(path: string): string | undefined {
 /**
  * Path of the compiled library, to preload it; compiles it when the cache does not have it yet.
  *
+ * @param kind `late` for what opens it by `dlopen` in a process on musl: there the other one, which is a little faster, can only be preloaded.
  * @throws {LibraryError} on a platform that is not supported, without a compiler, or when the cache
  * folder cannot be written, or nothing can be preloaded from it, nor from any place for files of the moment.
  *
@@ -391,8 +419,8 @@ function copied(path: string): string | undefined {
  * console.log(`LD_PRELOAD=${libraryPath()} HEAPTAP_OUT=app.%p.heaptap ./app`);
  * ```
  */
-export function libraryPath(): string {
-  const path = compiledLibrary();
+export function libraryPath(kind: LibraryKind = "early"): string {
+  const path = compiledLibrary(kind);
   const why = whyNotPreloaded(path);
   if (!why) return path;
   const other = copied(path);

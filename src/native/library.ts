@@ -1,9 +1,11 @@
 /** The C library inside this process: what it exports (`ffi/api.c`), opened. */
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
 import { compiledLibrary, LibraryError, missingPermission } from "./build.ts";
-import { openLibrary, whyNoLibraries } from "./ffi.ts";
+import { mayRead, openLibrary, whyNoLibraries } from "./ffi.ts";
 import type { NativeLibrary } from "./ffi.ts";
+import { isMusl } from "./musl.ts";
 
 const SIGNATURES = {
   /** out, buckets, depth, mode, exact peak, sizes, lifetimes, sample, slots[2] */
@@ -36,6 +38,15 @@ function preloaded(): string | undefined {
   return entries.find((entry) => /^libheaptap(-[0-9a-f]+)?\.so$/.test(basename(entry)));
 }
 
+/** What is mapped in this process; nothing where that may not be read: Deno, which is on glibc. */
+function ownMaps(): string {
+  try {
+    return mayRead("/proc/self/maps") ? readFileSync("/proc/self/maps", "utf8") : "";
+  } catch {
+    return "";
+  }
+}
+
 /**
  * Opens the library in this process: the file named, the one that is preloaded already, or the one in
  * the cache, which is compiled on first use.
@@ -47,7 +58,7 @@ export function openOwnLibrary(path?: string): Library {
   if (why) throw new LibraryError(`Cannot load the library: ${why}`);
   let file = path === undefined ? "the library" : `"${path}"`;
   try {
-    const found = path ?? preloaded() ?? compiledLibrary();
+    const found = path ?? preloaded() ?? compiledLibrary(isMusl(ownMaps()) ? "late" : "early");
     file = `"${found}"`;
     return openLibrary(found, SIGNATURES);
   } catch (cause) {

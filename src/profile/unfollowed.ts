@@ -11,7 +11,6 @@ const REASONS: readonly string[] = [
   "is setuid or setgid",
   "has file capabilities",
   "has an environment too large to add to on a small stack",
-  "runs on musl",
 ];
 
 /** The last such program of a recording's process; undefined when there was none. */

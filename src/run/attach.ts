@@ -1,6 +1,6 @@
 /** Records a process that runs already, until it is let go again. */
-import { closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import { copyRecording } from "../file/copy.ts";
 import { CONSTANTS } from "../file/layout.ts";
@@ -11,6 +11,7 @@ import { handBackRecording } from "../file/sudo.ts";
 import { writeWhole } from "../file/whole_file.ts";
 import { libraryPath } from "../native/build.ts";
 import { whyNotMade } from "../native/errors.ts";
+import { isMusl } from "../native/musl.ts";
 import { Endings } from "../native/pidfd.ts";
 import { checkTogether } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
@@ -67,29 +68,46 @@ async function begin(of: Attachable, library: PlacedLibrary, texts: readonly str
   const why = called.result < 0 ? `the recording "${out}" cannot be made: ${whyNotMade(-called.result)}` : {
     [JOINED]: "it is recorded already, in memory alone (install in a script of its own)",
     [SWITCHED_OFF]: "it was started with heaptap preloaded and is not to be recorded",
-    [FOREIGN]: "its C library is not glibc, which is all that heaptap supports",
+    [FOREIGN]: "its C library is neither glibc nor musl",
     [LETTING_GO]: "a thread of it has not come out of the library since it was let go; try again",
   }[called.result];
   return refuseToAttach(of.pid, why ?? `the library says ${called.result}`);
 }
 
+/** What there is to say when the recording that has begun is not to be found. */
+const GONE = "it ended, or its recording was taken away";
+
 /** The recording that a process has by now, by the path that it has there. */
-function recordingThere({ pid }: Attachable, run: number, root: string): string {
-  const found = mappedRecordings(readFileSync(`/proc/${pid}/maps`, "utf8"), root);
-  return found.find((path) => look(path)?.run === run) ??
-    refuseToAttach(pid, "it ended, or its recording was taken away");
+function recordingOf({ pid }: Attachable, run: number): string {
+  const found = mappedRecordings(readFileSync(`/proc/${pid}/maps`, "utf8"), "");
+  return found.find((path) => look(path)?.run === run) ?? refuseToAttach(pid, GONE);
+}
+
+/** The recording that a process has made in a folder, open. Whoever may write there may have put anything else there. */
+function openedIn(folder: PlacedFolder, { pid }: Attachable, run: number): number {
+  for (const name of readdirSync(folder.here).filter((name) => name.endsWith(".heaptap"))) {
+    const fd = openSync(join(folder.here, name), constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    if (look(`/proc/${process.pid}/fd/${fd}`)?.run === run) return fd;
+    closeSync(fd);
+  }
+  return refuseToAttach(pid, GONE);
+}
+
+/** The library that a process can open. */
+function libraryFor(pid: number): string {
+  return libraryPath(isMusl(readFileSync(`/proc/${pid}/maps`, "utf8")) ? "late" : "early");
 }
 
 /** Records into a file that the process itself makes at its place. */
 async function recordHere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
-  const library = libraryPath();
+  const library = libraryFor(of.pid);
   const called = await begin(of, { there: library, here: library }, texts(sharedPath(out)), out);
-  return { called, path: recordingThere(of, run, ""), folder: undefined, fd: undefined };
+  return { called, path: recordingOf(of, run), folder: undefined, fd: undefined };
 }
 
 /** Records into a file in a place that the process has, too. */
 function recordThere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
-  const library = libraryPath();
+  const library = libraryFor(of.pid);
   return inSomePlace(of, library, async (folder) => {
     let called: Called;
     try {
@@ -104,8 +122,7 @@ function recordThere(of: Attachable, texts: (out: string) => string[], out: stri
       throw error;
     }
     folder.forgetLibrary();
-    const there = recordingThere(of, run, of.sharesFiles ? "" : `/proc/${of.pid}/root`);
-    const fd = openSync(join(folder.here, basename(there)), constants.O_RDWR | constants.O_NOFOLLOW);
+    const fd = openedIn(folder, of, run);
     return { called, path: `/proc/${process.pid}/fd/${fd}`, folder, fd };
   });
 }
@@ -262,7 +279,7 @@ export async function letGo(pid: number): Promise<string[]> {
 
 /** The same, of what is recorded for one run alone: another recording may have begun since. Undefined when it is not recorded for that. */
 async function letGoOf(pid: number, run?: number): Promise<string[] | undefined> {
-  const library = libraryPath();
+  const library = libraryFor(pid);
   const placed = { there: library, here: library };
   const texts = run === undefined ? [] : [String(run)];
   const { result, again } = await callIn(pid, placed, "heaptap_detach", { texts, mustBeThere: true });

@@ -12,7 +12,7 @@ import { readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 import { loadedLibraries } from "./libraries.ts";
 import { readLoaderCall } from "./loader.ts";
-import { checkElf, checkRights, isGoProgram, MUSL, ProgramError, refuse } from "./recordable.ts";
+import { checkElf, checkRights, isGoProgram, ProgramError, refuse } from "./recordable.ts";
 
 /** What was found out about a program. */
 export interface Program {
@@ -88,8 +88,8 @@ function startedByLoader(
   args: readonly string[],
   cwd: string,
 ): { readonly path: string; readonly folders: readonly string[] } | undefined {
-  if (elf.interpreter || !elf.dynamic || !isLoader(realPath(file))) return undefined;
-  if (basename(realPath(file)).includes("musl")) refuse(command, MUSL);
+  // Where it is a link, to musl's C library or glibc's linker of old, either name says so.
+  if (elf.interpreter || !elf.dynamic || ![file, realPath(file)].some(isLoader)) return undefined;
   const { program, tells, folders } = readLoaderCall(args);
   if (tells) refuse(command, `with ${tells} it starts no program: there is nothing to record`);
   if (program === undefined) refuse(command, "it is the dynamic linker: name the program behind it");

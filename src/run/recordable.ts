@@ -50,8 +50,6 @@ export function refuse(command: string, why: string): never {
   throw new ProgramError(`Cannot record "${command}": ${why}`, 2);
 }
 
-export const MUSL = "it runs on musl, which heaptap does not support yet; try a build for glibc";
-
 /** Refuses a file that no library can be preloaded into. */
 export function checkElf(command: string, elf: Elf): void {
   const isGo = isGoProgram(elf);
@@ -68,9 +66,6 @@ export function checkElf(command: string, elf: Elf): void {
       command,
       `it is ${kind}, so no library can be preloaded into it; link it dynamically, or try valgrind --tool=dhat`,
     );
-  }
-  if (elf.interpreter.includes("ld-musl")) {
-    refuse(command, MUSL);
   }
 }
 

@@ -140,7 +140,7 @@ function start(library: Library, options: InstallOptions): Started {
   }
   if (result === 3) {
     throw new LibraryError(
-      "Cannot install: the C library of this process is not glibc, which is all that heaptap supports",
+      "Cannot install: the C library of this process is neither glibc nor musl",
     );
   }
   if (result < 0) {

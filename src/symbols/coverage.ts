@@ -16,7 +16,7 @@ export interface Coverage {
 }
 
 /** The C library's own functions around `main` and a thread's first function: nobody misses their names. */
-const LIBC = /^(libc|libpthread|ld-linux-x86-64)\b.*\.so/;
+const LIBC = /^(libc|libpthread|ld-linux-x86-64|ld-musl)\b.*\.so/;
 const OUTER = /^(_start|start_thread|(__GI_)?(__)?clone3?|__libc_start_(call_main|main(_impl)?))(@|$)/;
 
 /** What one place in code, with all that is inlined there, says. */

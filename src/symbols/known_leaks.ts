@@ -20,8 +20,8 @@ const LIBSTDCXX = /^lib(stdc\+\+|c\+\+(abi)?|supc\+\+)\./;
 /** The standard libraries, whose initialisers keep what they allocate: stacks with nothing else on them are theirs. */
 export const STANDARD_LIBRARIES: readonly (readonly [module: RegExp, whose: string])[] = [
   [LIBSTDCXX, "libstdc++"],
+  [/^(libc[.-]|ld-musl)/, "the C library"],
   [/^ld-/, "the dynamic linker"],
-  [/^libc[.-]/, "the C library"],
 ];
 
 /** The list. */

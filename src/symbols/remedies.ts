@@ -113,6 +113,12 @@ export function debugPackages(paths: readonly string[]): Map<string, string> {
       const [name] = run("rpm", ["-qf", "--qf", "%{NAME}\\n", "--", path]).split("\n");
       if (name && /^[\w.+-]+$/.test(name)) found.set(path, `run dnf debuginfo-install ${name}`);
     }
+  } else if (has("apk")) {
+    for (const path of system) {
+      // /lib/ld-musl-x86_64.so.1 is owned by musl-1.2.5-r9
+      const [, name] = /is owned by ([\w.+-]+)-[^-\s]+-r\d+$/m.exec(run("apk", ["info", "--who-owns", path])) ?? [];
+      if (name) found.set(path, `run apk add ${name}-dbg, where Alpine has that`);
+    }
   }
   return found;
 }
