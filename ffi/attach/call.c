@@ -14,13 +14,13 @@ static int fails_by_stop(int number)
     }
 }
 
-static uint64_t deliverable(pid_t tid) { return (bits_of(tid, "SigPnd") | bits_of(tid, "ShdPnd")) & ~bits_of(tid, "SigBlk"); }
+static uint64_t deliverable(const struct status *s) { return s->pending & ~s->blocked; }
 
 /*
  * Registers to go on with as if it had not been stopped; *how, what a signal makes of its system call. The kernel does that by itself only
  * for one that it lets go on where it was, but for those that fail by a stop. 0 when a signal is about to come: then it is for the kernel to say.
  */
-static int undisturbed(pid_t tid, struct user_regs_struct *r, enum interrupted *how)
+static int undisturbed(pid_t tid, const struct status *s, struct user_regs_struct *r, enum interrupted *how)
 {
     enum { RESTARTSYS = 512, RESTARTNOINTR, RESTARTNOHAND, RESTART_BLOCK = 516 };
     *how = NOT_INTERRUPTED;
@@ -32,7 +32,7 @@ static int undisturbed(pid_t tid, struct user_regs_struct *r, enum interrupted *
     else if (error == RESTARTSYS || (error == EINTR && fails_by_stop((int)r->orig_rax)))
         *how = INTERRUPTED_ONCE;
     if (*how || error == RESTARTNOINTR) {
-        if (deliverable(tid))
+        if (deliverable(s))
             return 0;
         r->rip -= 2;
         r->rax = error == RESTART_BLOCK && may_restart(tid) ? RESTART : r->orig_rax;
@@ -49,7 +49,10 @@ static void mend(pid_t tid)
     if (ptrace(PTRACE_GETREGS, tid, NULL, &r) != 0 || (long)r.orig_rax < 0)
         return;
     int fails = -(long)r.rax == EINTR && fails_by_stop((int)r.orig_rax), ends = -(long)r.rax == RESTART_BLOCK && !may_restart(tid);
-    if ((!fails && !ends) || deliverable(tid))
+    if (!fails && !ends)
+        return;
+    struct status s = status_of(tid);
+    if (deliverable(&s))
         return;
     r.rip -= 2;
     r.rax = r.orig_rax;
@@ -63,6 +66,7 @@ static uint64_t function_offset;
 
 struct placed {
     uint64_t call; /* where the call's structure is */
+    uint32_t seccomp; /* the thread's */
     struct user_regs_struct before, entry;
 };
 
@@ -89,7 +93,8 @@ static int place(pid_t tid, struct placed *p, const struct user_regs_struct *at)
     struct user_regs_struct r = *at;
     enum interrupted interrupted;
     uint64_t blocked;
-    if (!has_library_state(r.fs_base) || !undisturbed(tid, &r, &interrupted)
+    struct status s = status_of(tid);
+    if (!has_library_state(r.fs_base) || !undisturbed(tid, &s, &r, &interrupted)
         || ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof blocked, &blocked) != 0)
         return 0;
     uint64_t slot = r.rsp - RED_ZONE - 8, here = slot - sizeof(struct call);
@@ -108,13 +113,14 @@ static int place(pid_t tid, struct placed *p, const struct user_regs_struct *at)
         .locate = locate,
         .patience = 1 << 22,
         .old = blocked,
-        .caught = bits_of(tid, "SigCgt") & ~blocked,
+        .caught = s.caught & ~blocked,
         .interrupted = interrupted,
     };
     if (!poke(slot, &r.rip, 8) || !poke(here, &call, sizeof call) || !poke(low, &here, 8) || !poke(call.path, library_path, path_size)
         || !poke(call.texts, texts, texts_size) || !poke(stub_at.low, stub, STUB_SIZE))
         return 0;
     p->call = here;
+    p->seccomp = s.seccomp;
     p->before = *at;
     p->entry = r;
     p->entry.rip = stub_at.low;
@@ -157,8 +163,9 @@ static int result;
 /* Has a stopped thread make the call. `stays`: the process is stopped as a whole, and the thread is to be so again. */
 static void call_in(pid_t tid, struct placed *p, int stays, uint64_t since)
 {
-    check_all_filters(tid);
     struct call c;
+    if (is_filtered || p->seccomp)
+        check_all_filters(tid);
     if (!read_call(p, &c) || ptrace(PTRACE_SETREGS, tid, NULL, &p->entry) != 0)
         fail("stop", "");
     /* No handler before the stub either. It sets the same by itself, and what is to be afterwards. */

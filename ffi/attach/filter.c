@@ -140,7 +140,13 @@ static long read_filter(pid_t tid, unsigned long number)
     return count <= BPF_MAXINSNS && syscall(SYS_ptrace, GET_FILTER, tid, number, filter) == count ? count : -1;
 }
 
-static int is_filtered; /* some thread */
+static int is_filtered; /* some thread, as far as was seen before one is stopped */
+
+static void look_for_filters(void)
+{
+    for (size_t i = 0; i < thread_count; i++)
+        is_filtered |= status_of(threads[i]).seccomp != 0;
+}
 
 /* Whether a stopped thread may have the kernel go on with the system call that it waited in: it makes one for that, which filters may not know. */
 static int may_restart(pid_t tid)
@@ -174,15 +180,15 @@ static void check_filters(pid_t tid)
 /* The same of all threads: hooks run in each. One that has as many filters as the first has the same, most likely by far: they are inherited. */
 static void check_all_filters(pid_t stopped)
 {
-    uint64_t mode = bits_of(stopped, "Seccomp"), count = bits_of(stopped, "Seccomp_filters");
-    if (mode == 2)
+    struct status first = status_of(stopped);
+    if (first.seccomp == 2)
         check_filters(stopped);
     for (size_t i = 0; i < thread_count; i++) {
         pid_t tid = threads[i];
-        uint64_t other = bits_of(tid, "Seccomp");
-        if (other == 1)
+        struct status other = status_of(tid);
+        if (other.seccomp == 1)
             fail("strict", "");
-        if (tid == stopped || other != 2 || (mode == 2 && bits_of(tid, "Seccomp_filters") == count))
+        if (tid == stopped || other.seccomp != 2 || (first.seccomp == 2 && other.filters == first.filters))
             continue;
         int was_held = place_of(tid) < held_count;
         if (!was_held && !stop_thread(tid))

@@ -159,8 +159,8 @@ static void make_call(void)
 {
     for (unsigned round = 0; !is_late(); round++) {
         read_threads();
-        for (size_t i = 0; round == 0 && i < thread_count; i++)
-            is_filtered |= bits_of(threads[i], "Seccomp") == 2;
+        if (round % 16 == 0)
+            look_for_filters();
         if (is_process_stopped()) {
             try_stopped_process();
             if (called_in)

@@ -18,6 +18,7 @@ static uint64_t from_handler; /* where signal handlers return to */
 static uint64_t opener, complain, locate, opener_mode = 2; /* RTLD_NOW */
 static uint64_t library_function; /* of one that is loaded already */
 static struct range library_code;
+static uint64_t pokes_at; /* pokes.h */
 
 static void add_unsafe(uint64_t low, uint64_t high, enum unsafe kind)
 {
@@ -162,6 +163,7 @@ static void read_objects(const char *function)
             add_unsafe(o.code.low, o.code.high, ALLOCATOR);
             library_code = o.code;
             library_function = symbol_in(&o, function);
+            pokes_at = symbol_in(&o, "heaptap_pokes");
             if (!library_function)
                 fail("version", m->path);
         } else if (symbol_in(&o, "malloc") && symbol_in(&o, "free")) {
@@ -216,8 +218,8 @@ static int is_handler_frame(const uint64_t *word, uint64_t at)
     return (word[CS] & 0xffff) == 0x33 && m && m->rights[2] == 'x' && mapping_at(word[SP]) && word[SP] != at;
 }
 
-/* Whether a handler's frame on a stack is of one that has interrupted the library: the thread goes back there. */
-static int interrupted_library(uint64_t sp)
+/* Whether a handler's frame on a stack is of one that has interrupted code where `is` says so: the thread goes back there. */
+static int has_interrupted(uint64_t sp, int (*is)(uint64_t))
 {
     static uint64_t words[LOOKED / 8];
     const struct mapping *m = mapping_at(sp);
@@ -226,10 +228,13 @@ static int interrupted_library(uint64_t sp)
     if (!from_handler || size == 0 || !peek(sp, words, size))
         return 0;
     for (size_t i = 0; i + HANDLER_WORDS < size / 8; i++)
-        if (words[i] == from_handler && is_in(library_code, words[i + 22]))
+        if (words[i] == from_handler && is(words[i + 22]))
             return 1;
     return 0;
 }
+
+static int is_in_library(uint64_t pc) { return is_in(library_code, pc); }
+static int interrupted_library(uint64_t sp) { return has_interrupted(sp, is_in_library); }
 
 /*
  * Whether a stack, from sp outwards, may have a frame of such code. What looks like one may have been left there by calls long
@@ -275,20 +280,19 @@ static int is_in_sequence(pid_t tid, uint64_t pc)
     return !peek(section, bounds, sizeof bounds) || pc - bounds[1] < bounds[2];
 }
 
-/* The number that the process itself knows a thread by. */
+/* The number that the process itself knows a thread by: asked before that is stopped, and not again. */
 static uint32_t own_number(pid_t tid)
 {
-    char path[64], line[256];
-    uint32_t number = (uint32_t)tid;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/status", target, tid);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file))
-        if (!strncmp(line, "NSpid:", 6))
-            for (char *at = line + 6, *end; number = (uint32_t)strtoul(at, &end, 10), strtoul(end, &at, 10) != 0; at = end)
-                ;
-    if (file)
-        fclose(file);
-    return number;
+    static struct {
+        pid_t tid;
+        uint32_t number;
+    } known[1024];
+    size_t place = (size_t)tid % COUNT(known);
+    if (known[place].tid != tid) {
+        known[place].tid = tid;
+        known[place].number = status_of(tid).number;
+    }
+    return known[place].number;
 }
 
 /* Whether a thread holds a lock of the dynamic linker's: each is a recursive mutex in that one's data, and knows its holder. */

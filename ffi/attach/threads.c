@@ -179,20 +179,44 @@ static int stop_thread_within(pid_t tid, unsigned us)
 }
 static int stop_thread(pid_t tid) { return stop_thread_within(tid, 20000); }
 
-static uint64_t bits_of(pid_t tid, const char *field)
+/* What the kernel says of a thread: its signals, its filters of system calls, the number that the process itself knows it by. Asked at
+ * once: that takes as long as each of them alone, and a thread that is stopped waits for it. */
+struct status {
+    uint64_t pending, blocked, caught;
+    uint32_t seccomp, filters, number;
+};
+
+static const char *field_of(const char *text, const char *name)
 {
-    char path[64], line[256];
-    uint64_t bits = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/status", target, tid);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file))
-        if (!strncmp(line, field, strlen(field)) && line[strlen(field)] == ':')
-            bits = strtoull(line + strlen(field) + 1, NULL, 16);
-    if (file)
-        fclose(file);
-    return bits;
+    const char *at = strstr(text, name);
+    return at ? at + strlen(name) : "";
 }
 
+static struct status status_of(pid_t tid)
+{
+    char path[64], text[4096] = "";
+    struct status s = { .number = (uint32_t)tid };
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", target, tid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    text[n < 0 ? 0 : n] = 0;
+    s.pending = strtoull(field_of(text, "\nSigPnd:"), NULL, 16) | strtoull(field_of(text, "\nShdPnd:"), NULL, 16);
+    s.blocked = strtoull(field_of(text, "\nSigBlk:"), NULL, 16);
+    s.caught = strtoull(field_of(text, "\nSigCgt:"), NULL, 16);
+    s.seccomp = (uint32_t)strtoul(field_of(text, "\nSeccomp:"), NULL, 10);
+    s.filters = (uint32_t)strtoul(field_of(text, "\nSeccomp_filters:"), NULL, 10);
+    /* The last of a line's numbers, one for each namespace. */
+    const char *at = field_of(text, "\nNSpid:");
+    for (char *end; *at && *at != '\n'; at = end + strspn(end, "\t ")) {
+        uint32_t number = (uint32_t)strtoul(at, &end, 10);
+        if (end == at)
+            break;
+        s.number = number;
+    }
+    return s;
+}
 
 static int is_process_stopped(void)
 {
