@@ -8,7 +8,10 @@
  *                     the program has copied, passes through (ht_unwanted). A call that is under way goes on with the recording.
  *   heaptap_release   no thread is in a call from before that any more: what the recording has in memory is given back.
  *
- * Both are given the number of the run whose recording is meant, or an empty text. Then it can begin anew. What stays is the library, and a page for each
+ * What the code of allocators is to begin with that are linked into what is loaded is planned at the beginning (pokes.h). The caller puts it in while all threads
+ * are stopped, says so (heaptap_linked), and takes it out again between those two steps.
+ *
+ * All are given the number of the run whose recording is meant, or an empty text. Then it can begin anew. What stays is the library, and a page for each
  * thread that it knew (thread.c).
  */
 #include "heaptap.h"
@@ -104,6 +107,17 @@ HT_EXPORT int heaptap_detach(const char *run)
     return result;
 }
 
+/* Whoever attaches has put in what was planned for the code of allocators. */
+HT_EXPORT int heaptap_linked(const char *run)
+{
+    ht_lock(&ht_install_lock);
+    int result = ht_shared_get(&ht_p.state) == HT_STATE_ON && ht_is_meant(run) && !ht_unwanted ? HT_ATTACHED : HT_NOT_ATTACHED;
+    if (result == HT_ATTACHED)
+        ht_link_running_done();
+    ht_unlock(&ht_install_lock);
+    return result;
+}
+
 /* Variables as an environment has them, one behind the other, an empty one last. */
 static void ht_variables_set(const char *texts)
 {
@@ -121,10 +135,11 @@ static void ht_variables_set(const char *texts)
     ht_config.variables = variables;
 }
 
-/* Notes the allocators that whoever attaches has found linked in: lines as linked.c writes them. */
-static void ht_linked_told(void)
+/* Notes the allocators that whoever attaches has found linked in: lines as linked.c writes them. Whether there are any. */
+static int ht_linked_told(void)
 {
     static char line[4096];
+    int any = 0;
     const char *at = ht_variable(&(struct ht_start){ .environment = ht_config.variables }, "HEAPTAP_LINKED");
     for (uint32_t length; at && *at; at += length) {
         for (length = 0; at[length] && at[length] != '\n' && length < sizeof line - 2; length++)
@@ -132,9 +147,11 @@ static void ht_linked_told(void)
         line[length++] = '\n';
         line[length] = 0;
         if (at[length - 1] != '\n')
-            return;
+            break;
         ht_linked_add(line, length);
+        any = 1;
     }
+    return any;
 }
 
 static int ht_attach(const char *texts)
@@ -150,9 +167,12 @@ static int ht_attach(const char *texts)
     memset(&ht_config, 0, sizeof ht_config);
     ht_config.attached = HT_ATTACHED_NOW;
     ht_variables_set(texts);
-    ht_linked_told();
+    int are_linked = ht_linked_told();
     ht_own_pid = ht_sys_pid();
-    return ht_install_new(slots);
+    int result = ht_install_new(slots);
+    if (result == HT_INSTALLED && are_linked)
+        ht_link_running();
+    return result;
 }
 
 /* Begins to record; `texts` are variables as HEAPTAP_OUT. Returns HT_ATTACHED, ht_installed, HT_LETTING_GO or -errno. */

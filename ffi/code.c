@@ -13,6 +13,11 @@
  * between them, or when it is too short.
  */
 #include "heaptap.h"
+#include "pokes.h"
+
+/* Jumps for code that may be running, which whoever attaches puts in (attached.c): planned while ht_plans_only is set. */
+HT_EXPORT struct ht_pokes heaptap_pokes;
+static int ht_plans_only;
 
 /* What is to be done to one function. */
 struct ht_detour {
@@ -29,7 +34,7 @@ enum ht_refusal {
     HT_REFUSAL_ROOM = 2,      /* no memory near the object */
     HT_REFUSAL_PROTECTED = 3, /* its pages cannot be written */
     HT_REFUSAL_SETS = 4,      /* too many allocators at once */
-    HT_REFUSAL_NAMES = 5,     /* its names were stripped */
+    HT_REFUSAL_NAMES = HT_LINKED_NAMELESS, /* its names were stripped */
     HT_REFUSAL_COPIES = 6,    /* the compiler has made copies of a function */
     HT_REFUSAL_RUNS = HT_LINKED_RUNS, /* somebody may be executing it: whoever attaches has found it (attached.c) */
 };
@@ -55,8 +60,10 @@ static int ht_detour_plan(struct ht_detour *d)
     uint64_t end = d->from + HT_JUMP_SIZE, at = d->from;
     for (c.ends = 0; at < end && !c.ends; at += c.length)
         if (!ht_arch_code((const uint8_t *)at, &c) || c.kind == HT_CODE_BOUND || at >= d->at + d->size
-            || (c.kind == HT_CODE_CALL && ht_sys_shadow_stack()))
+            || (c.kind == HT_CODE_CALL && (ht_plans_only || ht_sys_shadow_stack()))) /* somebody may be about to return behind it */
             return 0;
+    if (ht_plans_only && d->from / HT_PAGE != (end - 1) / HT_PAGE)
+        return 0;
     d->moved = (uint32_t)(at - d->from);
     for (uint32_t filling; at < end; at += filling)
         if ((filling = ht_arch_filling((const uint8_t *)at)) == 0)
@@ -225,6 +232,23 @@ static enum ht_refusal ht_detours_make(const struct ht_object *object, const str
     for (uint32_t i = 0; i < open; i++)
         ht_code_protect(object, detours[i].from, HT_JUMP_SIZE);
     return open == count ? HT_REFUSAL_NONE : HT_REFUSAL_PROTECTED;
+}
+
+/* Notes the same jumps for whoever has all threads stopped: all, or none. `ends` says of each function whether it ends blocks. */
+static enum ht_refusal ht_detours_plan(const struct ht_detour *detours, uint32_t count, const uint8_t *ends)
+{
+    uint64_t used = heaptap_pokes.count;
+    if (count > HT_POKES - used)
+        return HT_REFUSAL_SETS;
+    for (uint32_t i = 0; i < count; i++) {
+        struct ht_poke *p = &heaptap_pokes.each[used + i];
+        p->at = detours[i].from;
+        p->ends = ends[i];
+        memcpy(p->was, (const void *)detours[i].from, HT_JUMP_SIZE);
+        ht_arch_jump(p->becomes, detours[i].from, (uint64_t)detours[i].before - HT_STUB_SIZE);
+    }
+    ht_shared_set(&heaptap_pokes.count, used + count);
+    return HT_REFUSAL_NONE;
 }
 
 /*

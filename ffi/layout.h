@@ -62,6 +62,7 @@ struct ht_double {
 #define HT_MAPPED_FILE 1
 #define HT_MAPPED_SHARED 2
 #define HT_MAPPED_RESERVED 3
+#define HT_LINKED_NAMELESS 5
 #define HT_LINKED_RUNS 7
 #define HT_ATTACHED_NOW 1
 #define HT_ATTACHED_AND_LEFT 2

@@ -11,7 +11,8 @@
  *
  * An object is looked at once: at the start, or when it arrives. The dynamic linker tells of arrivals by a function that
  * does nothing and that debuggers stop at (_dl_debug_state): from the program's first dlopen on it calls us. What was there
- * before the hooks, in a script's process, may be running, and stays as it is.
+ * before the hooks, in a script's process, may be running, and stays as it is; in one that was attached to it is planned, and done from outside
+ * (ht_link_running, attached.c).
  *
  * All of it happens under ht_loaded.lock, in the dynamic linker's list.
  */
@@ -440,19 +441,28 @@ static void ht_linked_say(void)
     ht_shared_set(&h->linked_length, length);
 }
 
-/* Adds a line, unless it is there already or there is no room for all of it. */
+/* Adds a line to others, unless it is there already or there is no room for all of it; whether it has. */
+static int ht_line_add(char *text, uint32_t *used, const char *line, uint32_t length)
+{
+    for (uint32_t at = 0; at < *used; at++)
+        if ((at == 0 || text[at - 1] == '\n') && *used - at >= length && ht_same_bytes(text + at, line, length))
+            return 0;
+    if (length >= sizeof ht_linked_text - *used)
+        return 0;
+    memcpy(text + *used, line, length);
+    *used += length;
+    return 1;
+}
+
 static void ht_linked_add(const char *line, uint32_t length)
 {
-    for (uint32_t at = 0; at < ht_linked_length; at++)
-        if ((at == 0 || ht_linked_text[at - 1] == '\n') && ht_begins(ht_linked_text + at, line))
-            return;
-    if (length >= sizeof ht_linked_text - ht_linked_length)
-        return;
-    memcpy(ht_linked_text + ht_linked_length, line, length);
-    ht_linked_length += length;
-    if (ht_shared_get(&ht_p.state) == HT_STATE_ON)
+    if (ht_line_add(ht_linked_text, &ht_linked_length, line, length) && ht_shared_get(&ht_p.state) == HT_STATE_ON)
         ht_linked_say();
 }
+
+/* Such lines of what is planned and not done yet. */
+static char ht_planned_text[sizeof ht_linked_text];
+static uint32_t ht_planned_length;
 
 static void ht_linked_note(const struct ht_object *object, const char *family, const char *prefix, uint32_t functions, enum ht_refusal refusal, const char *about)
 {
@@ -467,7 +477,10 @@ static void ht_linked_note(const struct ht_object *object, const char *family, c
         at = ht_path_text(at, end, i + 1 < HT_COUNT(texts) ? "\t" : "\n", 1);
     }
     *at = 0;
-    ht_linked_add(line, (uint32_t)(at - line));
+    if (ht_plans_only)
+        ht_line_add(ht_planned_text, &ht_planned_length, line, (uint32_t)(at - line));
+    else
+        ht_linked_add(line, (uint32_t)(at - line));
 }
 
 /* A set of hooks that is nobody's; HT_ALLOCATORS when there is none. */
@@ -511,7 +524,11 @@ static enum ht_refusal ht_plan_set(const struct ht_findings *f, uint32_t familie
             if (!ht_wrapped_functions[i].ends && ht_is_idle_function(&d))
                 continue;
             *about = ht_wrapped_functions[i].name;
-            return HT_REFUSAL_CODE;
+            int runs = ht_plans_only;
+            ht_plans_only = 0;
+            enum ht_refusal refusal = runs && ht_detour_plan(&d) ? HT_REFUSAL_RUNS : HT_REFUSAL_CODE;
+            ht_plans_only = runs;
+            return refusal;
         }
         if (ht_look.detours == HT_COUNT(ht_look.detour))
             return HT_REFUSAL_SETS;
@@ -724,7 +741,10 @@ static void ht_link_object(const struct ht_object *object)
             a->code_low = low;
             a->code_size = size;
         }
-        refusal = ht_detours_make(object, ht_look.detour, ht_look.detours);
+        uint8_t ends[HT_COUNT(ht_look.function)];
+        for (uint32_t i = 0; i < ht_look.detours; i++)
+            ends[i] = ht_wrapped_functions[ht_look.function[i]].ends;
+        refusal = ht_plans_only ? ht_detours_plan(ht_look.detour, ht_look.detours, ends) : ht_detours_make(object, ht_look.detour, ht_look.detours);
         for (uint32_t i = 0; i < count && refusal; i++)
             ht_allocators[sets[i].set].object = 0;
         if (refusal)
@@ -779,6 +799,13 @@ static int ht_is_linked(const struct ht_object *object)
     return 0;
 }
 
+/* Whether an object may have an allocator linked in. */
+static int ht_may_be_linked(const struct ht_object *object)
+{
+    return !ht_is_own_object(object) && !ht_is_runtime(object)
+        && (!object->name[0] || (ht_may_hold_allocator(object) && !(ht_allocator_of(object) && ht_is_allocators_library(object))));
+}
+
 /* Looks at what has come since the last look; `untouched` says that nobody has called anything in it yet. */
 static void ht_link_arrivals(int untouched)
 {
@@ -788,10 +815,10 @@ static void ht_link_arrivals(int untouched)
     untouched = untouched && !lost && !ht_config.off && !ht_unwanted;
     for (uint32_t i = 0; untouched && i < ht_loaded.count; i++) {
         const struct ht_object *object = &ht_loaded.objects[i];
-        int seen = ht_is_own_object(object) || ht_is_runtime(object);
+        int seen = 0;
         for (uint32_t k = 0; k < ht_seen_count && !seen; k++)
             seen = ht_seen[k] == object->low;
-        if (seen || (object->name[0] && (!ht_may_hold_allocator(object) || (ht_allocator_of(object) && ht_is_allocators_library(object)))))
+        if (seen || !ht_may_be_linked(object))
             continue;
         ht_look_at(object);
         ht_link_object(object);
@@ -802,6 +829,71 @@ static void ht_link_arrivals(int untouched)
     ht_seen_count = ht_loaded.count;
     for (uint32_t i = 0; i < ht_loaded.count; i++)
         ht_seen[i] = ht_loaded.objects[i].low;
+}
+
+static int ht_running_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)info, (void)size, (void)context;
+    ht_loaded_look();
+    for (uint32_t i = 0; i < ht_loaded.count; i++) {
+        const struct ht_object *object = &ht_loaded.objects[i];
+        if (ht_is_linked(object) || !ht_may_be_linked(object))
+            continue;
+        ht_look_at(object);
+        ht_link_object(object);
+        ht_look_end();
+    }
+    return 1;
+}
+
+/* Plans what leads the allocators' code to hooks, of all that is loaded: somebody may be executing it. What an earlier look has planned stays
+ * planned. */
+static void ht_link_running(void)
+{
+    ht_lock(&ht_loaded.lock);
+    ht_plans_only = 1;
+    ht_iterate(ht_running_visit, NULL);
+    ht_plans_only = 0;
+    ht_unlock(&ht_loaded.lock);
+}
+
+/* Whether a line is about the same object as one of what was planned: its last field. */
+static int ht_is_planned(const char *line, uint32_t length)
+{
+    uint32_t path = length;
+    while (path > 0 && line[path - 1] != '\t')
+        path--;
+    for (uint32_t at = 0, end; at < ht_planned_length; at = end) {
+        for (end = at; ht_planned_text[end++] != '\n';)
+            ;
+        uint32_t size = length - path;
+        if (size <= end - at && ht_same_bytes(ht_planned_text + end - size, line + path, size) && ht_planned_text[end - size - 1] == '\t')
+            return 1;
+    }
+    return 0;
+}
+
+/* It is done: tells the recording so, in the place of what was said of these objects before. */
+static void ht_link_running_done(void)
+{
+    static char before[sizeof ht_linked_text];
+    ht_lock(&ht_loaded.lock);
+    uint32_t length = ht_linked_length;
+    memcpy(before, ht_linked_text, length);
+    ht_linked_length = 0;
+    for (uint32_t at = 0, end; at < length; at = end) {
+        for (end = at; end < length && before[end++] != '\n';)
+            ;
+        if (!ht_is_planned(before + at, end - at))
+            ht_line_add(ht_linked_text, &ht_linked_length, before + at, end - at);
+    }
+    for (uint32_t at = 0, end; at < ht_planned_length; at = end) {
+        for (end = at; end < ht_planned_length && ht_planned_text[end++] != '\n';)
+            ;
+        ht_line_add(ht_linked_text, &ht_linked_length, ht_planned_text + at, end - at);
+    }
+    ht_linked_say();
+    ht_unlock(&ht_loaded.lock);
 }
 
 /* The same of what there is now. What is done at the next dlsym is not done yet. */

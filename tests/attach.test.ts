@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -16,8 +26,18 @@ const program = target(folder, "attached.c", "-O2", "-pthread", "-ldl");
 const ZLIB = "/lib/x86_64-linux-gnu/libz.so.1";
 
 /** A process of one of the target's kinds, ended afterwards. */
-async function running(kind: string, use: (of: Attached) => Promise<void> | void, ...args: string[]): Promise<void> {
-  await using of = await Attached.start(program, join(folder, `${kind}-${process.pid}.shared`), kind, ...args);
+function running(kind: string, use: (of: Attached) => Promise<void> | void, ...args: string[]): Promise<void> {
+  return runningOf(program, kind, use, ...args);
+}
+
+/** The same of the target with something linked in. */
+async function runningOf(
+  own: string,
+  kind: string,
+  use: (of: Attached) => Promise<void> | void,
+  ...args: string[]
+): Promise<void> {
+  await using of = await Attached.start(own, join(folder, `${kind}-${process.pid}.shared`), kind, ...args);
   await use(of);
   assert.equal(of.read("failures"), 0, "what it saw of itself");
 }
@@ -180,54 +200,80 @@ test("a process that is stopped is attached to, and stays stopped", async () => 
   });
 });
 
-test("what attaches is ended at any moment: the program goes on, and can be attached to", async () => {
-  const seed = Number(process.env.SEED) || Date.now() % 1e6;
-  console.log(`# SEED=${seed}`);
-  const draw = random(seed);
-  await running("storm", async (of) => {
-    const texts = [
-      `HEAPTAP_OUT=${join(folder, "cut.%p.heaptap")}`,
-      "HEAPTAP_BUCKETS=4096",
-      "HEAPTAP_FOLLOW=none",
-      "",
-      "",
-    ];
-    let done = 0;
-    for (let i = 0; i < 60; i++) {
-      const calls = [["heaptap_attach"], ["heaptap_detach", "there"], ["heaptap_release", "outside"]] as const;
-      const [name, ...mode] = calls[i % 3] ?? calls[0];
-      const child = spawn(
-        attacherPath(),
-        [String(of.pid), libraryPath(), name, "3000", libraryPath(), ...mode],
-        { stdio: ["pipe", "ignore", "ignore"] },
-      );
-      child.stdin.on("error", () => {});
-      child.stdin.end(mode[0] ? "\0" : texts.join("\0"));
-      // From before it begins to after it has ended.
-      const after = draw(60_000);
-      const until = performance.now() + after / 1000;
-      const ended = new Promise((end) => child.on("exit", (_, signal) => end(signal)));
-      while (performance.now() < until) await new Promise((next) => setImmediate(next));
-      child.kill("SIGKILL");
-      if (await ended === null) done++;
-      const made = of.read("allocations");
-      await sleep(3);
-      assert.ok(
-        of.child.exitCode === null && of.child.signalCode === null,
-        `it has ended, of ${name} cut after ${after} us`,
-      );
-      assert.ok(
-        await eventually(() => of.read("allocations") > made),
-        `it stands still, of ${name} cut after ${after} us`,
-      );
-    }
-    console.log(`# ${done} of 60 were done before`);
-    await letGo(of.pid).catch(() => {});
-    const attachment = await attach(of.pid, { out: join(folder, "uncut.heaptap"), buckets: 4096 });
-    assert.ok(await eventually(() => attachment.recording.profile().totals.allocations > 0));
-    await attachment.detach();
-  });
-});
+/** Why a test with an archive is skipped; false when it is there. */
+const archivePath = (archive: string) => `/usr/lib/x86_64-linux-gnu/${archive}`;
+const withoutArchive = (archive: string) => !existsSync(archivePath(archive)) && `${archive} is not installed`;
+
+/** The target with an allocator linked in. */
+function linkedWith(archive: string): string {
+  const into = join(folder, archive.replace(".a", ""));
+  mkdirSync(into, { recursive: true });
+  const whole = `-Wl,--whole-archive,${archivePath(archive)},--no-whole-archive`;
+  return target(into, "attached.c", "-O2", whole, "-ldl", "-lm", "-lstdc++");
+}
+
+for (const archive of [undefined, "libjemalloc.a"]) {
+  test(
+    `what attaches is ended at any moment: the program goes on, and can be attached to${
+      archive ? ` (${archive} linked in)` : ""
+    }`,
+    {
+      skip: archive !== undefined && withoutArchive(archive),
+    },
+    async () => {
+      const seed = Number(process.env.SEED) || Date.now() % 1e6;
+      console.log(`# SEED=${seed}`);
+      const draw = random(seed);
+      await runningOf(archive === undefined ? program : linkedWith(archive), "storm", async (of) => {
+        const texts = [
+          `HEAPTAP_LINKED=${archive ? `jemalloc\t\t0\t7\t\t${linkedWith(archive)}\n` : ""}`,
+          `HEAPTAP_OUT=${join(folder, "cut.%p.heaptap")}`,
+          "HEAPTAP_BUCKETS=4096",
+          "HEAPTAP_FOLLOW=none",
+          "",
+          "",
+        ];
+        let done = 0;
+        for (let i = 0; i < 60; i++) {
+          const calls = [
+            ...[["heaptap_attach"], ["heaptap_linked", "in"], ["heaptap_detach", "there"]],
+            ...[["heaptap_linked", "out"], ["heaptap_release", "outside"]],
+          ];
+          const [name = "", ...mode] = calls[i % calls.length] ?? [];
+          const child = spawn(
+            attacherPath(),
+            [String(of.pid), libraryPath(), name, "3000", libraryPath(), ...mode],
+            { stdio: ["pipe", "ignore", "ignore"] },
+          );
+          child.stdin.on("error", () => {});
+          child.stdin.end(mode[0] ? "\0" : texts.join("\0"));
+          // From before it begins to after it has ended.
+          const after = draw(60_000);
+          const until = performance.now() + after / 1000;
+          const ended = new Promise((end) => child.on("exit", (_, signal) => end(signal)));
+          while (performance.now() < until) await new Promise((next) => setImmediate(next));
+          child.kill("SIGKILL");
+          if (await ended === null) done++;
+          const made = of.read("allocations");
+          await sleep(3);
+          assert.ok(
+            of.child.exitCode === null && of.child.signalCode === null,
+            `it has ended, of ${name} cut after ${after} us`,
+          );
+          assert.ok(
+            await eventually(() => of.read("allocations") > made),
+            `it stands still, of ${name} cut after ${after} us`,
+          );
+        }
+        console.log(`# ${done} of 60 were done before`);
+        await letGo(of.pid).catch(() => {});
+        const attachment = await attach(of.pid, { out: join(folder, "uncut.heaptap"), buckets: 4096 });
+        assert.ok(await eventually(() => attachment.recording.profile().totals.allocations > 0));
+        await attachment.detach();
+      });
+    },
+  );
+}
 
 test("the command: for some seconds, until growth, Ctrl-C; what it says and what it reports", async () => {
   await running("churn", async (of) => {
@@ -420,7 +466,7 @@ while True:
   }
 });
 
-test("an allocator that is linked in is not seen after the start, and that is said", async () => {
+test("an allocator whose code cannot be led to the hooks while it runs is not seen, and that is said", async () => {
   const source = join(folder, "own.c");
   writeFileSync(
     source,
@@ -429,6 +475,7 @@ test("an allocator that is linked in is not seen after the start, and that is sa
 static _Alignas(16) char arena[1 << 26];
 static size_t used;
 void *malloc(size_t size) { void *at = arena + used; used += (size + 31) / 16 * 16; return used <= sizeof arena ? at : NULL; }
+/* Its first instructions have a call in them: somebody may be about to return there. */
 void *calloc(size_t n, size_t size) { return malloc(n * size); }
 void free(void *block) { (void)block; }
 int main(void) { for (write(1, "1", 1);; usleep(1000)) free(malloc(10)); }
@@ -449,7 +496,6 @@ int main(void) { for (write(1, "1", 1);; usleep(1000)) free(malloc(10)); }
     }
     // Where the figures stand.
     assert.ok(heaptap(["report", join(folder, "own-2.heaptap")]).stdout.replace(/\s+/g, " ").includes(said));
-    assert.ok(heaptap(["doctor", String(child.pid)]).stdout.includes(said));
   } finally {
     child.kill("SIGKILL");
   }
@@ -635,3 +681,52 @@ test("what cannot be: one line, and the process is as it was", async () => {
   }
   assert.ok(new AttachError("x") instanceof Error);
 });
+
+/** How many bytes of a program's code are others in a process than in its file, but for the last page, behind whose code stands what calls the library. */
+function changedCode(pid: number): number {
+  const [, low = "", high = "", at = "", path = ""] =
+    /^(\w+)-(\w+) r-xp (\w+) \S+ \d+ +(\/\S+)$/m.exec(readFileSync(`/proc/${pid}/maps`, "utf8")) ?? [];
+  const [start, end, offset] = [low, high, at].map((text) => Number(`0x${text}`)) as [number, number, number];
+  const read = (file: string, from: number) => {
+    const [fd, bytes] = [openSync(file, "r"), new Uint8Array(end - start - 4096)];
+    readSync(fd, bytes, 0, bytes.length, from);
+    closeSync(fd);
+    return bytes;
+  };
+  const file = read(path, offset);
+  return read(`/proc/${pid}/mem`, start).filter((byte, i) => byte !== file[i]).length;
+}
+
+for (const [family, archive] of [["jemalloc", "libjemalloc.a"], ["tcmalloc", "libtcmalloc_minimal.a"]] as const) {
+  test(`${family} linked into the program: its code is led to the hooks while it runs, and back`, {
+    skip: withoutArchive(archive),
+  }, async () => {
+    const own = linkedWith(archive);
+    for (const kind of ["churn", "storm", "many", "forks"]) {
+      await using of = await Attached.start(own, join(folder, `${family}-${kind}.shared`), kind);
+      assert.equal(changedCode(of.pid), 0);
+      for (let i = 0; i < (kind === "many" ? 1 : 4); i++) {
+        const attachment = await attach(of.pid, { out: join(folder, `${family}.heaptap`), buckets: 4096 });
+        assert.deepEqual(attachment.notes, []);
+        assert.ok(changedCode(of.pid) > 20, "jumps");
+        if (kind === "churn") {
+          const count = () => attachment.recording.profile().totals.allocations;
+          await of.hold(3);
+          const [counted, made] = [count(), of.read("allocations")];
+          of.go();
+          await sleep(50);
+          await of.hold(3);
+          assert.ok(of.read("allocations") > made);
+          assert.equal(count() - counted, of.read("allocations") - made);
+          of.go();
+        }
+        const { process: { linked } } = (await attachment.detach()).profile();
+        assert.deepEqual(linked.map(({ name, why }) => [name, why]), [[family, ""]]);
+        assert.ok(Number(linked[0]?.functions) > 5);
+        assert.deepEqual(attachment.notes, []);
+      }
+      assert.equal(changedCode(of.pid), 0, "it is as it was");
+      assert.equal(of.read("failures"), 0);
+    }
+  });
+}

@@ -2,10 +2,11 @@
  * attach.c: calls a function of the library in a process that runs. A program of its own, because ptrace belongs to one
  * kernel thread, and no script's runtime promises which of its threads makes a call.
  *
- *     heaptap-attach PID LIBRARY FUNCTION MILLISECONDS FILE [there|outside] < TEXTS
+ *     heaptap-attach PID LIBRARY FUNCTION MILLISECONDS FILE [there|outside|in|out] < TEXTS
  *
  * LIBRARY is the path by which the process opens it, FILE the same as it is seen from here; TEXTS is given to the function. `there`: only where the library
- * is loaded already; `outside`: and once all threads have been seen outside it. One line on stdout says what came of it, in JSON; src/run/attacher.ts words it.
+ * is loaded already; `outside`: and once all threads have been seen outside it. `in`, `out`: no function is called, but what the library has planned for code that
+ * runs is put there, or taken away (poke.c). One line on stdout says what came of it, in JSON; src/run/attacher.ts words it.
  *
  * How. A thread is found that is in no code that holds a lock of the C library's which the call takes: the allocator's, the
  * dynamic linker's, that of thread stacks (unsafe_*). It is stopped, its state is put on its own stack beneath the red zone,
@@ -94,6 +95,7 @@ __attribute__((noreturn)) static void fail(const char *why, const char *detail)
 #include "safe.c"
 #include "call.c"
 #include "find.c"
+#include "poke.c"
 
 /* One at a time: whoever has the name. It goes with its holder, and leaves no file. */
 static void take_turn(void)
@@ -188,6 +190,8 @@ int main(int count, char **arguments)
     read_objects(arguments[3]);
     if (count > 6 && !library_function)
         fail("absent", "");
+    if (count > 6 && (!strcmp(arguments[6], "in") || !strcmp(arguments[6], "out")))
+        poke_all(!strcmp(arguments[6], "out"));
     int is_last = count > 6 && !strcmp(arguments[6], "outside");
     do {
         called_in = 0;

@@ -141,7 +141,9 @@ export const CONSTANTS = {
   MAPPED_SHARED: 2,
   /** The same: addresses alone, which may not be touched yet. */
   MAPPED_RESERVED: 3,
-  /** Why an allocator that is linked in is not counted, among the library's own reasons: it ran already. */
+  /** Why an allocator that is linked in is not counted, among the library's own reasons: its names were stripped. */
+  LINKED_NAMELESS: 5,
+  /** The same: it ran already. */
   LINKED_RUNS: 7,
   /** Attached: recording began in a process that ran already. */
   ATTACHED_NOW: 1,

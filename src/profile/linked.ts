@@ -4,7 +4,10 @@ import type { Snapshot } from "../file/reader.ts";
 import type { LinkedAllocator } from "./profile.ts";
 
 /** Why an allocator is not seen in a process that was attached to. */
-export const RUNS_ALREADY = "it ran already when heaptap attached; heaptap run shows it";
+const RUNS_ALREADY = "it ran already when heaptap attached; heaptap run shows it";
+
+/** The same of one whose functions nobody can find. */
+export const NAMELESS = "its names were stripped (a build with symbols, or its debug file, shows it)";
 
 /** Why an allocator's functions do not lead to the hooks, by number in the recording. */
 const REASONS: readonly ((about: string) => string)[] = [
@@ -13,7 +16,7 @@ const REASONS: readonly ((about: string) => string)[] = [
   () => "there is no memory near its code",
   () => "the system forbids to change its code",
   () => "there are too many allocators at once",
-  () => "its names were stripped (a build with symbols, or its debug file, shows it)",
+  () => NAMELESS,
   (about) => `the compiler has made copies of its ${about} for some of its callers`,
   () => RUNS_ALREADY,
 ];

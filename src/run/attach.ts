@@ -16,6 +16,8 @@ import { Endings } from "../native/pidfd.ts";
 import { checkTogether } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
 import { residentSet } from "../memory/process_memory.ts";
+import { notCounted } from "../profile/facts.ts";
+import { readLinked } from "../profile/linked.ts";
 import { look, mappedRecordings, newRun } from "../profile/processes.ts";
 import { noteExit, Recording } from "../profile/recording.ts";
 import { attachable, AttachError, refuseRecorded, refuseToAttach } from "./attachable.ts";
@@ -77,6 +79,20 @@ async function begin(of: Attachable, library: PlacedLibrary, texts: readonly str
 /** What there is to say when the recording that has begun is not to be found. */
 const GONE = "it ended, or its recording was taken away";
 
+/**
+ * Leads allocators that are linked into what a process runs to the hooks. Where that cannot be, the recording says that they are not seen, as it has from the
+ * beginning; what the library knows better than their files it says then.
+ */
+async function leadLinked(of: Attachable, library: PlacedLibrary, run: number): Promise<void> {
+  if (!of.linked.some(({ isNamed }) => isNamed)) return;
+  try {
+    await callIn(of.pid, library, "heaptap_linked", { poke: "in" });
+    await callIn(of.pid, library, "heaptap_linked", { texts: [String(run)], mustBeThere: true });
+  } catch (error) {
+    if (!(error instanceof AttachError)) throw error;
+  }
+}
+
 /** The recording that a process has by now, by the path that it has there. */
 function recordingOf({ pid }: Attachable, run: number): string {
   const found = mappedRecordings(readFileSync(`/proc/${pid}/maps`, "utf8"), "");
@@ -101,7 +117,9 @@ function libraryFor(pid: number): string {
 /** Records into a file that the process itself makes at its place. */
 async function recordHere(of: Attachable, texts: (out: string) => string[], out: string, run: number): Promise<Made> {
   const library = libraryFor(of.pid);
-  const called = await begin(of, { there: library, here: library }, texts(sharedPath(out)), out);
+  const placed = { there: library, here: library };
+  const called = await begin(of, placed, texts(sharedPath(out)), out);
+  await leadLinked(of, placed, run);
   return { called, path: recordingOf(of, run), folder: undefined, fd: undefined };
 }
 
@@ -122,6 +140,7 @@ function recordThere(of: Attachable, texts: (out: string) => string[], out: stri
       throw error;
     }
     folder.forgetLibrary();
+    await leadLinked(of, { there: library, here: library }, run);
     const fd = openedIn(folder, of, run);
     return { called, path: `/proc/${process.pid}/fd/${fd}`, folder, fd };
   });
@@ -169,7 +188,8 @@ export class Attachment implements AsyncDisposable {
   constructor(of: Attachable, made: Made, out: string, run: number, settle: () => void) {
     this.pid = of.pid;
     this.name = of.name;
-    this.#notes = [...of.notes];
+    const unseen = readLinked(readSnapshot(made.path, ["strings"])).filter(({ why }) => why);
+    this.#notes = [...new Set([...of.notes, ...unseen.map(notCounted)])];
     this.stopped = made.called.microseconds / 1000;
     this.recording = Recording.open(made.path);
     this.#made = made;
@@ -284,19 +304,31 @@ async function letGoOf(pid: number, run?: number): Promise<string[] | undefined>
   const texts = run === undefined ? [] : [String(run)];
   const { result, again } = await callIn(pid, placed, "heaptap_detach", { texts, mustBeThere: true });
   if (result === NOT_ATTACHED && !again) return undefined;
+  const notes: string[] = [];
+  try {
+    await callIn(pid, placed, "heaptap_linked", { mustBeThere: true, poke: "out" });
+  } catch (error) {
+    if (!(error instanceof AttachError)) throw error;
+    notes.push(`the code of an allocator in process ${pid} leads through the library still, which passes its calls on`);
+  }
   try {
     const given = await callIn(pid, placed, "heaptap_release", { texts, mustBeThere: true, outside: true });
-    if (given.result === ATTACHED || given.again) return [];
+    if (given.result === ATTACHED || given.again) return notes;
   } catch (error) {
     if (!(error instanceof AttachError)) throw error;
   }
-  return [`a thread of process ${pid} is in a call from before: what the recording had in its memory stays there`];
+  return [
+    ...notes,
+    `a thread of process ${pid} is in a call from before: what the recording had in its memory stays there`,
+  ];
 }
 
-/** Allocators that are not seen, as the library notes those that it finds itself (`ffi/linked.c`). */
+/** Allocators that are linked in, none of them seen yet, as the library notes those that it finds itself (`ffi/linked.c`). */
 function linkedLines({ linked }: Attachable): string {
   return linked.filter(({ path }) => !/[\t\n]/.test(path))
-    .map(({ family, path }) => `${family}\t\t0\t${CONSTANTS.LINKED_RUNS}\t\t${path}\n`)
+    .map(({ family, path, isNamed }) =>
+      `${family}\t\t0\t${isNamed ? CONSTANTS.LINKED_RUNS : CONSTANTS.LINKED_NAMELESS}\t\t${path}\n`
+    )
     .filter((line, i) => i < LINKED_MOST && line.length < LINE_MOST).join("");
 }
 

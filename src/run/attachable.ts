@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import process from "node:process";
 import { notCounted } from "../profile/facts.ts";
 import { seesOurFiles } from "../profile/here.ts";
-import { RUNS_ALREADY } from "../profile/linked.ts";
+import { NAMELESS } from "../profile/linked.ts";
 import { mappedRecordings } from "../profile/processes.ts";
 import { readElf } from "../symbols/elf.ts";
 import { linkedWhereItRuns } from "./linked.ts";
@@ -63,7 +63,7 @@ export interface Attachable {
   readonly isFiltered: boolean;
   /** What will be missing, a line each. */
   readonly notes: readonly string[];
-  /** Allocators in it that are not seen. */
+  /** Allocators that are linked into what it has loaded. */
   readonly linked: readonly Linked[];
 }
 
@@ -174,7 +174,9 @@ export function attachable(pid: number): Attachable {
     [exe, ...libraries],
     (path) => path === exe ? `/proc/${pid}/exe` : `/proc/${pid}/root${path}`,
   );
-  notes.push(...linked.map(({ family, path }) => notCounted({ name: family, path, why: RUNS_ALREADY })));
+  // Others are led to the hooks when that is done.
+  const nameless = linked.filter(({ isNamed }) => !isNamed);
+  notes.push(...nameless.map(({ family, path }) => notCounted({ name: family, path, why: NAMELESS })));
   return {
     ...{ pid, name, uid, gid: Number(field(status, "Gid").split("\t")[1]), notes, linked },
     sharesFiles,

@@ -16,9 +16,9 @@ export interface Called {
   readonly again?: boolean | undefined;
   /** What the function gave. */
   readonly result: number;
-  /** The thread that was stopped, and how it was found: waiting, running, or the whole process stopped. */
+  /** The thread that was stopped, and how it was found: waiting, running, or the whole process stopped; 0 where all were. */
   readonly thread: number;
-  readonly how: "waiting" | "running" | "stopped";
+  readonly how: "waiting" | "running" | "stopped" | "all";
   /** Microseconds for which that thread did not go on. */
   readonly microseconds: number;
 }
@@ -58,6 +58,8 @@ interface CallOptions {
   readonly texts?: readonly string[];
   readonly mustBeThere?: boolean;
   readonly outside?: boolean;
+  /** No call: what the library has planned for code that runs is put in, or taken out, while all threads are stopped. */
+  readonly poke?: "in" | "out";
 }
 
 /**
@@ -88,7 +90,7 @@ async function callOnce(
   pid: number,
   library: PlacedLibrary,
   name: string,
-  { texts = [], mustBeThere = false, outside = false }: CallOptions,
+  { texts = [], mustBeThere = false, outside = false, poke }: CallOptions,
 ): Promise<Called> {
   const args = [
     String(pid),
@@ -96,7 +98,7 @@ async function callOnce(
     name,
     String(mustBeThere ? DETACH_LIMIT : LIMIT),
     library.here,
-    ...outside ? ["outside"] : mustBeThere ? ["there"] : [],
+    ...poke ? [poke] : outside ? ["outside"] : mustBeThere ? ["there"] : [],
   ];
   const child = spawn(attacherPath(), args, { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.on("error", () => {}); // it has refused before it read

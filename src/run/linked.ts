@@ -74,6 +74,8 @@ function namelessAllocator(elf: Elf): string | undefined {
 /** An allocator that is linked into something that a process has loaded. */
 export interface Linked {
   readonly family: string;
+  /** Whether its functions have names, by which they can be led to the hooks. */
+  readonly isNamed: boolean;
   /** Path of the object, as the process has it. */
   readonly path: string;
 }
@@ -93,18 +95,18 @@ function hasLocalNames(elf: Elf): boolean {
 }
 
 /** The allocator that a loaded object has linked in, whose own code calls it without a symbol; a program's may be exported. */
-function allocatorIn(elf: Elf, isProgram: boolean): string | undefined {
+function allocatorIn(elf: Elf, isProgram: boolean): Omit<Linked, "path"> | undefined {
   if (!isProgram && !ASKS.test(textOf(contentsOf(elf, ".dynstr")[0]))) return undefined;
   const exported = defined(elf, ".dynsym", ".dynstr");
   if (!isProgram && exported.some((name) => EXPORTED.test(name))) return undefined;
+  const named = namedAllocator([...exported, ...defined(elf, ".symtab", ".strtab")]);
   // Where functions that nobody else sees have names, too, they would have told.
-  return namedAllocator([...exported, ...defined(elf, ".symtab", ".strtab")]) ??
-    (hasLocalNames(elf) ? undefined : printed(elf));
+  const family = named ?? (hasLocalNames(elf) ? undefined : printed(elf));
+  return family ? { family, isNamed: named !== undefined } : undefined;
 }
 
 /**
- * Allocators that are linked into what a process has loaded: code that may be running is not led to the hooks, so that these are not seen when it
- * is attached to.
+ * Allocators that are linked into what a process has loaded: their code may be running, and is led to the hooks from outside, or not at all.
  *
  * @param objects Paths of its program, which comes first, and its libraries, as it has them.
  * @param fileOf Where such a file is to be read.
@@ -117,8 +119,8 @@ export function linkedWhereItRuns(objects: readonly string[], fileOf: (path: str
     } catch {
       // It was taken away since it was loaded, or is no file, or another user's.
     }
-    const family = elf && !isGoProgram(elf) && allocatorIn(elf, i === 0);
-    return family ? [{ family, path }] : [];
+    const found = elf && !isGoProgram(elf) && allocatorIn(elf, i === 0);
+    return found ? [{ ...found, path }] : [];
   });
 }
 
