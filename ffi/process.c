@@ -64,9 +64,15 @@ static const uint64_t *ht_stack_start(void)
     const uint64_t *found = start ? start : (const uint64_t *)ht_sys_stack_start();
     if (!found)
         return start = ht_before_environment();
-    for (const uint64_t *at = found; !start && *++at;)
-        if (*at < HT_PAGE)
-            found = at;
+    uint64_t slots = 0;
+    while (!start && found[slots + 1])
+        slots++;
+    /* It is as many as slots are behind it, which no address is. */
+    for (uint64_t i = 1; !start && i <= slots; i++)
+        if (found[i] == slots - i) {
+            found += i;
+            break;
+        }
     return start = found;
 }
 
@@ -82,8 +88,8 @@ static struct ht_start ht_start_of_program(void)
 {
     struct ht_start start = { NULL, &environ ? environ : NULL, "", 1 };
     const uint64_t *stack = ht_stack_start();
+    int is_first = !ht_main_header_count;
     if (stack) {
-        int is_first = !ht_main_header_count;
         long count = (long)*stack;
         start.arguments = (char **)(uint64_t)stack + 1;
         char **end = start.arguments + count + 1;
@@ -102,10 +108,10 @@ static struct ht_start ht_start_of_program(void)
             if (a->a_type == AT_BASE)
                 start.linked = a->a_un.a_val != 0;
         }
-        /* musl's dynamic linker leaves its own there when it was started with the program's name. */
-        if (is_first && !start.linked)
-            ht_iterate(ht_first_visit, NULL);
     }
+    /* musl's dynamic linker leaves its own there when it was started with the program's name; and it may be that nobody tells. */
+    if (!ht_main_header_count || (is_first && !start.linked))
+        ht_iterate(ht_first_visit, NULL);
     if (ht_config.attached)
         start.environment = ht_config.variables;
     return start;
@@ -251,9 +257,13 @@ static void ht_config_read(void)
 static int ht_started; /* the program's own code may have run: code that leads to hooks is not changed any more (linked.c) */
 static uint32_t ht_own_pid; /* of the process that this memory is of: a vfork's child has another */
 
+/* Set when the dynamic linker is done with this library: whoever attaches calls nothing in it before. */
+HT_EXPORT uint32_t heaptap_ready;
+
 /* A program may start others before it allocates, and by vfork, when nothing may be found out any more. */
 __attribute__((constructor)) static void ht_start_early(void)
 {
+    ht_shared_set(&heaptap_ready, 1u);
     ht_iterate_find();
     struct ht_start start = ht_start_of_program();
     if (!ht_preloaded_as(start.environment))

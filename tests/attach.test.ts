@@ -98,6 +98,8 @@ const CYCLES: readonly (readonly [kind: string, cycles: number, ...args: string[
   ["sleep", 8],
   ["waits", 12],
   ["forks", 8],
+  ["users", 4],
+  ["cancels", 8],
   ...existsSync(ZLIB) ? [["loads", 8, ZLIB]] as const : [],
 ];
 for (const [kind, few, ...args] of CYCLES) {

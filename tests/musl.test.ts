@@ -98,6 +98,15 @@ test("started by its dynamic linker, with options and without", { skip: skip || 
   }
 });
 
+test("started so with very many arguments", { skip: skip || !existsSync(LINKER) }, () => {
+  const [program, out] = [onMusl("counts.c"), join(folder, "many.heaptap")];
+  const many = Array.from({ length: 5000 }, (_, i) => String(i));
+  const env = { LD_PRELOAD: libraryPath(), HEAPTAP_OUT: out, HEAPTAP_BUCKETS: "4096" };
+  assert.equal(spawnSync(LINKER, ["--argv0", "other", program, ...many], { env }).status, 7);
+  const { command, executable } = Recording.open(out).profile().process;
+  assert.deepEqual([command.slice(0, 3), executable], [["other", "0", "1"], program]);
+});
+
 test("what a program of the one kind starts of the other is recorded, both ways", { skip }, () => {
   const [musl, glibc] = [onMusl("starts.c"), targetBy("cc", scratch(), "starts.c")];
   for (const [first, second] of [[musl, glibc], [glibc, musl]] as const) {
@@ -142,14 +151,19 @@ test("attached to, counts are exact, and it is let go again", { skip }, async ()
   assert.ok(await eventually(() => maps() <= first), "a cycle leaves nothing more than the first");
 });
 
-for (const kind of ["one", "many", "storm", "forks", "sleep"]) {
-  test(`attached to and let go, ten times: ${kind}`, { skip }, async () => {
+for (const kind of ["one", "many", "storm", "forks", "sleep", "users", "cancels"]) {
+  const cycles = kind === "users" || kind === "many" ? 3 : 10;
+  test(`attached to and let go, ${cycles} times: ${kind}`, { skip }, async () => {
     const program = onMusl("attached.c", "-O2");
     await using of = await Attached.start(program, join(folder, `${kind}.shared`), kind);
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < cycles; i++) {
       const attachment = await attach(of.pid, { out: join(folder, `${kind}.heaptap`), buckets: 4096 });
       await attachment.detach();
     }
+    // It is not stuck.
+    const before = [of.read("allocations"), of.read("signals")] as const;
+    if (kind === "users" || kind === "cancels") assert.ok(await eventually(() => of.read("signals") > before[1]));
+    else if (kind !== "sleep") assert.ok(await eventually(() => of.read("allocations") > before[0]));
     assert.equal(of.read("failures"), 0);
   });
 }

@@ -1,6 +1,6 @@
 /**
  * Makes a program of one file, which runs where no runtime is: Bun, the command line, and in it the library, the page, the header and what
- * tests of other runtimes import. `npm run compile -- FILE`.
+ * tests of other runtimes import. `npm run compile -- FILE [musl]`: for systems on glibc, or on musl, as Alpine is; that runtime comes from npm's registry.
  */
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const ROOT = join(import.meta.dirname ?? "", "../");
 const CARRIED = ["ffi", "library", "packages", "src"];
 
 /** Compiles the program. */
-function compile(to: string, folder: string): void {
+function compile(to: string, folder: string, libc: string | undefined): void {
   const library = join(folder, "library");
   mkdirSync(library);
   build(folder, buildLibrary(library));
@@ -39,6 +39,7 @@ await import("./cli.js");
     ...[
       "build",
       "--compile",
+      ...libc === "musl" ? ["--target=bun-linux-x64-musl"] : [],
       "--bytecode",
       "--format=esm",
       "--no-compile-autoload-dotenv",
@@ -48,14 +49,14 @@ await import("./cli.js");
   ], { cwd: folder });
 }
 
-const [to] = process.argv.slice(2);
-if (to === undefined) {
-  console.error("compile: name the file for the program: npm run compile -- FILE");
+const [to, libc] = process.argv.slice(2);
+if (to === undefined || (libc !== undefined && libc !== "musl")) {
+  console.error("compile: name the file for the program: npm run compile -- FILE [musl]");
   process.exit(2);
 }
 const folder = mkdtempSync(join(tmpdir(), "heaptap-compile-"));
 try {
-  compile(to, folder);
+  compile(to, folder, libc);
   console.log(`${resolve(to)}  ${(statSync(to).size / 1e6).toFixed(1)} MB`);
 } catch (error) {
   console.error(`compile: ${(error as Error).message}`);

@@ -148,6 +148,8 @@ static inline int ht_arch_code(const uint8_t *code, struct ht_code *said)
         return 0; /* a transaction begins, with a distance to where it goes on after its end */
     }
     said->length = at + constant;
+    if (said->length > HT_CODE_LONGEST)
+        return 0;
     if (said->distance_size) {
         int64_t distance = 0;
         for (uint32_t i = 0; i < said->distance_size; i++)
@@ -155,7 +157,7 @@ static inline int ht_arch_code(const uint8_t *code, struct ht_code *said)
         distance = said->distance_size == 1 ? (int8_t)distance : (int32_t)distance;
         said->target = (uint64_t)code + said->length + (uint64_t)distance;
     }
-    return said->length <= HT_CODE_LONGEST;
+    return 1;
 }
 
 static inline int ht_code_reaches(uint64_t from, uint64_t to) { return (int64_t)(to - from) == (int32_t)(to - from); }

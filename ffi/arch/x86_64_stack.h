@@ -57,37 +57,45 @@ static inline int ht_code_writes(uint32_t map, uint32_t op, uint32_t operand, ui
 static inline enum ht_stack_kind ht_arch_stack(const uint8_t *code, int64_t *by)
 {
     enum { SP = 4, FP = 5 };
-    uint32_t at = 0, prefix = 0, map = 0, narrow = 0;
-    for (; code[at] == 0x66 || code[at] == 0x67 || code[at] == 0xf0 || code[at] == 0xf2 || code[at] == 0xf3 || (code[at] & 0xe7) == 0x26 || code[at] == 0x64 || code[at] == 0x65; at++)
+    uint32_t at = 0, prefix = 0, map = 0, narrow = 0, short_address = 0, repeats = 0;
+    for (; code[at] == 0x66 || code[at] == 0x67 || code[at] == 0xf0 || code[at] == 0xf2 || code[at] == 0xf3 || (code[at] & 0xe7) == 0x26 || code[at] == 0x64 || code[at] == 0x65; at++) {
         narrow |= code[at] == 0x66;
+        short_address |= code[at] == 0x67;
+        repeats |= code[at] == 0xf3;
+    }
     if ((code[at] & 0xf0) == 0x40)
         prefix = code[at++];
-    uint32_t op = code[at++], wide = prefix & 8, r = prefix >> 2 & 1, b = prefix & 1;
+    uint32_t op = code[at++], wide = prefix & 8, r = prefix >> 2 & 1, x = prefix >> 1 & 1, b = prefix & 1;
     *by = 0;
-    if (op == 0xc4 || op == 0xc5 || op == 0x62) /* vectors' instructions, and few others */
-        return op == 0xc4 && (code[at] & 31) > 1 && code[at + 2] >= 0xf0 ? HT_STACK_UNKNOWN : HT_STACK_SAME;
+    if (op == 0xc4 && (code[at] & 31) > 1 && code[at + 2] >= 0xf0) {
+        /* The few of the vectors' encodings that write a general register; inverted bits name it. */
+        uint32_t reg = (code[at + 3] >> 3 & 7) | (~code[at] >> 7 & 1) << 3, other = ~code[at + 1] >> 3 & 15, mulx = code[at + 2] == 0xf6;
+        uint32_t to = (code[at] & 31) == 2 && code[at + 2] == 0xf3 ? other : reg;
+        return to == SP || (mulx && other == SP) ? HT_STACK_UNKNOWN : to == FP || (mulx && other == FP) ? HT_STACK_CHANGES_FP : HT_STACK_SAME;
+    }
+    if (op == 0xc4 || op == 0xc5 || op == 0x62)
+        return HT_STACK_SAME;
     if (op == 0x0f) {
         map = code[at] == 0x38 || code[at] == 0x3a ? 2 : 1;
         op = code[at++];
         if (map == 2)
             return code[at] >= 0xf0 ? HT_STACK_UNKNOWN : HT_STACK_SAME;
     }
+    int pushes = map == 0 ? ht_code_in(op, 0x50, 0x5f) || op == 0x68 || op == 0x6a || op == 0x9c || op == 0x9d || op == 0x8f || (op == 0xff && (code[at] >> 3 & 7) == 6)
+                          : op == 0xa0 || op == 0xa1 || op == 0xa8 || op == 0xa9;
+    if (narrow && (pushes || (map == 0 && (op == 0xc3 || op == 0xc9))))
+        return HT_STACK_UNKNOWN;
     uint32_t operand = code[at], kind = operand >> 3 & 7;
     if (map == 0 && ht_code_in(op, 0x50, 0x5f)) {
-        if (narrow)
-            return HT_STACK_UNKNOWN;
         *by = op < 0x58 ? -8 : 8;
         if (op == 0x58 + SP && !b)
             return HT_STACK_UNKNOWN;
         return b ? HT_STACK_MOVES : op == 0x50 + FP ? HT_STACK_PUSHES_FP : op == 0x58 + FP ? HT_STACK_POPS_FP : HT_STACK_MOVES;
     }
-    if (map == 0 && !narrow && (op == 0x68 || op == 0x6a || op == 0x9c || (op == 0xff && kind == 6))) {
-        *by = -8;
-        return HT_STACK_MOVES;
-    }
-    if (map == 0 && !narrow && (op == 0x9d || (op == 0x8f && operand >> 6 != 3))) {
-        *by = 8;
-        return HT_STACK_MOVES;
+    if (pushes) {
+        uint32_t popped = op == 0x8f && operand >> 6 == 3 ? (operand & 7) | b << 3 : 16;
+        *by = op == 0x9d || op == 0x8f || op == 0xa1 || op == 0xa9 ? 8 : -8;
+        return popped == SP ? HT_STACK_UNKNOWN : popped == FP ? HT_STACK_POPS_FP : HT_STACK_MOVES;
     }
     if (map == 0 && op == 0xc9)
         return HT_STACK_LEAVES;
@@ -102,7 +110,7 @@ static inline enum ht_stack_kind ht_arch_stack(const uint8_t *code, int64_t *by)
         /* lea n(%rsp),%rsp; lea n(%rbp),%rsp */
         uint32_t of_sp = (operand & 7) == 4 && code[at + 1] == 0x24 && !b, of_fp = (operand & 7) == FP && !b, size = operand >> 6;
         const uint8_t *n = code + at + 1 + of_sp;
-        if ((!of_sp && !of_fp) || (size != 1 && size != 2))
+        if ((!of_sp && !of_fp) || x || short_address || (size != 1 && size != 2))
             return HT_STACK_UNKNOWN;
         *by = size == 1 ? (int8_t)n[0] : (int32_t)(n[0] | n[1] << 8 | n[2] << 16 | (uint32_t)n[3] << 24);
         return of_sp ? HT_STACK_MOVES : HT_STACK_FROM_FP;
@@ -111,6 +119,8 @@ static inline enum ht_stack_kind ht_arch_stack(const uint8_t *code, int64_t *by)
         return HT_STACK_FROM_FP;
     if (map == 0 && wide && !r && !b && ((op == 0x89 && operand == 0xe5) || (op == 0x8b && operand == 0xec))) /* mov %rsp,%rbp */
         return HT_STACK_FRAMES;
+    if (map == 1 && op == 0x7e && repeats) /* to a vector */
+        return HT_STACK_SAME;
     if (ht_code_has_operand(map, op) || map == 1 || ht_code_in(op, 0x90, 0x97) || ht_code_in(op, 0xb0, 0xbf)) {
         if (ht_code_writes(map, op, operand, r, b, prefix != 0, SP))
             return HT_STACK_UNKNOWN;
@@ -132,20 +142,45 @@ static inline int ht_arch_may_begin(const uint8_t *code)
 /* A jump through a word beside the code, as one to another object's function is. */
 static inline int ht_arch_jumps_away(const uint8_t *code)
 {
-    uint32_t at = code[0] == 0xf2 || code[0] == 0x3e;
+    uint32_t at = 0;
+    while (at < 3 && (code[at] == 0xf2 || code[at] == 0x3e || code[at] == 0x48))
+        at++;
     return code[at] == 0xff && code[at + 1] == 0x25;
+}
+
+/* Whether it is a call through a register or memory. */
+static inline int ht_arch_calls_through(const uint8_t *code)
+{
+    uint32_t at = 0;
+    while (at < 4 && (code[at] == 0xf2 || code[at] == 0x3e || code[at] == 0x2e || code[at] == 0x66 || (code[at] & 0xf0) == 0x40))
+        at++;
+    return code[at] == 0xff && (code[at + 1] >> 3 & 7) == 2;
 }
 
 /* Whether a call stands before a place in the code: with a distance, or through a register or memory. */
 #define HT_CALL_LONGEST 8
 static inline int ht_arch_is_behind_call(const uint8_t *code)
 {
+    struct ht_code c;
     if (code[-5] == 0xe8)
         return 1;
-    for (int length = 2; length <= HT_CALL_LONGEST - 1; length++)
-        if (code[-length] == 0xff && (code[1 - length] >> 3 & 7) == 2)
+    for (int length = 2; length <= HT_CALL_LONGEST; length++)
+        if (ht_arch_calls_through(code - length) && ht_arch_code(code - length, &c) && c.length == (uint32_t)length)
             return 1;
     return 0;
+}
+
+/* The word that a jump or a call through memory beside the code takes its address from, in an instruction or where a PLT's entry has it; 0 when there is
+ * none. `code` has 16 bytes. */
+static inline uint64_t ht_arch_slot(const uint8_t *code)
+{
+    struct ht_code c;
+    uint32_t at = code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e ? 4 : 0;
+    while (at < 7 && (code[at] == 0xf2 || code[at] == 0x3e || code[at] == 0x48))
+        at++;
+    if (code[at] != 0xff || (code[at + 1] != 0x25 && code[at + 1] != 0x15) || !ht_arch_code(code + at, &c))
+        return 0;
+    return c.target;
 }
 
 /* Where a call with a distance goes; 0 when the instruction is none. */

@@ -60,6 +60,11 @@ static void mend(pid_t tid)
     ptrace(PTRACE_SETREGS, tid, NULL, &r);
 }
 
+/* The C library changes its user with that in all threads, which it waits for with locks held that opening a library takes: it comes through, and a thread that is in its
+ * handler, where alone it is blocked, is not called in. */
+static uint64_t setting_user(void) { return 1ull << (is_musl ? 34 - 1 : 33 - 1); }
+enum { MUSL_CANCEL = 33 };
+
 static char library_path[PATH_MAX], texts[16384];
 static size_t texts_size;
 static uint64_t function_offset;
@@ -94,6 +99,8 @@ static int place(pid_t tid, struct placed *p, const struct user_regs_struct *at)
     enum interrupted interrupted;
     uint64_t blocked;
     struct status s = status_of(tid);
+    if (s.blocked & setting_user())
+        return 0;
     if (!has_library_state(r.fs_base) || !undisturbed(tid, &s, &r, &interrupted)
         || ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof blocked, &blocked) != 0)
         return 0;
@@ -103,7 +110,7 @@ static int place(pid_t tid, struct placed *p, const struct user_regs_struct *at)
     if (r.rsp - low + 1024 > stack_room(r.rsp, r.fs_base))
         return 0;
     struct call call = {
-        .all = ~0ull,
+        .all = ~setting_user(),
         .opener = library_function ? 0 : opener,
         .path = low + 8,
         .mode = opener_mode,
@@ -113,8 +120,9 @@ static int place(pid_t tid, struct placed *p, const struct user_regs_struct *at)
         .locate = locate,
         .patience = 1 << 22,
         .old = blocked,
-        .caught = s.caught & ~blocked,
+        .caught = (s.caught | (is_musl ? 1ull << (MUSL_CANCEL - 1) : 0)) & ~blocked, /* whose handler comes with the first one that is sent */
         .interrupted = interrupted,
+        .is_musl = (uint32_t)is_musl,
     };
     if (!poke(slot, &r.rip, 8) || !poke(here, &call, sizeof call) || !poke(low, &here, 8) || !poke(call.path, library_path, path_size)
         || !poke(call.texts, texts, texts_size) || !poke(stub_at.low, stub, STUB_SIZE))

@@ -152,7 +152,10 @@ static void read_objects(const char *function)
             add_unsafe(o.code.low, o.code.high, LINKER);
             linker_data = o.data;
         } else if (is_libc) {
-            read_libc(&o);
+            /* Where it is mapped to be read, as tools do, it is none. (Names of functions that have hooks may lead to those.) */
+            const struct mapping *code = mapping_at(symbol_in(&o, "__errno_location"));
+            if (code && code->rights[2] == 'x' && code->inode == m->inode)
+                read_libc(&o);
         } else if (!strncmp(name, "libdl.so", 8) || !strncmp(name, "libdl-2.", 8)) {
             uint64_t found = symbol_in(&o, "dlopen");
             if (found)
@@ -162,9 +165,13 @@ static void read_objects(const char *function)
         } else if (!strncmp(name, "libheaptap", 10)) {
             add_unsafe(o.code.low, o.code.high, ALLOCATOR);
             library_code = o.code;
-            library_function = symbol_in(&o, function);
+            /* Mapped, and not ready, it is in the middle of being opened. */
+            uint32_t is_ready = 0;
+            uint64_t ready = symbol_in(&o, "heaptap_ready"), known = symbol_in(&o, function);
+            peek(ready, &is_ready, sizeof is_ready);
+            library_function = is_ready ? known : 0;
             pokes_at = symbol_in(&o, "heaptap_pokes");
-            if (!library_function)
+            if (!known || !ready)
                 fail("version", m->path);
         } else if (symbol_in(&o, "malloc") && symbol_in(&o, "free")) {
             /* Another allocator: a library of its own, or a part of the program's. Where that ends is not known. */
@@ -325,5 +332,7 @@ static int is_safe(pid_t tid, uint64_t pc, uint64_t sp, int number)
     const struct mapping *m = mapping_at(pc);
     if (unsafe_kinds(pc) || !m || m->rights[2] != 'x' || (is_in(libc_code, pc) && !patience) || (!precise && patience < 2))
         return 0;
-    return !has_frame(sp, patience == 1 ? ALLOCATOR | HOLDER : patience > 1 ? 0 : HOLDER) && !holds_linker(tid);
+    /* musl's allocator neither sleeps nor reads. What calls of it have left on the stack is no reason then. */
+    unsigned kinds = patience > 1 ? 0 : patience == 1 && (!is_musl || number == FUTEX) ? ALLOCATOR | HOLDER : HOLDER;
+    return !has_frame(sp, kinds) && !holds_linker(tid);
 }

@@ -12,7 +12,7 @@
 struct call {
     uint64_t frame;    /* the stub's: where the thread's registers are */
     uint64_t mapped;   /* the stub's: its stack, or an error */
-    uint64_t all;      /* signals: all */
+    uint64_t all;      /* signals: all but one */
     uint64_t old;      /* those that are to be blocked afterwards */
     uint64_t opener;   /* dlopen; 0 when the library is there already */
     uint64_t path;     /* where the library's path stands */
@@ -33,7 +33,7 @@ struct call {
     uint64_t pending;  /* the stub's */
     uint64_t action[4]; /* the stub's: of one of them */
     uint32_t interrupted; /* enum interrupted: of the system call that begins anew */
-    uint32_t unused;
+    uint32_t is_musl;     /* its signal 33 cancels a thread, which sees that behind a system call that it interrupts, whatever its action says */
 };
 _Static_assert(offsetof(struct call, seen) == 128 && offsetof(struct call, action) == 152 && sizeof(struct call) == 192, "as the stub has it");
 
@@ -75,6 +75,7 @@ __asm__(".pushsection .rodata\n"
         "mov 144(%rbx), %rax; and 136(%rbx), %rax; je 7f\n"
         "mov 184(%rbx), %ecx; test %ecx, %ecx; je 7f\n"
         "cmp $1, %ecx; je 6f\n"
+        "cmpl $0, 188(%rbx); je 8f; bt $32, %rax; jc 6f; 8:\n"
         "bsf %rax, %rdi; inc %edi; mov $13, %eax; xor %esi, %esi; lea 152(%rbx), %rdx; mov $8, %r10d; syscall\n" /* rt_sigaction */
         "testl $0x10000000, 160(%rbx); jne 7f\n"
         "6: mov (%rbx), %rdx; movq $-4, 112(%rdx); addq $2, 192(%rbx)\n"

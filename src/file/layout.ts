@@ -368,7 +368,7 @@ export const RECORDS = {
       type: "u32",
       writer: "any thread",
       doc:
-        "Allocators that are linked into the program or a library, where in the strings section: a line for each, of fields separated by tabs: its name, what its functions' names begin with, how many of them lead to hooks, why none do (0 they do, 1 a function's first instructions, 2 no memory near the object, 3 its pages may not be written, 4 too many at once, 5 its names were stripped, 6 the compiler has made copies of a function), that function, the object's path",
+        "Allocators that are linked into the program or a library, where in the strings section: a line for each, of fields separated by tabs: its name, what its functions' names begin with, how many of them lead to hooks, why none do (0 they do, 1 a function's first instructions, 2 no memory near the object, 3 its pages may not be written, 4 too many at once, 5 its names were stripped, 6 the compiler has made copies of a function, 7 it ran already when heaptap attached), that function, the object's path",
     },
     linked_length: { type: "u32", writer: "any thread", doc: "Bytes of that; 0 while it changes" },
     pauses: { type: "u32", writer: "any thread", doc: "How often counting was paused" },

@@ -20,14 +20,20 @@ function startedAt(pid: number): number {
 /** Whether a process of that number here runs that program, and did when the recording began: numbers are used again. */
 function isIt(pid: number, { executable, startTime }: Pick<Process, "executable" | "startTime">): boolean {
   try {
-    // Not its link to the program: that is the dynamic linker's when that was given the program's name. Of a process whose root is another folder
-    // more stands before it.
-    const paths = readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/ (\/.*?)(?: \(deleted\))?$/gm);
-    return [...paths].some(([, path = ""]) => path.endsWith(executable)) && startedAt(pid) < startTime / 1000 + 2;
+    // Not its link to the program: that is the dynamic linker's when that was given the program's name. Where its root is another folder, that
+    // stands before what it calls its files.
+    const root = readlinkSync(`/proc/${pid}/root`).replace(/^\/$/, "");
+    const program = executable.replace(DELETED, "");
+    const paths = readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/ (\/.*)$/gm);
+    return [...paths].some(([, path = ""]) => [program, root + program].includes(path.replace(DELETED, ""))) &&
+      startedAt(pid) < startTime / 1000 + 2;
   } catch {
     return false;
   }
 }
+
+/** What the kernel says behind the name of a file that was taken away. */
+const DELETED = / \(deleted\)$/;
 
 /** The namespace of process numbers that a process is in; 0 where that cannot be had. */
 function namespaceOf(pid: number | "self"): number {

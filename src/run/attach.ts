@@ -1,5 +1,5 @@
 /** Records a process that runs already, until it is let go again. */
-import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { copyRecording } from "../file/copy.ts";
@@ -99,19 +99,41 @@ function recordingOf({ pid }: Attachable, run: number): string {
   return found.find((path) => look(path)?.run === run) ?? refuseToAttach(pid, GONE);
 }
 
-/** The recording that a process has made in a folder, open. Whoever may write there may have put anything else there. */
-function openedIn(folder: PlacedFolder, { pid }: Attachable, run: number): number {
+/** Opens what a name stands for, whatever that is, and nothing of it: O_PATH, which the runtimes have no name for. */
+const LOOK_ONLY = 0o10000000 | constants.O_NOFOLLOW;
+
+/**
+ * The recording that a process has made in a folder, open. Whoever may write there may have put anything else there: a device, which to open may
+ * do something.
+ */
+function openedIn(folder: PlacedFolder, { pid, uid }: Attachable, run: number): number {
   for (const name of readdirSync(folder.here).filter((name) => name.endsWith(".heaptap"))) {
-    const fd = openSync(join(folder.here, name), constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    if (look(`/proc/${process.pid}/fd/${fd}`)?.run === run) return fd;
-    closeSync(fd);
+    let looked: number | undefined, fd: number | undefined;
+    try {
+      looked = openSync(join(folder.here, name), LOOK_ONLY);
+      const stat = fstatSync(looked);
+      if (!stat.isFile() || stat.uid !== uid) continue;
+      fd = openSync(`/proc/${process.pid}/fd/${looked}`, constants.O_RDWR);
+      if (look(`/proc/${process.pid}/fd/${fd}`)?.run === run) return fd;
+      closeSync(fd);
+    } catch {
+      if (fd !== undefined) closeSync(fd);
+    } finally {
+      if (looked !== undefined) closeSync(looked);
+    }
   }
   return refuseToAttach(pid, GONE);
 }
 
 /** The library that a process can open. */
 function libraryFor(pid: number): string {
-  return libraryPath(isMusl(readFileSync(`/proc/${pid}/maps`, "utf8")) ? "late" : "early");
+  let maps: string;
+  try {
+    maps = readFileSync(`/proc/${pid}/maps`, "utf8");
+  } catch (cause) {
+    refuseToAttach(pid, "this user may not look at it: it is another's, or has more rights (sudo)", { cause });
+  }
+  return libraryPath(isMusl(maps) ? "late" : "early");
 }
 
 /** Records into a file that the process itself makes at its place. */

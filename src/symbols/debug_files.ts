@@ -194,8 +194,9 @@ export class DebugFiles {
   }
 
   /** The files that may be a module's debug file, the likeliest first. */
-  *#candidates({ buildId }: Module, path: string, link: string | undefined): Generator<string> {
+  *#candidates({ buildId }: Module, place: string, link: string | undefined): Generator<string> {
     const { root } = this.#recorded;
+    const path = root !== undefined && place.startsWith(`${root}/`) ? place.slice(root.length) : place;
     const folders = [...this.#folders, ...root !== undefined ? [join(root, SYSTEM)] : [], SYSTEM];
     const at = dirname(path);
     if (buildId.length > 2) {
@@ -204,7 +205,7 @@ export class DebugFiles {
         yield* [`${byId}.debug`, byId];
       }
     }
-    if (link !== undefined) yield* [join(at, link), join(at, ".debug", link)];
+    if (link !== undefined) yield* [join(dirname(place), link), join(dirname(place), ".debug", link)];
     for (const folder of folders) {
       if (link !== undefined) yield* [join(folder, at, link), join(folder, link)];
       // A copy of the module itself, or what most debug files are called.

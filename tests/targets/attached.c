@@ -7,7 +7,9 @@
  *
  * Kinds: one (thread), churn (3 threads), many (64), storm (3, and a timer's signal every 50 microseconds, whose handler counts), sleep (main sleeps for long, none
  * allocates but for each second's end), waits (threads that wait in ways that a stop is seen in: epoll_wait, recv with a time limit, nanosleep, and
- * sigsuspend, for signals that another sends one after the other; what comes out otherwise than without a stop is a failure), forks (main forks and waits all the time, 1 thread churns), loads (main opens a library, FILE2, uses its crc32 and closes it).
+ * sigsuspend, for signals that another sends one after the other; what comes out otherwise than without a stop is a failure), forks (main forks and waits all the time, 1 thread churns), loads (main opens a library, FILE2, uses its crc32 and closes it),
+ * users (main sets its group in all threads, by a signal that the C library waits for, 1 thread churns), cancels (main cancels a thread that waits in read, and another
+ * one, 1 thread churns); both count in `signals`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -198,6 +200,12 @@ static void start_waits(void)
 
 static void on_alarm(int signal) { shared->signals += (uint64_t)(signal == SIGALRM); }
 
+static void *reads(void *end)
+{
+    char byte;
+    return read(*(int *)end, &byte, 1) < 0 ? end : NULL;
+}
+
 int main(int count, char **arguments)
 {
     if (count < 3)
@@ -221,7 +229,7 @@ int main(int count, char **arguments)
         start(3);
     else if (!strcmp(kind, "many"))
         start(64);
-    else if (!strcmp(kind, "forks"))
+    else if (!strcmp(kind, "forks") || !strcmp(kind, "users") || !strcmp(kind, "cancels"))
         start(1);
     else if (!strcmp(kind, "waits"))
         start_waits();
@@ -240,6 +248,14 @@ int main(int count, char **arguments)
             check(got == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
             wait_if_held();
         }
+    for (; !strcmp(kind, "users"); shared->signals++, wait_if_held())
+        check(setegid(getegid()) == 0);
+    for (int ends[2], is = !strcmp(kind, "cancels") && pipe(ends) == 0; is; shared->signals++, wait_if_held()) {
+        pthread_t waits;
+        void *result = NULL;
+        check(pthread_create(&waits, NULL, reads, &ends[0]) == 0 && usleep(500) == 0 && pthread_cancel(waits) == 0);
+        check(pthread_join(waits, &result) == 0 && result == PTHREAD_CANCELED);
+    }
     if (!strcmp(kind, "loads"))
         for (;;) {
             void *library = dlopen(arguments[3], RTLD_NOW);

@@ -1,6 +1,6 @@
 /*
  * malloc(100) in code of three kinds: `registered`, made at run time with an unwind table that is registered, without a
- * frame pointer; `guessed`, without a table, with a frame pointer; `moved`, whose CFA is in rbx. Each is called by a
+ * frame pointer; `guessed`, without a table, with a frame pointer, and a jump on its way out; `moved`, whose CFA is in rbx. Each is called by a
  * function of its own, call_registered and so on, which main calls. Then the table is taken back. Exits with 0.
  */
 #include <stdint.h>
@@ -22,7 +22,7 @@ __attribute__((noinline)) void allocate(void)
 void guessed(void), moved(void);
 __asm__(".text\n"
         /* Not followed by the way out, which would tell it. */
-        "guessed: push %rbp\n mov %rsp,%rbp\n sub $32,%rsp\n call allocate\n nop\n leave\n ret\n"
+        "guessed: push %rbp\n mov %rsp,%rbp\n sub $32,%rsp\n call allocate\n jmp 1f\n 1: leave\n ret\n"
         "moved: .cfi_startproc\n push %rbx\n .cfi_adjust_cfa_offset 8\n .cfi_rel_offset %rbx,0\n mov %rsp,%rbx\n .cfi_def_cfa_register %rbx\n"
         " and $-64,%rsp\n sub $128,%rsp\n call allocate\n mov %rbx,%rsp\n .cfi_def_cfa_register %rsp\n pop %rbx\n .cfi_adjust_cfa_offset -8\n"
         " ret\n .cfi_endproc\n");
