@@ -17,6 +17,7 @@ static void ht_names_redirect(void);
 static long ht_exec_by_number(long n, long a, long b, long c, long d, long e, long f);
 static void ht_discover(void);
 static void ht_linked_say(void);
+static void ht_link_unloaded(void);
 static void ht_pause_look(void);
 static void ht_mappings_release(void);
 static void ht_sample_moved(int64_t level);

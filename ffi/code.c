@@ -165,6 +165,9 @@ static uint8_t *ht_map_near(uint64_t low, uint64_t high, uint64_t size)
 /* An object is gone, and its code with it. */
 static void ht_link_free(struct ht_link *link)
 {
+    for (uint64_t i = 0; i < heaptap_pokes.count; i++)
+        if (heaptap_pokes.each[i].object == link->object)
+            ht_shared_set(&heaptap_pokes.each[i].at, 0ull);
     link->object = 0;
     ht_sys_unmap(link->slots, link->size);
     if (link->map)
@@ -235,7 +238,7 @@ static enum ht_refusal ht_detours_make(const struct ht_object *object, const str
 }
 
 /* Notes the same jumps for whoever has all threads stopped: all, or none. `ends` says of each function whether it ends blocks. */
-static enum ht_refusal ht_detours_plan(const struct ht_detour *detours, uint32_t count, const uint8_t *ends)
+static enum ht_refusal ht_detours_plan(const struct ht_object *object, const struct ht_detour *detours, uint32_t count, const uint8_t *ends)
 {
     uint64_t used = heaptap_pokes.count;
     if (count > HT_POKES - used)
@@ -243,6 +246,7 @@ static enum ht_refusal ht_detours_plan(const struct ht_detour *detours, uint32_t
     for (uint32_t i = 0; i < count; i++) {
         struct ht_poke *p = &heaptap_pokes.each[used + i];
         p->at = detours[i].from;
+        p->object = object->low;
         p->ends = ends[i];
         memcpy(p->was, (const void *)detours[i].from, HT_JUMP_SIZE);
         ht_arch_jump(p->becomes, detours[i].from, (uint64_t)detours[i].before - HT_STUB_SIZE);

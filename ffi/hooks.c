@@ -333,8 +333,10 @@ HT_INTERPOSE int HT_HOOK(dlclose)(void *handle)
     ht_discover_opened(0);
     unsigned long long before = ht_unload_count();
     int result = ht_real.dlclose(handle);
-    if (ht_unload_count() != before)
+    if (ht_unload_count() != before) {
         ht_modules_changed();
+        ht_link_unloaded();
+    }
     return result;
 }
 

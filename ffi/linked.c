@@ -744,7 +744,7 @@ static void ht_link_object(const struct ht_object *object)
         uint8_t ends[HT_COUNT(ht_look.function)];
         for (uint32_t i = 0; i < ht_look.detours; i++)
             ends[i] = ht_wrapped_functions[ht_look.function[i]].ends;
-        refusal = ht_plans_only ? ht_detours_plan(ht_look.detour, ht_look.detours, ends) : ht_detours_make(object, ht_look.detour, ht_look.detours);
+        refusal = ht_plans_only ? ht_detours_plan(object, ht_look.detour, ht_look.detours, ends) : ht_detours_make(object, ht_look.detour, ht_look.detours);
         for (uint32_t i = 0; i < count && refusal; i++)
             ht_allocators[sets[i].set].object = 0;
         if (refusal)
@@ -857,6 +857,23 @@ static void ht_link_running(void)
     ht_unlock(&ht_loaded.lock);
 }
 
+static int ht_unloaded_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)info, (void)size, (void)context;
+    ht_loaded_look();
+    return 1;
+}
+
+/* An object was unloaded: what was planned for its code is not done to another one that comes to lie there. */
+static void ht_link_unloaded(void)
+{
+    if (HT_LIKELY(ht_peek(&heaptap_pokes.count) == 0))
+        return;
+    ht_lock(&ht_loaded.lock);
+    ht_iterate(ht_unloaded_visit, NULL);
+    ht_unlock(&ht_loaded.lock);
+}
+
 /* Whether a line is about the same object as one of what was planned: its last field. */
 static int ht_is_planned(const char *line, uint32_t length)
 {
@@ -873,11 +890,29 @@ static int ht_is_planned(const char *line, uint32_t length)
     return 0;
 }
 
-/* It is done: tells the recording so, in the place of what was said of these objects before. */
+static int ht_poked_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct ht_object object = ht_object_from(info);
+    for (uint64_t i = 0; i < heaptap_pokes.count; i++) {
+        const struct ht_poke *p = &heaptap_pokes.each[i];
+        if (p->object == object.low && ht_is_code(&object, p->at, HT_POKE_SIZE) && !ht_same_bytes((const void *)p->at, p->becomes, HT_POKE_SIZE))
+            *(int *)context = 0;
+    }
+    return 0;
+}
+
+/* It is done, if it is: tells the recording so, in the place of what was said of these objects before. */
 static void ht_link_running_done(void)
 {
     static char before[sizeof ht_linked_text];
+    int all = 1;
     ht_lock(&ht_loaded.lock);
+    ht_iterate(ht_poked_visit, &all);
+    if (!all) {
+        ht_unlock(&ht_loaded.lock);
+        return;
+    }
     uint32_t length = ht_linked_length;
     memcpy(before, ht_linked_text, length);
     ht_linked_length = 0;

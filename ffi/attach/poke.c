@@ -69,7 +69,7 @@ static uint64_t poke_those(int ends, int back)
         struct ht_poke *p = &pokes.each[i];
         const uint8_t *from = back ? p->becomes : p->was, *to = back ? p->was : p->becomes;
         uint8_t now[HT_POKE_SIZE];
-        if (!p->ends == !!ends || !peek(p->at, now, sizeof now))
+        if (!p->at || !p->ends == !!ends || !peek(p->at, now, sizeof now))
             continue;
         /* The object may be gone, and another one in its place. */
         if (!memcmp(now, from, sizeof now))
