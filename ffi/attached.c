@@ -167,6 +167,7 @@ static int ht_attach(const char *texts)
     memset(&ht_config, 0, sizeof ht_config);
     ht_config.attached = HT_ATTACHED_NOW;
     ht_variables_set(texts);
+    ht_linked_length = 0; /* of an earlier look */
     int are_linked = ht_linked_told();
     ht_own_pid = ht_sys_pid();
     int result = ht_install_new(slots);

@@ -874,20 +874,12 @@ static void ht_link_unloaded(void)
     ht_unlock(&ht_loaded.lock);
 }
 
-/* Whether a line is about the same object as one of what was planned: its last field. */
-static int ht_is_planned(const char *line, uint32_t length)
+/* Whether a line says of an allocator that it ran already: its fourth field. */
+static int ht_says_runs(const char *line)
 {
-    uint32_t path = length;
-    while (path > 0 && line[path - 1] != '\t')
-        path--;
-    for (uint32_t at = 0, end; at < ht_planned_length; at = end) {
-        for (end = at; ht_planned_text[end++] != '\n';)
-            ;
-        uint32_t size = length - path;
-        if (size <= end - at && ht_same_bytes(ht_planned_text + end - size, line + path, size) && ht_planned_text[end - size - 1] == '\t')
-            return 1;
-    }
-    return 0;
+    for (uint32_t tabs = 0; tabs < 3; line++)
+        tabs += *line == '\t';
+    return line[0] == '0' + HT_REFUSAL_RUNS && line[1] == '\t';
 }
 
 static int ht_poked_visit(struct dl_phdr_info *info, size_t size, void *context)
@@ -902,7 +894,7 @@ static int ht_poked_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-/* It is done, if it is: tells the recording so, in the place of what was said of these objects before. */
+/* It is done, if it is: tells the recording what was found, in the place of what whoever attached has found by the files. */
 static void ht_link_running_done(void)
 {
     static char before[sizeof ht_linked_text];
@@ -919,7 +911,7 @@ static void ht_link_running_done(void)
     for (uint32_t at = 0, end; at < length; at = end) {
         for (end = at; end < length && before[end++] != '\n';)
             ;
-        if (!ht_is_planned(before + at, end - at))
+        if (!ht_says_runs(before + at))
             ht_line_add(ht_linked_text, &ht_linked_length, before + at, end - at);
     }
     for (uint32_t at = 0, end; at < ht_planned_length; at = end) {

@@ -734,3 +734,24 @@ for (const [family, archive] of [["jemalloc", "libjemalloc.a"], ["tcmalloc", "li
     }
   });
 }
+
+for (const mode of ["free", "plain", "other", "restorer", "deep", "nested"]) {
+  test(`no jump is put where a thread will go on in the middle of it: ${mode}`, async () => {
+    const child = spawn(target(folder, "midway.c", "-O2"), [mode], { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = new Promise((done) => child.once("exit", done));
+    try {
+      await new Promise((ready) => child.stdout.once("data", ready));
+      const attachment = await attach(child.pid ?? 0, { out: join(folder, `${mode}.heaptap`), buckets: 4096 });
+      const { linked } = attachment.recording.profile().process;
+      assert.deepEqual(linked.map(({ name, functions }) => [name, functions > 0]), [["jemalloc", mode === "free"]]);
+      assert.equal(linked[0]?.why === "", mode === "free");
+      assert.equal(attachment.notes.length, mode === "free" ? 0 : 1);
+      child.stdin.write("x");
+      assert.equal(await ended, 0);
+      const { totals } = (await attachment.detach()).profile();
+      assert.equal(totals.allocations > 0, mode === "free");
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+}

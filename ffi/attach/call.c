@@ -7,7 +7,8 @@ static int fails_by_stop(int number)
     switch (number) {
     case EPOLL_WAIT: case EPOLL_PWAIT: case EPOLL_PWAIT2: case SIGTIMEDWAIT: case RECVFROM: case RECVMSG: case ACCEPT: case ACCEPT4: case READ:
     case SYS_semop: case SYS_semtimedop: case SYS_msgrcv: case SYS_msgsnd: case SYS_io_getevents: case SYS_recvmmsg: case SYS_connect: case SYS_sendto:
-    case SYS_sendmsg: case SYS_write:
+    case SYS_sendmsg: case SYS_write: case SYS_readv: case SYS_writev: case SYS_preadv: case SYS_pwritev: case SYS_preadv2: case SYS_pwritev2: case SYS_sendmmsg:
+    case SYS_io_uring_enter:
         return 1;
     default:
         return 0;

@@ -225,8 +225,8 @@ static int is_handler_frame(const uint64_t *word, uint64_t at)
     return (word[CS] & 0xffff) == 0x33 && m && m->rights[2] == 'x' && mapping_at(word[SP]) && word[SP] != at;
 }
 
-/* Whether a handler's frame on a stack is of one that has interrupted code where `is` says so: the thread goes back there. */
-static int has_interrupted(uint64_t sp, int (*is)(uint64_t))
+/* Whether a handler's frame on a stack is of one that has interrupted the library: the thread goes back there. */
+static int interrupted_library(uint64_t sp)
 {
     static uint64_t words[LOOKED / 8];
     const struct mapping *m = mapping_at(sp);
@@ -235,13 +235,10 @@ static int has_interrupted(uint64_t sp, int (*is)(uint64_t))
     if (!from_handler || size == 0 || !peek(sp, words, size))
         return 0;
     for (size_t i = 0; i + HANDLER_WORDS < size / 8; i++)
-        if (words[i] == from_handler && is(words[i + 22]))
+        if (words[i] == from_handler && is_in(library_code, words[i + 22]))
             return 1;
     return 0;
 }
-
-static int is_in_library(uint64_t pc) { return is_in(library_code, pc); }
-static int interrupted_library(uint64_t sp) { return has_interrupted(sp, is_in_library); }
 
 /*
  * Whether a stack, from sp outwards, may have a frame of such code. What looks like one may have been left there by calls long

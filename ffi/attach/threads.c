@@ -64,19 +64,27 @@ static struct {
 static size_t held_count;
 static int is_refused;
 
+/* Where a thread was that has such a number: it is there still, most often. */
+static uint16_t places[65536];
+
 static size_t place_of(pid_t tid)
 {
-    size_t i = 0;
-    while (i < held_count && held[i].tid != tid)
-        i++;
+    size_t i = places[(uint32_t)tid % COUNT(places)];
+    if (i < held_count && held[i].tid == tid)
+        return i;
+    for (i = 0; i < held_count && held[i].tid != tid; i++)
+        ;
+    places[(uint32_t)tid % COUNT(places)] = (uint16_t)i;
     return i;
 }
 
 static void forget(pid_t tid)
 {
     size_t i = place_of(tid);
-    if (i < held_count)
+    if (i < held_count) {
         held[i] = held[--held_count];
+        places[(uint32_t)held[i].tid % COUNT(places)] = (uint16_t)i;
+    }
 }
 
 /* Asks a thread to stop: it does when it runs, or at once when it waits, unless it is deep in the kernel. */

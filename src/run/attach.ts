@@ -43,8 +43,8 @@ export interface AttachOptions extends RecordOptions {
 /** What `heaptap_attach` gives (`ffi/attached.c`, `ffi/api.c`). */
 const [ATTACHED, JOINED, SWITCHED_OFF, FOREIGN, LETTING_GO, NOT_ATTACHED] = [0, 1, 2, 3, 4, 5];
 
-/** Lines, and their lengths, that the library has room for. */
-const LINKED_MOST = 8, LINE_MOST = 500;
+/** Lines, and what each may have of a path, that the library has room for. */
+const LINKED_MOST = 8, PATH_MOST = 400;
 /** Milliseconds between looks whether a process has ended. */
 const LOOK = 50;
 
@@ -81,16 +81,25 @@ const GONE = "it ended, or its recording was taken away";
 
 /**
  * Leads allocators that are linked into what a process runs to the hooks. Where that cannot be, the recording says that they are not seen, as it has from the
- * beginning; what the library knows better than their files it says then.
+ * beginning; what the library knows better than their files it says then. Microseconds for which all threads did not go on.
  */
-async function leadLinked(of: Attachable, library: PlacedLibrary, run: number): Promise<void> {
-  if (!of.linked.some(({ isNamed }) => isNamed)) return;
+async function leadLinked(of: Attachable, library: PlacedLibrary, run: number): Promise<number> {
+  if (!of.linked.some(({ isNamed }) => isNamed)) return 0;
   try {
-    await callIn(of.pid, library, "heaptap_linked", { poke: "in" });
-    await callIn(of.pid, library, "heaptap_linked", { texts: [String(run)], mustBeThere: true });
+    const { microseconds } = await callIn(of.pid, library, "heaptap_linked", { poke: "in" });
+    const said = await callIn(of.pid, library, "heaptap_linked", { texts: [String(run)], mustBeThere: true });
+    // Somebody has let it go meanwhile.
+    if (said.result !== ATTACHED) await callIn(of.pid, library, "heaptap_linked", { poke: "out" });
+    return microseconds;
   } catch (error) {
     if (!(error instanceof AttachError)) throw error;
+    return 0;
   }
+}
+
+/** What came of a call, and of what was done after it. */
+function held(called: Called, more: number): Called {
+  return { ...called, microseconds: called.microseconds + more };
 }
 
 /** The recording that a process has by now, by the path that it has there. */
@@ -141,8 +150,8 @@ async function recordHere(of: Attachable, texts: (out: string) => string[], out:
   const library = libraryFor(of.pid);
   const placed = { there: library, here: library };
   const called = await begin(of, placed, texts(sharedPath(out)), out);
-  await leadLinked(of, placed, run);
-  return { called, path: recordingOf(of, run), folder: undefined, fd: undefined };
+  const more = await leadLinked(of, placed, run);
+  return { called: held(called, more), path: recordingOf(of, run), folder: undefined, fd: undefined };
 }
 
 /** Records into a file in a place that the process has, too. */
@@ -162,9 +171,9 @@ function recordThere(of: Attachable, texts: (out: string) => string[], out: stri
       throw error;
     }
     folder.forgetLibrary();
-    await leadLinked(of, { there: library, here: library }, run);
+    const more = await leadLinked(of, { there: library, here: library }, run);
     const fd = openedIn(folder, of, run);
-    return { called, path: `/proc/${process.pid}/fd/${fd}`, folder, fd };
+    return { called: held(called, more), path: `/proc/${process.pid}/fd/${fd}`, folder, fd };
   });
 }
 
@@ -347,11 +356,11 @@ async function letGoOf(pid: number, run?: number): Promise<string[] | undefined>
 
 /** Allocators that are linked in, none of them seen yet, as the library notes those that it finds itself (`ffi/linked.c`). */
 function linkedLines({ linked }: Attachable): string {
-  return linked.filter(({ path }) => !/[\t\n]/.test(path))
-    .map(({ family, path, isNamed }) =>
-      `${family}\t\t0\t${isNamed ? CONSTANTS.LINKED_RUNS : CONSTANTS.LINKED_NAMELESS}\t\t${path}\n`
-    )
-    .filter((line, i) => i < LINKED_MOST && line.length < LINE_MOST).join("");
+  return linked.slice(0, LINKED_MOST).map(({ family, path, isNamed }) => {
+    // Too long a path is told by its end.
+    const name = path.replace(/[\t\n]/g, "?").slice(-PATH_MOST);
+    return `${family}\t\t0\t${isNamed ? CONSTANTS.LINKED_RUNS : CONSTANTS.LINKED_NAMELESS}\t\t${name}\n`;
+  }).join("");
 }
 
 /** A name for the recording: that of an earlier look at the same process stays. */

@@ -20,7 +20,13 @@ const FAMILIES: readonly [family: string, functions: RegExp, texts: RegExp][] = 
 ];
 
 /** The ends of all those names, to look at few of a large program's. */
-const MARKS = /allocx\0|malloc\0|free\0|(?:PyMem|TCMallocInternal)_?Malloc\0/g;
+const MARKS = /allocx\0|malloc\0|free\0|(?:PyMem|TCMallocInternal)_?Malloc\0|sn_rust_alloc\0|_Znwm\0/g;
+
+/** Those that print nothing that tells. */
+const SILENT: readonly [family: string, functions: RegExp][] = [
+  ["rpmalloc", /^rp(?:malloc|free)$/],
+  ["snmalloc", /^sn_(?:rust_alloc|malloc)$/],
+];
 
 /** One expression for all: constants of large programs are gone through once. */
 const TEXTS = new RegExp(FAMILIES.map(([, , text]) => text.source).join("|"));
@@ -61,8 +67,8 @@ function defined(elf: Elf, table: string, strings: string): string[] {
 function namedAllocator(names: readonly string[]): string | undefined {
   // CPython has mimalloc since 3.13, and uses it when it is told to.
   if (names.includes("PyMem_Malloc")) return "";
-  const [family] = FAMILIES.find(([, functions]) => names.some((name) => functions.test(name))) ?? [];
-  return family ?? (names.includes("malloc") ? "malloc" : undefined);
+  const [family] = [...FAMILIES, ...SILENT].find(([, functions]) => names.some((name) => functions.test(name))) ?? [];
+  return family ?? (names.includes("malloc") ? "malloc" : names.includes("_Znwm") ? "operator new" : undefined);
 }
 
 /** The allocator that a file has linked in and no names of: the library leads to its hooks what it knows by name. */
