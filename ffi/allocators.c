@@ -148,6 +148,8 @@ static int ht_counted_inside(const struct ht_thread *t, const struct ht_heap *he
 
 HT_NOINLINE void *ht_note_outer(const struct ht_before *before, void *block, size_t size, struct ht_regs at, const struct ht_heap *heap)
 {
+    if (HT_UNLIKELY(ht_unwanted)) /* what it would look at may have been given back while the real function was called */
+        return block;
     if (ht_has_counted(before) && (block ? ht_counted_inside(ht_self, heap, block) : ht_counters()->failed != before->failed))
         return block;
     ht_note_close(ht_turned(heap, block), size, at.pc, at.sp, at.fp, heap);

@@ -42,7 +42,7 @@ static void ht_got_restore(void)
     ht_own_set(&ht_names_redirected, 0u);
 }
 
-enum ht_attached { HT_ATTACHED = 0, HT_LETTING_GO = 4, HT_NOT_ATTACHED = 5 };
+enum ht_attached { HT_ATTACHED = 0, HT_LETTING_GO = 4, HT_NOT_ATTACHED = 5, HT_STILL_LED = 6 };
 
 /* Whether it is attached to, and the recording is the one that the caller means: of a run, by its number, or any. Another one may have begun since. */
 static int ht_is_meant(const char *run)
@@ -65,20 +65,38 @@ static int ht_is_anyone_inside(void)
 }
 
 /*
- * The caller has seen each thread outside this library's code since heaptap_detach. One that is elsewhere in the middle of a call, in a function
+ * The caller has seen each thread outside this library's code since heaptap_detach, and calls again when it is told to, after another look. One that is elsewhere in the middle of a call, in a function
  * of the allocator's or the kernel, has marked itself busy when it needs anything of the recording after that.
  */
+static int ht_counters_left; /* no thread will look at its own in the recording any more, once it has been seen outside again */
+
+/* Hooks look at their thread's counters before and after they call the real function, which may take long. */
+static void ht_leave_counters(void)
+{
+    for (uint32_t i = 0; i < ht_p.thread_count; i++)
+        ht_shared_set(&ht_thread_in_order(i)->counters, &ht_no_counters);
+    for (struct ht_thread *t = ht_p.shared_threads; t; t = t->next)
+        ht_shared_set(&t->counters, &ht_no_counters);
+    ht_counters_left = 1;
+}
+
 HT_EXPORT int heaptap_release(const char *run)
 {
     ht_lock(&ht_install_lock);
     int result = HT_ATTACHED;
     if (!ht_unwanted || !ht_is_meant(run)) {
         result = HT_NOT_ATTACHED;
+    } else if (ht_is_any_poked()) {
+        result = HT_STILL_LED; /* code leads here still: hooks look at what they count in before they know that nobody wants it */
     } else if (ht_is_anyone_inside()) {
+        result = HT_LETTING_GO;
+    } else if (!ht_counters_left) {
+        ht_leave_counters();
         result = HT_LETTING_GO;
     } else {
         ht_process_release();
         memset(&ht_config, 0, sizeof ht_config);
+        ht_counters_left = 0;
     }
     ht_unlock(&ht_install_lock);
     return result;

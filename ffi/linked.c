@@ -882,26 +882,43 @@ static int ht_says_runs(const char *line)
     return line[0] == '0' + HT_REFUSAL_RUNS && line[1] == '\t';
 }
 
+/* How many of the jumps that were planned are in, and how many are not. */
+struct ht_poked {
+    uint32_t in, out;
+};
+
 static int ht_poked_visit(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size;
     struct ht_object object = ht_object_from(info);
+    struct ht_poked *poked = context;
     for (uint64_t i = 0; i < heaptap_pokes.count; i++) {
         const struct ht_poke *p = &heaptap_pokes.each[i];
-        if (p->object == object.low && ht_is_code(&object, p->at, HT_POKE_SIZE) && !ht_same_bytes((const void *)p->at, p->becomes, HT_POKE_SIZE))
-            *(int *)context = 0;
+        if (p->object != object.low || !ht_is_code(&object, p->at, HT_POKE_SIZE))
+            continue;
+        int is_in = ht_same_bytes((const void *)p->at, p->becomes, HT_POKE_SIZE);
+        poked->in += (uint32_t)is_in;
+        poked->out += (uint32_t)!is_in;
     }
     return 0;
+}
+
+static int ht_is_any_poked(void)
+{
+    struct ht_poked poked = { 0, 0 };
+    if (heaptap_pokes.count)
+        ht_iterate(ht_poked_visit, &poked);
+    return poked.in > 0;
 }
 
 /* It is done, if it is: tells the recording what was found, in the place of what whoever attached has found by the files. */
 static void ht_link_running_done(void)
 {
     static char before[sizeof ht_linked_text];
-    int all = 1;
+    struct ht_poked poked = { 0, 0 };
     ht_lock(&ht_loaded.lock);
-    ht_iterate(ht_poked_visit, &all);
-    if (!all) {
+    ht_iterate(ht_poked_visit, &poked);
+    if (poked.out > 0) {
         ht_unlock(&ht_loaded.lock);
         return;
     }

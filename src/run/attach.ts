@@ -62,6 +62,7 @@ interface Made {
 async function begin(of: Attachable, library: PlacedLibrary, texts: readonly string[], out: string): Promise<Called> {
   let called = await callIn(of.pid, library, "heaptap_attach", { texts });
   if (called.result === LETTING_GO) {
+    await callIn(of.pid, library, "heaptap_linked", { poke: "out" });
     await callIn(of.pid, library, "heaptap_release", { mustBeThere: true, outside: true });
     called = await callIn(of.pid, library, "heaptap_attach", { texts });
   }
@@ -348,10 +349,8 @@ async function letGoOf(pid: number, run?: number): Promise<string[] | undefined>
   } catch (error) {
     if (!(error instanceof AttachError)) throw error;
   }
-  return [
-    ...notes,
-    `a thread of process ${pid} is in a call from before: what the recording had in its memory stays there`,
-  ];
+  const why = notes.length > 0 ? [] : [`a thread of process ${pid} is in a call from before`];
+  return [...notes, ...why, "what the recording had in its memory stays there"];
 }
 
 /** Allocators that are linked in, none of them seen yet, as the library notes those that it finds itself (`ffi/linked.c`). */
