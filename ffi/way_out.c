@@ -20,6 +20,7 @@
 #define HT_WAY_PLACES 256u
 #define HT_WAY_STEPS 16384u
 #define HT_WAY_NEVER_SIZE 256u
+#define HT_WAY_LARGEST (4ull << 20) /* of an object: a larger one is a runtime that was stripped of its tables (Deno), whose code has conventions of its own */
 #define HT_WAY_SPARSE 16384u /* bytes of an object with one entry of a table or fewer: it has none for its code */
 
 struct ht_way {
@@ -241,7 +242,7 @@ static void ht_ways_find_never(struct ht_ways *w, const struct ht_object *object
 /* Whether an object has no tables for its code: entries for a few functions in assembly do not count. */
 static int ht_is_sparse(const struct ht_place *place)
 {
-    if (!place->high || place->eh_frame)
+    if (!place->high || place->eh_frame || place->high - place->low > HT_WAY_LARGEST)
         return 0;
     struct ht_sorted s = ht_sorted(place->hdr, place->low, place->high);
     return !s.section && s.count <= (place->high - place->low) / HT_WAY_SPARSE;
