@@ -6,10 +6,11 @@
  *
  *   heaptap_detach    every slot and name leads to the real function again, and a hook that is called nevertheless, through a pointer that
  *                     the program has copied, passes through (ht_unwanted). A call that is under way goes on with the recording.
- *   heaptap_release   no thread is in a call from before that any more: what the recording has in memory is given back.
+ *   heaptap_release   no code leads here (HT_STILL_LED), and no thread is in a call from before that any more (HT_LETTING_GO): what
+ *                     the recording has in memory is given back.
  *
- * What the code of allocators is to begin with that are linked into what is loaded is planned at the beginning (pokes.h). The caller puts it in while all threads
- * are stopped, says so (heaptap_linked), and takes it out again between those two steps.
+ * What the code of allocators is to begin with that are linked into what is loaded is planned at the beginning (pokes.h). The
+ * caller puts it in while all threads are stopped, says so (heaptap_linked), and takes it out again between those two steps.
  *
  * All are given the number of the run whose recording is meant, or an empty text. Then it can begin anew. What stays is the library, and a page for each
  * thread that it knew (thread.c).
@@ -64,11 +65,8 @@ static int ht_is_anyone_inside(void)
     return 0;
 }
 
-/*
- * The caller has seen each thread outside this library's code since heaptap_detach, and calls again when it is told to, after another look. One that is elsewhere in the middle of a call, in a function
- * of the allocator's or the kernel, has marked itself busy when it needs anything of the recording after that.
- */
-static int ht_counters_left; /* no thread will look at its own in the recording any more, once it has been seen outside again */
+/* No thread will look at its own in the recording any more, once it has been seen outside again. */
+static int ht_counters_left;
 
 /* Hooks look at their thread's counters before and after they call the real function, which may take long. */
 static void ht_leave_counters(void)
@@ -80,6 +78,11 @@ static void ht_leave_counters(void)
     ht_counters_left = 1;
 }
 
+/*
+ * The caller has seen each thread outside this library's code since heaptap_detach, and calls again when it is told to, after
+ * another look. One that is elsewhere in the middle of a call, in a function of the allocator's or the kernel, has marked itself
+ * busy when it needs anything of the recording after that.
+ */
 HT_EXPORT int heaptap_release(const char *run)
 {
     ht_lock(&ht_install_lock);

@@ -19,7 +19,7 @@ import { test } from "node:test";
 import { attach, AttachError, letGo, libraryPath, Recording, Symbols } from "../mod.ts";
 import { attacherPath } from "../src/native/build.ts";
 import { CLI, heaptap, random, scratch, target, without } from "./helpers.ts";
-import { Attached, eventually, sleep } from "./attached.ts";
+import { assertCountsAll, Attached, eventually, sleep } from "./attached.ts";
 
 const folder = scratch();
 const program = target(folder, "attached.c", "-O2", "-pthread", "-ldl");
@@ -59,24 +59,20 @@ test("counts since then are exact, of each thread too, and the program is as it 
     const attachment = await attach(of.pid, { out: join(folder, "churn.heaptap"), buckets: 4096 });
     assert.ok(attachment.stopped < 1000);
     const { recording } = attachment;
-    const figures = () => {
+    const [before, after] = await of.twice(3, () => {
       const { totals, threads } = recording.profile();
-      return { all: totals.allocations, by: new Map(threads.map((thread) => [thread.name, thread.allocations])) };
-    };
-    await of.hold(3);
-    const before = figures(), made = of.read("allocations"), each = of.byThread(3);
-    assert.equal(recording.profile().totals.liveBytes, 0, "a round leaves nothing");
-    of.go();
-    await sleep(100);
-    await of.hold(3);
-    const after = figures();
-    assert.ok(of.read("allocations") > made);
-    assert.equal(after.all - before.all, of.read("allocations") - made);
-    of.byThread(3).forEach((n, i) => {
-      // A thread that had not come to allocate yet was not there before.
-      const earlier = before.by.get(`churn-${i}`) ?? 0;
-      assert.equal(Number(after.by.get(`churn-${i}`)) - earlier, n - Number(each[i]));
+      assert.equal(totals.liveBytes, 0, "a round leaves nothing");
+      const counted = new Map(threads.map((thread) => [thread.name, thread.allocations]));
+      return { all: totals.allocations, counted, made: of.read("allocations"), each: of.byThread(3) };
     });
+    assert.ok(after.made > before.made);
+    assert.equal(after.all - before.all, after.made - before.made);
+    after.each.forEach((n, i) => {
+      // A thread that had not come to allocate yet was not there before.
+      const earlier = before.counted.get(`churn-${i}`) ?? 0;
+      assert.equal(Number(after.counted.get(`churn-${i}`)) - earlier, n - Number(before.each[i]));
+    });
+    await of.hold(3);
     const profile = (await attachment.detach()).profile();
     const detached = profile.totals.allocations;
     assert.ok(Number(profile.process.attached?.left) > 0.1 && !profile.process.running && attachment.running);
@@ -202,8 +198,8 @@ test("a process that is stopped is attached to, and stays stopped", async () => 
   });
 });
 
-/** Why a test with an archive is skipped; false when it is there. */
 const archivePath = (archive: string) => `/usr/lib/x86_64-linux-gnu/${archive}`;
+/** Why a test with an archive is skipped; false when it is there. */
 const withoutArchive = (archive: string) => !existsSync(archivePath(archive)) && `${archive} is not installed`;
 
 /** The target with an allocator linked in. */
@@ -714,15 +710,7 @@ for (const [family, archive] of [["jemalloc", "libjemalloc.a"], ["tcmalloc", "li
         assert.deepEqual(attachment.notes, []);
         assert.ok(changedCode(of.pid) > 20, "jumps");
         if (kind === "churn") {
-          const count = () => attachment.recording.profile().totals.allocations;
-          await of.hold(3);
-          const [counted, made] = [count(), of.read("allocations")];
-          of.go();
-          await sleep(50);
-          await of.hold(3);
-          assert.ok(of.read("allocations") > made);
-          assert.equal(count() - counted, of.read("allocations") - made);
-          of.go();
+          await assertCountsAll(of, attachment.recording);
         }
         const { process: { linked } } = (await attachment.detach()).profile();
         assert.deepEqual(linked.map(({ name, why }) => [name, why]), [[family, ""]]);

@@ -1,7 +1,9 @@
 /** A process of `targets/attached.c`, and what it shares. */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { closeSync, existsSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import type { Recording } from "../mod.ts";
 
 /** Waits until something holds, on a machine that is busy too; whether it did within 20 s. */
 export async function eventually(holds: () => boolean): Promise<boolean> {
@@ -80,10 +82,32 @@ export class Attached implements AsyncDisposable {
     this.write("hold", 0);
   }
 
+  /** What `look` sees while its threads stand still, before and after a while in which they allocate. */
+  async twice<T>(threads: number, look: () => T): Promise<readonly [before: T, after: T]> {
+    await this.hold(threads);
+    const before = look();
+    this.go();
+    await sleep(100);
+    await this.hold(threads);
+    const after = look();
+    this.go();
+    return [before, after];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((done) => this.child.once("exit", done));
     this.child.kill("SIGKILL");
     if (this.child.exitCode === null && this.child.signalCode === null) await ended;
     closeSync(this.#fd);
   }
+}
+
+/** What `churn` allocates in a while, its threads held before and after, is what a recording counts. */
+export async function assertCountsAll(of: Attached, recording: Recording): Promise<void> {
+  const [before, after] = await of.twice(3, () => ({
+    made: of.read("allocations"),
+    counted: recording.profile().totals.allocations,
+  }));
+  assert.ok(after.made > before.made);
+  assert.equal(after.counted - before.counted, after.made - before.made);
 }
