@@ -53,32 +53,13 @@ static int is_clear(pid_t tid)
     return ptrace(PTRACE_GETREGS, tid, NULL, &r) == 0 && !is_in_poked(r.rip) && is_stack_clear(r.rsp, STACKS);
 }
 
-/* What a thread does, as the kernel writes it: R, S, D, T, t, Z, X; 0 when it is gone. */
-static char state_of(pid_t tid)
-{
-    char path[64], text[512] = "";
-    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", target, tid);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    const char *state = n > 0 ? strrchr(text, ')') : NULL;
-    return state && state[1] ? state[2] : 0;
-}
-static int has_ended(char state) { return state == 0 || state == 'Z' || state == 'X'; }
-
 /* Whether a child of the process has the same memory, and is not stopped with it. (One of vfork is waited for by a thread that cannot be stopped.) */
 static int is_memory_shared(void)
 {
     enum { KCMP_VM = 1 };
-    char path[64], text[4096];
+    char text[4096];
     for (size_t i = 0; i < thread_count; i++) {
-        snprintf(path, sizeof path, "/proc/%d/task/%d/children", target, threads[i]);
-        int file = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = file < 0 ? 0 : read(file, text, sizeof text - 1);
-        if (file >= 0)
-            close(file);
-        text[n < 0 ? 0 : n] = 0;
+        read_text(text, sizeof text, "task/%d/children", threads[i]);
         for (char *at = text, *end; *at; at = end + strspn(end, " ")) {
             pid_t child = (pid_t)strtol(at, &end, 10);
             if (end == at)

@@ -1,20 +1,31 @@
 /*
  * threads.c: the process's threads: where they are, and stopping them and letting them go.
  */
+
+/* Reads a file of the process's in /proc as text: its first bytes, as many as there is room for. 0 when there is none, or nothing in it. */
+__attribute__((format(printf, 3, 4))) static int read_text(char *text, size_t size, const char *name, ...)
+{
+    char path[96];
+    va_list numbers;
+    int used = snprintf(path, sizeof path, "/proc/%d/", target);
+    va_start(numbers, name);
+    vsnprintf(path + used, sizeof path - (size_t)used, name, numbers);
+    va_end(numbers);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? -1 : read(file, text, size - 1);
+    if (file >= 0)
+        close(file);
+    text[n < 0 ? 0 : n] = 0;
+    return n > 0;
+}
+
 enum { RUNNING = -1 };
 /* Where a thread is, without stopping it: the number of its system call, or RUNNING. */
 static int system_call(pid_t tid, uint64_t *sp, uint64_t *pc)
 {
-    char path[64], text[256];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", target, tid);
-    int file = open(path, O_RDONLY | O_CLOEXEC), number;
-    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    if (n <= 0)
-        return RUNNING;
-    text[n] = 0;
-    if (sscanf(text, "%d %*x %*x %*x %*x %*x %*x %lx %lx", &number, sp, pc) == 3 && number >= 0)
+    char text[256];
+    int number;
+    if (read_text(text, sizeof text, "task/%d/syscall", tid) && sscanf(text, "%d %*x %*x %*x %*x %*x %*x %lx %lx", &number, sp, pc) == 3 && number >= 0)
         return number;
     return RUNNING;
 }
@@ -202,14 +213,9 @@ static const char *field_of(const char *text, const char *name)
 
 static struct status status_of(pid_t tid)
 {
-    char path[64], text[4096] = "";
+    char text[4096];
     struct status s = { .number = (uint32_t)tid };
-    snprintf(path, sizeof path, "/proc/%d/task/%d/status", target, tid);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    text[n < 0 ? 0 : n] = 0;
+    read_text(text, sizeof text, "task/%d/status", tid);
     s.pending = strtoull(field_of(text, "\nSigPnd:"), NULL, 16) | strtoull(field_of(text, "\nShdPnd:"), NULL, 16);
     s.blocked = strtoull(field_of(text, "\nSigBlk:"), NULL, 16);
     s.caught = strtoull(field_of(text, "\nSigCgt:"), NULL, 16);
@@ -226,17 +232,20 @@ static struct status status_of(pid_t tid)
     return s;
 }
 
+/* What a thread does, as the kernel writes it: R, S, D, T, t, Z, X; 0 when it is gone. */
+static char state_of(pid_t tid)
+{
+    char text[512];
+    read_text(text, sizeof text, "task/%d/stat", tid);
+    const char *state = strrchr(text, ')');
+    return state && state[1] ? state[2] : 0;
+}
+static int has_ended(char state) { return state == 0 || state == 'Z' || state == 'X'; }
+
 static int is_process_stopped(void)
 {
-    char path[64], text[512], *state;
-    snprintf(path, sizeof path, "/proc/%d/stat", target);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    if (file >= 0)
-        close(file);
-    if (n <= 0)
+    char state = state_of(target);
+    if (!state)
         fail("gone", "");
-    text[n] = 0;
-    state = strrchr(text, ')');
-    return state && state[2] == 'T';
+    return state == 'T';
 }
