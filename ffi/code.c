@@ -15,9 +15,9 @@
 #include "heaptap.h"
 #include "pokes.h"
 
-/* Jumps for code that may be running, which whoever attaches puts in (attached.c): planned while ht_plans_only is set. */
+/* Jumps for code that may be running, which whoever attaches puts in (attached.c). */
 HT_EXPORT struct ht_pokes heaptap_pokes;
-static int ht_plans_only;
+_Static_assert(HT_POKE_SIZE == HT_JUMP_SIZE, "what is put there is a jump");
 
 /* What is to be done to one function. */
 struct ht_detour {
@@ -25,6 +25,7 @@ struct ht_detour {
     uint64_t hook;
     uint64_t from;   /* where the jump goes: behind the mark of a place that may be jumped to */
     uint32_t moved;  /* bytes of the instructions that move */
+    int ends;        /* it ends blocks */
     uint8_t *before; /* what calls the function as it was */
 };
 
@@ -52,17 +53,17 @@ static int ht_detour_is_whole(const struct ht_detour *d)
     return 1;
 }
 
-/* Finds what has to move; 0 when it cannot. */
-static int ht_detour_plan(struct ht_detour *d)
+/* Finds what has to move; 0 when it cannot, or not in code that may be running. */
+static int ht_detour_plan(struct ht_detour *d, int runs)
 {
     struct ht_code c;
     d->from = d->at + (ht_arch_is_landing((const uint8_t *)d->at) ? 4 : 0);
     uint64_t end = d->from + HT_JUMP_SIZE, at = d->from;
     for (c.ends = 0; at < end && !c.ends; at += c.length)
         if (!ht_arch_code((const uint8_t *)at, &c) || c.kind == HT_CODE_BOUND || at >= d->at + d->size
-            || (c.kind == HT_CODE_CALL && (ht_plans_only || ht_sys_shadow_stack()))) /* somebody may be about to return behind it */
+            || (c.kind == HT_CODE_CALL && (runs || ht_sys_shadow_stack()))) /* somebody may be about to return behind it */
             return 0;
-    if (ht_plans_only && d->from / HT_PAGE != (end - 1) / HT_PAGE)
+    if (runs && d->from / HT_PAGE != (end - 1) / HT_PAGE)
         return 0;
     d->moved = (uint32_t)(at - d->from);
     for (uint32_t filling; at < end; at += filling)
@@ -237,8 +238,8 @@ static enum ht_refusal ht_detours_make(const struct ht_object *object, const str
     return open == count ? HT_REFUSAL_NONE : HT_REFUSAL_PROTECTED;
 }
 
-/* Notes the same jumps for whoever has all threads stopped: all, or none. `ends` says of each function whether it ends blocks. */
-static enum ht_refusal ht_detours_plan(const struct ht_object *object, const struct ht_detour *detours, uint32_t count, const uint8_t *ends)
+/* Notes the same jumps for whoever has all threads stopped: all, or none. */
+static enum ht_refusal ht_detours_plan(const struct ht_object *object, const struct ht_detour *detours, uint32_t count)
 {
     uint64_t used = heaptap_pokes.count;
     if (count > HT_POKES - used)
@@ -247,7 +248,7 @@ static enum ht_refusal ht_detours_plan(const struct ht_object *object, const str
         struct ht_poke *p = &heaptap_pokes.each[used + i];
         p->at = detours[i].from;
         p->object = object->low;
-        p->ends = ends[i];
+        p->ends = (uint64_t)detours[i].ends;
         memcpy(p->was, (const void *)detours[i].from, HT_JUMP_SIZE);
         ht_arch_jump(p->becomes, detours[i].from, (uint64_t)detours[i].before - HT_STUB_SIZE);
     }

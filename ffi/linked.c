@@ -75,6 +75,7 @@ struct ht_range {
 /* One object at a time is looked at. */
 static struct {
     uint32_t ready;
+    int runs; /* somebody may be executing it: what leads its code to hooks is planned, and put in from outside (pokes.h) */
     uint16_t slots[1024]; /* wanted names by their hash: number + 1 */
     uint64_t endings[256]; /* how they end, by a hash */
     uint32_t prefixes;
@@ -477,7 +478,7 @@ static void ht_linked_note(const struct ht_object *object, const char *family, c
         at = ht_path_text(at, end, i + 1 < HT_COUNT(texts) ? "\t" : "\n", 1);
     }
     *at = 0;
-    if (ht_plans_only)
+    if (ht_look.runs)
         ht_line_add(ht_planned_text, &ht_planned_length, line, (uint32_t)(at - line));
     else
         ht_linked_add(line, (uint32_t)(at - line));
@@ -514,21 +515,17 @@ static enum ht_refusal ht_plan_set(const struct ht_findings *f, uint32_t familie
         }
         if (!at || !(families >> family & 1) || (ht_wrapped_functions[i].text && !(families >> HT_FAMILY_MIMALLOC & 1)))
             continue;
-        struct ht_detour d = { .at = at, .size = f->found[i].size, .hook = (uint64_t)ht_hook_of(set, i, keeps) };
+        struct ht_detour d = { .at = at, .size = f->found[i].size, .hook = (uint64_t)ht_hook_of(set, i, keeps), .ends = ht_wrapped_functions[i].ends };
         int known = 0;
         for (uint32_t k = 0; k < ht_look.detours; k++)
             known |= ht_look.detour[k].at == at;
         if (known)
             continue; /* another name of the same */
-        if (!ht_detour_plan(&d)) {
-            if (!ht_wrapped_functions[i].ends && ht_is_idle_function(&d))
+        if (!ht_detour_plan(&d, ht_look.runs)) {
+            if (!d.ends && ht_is_idle_function(&d))
                 continue;
             *about = ht_wrapped_functions[i].name;
-            int runs = ht_plans_only;
-            ht_plans_only = 0;
-            enum ht_refusal refusal = runs && ht_detour_plan(&d) ? HT_REFUSAL_RUNS : HT_REFUSAL_CODE;
-            ht_plans_only = runs;
-            return refusal;
+            return ht_look.runs && ht_detour_plan(&d, 0) ? HT_REFUSAL_RUNS : HT_REFUSAL_CODE;
         }
         if (ht_look.detours == HT_COUNT(ht_look.detour))
             return HT_REFUSAL_SETS;
@@ -741,10 +738,7 @@ static void ht_link_object(const struct ht_object *object)
             a->code_low = low;
             a->code_size = size;
         }
-        uint8_t ends[HT_COUNT(ht_look.function)];
-        for (uint32_t i = 0; i < ht_look.detours; i++)
-            ends[i] = ht_wrapped_functions[ht_look.function[i]].ends;
-        refusal = ht_plans_only ? ht_detours_plan(object, ht_look.detour, ht_look.detours, ends) : ht_detours_make(object, ht_look.detour, ht_look.detours);
+        refusal = (ht_look.runs ? ht_detours_plan : ht_detours_make)(object, ht_look.detour, ht_look.detours);
         for (uint32_t i = 0; i < count && refusal; i++)
             ht_allocators[sets[i].set].object = 0;
         if (refusal)
@@ -806,6 +800,13 @@ static int ht_may_be_linked(const struct ht_object *object)
         && (!object->name[0] || (ht_may_hold_allocator(object) && !(ht_allocator_of(object) && ht_is_allocators_library(object))));
 }
 
+static void ht_look_and_link(const struct ht_object *object)
+{
+    ht_look_at(object);
+    ht_link_object(object);
+    ht_look_end();
+}
+
 /* Looks at what has come since the last look; `untouched` says that nobody has called anything in it yet. */
 static void ht_link_arrivals(int untouched)
 {
@@ -818,11 +819,8 @@ static void ht_link_arrivals(int untouched)
         int seen = 0;
         for (uint32_t k = 0; k < ht_seen_count && !seen; k++)
             seen = ht_seen[k] == object->low;
-        if (seen || !ht_may_be_linked(object))
-            continue;
-        ht_look_at(object);
-        ht_link_object(object);
-        ht_look_end();
+        if (!seen && ht_may_be_linked(object))
+            ht_look_and_link(object);
     }
     for (uint32_t i = 0; i < ht_loaded.count; i++)
         ht_requests_find(&ht_loaded.objects[i]);
@@ -837,11 +835,8 @@ static int ht_running_visit(struct dl_phdr_info *info, size_t size, void *contex
     ht_loaded_look();
     for (uint32_t i = 0; i < ht_loaded.count; i++) {
         const struct ht_object *object = &ht_loaded.objects[i];
-        if (ht_is_linked(object) || !ht_may_be_linked(object))
-            continue;
-        ht_look_at(object);
-        ht_link_object(object);
-        ht_look_end();
+        if (!ht_is_linked(object) && ht_may_be_linked(object))
+            ht_look_and_link(object);
     }
     return 1;
 }
@@ -851,9 +846,9 @@ static int ht_running_visit(struct dl_phdr_info *info, size_t size, void *contex
 static void ht_link_running(void)
 {
     ht_lock(&ht_loaded.lock);
-    ht_plans_only = 1;
+    ht_look.runs = 1;
     ht_iterate(ht_running_visit, NULL);
-    ht_plans_only = 0;
+    ht_look.runs = 0;
     ht_unlock(&ht_loaded.lock);
 }
 
@@ -880,6 +875,17 @@ static int ht_says_runs(const char *line)
     for (uint32_t tabs = 0; tabs < 3; line++)
         tabs += *line == '\t';
     return line[0] == '0' + HT_REFUSAL_RUNS && line[1] == '\t';
+}
+
+/* Tells what there are lines of; `runs`: also of what ran already. */
+static void ht_lines_say(const char *lines, uint32_t length, int runs)
+{
+    for (uint32_t at = 0, end; at < length; at = end) {
+        for (end = at; end < length && lines[end++] != '\n';)
+            ;
+        if (runs || !ht_says_runs(lines + at))
+            ht_line_add(ht_linked_text, &ht_linked_length, lines + at, end - at);
+    }
 }
 
 /* How many of the jumps that were planned are in, and how many are not. */
@@ -918,25 +924,14 @@ static void ht_link_running_done(void)
     struct ht_poked poked = { 0, 0 };
     ht_lock(&ht_loaded.lock);
     ht_iterate(ht_poked_visit, &poked);
-    if (poked.out > 0) {
-        ht_unlock(&ht_loaded.lock);
-        return;
+    if (poked.out == 0) {
+        uint32_t length = ht_linked_length;
+        memcpy(before, ht_linked_text, length);
+        ht_linked_length = 0;
+        ht_lines_say(before, length, 0);
+        ht_lines_say(ht_planned_text, ht_planned_length, 1);
+        ht_linked_say();
     }
-    uint32_t length = ht_linked_length;
-    memcpy(before, ht_linked_text, length);
-    ht_linked_length = 0;
-    for (uint32_t at = 0, end; at < length; at = end) {
-        for (end = at; end < length && before[end++] != '\n';)
-            ;
-        if (!ht_says_runs(before + at))
-            ht_line_add(ht_linked_text, &ht_linked_length, before + at, end - at);
-    }
-    for (uint32_t at = 0, end; at < ht_planned_length; at = end) {
-        for (end = at; end < ht_planned_length && ht_planned_text[end++] != '\n';)
-            ;
-        ht_line_add(ht_linked_text, &ht_linked_length, ht_planned_text + at, end - at);
-    }
-    ht_linked_say();
     ht_unlock(&ht_loaded.lock);
 }
 
