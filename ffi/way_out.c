@@ -35,7 +35,8 @@ struct ht_way {
     uint32_t has_pushed;
     uint32_t adrift;  /* sp is another number, until it is had from rbp */
     uint32_t calls;   /* something on it, which may never return */
-    uint32_t returns; /* the instruction does */
+    uint32_t returns; /* the instruction does, or what it jumps away to does */
+    uint32_t jumps;   /* it jumps away */
 };
 
 struct ht_ways {
@@ -197,7 +198,8 @@ static int ht_way_take(struct ht_ways *w, struct ht_way *way, struct ht_code *c)
         return 0;
     }
     enum ht_stack_kind kind = ht_arch_stack(code, &by);
-    way->returns = kind == HT_STACK_RETURNS || (!w->straight && ht_arch_jumps_away(code));
+    way->jumps = (uint32_t)(!w->straight && ht_arch_jumps_away(code));
+    way->returns = kind == HT_STACK_RETURNS || way->jumps;
     int known = ht_way_step(way, kind, by);
     w->lost |= !known;
     return known;
@@ -215,7 +217,7 @@ static int ht_way_follow(struct ht_ways *w, struct ht_way *way)
             return 0;
         }
         if (way->returns)
-            return !ht_arch_jumps_away((const uint8_t *)way->at) || !ht_way_never_returns(w, way->at, 0);
+            return !way->jumps || !ht_way_never_returns(w, way->at, 0);
         if (!w->straight && (c.kind == HT_CODE_BRANCH || c.kind == HT_CODE_JUMP) && !ht_way_never_returns(w, way->at, c.target))
             ht_way_add(w, way, c.target);
     } while (ht_way_next(w, way, &c));

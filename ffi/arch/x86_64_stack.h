@@ -139,12 +139,19 @@ static inline int ht_arch_may_begin(const uint8_t *code)
         || (code[0] == 0x48 && (code[1] == 0x83 || code[1] == 0x81) && code[2] == 0xec);
 }
 
-/* A jump through a word beside the code, as one to another object's function is. */
-static inline int ht_arch_jumps_away(const uint8_t *code)
+/* Where an instruction goes on behind the prefixes that a linker puts before jumps and calls through a word beside the code. */
+static inline uint32_t ht_code_behind_prefixes(const uint8_t *code)
 {
     uint32_t at = 0;
     while (at < 3 && (code[at] == 0xf2 || code[at] == 0x3e || code[at] == 0x48))
         at++;
+    return at;
+}
+
+/* A jump through a word beside the code, as one to another object's function is. */
+static inline int ht_arch_jumps_away(const uint8_t *code)
+{
+    uint32_t at = ht_code_behind_prefixes(code);
     return code[at] == 0xff && code[at + 1] == 0x25;
 }
 
@@ -175,9 +182,8 @@ static inline int ht_arch_is_behind_call(const uint8_t *code)
 static inline uint64_t ht_arch_slot(const uint8_t *code)
 {
     struct ht_code c;
-    uint32_t at = code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e ? 4 : 0;
-    while (at < 7 && (code[at] == 0xf2 || code[at] == 0x3e || code[at] == 0x48))
-        at++;
+    uint32_t at = ht_arch_is_landing(code) ? 4 : 0;
+    at += ht_code_behind_prefixes(code + at);
     if (code[at] != 0xff || (code[at + 1] != 0x25 && code[at + 1] != 0x15) || !ht_arch_code(code + at, &c))
         return 0;
     return c.target;
