@@ -294,8 +294,8 @@ static int ht_process_open(void)
     const struct ht_config *c = &ht_config;
     /* `used`: this is a fork's child. That of a process whose script installed the hooks records nothing. */
     /* What a script installs into has been looked at (api.c). Another C library has another dynamic linker, of which less
-     * is known than names need. */
-    if (c->off || (!c->installed && !ht_is_glibc && !ht_is_musl) || (c->used && ((c->installed && !c->attached) || c->follow != HT_FOLLOW_ALL)))
+     * is known than names need. Two versions that are preloaded would each record all of a process, and one name two files. */
+    if (c->off || (!c->installed && (ht_is_second || (!ht_is_glibc && !ht_is_musl))) || (c->used && ((c->installed && !c->attached) || c->follow != HT_FOLLOW_ALL)))
         return HT_UNWANTED;
     int forked = c->used;
     ht_config.used = 1;

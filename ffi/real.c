@@ -15,6 +15,7 @@ static const struct ht_heap ht_elsewhere; /* of functions that it leaves out, wh
 static uint64_t ht_own_low, ht_own_high; /* where this library lies */
 static uint32_t ht_names_redirected; /* whether the C library's names lead to the hooks (got.c), for good */
 static int ht_is_glibc, ht_is_musl; /* which C library the process has, whatever its allocator is; neither of another one */
+static int ht_is_second; /* another heaptap's library lies before this one: that records */
 static void ht_real_find(void);
 static void *ht_real_late(const char *name);
 
@@ -67,6 +68,8 @@ static int ht_lookup_visit(struct dl_phdr_info *info, size_t size, void *context
         ht_own_high = object.high;
         return 0;
     }
+    if (!lookup->behind && ht_object_symbol(&object, "heaptap_recording"))
+        ht_is_second = 1;
     if (!ht_vdso_clock)
         *(void **)&ht_vdso_clock = ht_object_symbol(&object, HT_VDSO_CLOCK);
     if (!ht_is_glibc)

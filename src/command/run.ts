@@ -61,6 +61,9 @@ export async function reportRun(recording: Recording, options: ReportedOptions):
 /** After so many milliseconds a program is one to look at meanwhile. */
 const LONG = 20_000;
 
+/** What cannot be recorded runs all the same: whoever waits for it waits for the program first. */
+const onUnrecorded = (why: string) => say(`${why}; the program runs, and is not recorded`);
+
 /** Runs a program, and tells whoever waits long at a terminal that there is something to see. */
 async function runWithHint(command: readonly string[], options: ProfileOptions): Promise<ProfileResult> {
   let hint: ReturnType<typeof setTimeout> | undefined;
@@ -69,7 +72,7 @@ async function runWithHint(command: readonly string[], options: ProfileOptions):
     if (targetOf(2).isTTY) hint = setTimeout(() => say(`to look on: heaptap top ${pid}`), LONG);
   };
   try {
-    return await profile(command, { ...options, onStart });
+    return await profile(command, { ...options, onStart, onUnrecorded });
   } finally {
     clearTimeout(hint);
   }
@@ -133,7 +136,7 @@ export async function run(command: string, args: readonly string[], options: Run
   const { recording } = result;
   if (!recording) {
     const only = options.only === undefined ? "" : `, or no program's path matched "${options.only}"`;
-    say(`no recording was made: ${whyNoRecording(options.out ?? ".")}${only}`);
+    if (result.unrecorded === undefined) say(`no recording was made: ${whyNoRecording(options.out ?? ".")}${only}`);
     if (result.exitCode === 0 && (budgetsOf(options).length > 0 || options.compare !== undefined)) {
       say("so there is nothing to judge or to compare");
       process.exitCode = USAGE;

@@ -19,11 +19,12 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
-import { nodeCrypto, requireFrom } from "../file/builtin.ts";
+import { nodeCrypto } from "../file/builtin.ts";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
 import { sharedFolder } from "../file/carried.ts";
 import { ownFolder } from "../file/own_folder.ts";
 import { mayTouch } from "./ffi.ts";
+import { whyNotLoadable } from "./loadable.ts";
 import { writeWhole } from "../file/whole_file.ts";
 
 /**
@@ -240,11 +241,24 @@ function liesOnNoexec(path: string): boolean {
   return noexec;
 }
 
+/** A compiled file that heaptap has not made just now. */
+function usable(what: string, path: string): string {
+  let why: string | undefined;
+  try {
+    why = whyNotLoadable(path);
+  } catch (cause) {
+    why = missingPermission(cause) ?? (cause as Error).message;
+  }
+  if (why) throw new LibraryError(`Cannot use ${what} "${path}": ${why}`);
+  return path;
+}
+
 /** One that was compiled elsewhere and is named. */
 function named({ what, variable }: Part): string | undefined {
   const path = process.env[variable];
-  if (!path || existsSync(path)) return path && resolve(path);
-  throw new LibraryError(`Cannot find ${what} "${path}", which ${variable} names`);
+  if (!path) return undefined;
+  if (!existsSync(path)) throw new LibraryError(`Cannot find ${what} "${path}", which ${variable} names`);
+  return usable(what, resolve(path));
 }
 
 /** The file of a package that says which compiled files belong to it: by platform and name the sha256 of their bytes. */
@@ -261,7 +275,8 @@ function packaged({ what, file }: Part): string | undefined {
   let wanted: string | undefined;
   try {
     wanted = JSON.parse(readFileSync(join(import.meta.dirname, "../../", HASHES), "utf8"))[platform]?.[file];
-    path = join(dirname(requireFrom(import.meta.url).resolve(`heaptap-${platform}/package.json`)), file);
+    // Not by node:module, which takes Deno as long to load as all that is done here.
+    path = decodeURIComponent(new URL(file, import.meta.resolve(`heaptap-${platform}/package.json`)).pathname);
   } catch {
     return undefined;
   }
@@ -303,7 +318,7 @@ function compiled(part: Part): string {
   const from = sources();
   if (!existsSync(join(from, source))) {
     const beside = join(dirname(process.execPath), file);
-    if (existsSync(beside)) return beside;
+    if (existsSync(beside)) return usable(what, beside);
     const [remedy, option] = part === LIBRARY ? [`, which "heaptap lib" gives,`, ", install({ library })"] : ["", ""];
     throw new LibraryError(
       `Cannot compile ${what}: its sources are not at "${from}", as in a bundled script; put a compiled one${remedy} beside the program as ${file}, or name it: ${variable}${option}`,
@@ -319,7 +334,8 @@ function compiled(part: Part): string {
   const folder = cacheFolder();
   const [name, suffix = ""] = file.split(/(?=\.so$)/);
   const target = join(folder, `${name}-${knownKey(part, compiler, from, folder)}${suffix}`);
-  if (!existsSync(target)) compile(part, compiler, from, folder, target);
+  // It is made whole; what became of it since nobody knows.
+  if (!existsSync(target) || whyNotLoadable(target)) compile(part, compiler, from, folder, target);
   return target;
 }
 

@@ -14,6 +14,7 @@ import { poolNotes } from "./interpreters.ts";
 import { linkedNotes } from "./linked.ts";
 import { limits } from "./no_recording.ts";
 import { inspectProgram } from "./program.ts";
+import { refuse } from "./recordable.ts";
 import { checkVariables } from "../native/variables.ts";
 
 /** The findings of {@linkcode examine}. */
@@ -107,8 +108,10 @@ export function examine(command?: string, args: readonly string[] = []): Diagnos
   } else if (command !== undefined) {
     try {
       const found = inspectProgram(command, process.env, workingFolder(), args);
-      const { path, files: [file = ""], interpreter } = found;
-      const notes = [...found.notes, ...linkedNotes(command, found.files), ...poolNotes(command, file, process.env)];
+      const { path, file, interpreter, unrecorded } = found;
+      const files = file === undefined ? [] : [file, ...found.libraries()];
+      if (unrecorded !== undefined) refuse(command, unrecorded);
+      const notes = [...found.notes, ...linkedNotes(command, files), ...poolNotes(command, file ?? "", process.env)];
       const names = foreseeNames(interpreter === undefined ? path : inspectProgram(interpreter).path);
       program = { path, recordable: true, notes, names };
     } catch (error) {

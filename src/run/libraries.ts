@@ -1,6 +1,6 @@
 /** The libraries that the dynamic linker loads with a program, as far as the program's files say. */
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { realPath } from "../file/paths.ts";
 import { contentsOf, readElf, zeroTerminated } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
@@ -60,6 +60,21 @@ function elfOf(path: string): Elf | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What the dynamic linkers of the C libraries are called that heaptap knows; they may lie anywhere. */
+const KNOWN_LINKER = /^(ld-linux-x86-64\.so\.2|ld-musl-x86_64\.so\.1|ld-lsb-x86-64\.so\.\d)$/;
+/** Functions that one C library alone has: glibc, musl (`ffi/real.c` goes by the same). */
+const KNOWN_FUNCTION = ["gnu_get_libc_version", "__freadahead"];
+
+/** Whether a program's C library is one that heaptap does not know, as its dynamic linker and libraries tell. */
+export function hasForeignLibc(program: string, elf: Elf, searched: readonly string[]): boolean {
+  if (elf.interpreter === undefined || KNOWN_LINKER.test(basename(elf.interpreter))) return false;
+  const files = [elf.interpreter, ...loadedLibraries(program, elf, searched).map(({ path }) => path)];
+  return !files.some((file) => {
+    const contents = existsSync(file) ? readFileSync(file) : "";
+    return KNOWN_FUNCTION.some((name) => contents.includes(`\0${name}\0`));
+  });
 }
 
 /** The libraries that a program names, those that they name, and so on; `searched` are folders of LD_LIBRARY_PATH. */

@@ -6,7 +6,7 @@ import process from "node:process";
 import { hasMagic } from "../file/packed.ts";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { handBackRecording, sudoUser } from "../file/sudo.ts";
-import { libraryPath } from "../native/build.ts";
+import { LibraryError, libraryPath } from "../native/build.ts";
 import type { Ending } from "../native/pidfd.ts";
 import { checkTogether, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
@@ -22,6 +22,8 @@ import { noRoom } from "./no_recording.ts";
 import { Onlooker } from "./onlooker.ts";
 import { prepareOutput } from "./output.ts";
 import { inspectProgram } from "./program.ts";
+import type { Program } from "./program.ts";
+import { ProgramError, refuse } from "./recordable.ts";
 import { endOf, pass, passSignals } from "./signals.ts";
 import { variablesOf } from "./variables.ts";
 import { Watch } from "./watch.ts";
@@ -47,6 +49,11 @@ export interface ProfileOptions extends RecordOptions, InterpreterOptions {
   readonly paused?: boolean | undefined;
   /** Whether signals that this process gets are passed on; for command lines. */
   readonly forwardSignals?: boolean | undefined;
+  /**
+   * Called, before it starts, with why nothing of it can be recorded: heaptap's library cannot be had, or does not know its C library. It then runs
+   * as it is. When left out that is an error, and it does not run.
+   */
+  readonly onUnrecorded?: ((why: string) => void) | undefined;
   /** Called with the number of its process when it has started: what it does meanwhile can be looked at. */
   readonly onStart?: ((pid: number) => void) | undefined;
 }
@@ -69,6 +76,8 @@ export interface ProfileResult {
   readonly seconds: number;
   /** Programs of the run that were seen to run without being recorded, each once. */
   readonly escaped: readonly Escaped[];
+  /** Why nothing could be recorded, which was known before it started: {@linkcode ProfileOptions.onUnrecorded} was told. */
+  readonly unrecorded: string | undefined;
   /** What the recording cannot show, a line each. */
   readonly notes: readonly string[];
 }
@@ -112,6 +121,29 @@ function handedBack({ path }: Recording): boolean {
 /** What a process's recording does not show for want of a variable. */
 function missedBy({ process }: OutlinedProcess, env: NodeJS.ProcessEnv): string[] {
   return poolNotes(programName(process.executable, process.command), process.executable, env);
+}
+
+/** The library that a program is to be started with, or why it is to run without. */
+function libraryFor(
+  { unrecorded }: Program,
+  name: string,
+  { onUnrecorded }: ProfileOptions,
+): { readonly library?: string; readonly unrecorded?: string } {
+  try {
+    if (unrecorded !== undefined) refuse(name, unrecorded);
+    return { library: libraryPath() };
+  } catch (error) {
+    if (!onUnrecorded || !(error instanceof LibraryError || error instanceof ProgramError)) throw error;
+    onUnrecorded(error.message);
+    return { unrecorded: error.message };
+  }
+}
+
+/** That another version of heaptap records as well what this one is started by: of a process the first of two libraries makes a recording. */
+function otherHeaptaps({ LD_PRELOAD = "" }: NodeJS.ProcessEnv, library: string): string[] {
+  return LD_PRELOAD.split(/[: ]/)
+    .filter((path) => /^libheaptap(-[0-9a-f]{24})?\.so$/.test(basename(path)) && path !== library)
+    .map((path) => `another heaptap's library is preloaded too ("${path}"): what ran here it has not recorded`);
 }
 
 function environment(
@@ -184,9 +216,10 @@ export async function profile(command: readonly string[], options: ProfileOption
   checkTogether(options);
   checkOnly(options);
   const cwd = options.cwd ?? workingFolder();
-  const { path, started: byLoader, files, notes } = inspectProgram(program, options.env, cwd, args);
-  const { env, notes: kept } = withoutPools(options.env ?? process.env, options, files[0]);
-  const library = libraryPath();
+  const seen = inspectProgram(program, options.env, cwd, args);
+  const { path, started: byLoader, notes } = seen;
+  const { library, unrecorded } = libraryFor(seen, program, options);
+  const { env, notes: kept } = withoutPools(options.env ?? process.env, options, seen.file);
   const out = ownPath(options.out ?? `heaptap.${basename(byLoader ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
 
@@ -201,15 +234,17 @@ export async function profile(command: readonly string[], options: ProfileOption
   const child = spawn(started, args, {
     stdio: options.stdio ?? "inherit",
     cwd: options.cwd,
-    env: environment({ ...options, env }, library, sharedPath(out), run),
+    env: library === undefined ? options.env : environment({ ...options, env }, library, sharedPath(out), run),
     argv0: program, // by itself Deno gives a program the path that it found it at
   });
   // Told to follow nothing, the library is not to be found in what is started.
   const onlooker = new Onlooker(run);
-  const watch = new Watch(library, onlooker);
-  if (child.pid !== undefined) onlooker.expect(child.pid);
-  if (child.pid !== undefined) options.onStart?.(child.pid);
-  if (child.pid !== undefined && options.follow !== "none") watch.start(child.pid);
+  const watch = new Watch(library ?? "", onlooker);
+  if (child.pid !== undefined && library !== undefined) {
+    onlooker.expect(child.pid);
+    options.onStart?.(child.pid);
+    if (options.follow !== "none") watch.start(child.pid);
+  }
   const { exitCode, signal } = await endOf(child)
     .finally(() => watch.stop()).finally(() => onlooker.stop()).finally(stopPassing).finally(settle);
   const seconds = (performance.now() - begun) / 1000;
@@ -232,12 +267,12 @@ export async function profile(command: readonly string[], options: ProfileOption
   const full = found.recording && noRoom(out);
   return {
     ...found,
+    unrecorded,
     exitCode,
     signal,
     seconds,
     notes: [
-      ...notes,
-      ...kept,
+      ...library === undefined ? [] : [...notes, ...kept, ...otherHeaptaps(env, library)],
       ...full ? [`${full}: recordings of the run may be missing, or end early`] : [],
       ...chosen ? missedBy(chosen, env) : [],
       ...own.some(Boolean) ? [`what was recorded belongs to ${sudoUser()?.name}, who called sudo`] : [],

@@ -10,7 +10,7 @@ import { findInPath } from "../native/build.ts";
 import { isLoader } from "../profile/launchers.ts";
 import { readElf } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
-import { loadedLibraries } from "./libraries.ts";
+import { hasForeignLibc, loadedLibraries } from "./libraries.ts";
 import { readLoaderCall } from "./loader.ts";
 import { checkElf, checkRights, isGoProgram, ProgramError, refuse } from "./recordable.ts";
 
@@ -22,8 +22,12 @@ export interface Program {
   readonly interpreter: string | undefined;
   /** What the file starts in its place, when it is the dynamic linker. */
   readonly started: string | undefined;
-  /** Its file, or that of a script's interpreter, then the libraries that it is loaded with, as far as they were looked at. */
-  readonly files: readonly string[];
+  /** Its file, or that of a script's interpreter; undefined where that cannot be read. */
+  readonly file: string | undefined;
+  /** The libraries that it is loaded with; none of a program that has its heap to itself. They are looked for when they are asked for. */
+  readonly libraries: () => readonly string[];
+  /** Why nothing of it can be recorded, although it runs; undefined where it can. */
+  readonly unrecorded: string | undefined;
   /** What will be missing from the recording, a line each. */
   readonly notes: readonly string[];
 }
@@ -64,20 +68,30 @@ function shebang(file: string): string | undefined {
   }
 }
 
+/** What is known of a program's file. */
+type Seen = Pick<Program, "file" | "libraries" | "unrecorded" | "notes">;
+
 /** What will be missing of a program, and the files that it begins with. */
 function missing(
   command: string,
   file: string,
   elf: Elf,
   searched: readonly string[],
-): Pick<Program, "notes" | "files"> {
+): Seen {
   if (isGoProgram(elf)) {
     return {
+      unrecorded: undefined,
       notes: [`"${command}" is a Go program: only what its C code allocates is seen, not Go's own heap`],
-      files: [file],
+      file,
+      libraries: () => [],
     };
   }
-  return { notes: [], files: [realPath(file), ...loadedLibraries(file, elf, searched).map(({ path }) => path)] };
+  return {
+    unrecorded: hasForeignLibc(file, elf, searched) ? "its C library is neither glibc nor musl" : undefined,
+    notes: [],
+    file: realPath(file),
+    libraries: () => loadedLibraries(file, elf, searched).map(({ path }) => path),
+  };
 }
 
 /** What the dynamic linker starts, when a file is that; undefined when it is a program. */
@@ -109,7 +123,7 @@ function inspectElf(
   file: string,
   elf: Elf,
   { args, cwd, searched }: Surroundings,
-): Pick<Program, "started" | "notes" | "files"> {
+): Seen & Pick<Program, "started"> {
   const started = startedByLoader(command, file, elf, args, cwd);
   if (!started) {
     checkElf(command, elf);
@@ -156,18 +170,15 @@ export function inspectProgram(
         const searched = (env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean).map((folder) =>
           resolve(cwd, folder)
         );
-        const { started, files, notes } = inspectElf(interpreter ?? command, path, elf, {
-          args: interpreter ? [] : args,
-          cwd,
-          searched,
-        });
-        return { path: first, interpreter, started, files, notes };
+        const seen = inspectElf(interpreter ?? command, path, elf, { args: interpreter ? [] : args, cwd, searched });
+        return { path: first, interpreter, ...seen };
       }
     } catch (error) {
       if (error instanceof ProgramError) throw error;
       // It may be executable and not readable; then nothing can be told in advance.
       const notes = [`"${command}" cannot be read: nothing can be said of it in advance`];
-      return { path: first, interpreter, started: undefined, files: [], notes };
+      const nothing = { started: undefined, file: undefined, libraries: () => [], unrecorded: undefined };
+      return { path: first, interpreter, ...nothing, notes };
     }
     const line = shebang(path);
     if (line === undefined) refuse(command, "it is neither an ELF program nor a script that begins with #!");
