@@ -901,3 +901,5 @@ try {
   // A program that has run and failed has the last word.
   process.exitCode ||= name === "ProgramError" ? status ?? USAGE : expected ? USAGE : 70;
 }
+// All is written: what a runtime does to end by itself takes longer than a short program's report.
+process.exit();

@@ -76,7 +76,7 @@ if (!process.versions.bun && !process.versions.deno && !hasBuiltins) {
   console.error("heaptap: Node " + process.versions.node + " is too old: it takes Node 20.16, Node 22.3 or later, Deno 2.2 or Bun 1.2");
   process.exit(2);
 }
-await import("./cli.js");
+await import("./src/cli/cli.js");
 `;
 
 /** Packages with those that they need. */
@@ -122,6 +122,16 @@ export function build(folder: string, hashes: Readonly<Record<string, string>>):
   });
 }
 
+/**
+ * Puts the modules of the command line together: a few are there sooner than two hundred. They lie as deep as those that they are made of, which
+ * find other files from where they are.
+ */
+function bundleCommandLine(folder: string): void {
+  const how = ["build", "cli.js", "--target=node", "--splitting", "--format=esm", "--outdir", "src/cli"];
+  run(join(ROOT, "node_modules/.bin/bun"), how, { cwd: folder });
+  for (const name of ["cli.js", "cli.d.ts", "src/command"]) rmSync(join(folder, name), { recursive: true });
+}
+
 if (import.meta.main) {
   const [to] = process.argv.slice(2);
   if (to === undefined) {
@@ -134,6 +144,7 @@ if (import.meta.main) {
     const [main, library] = ["heaptap", LIBRARY_PACKAGE].map((name) => join(folder, name)) as [string, string];
     mkdirSync(library);
     build(main, buildLibrary(library));
+    bundleCommandLine(main);
     for (const built of [main, library]) {
       const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", resolve(to)], { cwd: built }));
       console.log(join(resolve(to), packed.filename));
