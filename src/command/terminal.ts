@@ -134,6 +134,17 @@ export function heedStreams(): void {
   }
 }
 
+/** Waits until what was written to a stream has gone, or cannot go: the command line ends when its command has. */
+export function written(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((done) => {
+    try {
+      stream.write("", () => done());
+    } catch {
+      done(); // Deno throws
+    }
+  });
+}
+
 /** Writes a report where the options want it: to a file, or, as `-`, to stdout or stderr. */
 export function put(report: Report, path: string, descriptor: 1 | 2): void {
   if (path === "-") {

@@ -16,7 +16,7 @@ import { followed, nowAndThen, withOthers } from "./followed.ts";
 import type { Subject } from "./followed.ts";
 import { naming } from "./plan.ts";
 import type { NameOptions } from "./plan.ts";
-import { heedStreams } from "./terminal.ts";
+import { heedStreams, written } from "./terminal.ts";
 
 /** How it is looked on. */
 export interface TopOptions extends NameOptions {
@@ -39,8 +39,12 @@ export function hasScreen({ json, count }: Pick<TopOptions, "json" | "count">): 
 /** Looks on until there is no more to see, or whoever looks leaves. */
 export async function top(subject: Subject, options: TopOptions): Promise<void> {
   heedStreams();
-  if (hasScreen(options)) await new View(subject, options).run();
-  else await printLines(subject, options);
+  if (!hasScreen(options)) return await printLines(subject, options);
+  try {
+    await new View(subject, options).run();
+  } finally {
+    await written(process.stdout);
+  }
 }
 
 /** Prints a line for each look. */
@@ -83,6 +87,7 @@ async function printLines(subject: Subject, options: TopOptions): Promise<void> 
     }
     if (++printed >= count || failure) break;
   }
+  await written(subject.lines);
   for (const name of signals) process.off(name, end);
   subject.lines.off("error", fail);
   names?.[Symbol.dispose]();

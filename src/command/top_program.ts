@@ -7,6 +7,7 @@ import { profile } from "../run/profile.ts";
 import type { ProfileOptions, ProfileResult } from "../run/profile.ts";
 import { pass } from "../run/signals.ts";
 import { recordingsNow } from "./followed.ts";
+import { written } from "./terminal.ts";
 import { hasScreen, top } from "./top.ts";
 import type { TopOptions } from "./top.ts";
 
@@ -42,6 +43,7 @@ export async function topProgram(
     return await running;
   } finally {
     output?.close();
+    if (output) await written(process.stdout);
   }
 }
 
