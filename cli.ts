@@ -24,9 +24,16 @@ import { FORMAT_NAMES } from "./src/export/format_names.ts";
 import { OutputError } from "./src/file/output_error.ts";
 import { parseBudget } from "./src/judge/limit.ts";
 import type { Budget } from "./src/judge/limit.ts";
+import { tooOld } from "./src/native/oldest.ts";
 import { isPathPattern } from "./src/native/variables.ts";
 import { parseBytes } from "./src/profile/format.ts";
 import type { ManualCommand } from "./src/report/manual.ts";
+
+const problem = tooOld(process.versions);
+if (problem) {
+  say(problem);
+  process.exit(USAGE);
+}
 
 /** The package that reads command lines, for where its bare name means nothing: where Deno has this file from a network. */
 const COMMANDER = "npm:commander@15.1.0";

@@ -19,6 +19,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { libraryPath } from "../mod.ts";
+import { tooOld } from "../src/native/oldest.ts";
 import { ROOT, RUNTIME, scratch, without } from "./helpers.ts";
 
 const bin = (name: string) => join(ROOT, "node_modules/.bin", name);
@@ -103,10 +104,17 @@ test("a package: its subpaths on Deno, Bun and Node, and the command line", { sk
     assert.deepEqual(JSON.parse(stdout), said(name));
   }
   const out = join(folder, "ls.heaptap");
-  const recorded = run("npx", ["heaptap", "run", "-o", out, "--limit", "1", "--", "ls"]);
-  assert.equal(recorded.status, 0, recorded.stderr);
-  assert.match(recorded.stderr, /allocations +\d+/);
-  assert.match(recorded.stdout, /package\.json/);
+  const ways: [string, string[]][] = [
+    ["npx", ["heaptap"]],
+    [bin("bun"), ["x", "heaptap"]],
+    [bin("deno"), ["run", "-A", "npm:heaptap"]],
+  ];
+  for (const [program, args] of ways) {
+    const recorded = run(program, [...args, "run", "-o", out, "--limit", "1", "--", "ls"]);
+    assert.equal(recorded.status, 0, recorded.stderr);
+    assert.match(recorded.stderr, /allocations +\d+/);
+    assert.match(recorded.stdout, /package\.json/);
+  }
   for (const [, program, args] of runtimes) {
     const { status, stdout, stderr } = run(program, [
       ...args,
@@ -182,8 +190,20 @@ test("the system's Node runs the command line", { skip: older }, () => {
     const { status, stderr } = run("node", ["-e", older]);
     assert.deepEqual([status, stderr], [
       2,
-      `heaptap: Node ${version} is too old: it takes Node 20.16, Node 22.3 or later, Deno 2.2 or Bun 1.2\n`,
+      `heaptap: Node ${version} is too old: heaptap takes Deno 2.2, Bun 1.2.6, Node 20.16 or 22.3, or later\n`,
     ]);
+  }
+});
+
+test("runtimes that are too old are refused, others are not", () => {
+  const none = [{ deno: "2.2.0" }, { deno: "3.0.1" }, { bun: "1.2.6" }, { bun: "1.10.0" }, { bun: "2.0.0-canary.1" }];
+  for (const versions of [...none, { node: "20.16.0" }, { node: "22.3.0" }, { node: "26.10.0" }]) {
+    assert.equal(tooOld(versions), "", JSON.stringify(versions));
+  }
+  for (
+    const versions of [{ deno: "2.1.9" }, { deno: "1.46.3" }, { bun: "1.2.5", node: "22.6.0" }, { node: "21.9.0" }]
+  ) {
+    assert.match(tooOld(versions), /^(Deno|Bun|Node) [\d.]+ is too old: heaptap takes Deno 2\.2, [^\n]*, or later$/);
   }
 });
 

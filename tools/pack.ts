@@ -70,10 +70,11 @@ const LIBRARY_PACKAGE = "heaptap-linux-x64";
 
 /** What the package's command runs first: older runtimes would end with a trace of the first thing that they lack. */
 const BIN = `#!/usr/bin/env node
-const [major, minor] = process.versions.node.split(".").map(Number);
-const hasBuiltins = major === 20 ? minor >= 16 : major === 22 ? minor >= 3 : major > 22; // process.getBuiltinModule
-if (!process.versions.bun && !process.versions.deno && !hasBuiltins) {
-  console.error("heaptap: Node " + process.versions.node + " is too old: it takes Node 20.16, Node 22.3 or later, Deno 2.2 or Bun 1.2");
+import { tooOld } from "./src/native/oldest.js";
+
+const problem = tooOld(process.versions);
+if (problem) {
+  console.error("heaptap: " + problem);
   process.exit(2);
 }
 await import("./src/cli/cli.js");

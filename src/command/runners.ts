@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { startedModules } from "../file/own_folder.ts";
 import { ownPath, workingFolder } from "../file/paths.ts";
 import { libraryPath } from "../native/build.ts";
+import { isFrom } from "../native/oldest.ts";
 import { OutputError } from "../file/output_error.ts";
 import { locate } from "../run/program.ts";
 import { ProgramError } from "../run/recordable.ts";
@@ -42,9 +43,11 @@ const HOOKS: Readonly<Record<Kind, Readonly<Record<string, string>>>> = {
   bench: { deno: "deno_bench", bun: "mitata_bench", node: "mitata_bench" },
 };
 
-function runtimeOf(program: string): "deno" | "bun" | "node" | undefined {
+type Runner = "deno" | "bun" | "node";
+
+function runtimeOf(program: string): Runner | undefined {
   const [, name] = /^(deno|bun|node)(?:js)?[\d.-]*$/.exec(basename(program)) ?? [];
-  return name as "deno" | "bun" | "node" | undefined;
+  return name as Runner | undefined;
 }
 
 /** What is typed when a runner is meant. */
@@ -71,7 +74,7 @@ function denoPermissions(values: readonly string[], folder: string): { values: s
 /** The command with an option of the runtime that has heaptap's part run first, and with what that needs. */
 function arranged(
   program: string,
-  runtime: "deno" | "bun" | "node",
+  runtime: Runner,
   given: readonly string[],
   kind: Kind,
   folder: string,
@@ -108,15 +111,27 @@ function arranged(
   };
 }
 
-/** Refuses a Node that cannot open libraries. */
-function checkNode(program: string): void {
-  const { status, error, stdout } = spawnSync(program, ["--experimental-ffi", "-p", "0"], {
-    encoding: "utf8",
-    env: process.env,
-  });
-  if (error || (status === 0 && stdout.startsWith("0"))) return;
+/** From which version on a runner has what telling tests apart takes, and what that is. */
+const OLDEST: Readonly<Record<Runner, readonly [name: string, version: string, what: string]>> = {
+  deno: ["Deno", "2.4", "--preload"],
+  bun: ["Bun", "1.2.23", "functions of bun:test that can be replaced"],
+  node: ["Node", "26.1", "--experimental-ffi"],
+};
+
+/** Refuses a runner that cannot open libraries, or run heaptap's part first. One that does not start says why when it is started. */
+function checkAge(program: string, runner: Runner, given: readonly string[], kind: Kind): void {
+  // Node may be built without it.
+  const args = runner === "node" ? ["--experimental-ffi", "--version"] : ["--version"];
+  const { status, error, stdout } = spawnSync(program, args, { encoding: "utf8", env: process.env });
+  const [name, first, what] = OLDEST[runner];
+  const version = /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0];
+  if (error || (runner === "node" ? status === 0 : version === undefined || isFrom(version, first))) return;
+  const parts = kind === "test" ? "tests" : "benchmarks";
+  const { plain } = arranged(program, runner, given, kind, "");
   throw new ProgramError(
-    `Cannot tell tests apart in "${program}": Node counts in its own process from 26.1 on (--experimental-ffi); heaptap run -- ${program} --test records an older one as a whole`,
+    `Cannot tell ${parts} apart in "${program}": that takes ${name} ${first} or later (${what}); heaptap run -- ${
+      plain.join(" ")
+    } records an older one as a whole`,
     2,
   );
 }
@@ -147,7 +162,7 @@ export function prepare(
     );
   }
   locate(program, process.env.PATH, workingFolder());
-  if (runtime === "node") checkNode(program);
+  checkAge(program, runtime, rest, kind);
   const library = libraryPath();
   const folder = mkdtempSync(join(tmpdir(), "heaptap-"));
   const results = join(folder, "results");

@@ -25,6 +25,7 @@ import { sharedFolder } from "../file/carried.ts";
 import { ownFolder } from "../file/own_folder.ts";
 import { mayTouch } from "./ffi.ts";
 import { whyNotLoadable } from "./loadable.ts";
+import { tooOld } from "./oldest.ts";
 import { writeWhole } from "../file/whole_file.ts";
 
 /**
@@ -313,6 +314,8 @@ function compiled(part: Part): string {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LibraryError(`Cannot record on ${process.platform} ${process.arch}: heaptap works on Linux x86-64`);
   }
+  const problem = tooOld(process.versions);
+  if (problem) throw new LibraryError(`Cannot load ${what}: ${problem}`);
   const made = named(part) ?? carriedByProgram(part) ?? packaged(part);
   if (made) return made;
   const from = sources();

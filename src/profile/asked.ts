@@ -105,8 +105,8 @@ function worker(
     if (what === "helper") return 1;
     return what === "program" || (what === "shell" && works(process, started)) ? 0 : 2;
   };
-  const ranked = Map.groupBy(candidates, rank);
-  const [best] = byAllocations(ranked.get(0) ?? ranked.get(1) ?? ranked.get(2) ?? [], () => false);
+  const least = Math.min(...candidates.map(rank));
+  const [best] = byAllocations(candidates.filter((process) => rank(process) === least), () => false);
   return best;
 }
 

@@ -35,7 +35,10 @@ export interface ProcessRow {
 /** The processes of a run as a tree. */
 export function processTree(processes: readonly OutlinedProcess[]): ProcessRow[] {
   const chosen = chooseProcess(processes)?.process;
-  const byPid = Map.groupBy(processes.toSorted((a, b) => a.image - b.image), ({ pid }) => pid);
+  const byPid = new Map<number, OutlinedProcess[]>();
+  for (const image of processes.toSorted((a, b) => a.image - b.image)) {
+    byPid.set(image.pid, [...byPid.get(image.pid) ?? [], image]);
+  }
   const rows: ProcessRow[] = [];
   const placed = new Set<number>();
   const place = (pid: number, depth: number) => {
