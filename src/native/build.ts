@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { nodeCrypto } from "../file/builtin.ts";
 import { cacheFolder, makeFolder } from "../file/folder.ts";
@@ -379,6 +379,11 @@ export function attacherPath(): string {
  */
 export function headerFolder(): string {
   return join(sources(), "include");
+}
+
+/** Libraries of heaptap's that an environment has preloaded: this one's, or another version's. */
+export function preloadedLibraries({ LD_PRELOAD = "" }: NodeJS.ProcessEnv): string[] {
+  return LD_PRELOAD.split(/[\s:]+/).filter((path) => /^libheaptap(-[0-9a-f]+)?\.so$/.test(basename(path)));
 }
 
 /** Why the dynamic linker cannot preload from a path; "" when it can. */

@@ -1,8 +1,7 @@
 /** The C library inside this process: what it exports (`ffi/api.c`), opened. */
 import { readFileSync } from "node:fs";
-import { basename } from "node:path";
 import process from "node:process";
-import { compiledLibrary, LibraryError, missingPermission } from "./build.ts";
+import { compiledLibrary, LibraryError, missingPermission, preloadedLibraries } from "./build.ts";
 import { mayRead, openLibrary, whyNoLibraries } from "./ffi.ts";
 import type { NativeLibrary } from "./ffi.ts";
 import { isMusl } from "./musl.ts";
@@ -32,12 +31,6 @@ export type Library = NativeLibrary<keyof typeof SIGNATURES>;
 /** Stands for "not said" where the library takes a number. */
 export const UNSET = 0xffffffff;
 
-/** The library that `heaptap run` preloaded into this process, when it did: its recording is the one to join. */
-function preloaded(): string | undefined {
-  const entries = (process.env.LD_PRELOAD ?? "").split(/[\s:]+/);
-  return entries.find((entry) => /^libheaptap(-[0-9a-f]+)?\.so$/.test(basename(entry)));
-}
-
 /** What is mapped in this process; nothing where that may not be read: Deno, which is on glibc. */
 function ownMaps(): string {
   try {
@@ -58,7 +51,8 @@ export function openOwnLibrary(path?: string): Library {
   if (why) throw new LibraryError(`Cannot load the library: ${why}`);
   let file = path === undefined ? "the library" : `"${path}"`;
   try {
-    const found = path ?? preloaded() ?? compiledLibrary(isMusl(ownMaps()) ? "late" : "early");
+    // The recording of the one that heaptap run preloaded is the one to join.
+    const found = path ?? preloadedLibraries(process.env)[0] ?? compiledLibrary(isMusl(ownMaps()) ? "late" : "early");
     file = `"${found}"`;
     return openLibrary(found, SIGNATURES);
   } catch (cause) {

@@ -1,7 +1,8 @@
 /** The libraries that the dynamic linker loads with a program, as far as the program's files say. */
 import { existsSync, readFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { realPath } from "../file/paths.ts";
+import { isLoader } from "../profile/launchers.ts";
 import { contentsOf, readElf, zeroTerminated } from "../symbols/elf.ts";
 import type { Elf } from "../symbols/elf.ts";
 
@@ -62,14 +63,12 @@ function elfOf(path: string): Elf | undefined {
   }
 }
 
-/** What the dynamic linkers of the C libraries are called that heaptap knows; they may lie anywhere. */
-const KNOWN_LINKER = /^(ld-linux-x86-64\.so\.2|ld-musl-x86_64\.so\.1|ld-lsb-x86-64\.so\.\d)$/;
 /** Functions that one C library alone has: glibc, musl (`ffi/real.c` goes by the same). */
 const KNOWN_FUNCTION = ["gnu_get_libc_version", "__freadahead"];
 
 /** Whether a program's C library is one that heaptap does not know, as its dynamic linker and libraries tell. */
 export function hasForeignLibc(program: string, elf: Elf, searched: readonly string[]): boolean {
-  if (elf.interpreter === undefined || KNOWN_LINKER.test(basename(elf.interpreter))) return false;
+  if (elf.interpreter === undefined || isLoader(elf.interpreter)) return false;
   const files = [elf.interpreter, ...loadedLibraries(program, elf, searched).map(({ path }) => path)];
   return !files.some((file) => {
     const contents = existsSync(file) ? readFileSync(file) : "";

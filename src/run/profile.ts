@@ -6,7 +6,7 @@ import process from "node:process";
 import { hasMagic } from "../file/packed.ts";
 import { ownPath, sharedPath, workingFolder } from "../file/paths.ts";
 import { handBackRecording, sudoUser } from "../file/sudo.ts";
-import { LibraryError, libraryPath } from "../native/build.ts";
+import { LibraryError, libraryPath, preloadedLibraries } from "../native/build.ts";
 import type { Ending } from "../native/pidfd.ts";
 import { checkTogether, isPathPattern } from "../native/variables.ts";
 import type { RecordOptions } from "../native/variables.ts";
@@ -140,9 +140,8 @@ function libraryFor(
 }
 
 /** That another version of heaptap records as well what this one is started by: of a process the first of two libraries makes a recording. */
-function otherHeaptaps({ LD_PRELOAD = "" }: NodeJS.ProcessEnv, library: string): string[] {
-  return LD_PRELOAD.split(/[: ]/)
-    .filter((path) => /^libheaptap(-[0-9a-f]{24})?\.so$/.test(basename(path)) && path !== library)
+function otherHeaptaps(env: NodeJS.ProcessEnv, library: string): string[] {
+  return preloadedLibraries(env).filter((path) => path !== library)
     .map((path) => `another heaptap's library is preloaded too ("${path}"): what ran here it has not recorded`);
 }
 
