@@ -104,8 +104,14 @@ for (const [kind, few, ...args] of CYCLES) {
     await running(kind, async (of) => {
       let first: Awaited<ReturnType<typeof held>> | undefined;
       for (let i = 0; i < cycles; i++) {
+        const before = of.byThread(of.read("threads"));
         const attachment = await attach(of.pid, { out: join(folder, `${kind}.heaptap`), buckets: 4096 });
         await sleep(5);
+        // A thread gets memory of its own when it first allocates: on a busy machine not within milliseconds.
+        if (i === 0) {
+          const all = () => of.byThread(before.length).every((n, thread) => n > Number(before[thread]));
+          assert.ok(await eventually(all), "each thread allocates");
+        }
         await attachment.detach();
         first ??= await held(of);
       }

@@ -224,9 +224,18 @@ Deno.test("steps", async (t) => {
     assert.equal(status, 0, stderr);
     // Each once, however often it ran.
     assert.deepEqual(tests.map(({ name }) => name), ["none", "reads", "steps > step 1", "steps > step 2", "steps"]);
-    const left = (name: string) => Math.round((figures[name]?.[2] ?? 0) / 1e4) / 100;
-    // A test's figures are those of its steps too.
-    assert.deepEqual(tests.map(({ name }) => left(name)), [0.3, 2, 0.1, 0.2, 0.3]);
+    // A test's figures are those of its steps too. The runtime's own are among them: a thread that it starts for a read has 5.4 KB.
+    const kept = {
+      none: 300_000,
+      reads: 2_000_000,
+      "steps > step 1": 100_000,
+      "steps > step 2": 200_000,
+      steps: 300_000,
+    };
+    for (const [name, bytes] of Object.entries(kept)) {
+      const left = Number(figures[name]?.[2]);
+      assert.ok(left >= bytes && left < bytes + 20_000, `${name} left ${left} B of ${bytes}`);
+    }
   }
 });
 
