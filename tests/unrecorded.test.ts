@@ -22,9 +22,9 @@ const folder = scratch();
 const whole = readFileSync(libraryPath());
 
 /** Runs a program that says something and ends with 3; checks that it did, and that one line says why it is not recorded. */
-function runs(env: Record<string, string>, why: RegExp): void {
+function runs(env: Record<string, string>, why: RegExp, how: readonly string[] = ["run"]): void {
   const { status, stdout, stderr } = heaptap([
-    "run",
+    ...how,
     "-o",
     join(folder, "none.heaptap"),
     "--",
@@ -60,6 +60,9 @@ test("a library that is cut off, for another machine, or none", () => {
     runs({ HEAPTAP_LIBRARY: library("text.so", bytes) }, /text\.so": it is no 64-bit ELF file;/);
   }
   runs({ HEAPTAP_LIBRARY: folder }, /Cannot use the library/);
+  for (const how of [["run", "--top"], ["run", "--serve"], ["top"], ["serve"]]) {
+    runs({ HEAPTAP_LIBRARY: "/nowhere.so" }, /Cannot find the library "\/nowhere\.so"/, how);
+  }
   runs({ HEAPTAP_LIBRARY: "/nowhere.so" }, /Cannot find the library "\/nowhere\.so", which HEAPTAP_LIBRARY names;/);
 });
 

@@ -82,8 +82,12 @@ export async function lookAt(named: string | undefined, options: RecordedOptions
 }
 
 /** Tells of a program that was run to be looked at, and ends as it did. */
-export function endAs({ exitCode, notes, recording }: ProfileResult, out: string | undefined): void {
+export function endAs(
+  { exitCode, notes, recording, unrecorded }: ProfileResult,
+  out: string | undefined,
+): void {
   process.exitCode = exitCode;
   for (const note of notes) say(note);
+  if (unrecorded !== undefined) return;
   say(recording ? `recorded in ${recording.path}` : `no recording was made: ${whyNoRecording(out ?? ".")}`);
 }

@@ -16,6 +16,7 @@ import { isWithin } from "./pronounce.ts";
 import { OVER_BUDGET, say, USAGE } from "./say.ts";
 import { checkStderr, put } from "./terminal.ts";
 import type { TopOptions } from "./top.ts";
+import { onUnrecorded } from "./unrecorded.ts";
 import { REFRESH } from "./values.ts";
 
 /** What is reported of what was recorded. */
@@ -60,9 +61,6 @@ export async function reportRun(recording: Recording, options: ReportedOptions):
 
 /** After so many milliseconds a program is one to look at meanwhile. */
 const LONG = 20_000;
-
-/** What cannot be recorded runs all the same: whoever waits for it waits for the program first. */
-const onUnrecorded = (why: string) => say(`${why}; the program runs, and is not recorded`);
 
 /** Runs a program, and tells whoever waits long at a terminal that there is something to see. */
 async function runWithHint(command: readonly string[], options: ProfileOptions): Promise<ProfileResult> {

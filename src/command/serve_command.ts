@@ -17,6 +17,7 @@ import type { NameOptions } from "./plan.ts";
 import { say } from "./say.ts";
 import { serve } from "./serve.ts";
 import type { Answer, Asked } from "./serve.ts";
+import { runUnrecorded } from "./unrecorded.ts";
 
 /** How it is served. */
 export interface ServeOptions extends NameOptions {
@@ -68,6 +69,8 @@ export async function serveProgram(
   how: ServeOptions,
   stays = false,
 ): Promise<ProfileResult> {
+  const unrecorded = await runUnrecorded(command, options);
+  if (unrecorded) return unrecorded;
   let pid: number | undefined;
   let end: (recording: Recording | undefined) => void = () => {};
   const ended = new Promise<Recording | undefined>((done) => end = done);

@@ -10,6 +10,7 @@ import { recordingsNow } from "./followed.ts";
 import { written } from "./terminal.ts";
 import { hasScreen, top } from "./top.ts";
 import type { TopOptions } from "./top.ts";
+import { runUnrecorded } from "./unrecorded.ts";
 
 /**
  * Runs a program and looks on. What it writes to the terminal while that shows the view goes to a file, and from there to the terminal when
@@ -20,6 +21,8 @@ export async function topProgram(
   options: ProfileOptions,
   how: TopOptions,
 ): Promise<ProfileResult> {
+  const unrecorded = await runUnrecorded(command, options);
+  if (unrecorded) return unrecorded;
   const output = hasScreen(how) ? new Withheld() : undefined;
   let pid: number | undefined;
   const running = profile(command, {

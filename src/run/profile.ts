@@ -123,20 +123,24 @@ function missedBy({ process }: OutlinedProcess, env: NodeJS.ProcessEnv): string[
   return poolNotes(programName(process.executable, process.command), process.executable, env);
 }
 
-/** The library that a program is to be started with, or why it is to run without. */
-function libraryFor(
-  { unrecorded }: Program,
-  name: string,
-  { onUnrecorded }: ProfileOptions,
-): { readonly library?: string; readonly unrecorded?: string } {
+/** The library that a program is to be started with, or why it cannot be. */
+function libraryFor({ unrecorded }: Program, name: string): string | LibraryError | ProgramError {
   try {
     if (unrecorded !== undefined) refuse(name, unrecorded);
-    return { library: libraryPath() };
+    return libraryPath();
   } catch (error) {
-    if (!onUnrecorded || !(error instanceof LibraryError || error instanceof ProgramError)) throw error;
-    onUnrecorded(error.message);
-    return { unrecorded: error.message };
+    if (error instanceof LibraryError || error instanceof ProgramError) return error;
+    throw error;
   }
+}
+
+/** Why nothing of a program can be recorded that could run, as {@linkcode ProfileOptions.onUnrecorded} is told; undefined where it can. */
+export function whyUnrecorded(
+  [program = "", ...args]: readonly string[],
+  { env, cwd = workingFolder() }: ProfileOptions,
+): string | undefined {
+  const library = libraryFor(inspectProgram(program, env, cwd, args), program);
+  return library instanceof Error ? library.message : undefined;
 }
 
 /** That another version of heaptap records as well what this one is started by: of a process the first of two libraries makes a recording. */
@@ -217,7 +221,13 @@ export async function profile(command: readonly string[], options: ProfileOption
   const cwd = options.cwd ?? workingFolder();
   const seen = inspectProgram(program, options.env, cwd, args);
   const { path, started: byLoader, notes } = seen;
-  const { library, unrecorded } = libraryFor(seen, program, options);
+  const found = libraryFor(seen, program);
+  const library = found instanceof Error ? undefined : found;
+  const unrecorded = found instanceof Error ? found.message : undefined;
+  if (found instanceof Error) {
+    if (!options.onUnrecorded) throw found;
+    options.onUnrecorded(found.message);
+  }
   const { env, notes: kept } = withoutPools(options.env ?? process.env, options, seen.file);
   const out = ownPath(options.out ?? `heaptap.${basename(byLoader ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
@@ -248,14 +258,14 @@ export async function profile(command: readonly string[], options: ProfileOption
     .finally(() => watch.stop()).finally(() => onlooker.stop()).finally(stopPassing).finally(settle);
   const seconds = (performance.now() - begun) / 1000;
 
-  const { chosen, ...found } = findRecordings(out, run, child.pid ?? 0, {
+  const { chosen, ...made } = findRecordings(out, run, child.pid ?? 0, {
     code: signal ? 0 : exitCode,
     signal,
     seconds,
   }, watch.endings.take());
-  const own = [found.recording, ...found.others].map((recording) => recording && handedBack(recording));
+  const own = [made.recording, ...made.others].map((recording) => recording && handedBack(recording));
   if (options.jsNames) {
-    const recorded = [found.recording, ...found.others].flatMap((recording) =>
+    const recorded = [made.recording, ...made.others].flatMap((recording) =>
       recording ? [readOutline(recording.path)] : []
     );
     removeV8Logs(
@@ -263,9 +273,9 @@ export async function profile(command: readonly string[], options: ProfileOption
       new Set(recorded.map(({ process }) => process.pid).concat(child.pid ?? 0)),
     );
   }
-  const full = found.recording && noRoom(out);
+  const full = made.recording && noRoom(out);
   return {
-    ...found,
+    ...made,
     unrecorded,
     exitCode,
     signal,
