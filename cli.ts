@@ -281,7 +281,7 @@ function twoProcesses(text: string): [number, number] {
 
 /** A refusal of a value, with what it was to be. */
 function withNearest(text: string): string {
-  const [, option, hasValue] = /unknown option '(--?[\w-]+)(=?)/.exec(text) ?? [];
+  const [, option] = /unknown option '(--?[\w-]+)/.exec(text) ?? [];
   if (option !== undefined && process.argv[2]?.startsWith("-")) {
     const of = program.commands.filter(({ options }) => options.some((o) => o.long === option || o.short === option));
     if (of[0]) {
@@ -290,9 +290,13 @@ function withNearest(text: string): string {
       return text.replace(/'\n[^]*$/, `': ${name} takes it${more}, behind its name: heaptap ${name} ${option} ...\n`);
     }
   }
-  // Of one without a value commander has said it.
-  if (option !== undefined && hasValue && !text.includes("Did you mean")) {
-    const near = nearest(option, program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? "")));
+  // Of those that its help has commander has said it, where no value is joined on.
+  if (option !== undefined && !text.includes("Did you mean")) {
+    const named = program.commands.filter((command) => command.name() === process.argv[2]);
+    const options = (named.length > 0 ? named : program.commands).flatMap((command) => command.options);
+    const word = option.replace(/^-+/, "");
+    const of = options.find(({ argChoices }) => argChoices?.includes(word));
+    const near = of ? `${of.long} ${word}` : nearest(option, options.map(({ long }) => long ?? ""));
     if (near) return text.replace(/\n$/, `\n(Did you mean ${near}?)\n`);
   }
   const [, value, choices] = / argument '(.*)' is invalid\. Allowed choices are (.*)\.\n$/s.exec(text) ?? [];

@@ -136,6 +136,31 @@ test("a typing error is met with what was meant", () => {
   assert.equal(status, 2);
   assert.match(stderr, /unknown option '--fliter'\n?.*Did you mean --filter\?/);
   assert.match(heaptap(["reprot", file]).stderr, /Did you mean report\?/);
+  // An option that help does not list, and a value for the name of its option.
+  for (const [typed, meant] of [["--tp", "--top"], ["--json", "--format json"], ["--live", "--view live"]] as const) {
+    assert.equal(
+      heaptap(["report", typed, file]).stderr,
+      `heaptap: unknown option '${typed}'\n(Did you mean ${meant}?)\n`,
+    );
+  }
+});
+
+test("words of other profilers are met with the command", () => {
+  for (
+    const [words, meant] of [
+      [["record", "--", "ls"], "run -- ls"],
+      [["flamegraph", "a.heaptap"], "report --html flamegraph.html a.heaptap"],
+      // Programs' names too, which what follows tells.
+      [["diff", "a.heaptap", "b.heaptap"], "compare a.heaptap b.heaptap"],
+      [["diff", "a", "b"], "run diff a b"],
+    ] as const
+  ) {
+    const { status, stderr } = heaptap(words);
+    assert.deepEqual([status, stderr], [
+      2,
+      `heaptap: there is no command "${words[0]}"; did you mean: heaptap ${meant}\n`,
+    ]);
+  }
 });
 
 test("completions: bash completes commands, options and values", () => {
