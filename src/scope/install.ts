@@ -150,11 +150,13 @@ function start(library: Library, options: InstallOptions): Started {
   }
   const [program = 0, libraries = 0] = slots;
   const runtime = runtimeName();
+  // Bun has mimalloc and JavaScriptCore's heaps; before 1.2.20 it took a little of malloc's too.
+  const seesRuntime = program > 0 && !("Bun" in globalThis);
   return {
     joined: result === 1,
     runtime,
-    seesRuntime: program > 0,
-    sees: program > 0
+    seesRuntime,
+    sees: seesRuntime
       ? `${runtime} allocates through the C library: ArrayBuffers, the runtime's own and every native library's allocations are seen`
       : `${runtime} has an allocator of its own linked in: only what native libraries allocate is seen, not ArrayBuffers or the runtime`,
     slots: { program, libraries },
