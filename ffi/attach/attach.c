@@ -62,9 +62,9 @@ static uint64_t now_us(void)
     return (uint64_t)(t.tv_sec - begun.tv_sec) * 1000000 + (uint64_t)(t.tv_nsec / 1000) - (uint64_t)(begun.tv_nsec / 1000);
 }
 static int is_late(void) { return now_us() > limit_us; }
-static void rest(unsigned us)
+static void rest(uint64_t us)
 {
-    struct timespec t = { 0, (long)us * 1000 };
+    struct timespec t = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
     nanosleep(&t, NULL);
 }
 

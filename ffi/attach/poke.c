@@ -9,9 +9,13 @@
 static struct ht_pokes pokes;
 static uint64_t held_us; /* for which threads were stopped, in all */
 
-/* Microseconds for which all are stopped at once, the first time, and at most in all. */
+/*
+ * Microseconds for which all are stopped at once, the first time; how many times that later, where threads wait so long for a processor that they
+ * do not come to stop; and for how many times as long as they were stopped they then go on.
+ */
 #define STOP_LIMIT(threads) (10000u + 100u * (threads))
-#define HELD_LIMIT(threads) (8u * STOP_LIMIT(threads))
+#define STOP_MOST 8u
+#define GO_ON 10u
 #define STACK_LIMIT (4u << 20) /* bytes of a stack that are looked at; of one that is deeper it is not known */
 #define STACKS 4u /* that a thread may be on at once: its own, and those of signal handlers */
 
@@ -154,6 +158,18 @@ static int is_any_to_poke(int back)
     return 0;
 }
 
+/* Lets all threads run for so long, those too that come to stop only now. */
+static void go_on(uint64_t us)
+{
+    for (uint64_t now, until = now_us() + us; (now = now_us()) < until;) {
+        pid_t tid = stopped_within(until - now);
+        if (tid)
+            let_go(tid);
+        else if (held_count == 0)
+            rest(until - now);
+    }
+}
+
 /* Says how many jumps are in, or out. */
 static void poke_all(int back)
 {
@@ -162,8 +178,8 @@ static void poke_all(int back)
         fail("absent", "");
     read_threads();
     uint64_t first = STOP_LIMIT(thread_count), limit = first;
-    for (int is_stopped = !is_any_to_poke(back); !is_stopped; limit = limit < 4 * first ? 2 * limit : limit) {
-        if (is_late() || held_us > HELD_LIMIT(thread_count) || is_refused)
+    for (int is_stopped = !is_any_to_poke(back); !is_stopped; limit = limit < STOP_MOST * first ? 2 * limit : limit) {
+        if (is_late() || is_refused)
             fail(is_refused ? "permission" : "moment", "");
         look_for_filters();
         uint64_t since = now_us();
@@ -171,11 +187,10 @@ static void poke_all(int back)
         if (is_stopped)
             done = poke_those(!back, back) + poke_those(back, back);
         let_all_go();
-        held_us += now_us() - since;
-        for (pid_t tid; held_count > 0 && (tid = stopped_within(2000)) != 0;)
-            let_go(tid);
+        uint64_t took = now_us() - since;
+        held_us += took;
         if (!is_stopped)
-            rest(20000 + 2 * (unsigned)limit);
+            go_on(20000 + GO_ON * took);
     }
     printf("{\"result\":%lu,\"thread\":0,\"how\":\"all\",\"looked\":0,\"microseconds\":%lu}\n", done, held_us);
     exit(0);

@@ -146,7 +146,7 @@ static void let_all_go(void)
 }
 
 /* A thread that was asked and has stopped; 0 when none has for so long. Signals of its own, which come to one before that, it gets. */
-static pid_t stopped_within(unsigned us)
+static pid_t stopped_within(uint64_t us)
 {
     sigset_t children;
     sigemptyset(&children);
@@ -160,7 +160,7 @@ static pid_t stopped_within(unsigned us)
             uint64_t now = now_us();
             if (now >= until)
                 return 0;
-            struct timespec left = { 0, (long)(until - now) * 1000 };
+            struct timespec left = { (time_t)((until - now) / 1000000), (long)((until - now) % 1000000) * 1000 };
             sigtimedwait(&children, NULL, &left);
         } else if (!WIFSTOPPED(status)) {
             forget(tid);

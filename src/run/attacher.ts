@@ -29,8 +29,8 @@ export class OpenError extends AttachError {
   override name = "OpenError";
 }
 
-/** Milliseconds for which a moment is looked for; and for which one is to let a process go, which has to come to that. */
-const LIMIT = 3000, DETACH_LIMIT = 20000;
+/** Milliseconds for which a moment is looked for; and for one that all threads have to come to. */
+const LIMIT = 3000, LONG_LIMIT = 20000;
 
 const WHY: Readonly<Record<string, string>> = {
   gone: "it has ended",
@@ -43,7 +43,7 @@ const WHY: Readonly<Record<string, string>> = {
   moment: `in ${LIMIT / 1000} s no thread of it was seen where the library can be put in; try again`,
   waits: "the call waits in it for another thread, and goes on when it can: look with heaptap attach again",
   inside: `in ${
-    DETACH_LIMIT / 1000
+    LONG_LIMIT / 1000
   } s not all threads were seen outside the library: what the recording has in memory stays`,
   stop: "its thread could not be stopped",
   filters:
@@ -96,7 +96,7 @@ async function callOnce(
     String(pid),
     library.there,
     name,
-    String(mustBeThere ? DETACH_LIMIT : LIMIT),
+    String(mustBeThere || poke ? LONG_LIMIT : LIMIT),
     library.here,
     ...poke ? [poke] : outside ? ["outside"] : mustBeThere ? ["there"] : [],
   ];
