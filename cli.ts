@@ -906,8 +906,9 @@ try {
   await program.parseAsync(withSpan(process.argv));
 } catch (error) {
   const { name, message, stack, status } = error as Error & { status?: number };
-  const expected = EXPECTED.has(name);
-  if (expected) say(message);
+  const isDenied = /^Requires .* access/.test(message);
+  const expected = EXPECTED.has(name) || isDenied;
+  if (expected) say(isDenied ? `${message}, or all of heaptap with -A` : message);
   else tell(`heaptap: internal error: ${stack ?? error}\n`);
   // A program that has run and failed has the last word.
   process.exitCode ||= name === "ProgramError" ? status ?? USAGE : expected ? USAGE : 70;

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { callTree, filterByName, groupPaths, parseSuppressions, profile, suppressLeaks, Symbols } from "../mod.ts";
-import { heaptap, scratch, target, without } from "./helpers.ts";
+import { heaptap, ROOT, RUNTIME, scratch, target, without } from "./helpers.ts";
 
 const folder = scratch();
 const file = join(folder, "growth.heaptap");
@@ -144,6 +145,27 @@ test("a typing error is met with what was meant", () => {
     );
   }
 });
+
+test(
+  "what Deno does not allow is one line",
+  { skip: RUNTIME !== "Deno" && `${RUNTIME} has no such permissions` },
+  () => {
+    // From a script: Deno hands its own permissions on to a Deno that it sees itself start.
+    const script = join(folder, "denied.sh");
+    for (const [flags, command] of [["", "run"], ["--allow-env", "report"], ["--allow-env --allow-read", "run"]]) {
+      writeFileSync(
+        script,
+        `exec "${process.execPath}" run --no-prompt ${flags} "${join(ROOT, "cli.ts")}" ${command} ls\n`,
+      );
+      const { status, stderr, stdout } = spawnSync("/bin/sh", [script], {
+        encoding: "utf8",
+        env: { ...process.env, NO_COLOR: "1" },
+      });
+      assert.deepEqual([status, stdout], [2, ""], stderr);
+      assert.match(stderr, /^heaptap: .*--allow-\w+.*\n$/);
+    }
+  },
+);
 
 test("words of other profilers are met with the command", () => {
   for (
