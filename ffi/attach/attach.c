@@ -178,6 +178,7 @@ int main(int count, char **arguments)
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     sigprocmask(SIG_BLOCK, &children, NULL);
+    signal(SIGCHLD, SIG_DFL); /* it comes not where it is ignored, which is inherited */
     hurry();
     take_turn();
     char name[64];

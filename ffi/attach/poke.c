@@ -7,15 +7,21 @@
 #include "../pokes.h"
 
 static struct ht_pokes pokes;
-static uint64_t held_us; /* for which threads were stopped, in all */
+/* For which threads were stopped, in all; of that, where all stood and one not where it was to. */
+static uint64_t held_us, unclear_us;
+/* How far the last try came. */
+static enum { NOT_TRIED, TRIED, STOOD } reached;
 
 /*
  * Microseconds for which all are stopped at once, the first time; how many times that later, where threads wait so long for a processor that they
- * do not come to stop; and for how many times as long as they were stopped they then go on.
+ * do not come to stop; and for how many times as long as they were stopped they then go on. How many times the first it is tried in all where they
+ * do stop, and one is not clear, which may be so for good; and how long one may be put in where none could be stopped at all.
  */
 #define STOP_LIMIT(threads) (10000u + 100u * (threads))
 #define STOP_MOST 8u
 #define GO_ON 10u
+#define UNCLEAR_MOST 16u
+#define IDLE_LIMIT 3000000u
 #define STACK_LIMIT (4u << 20) /* bytes of a stack that are looked at; of one that is deeper it is not known */
 #define STACKS 4u /* that a thread may be on at once: its own, and those of signal handlers */
 
@@ -81,6 +87,7 @@ static int is_memory_shared(void)
  */
 static int stop_all(uint64_t limit)
 {
+    reached = NOT_TRIED;
     read_threads();
     for (size_t i = 0; i < thread_count; i++) {
         char state = state_of(threads[i]);
@@ -89,6 +96,7 @@ static int stop_all(uint64_t limit)
     }
     if (thread_count == COUNT(threads) || is_memory_shared())
         return 0;
+    reached = TRIED;
     for (uint64_t until = now_us() + limit; now_us() < until && !is_refused;) {
         size_t left = 0;
         read_threads();
@@ -100,9 +108,14 @@ static int stop_all(uint64_t limit)
             left++;
         }
         if (left == 0) {
+            reached = STOOD;
+            /* What was unloaded meanwhile is no place any more. */
+            if (!peek(pokes_at, &pokes, sizeof pokes) || pokes.count > HT_POKES)
+                return 0;
             read_maps();
+            /* One that ended without a word is waited for no more. */
             for (size_t i = 0; i < held_count && now_us() < until; i++)
-                if (!is_clear(held[i].tid)) {
+                if (!is_clear(held[i].tid) && !has_ended(state_of(held[i].tid))) {
                     pid_t tid = held[i].tid;
                     let_go_on(tid);
                     rest(20);
@@ -161,12 +174,13 @@ static int is_any_to_poke(int back)
 /* Lets all threads run for so long, those too that come to stop only now. */
 static void go_on(uint64_t us)
 {
-    for (uint64_t now, until = now_us() + us; (now = now_us()) < until;) {
+    uint64_t until = now_us() + us < limit_us ? now_us() + us : limit_us;
+    for (uint64_t now; (now = now_us()) < until;) {
         pid_t tid = stopped_within(until - now);
         if (tid)
             let_go(tid);
-        else if (held_count == 0)
-            rest(until - now);
+        else if ((now = now_us()) < until)
+            rest(until - now); /* there is none to wait for */
     }
 }
 
@@ -179,7 +193,7 @@ static void poke_all(int back)
     read_threads();
     uint64_t first = STOP_LIMIT(thread_count), limit = first;
     for (int is_stopped = !is_any_to_poke(back); !is_stopped; limit = limit < STOP_MOST * first ? 2 * limit : limit) {
-        if (is_late() || is_refused)
+        if (is_late() || unclear_us > UNCLEAR_MOST * first || is_refused || (!back && held_us == 0 && now_us() > IDLE_LIMIT))
             fail(is_refused ? "permission" : "moment", "");
         look_for_filters();
         uint64_t since = now_us();
@@ -188,7 +202,8 @@ static void poke_all(int back)
             done = poke_those(!back, back) + poke_those(back, back);
         let_all_go();
         uint64_t took = now_us() - since;
-        held_us += took;
+        held_us += reached == NOT_TRIED ? 0 : took;
+        unclear_us += reached == STOOD ? took : 0;
         if (!is_stopped)
             go_on(20000 + GO_ON * took);
     }

@@ -98,13 +98,24 @@ static void forget(pid_t tid)
     }
 }
 
+/* What a thread does, as the kernel writes it: R, S, D, T, t, Z, X; 0 when it is gone. */
+static char state_of(pid_t tid)
+{
+    char text[512];
+    read_text(text, sizeof text, "task/%d/stat", tid);
+    const char *state = strrchr(text, ')');
+    return state && state[1] ? state[2] : 0;
+}
+static int has_ended(char state) { return state == 0 || state == 'Z' || state == 'X'; }
+
 /* Asks a thread to stop: it does when it runs, or at once when it waits, unless it is deep in the kernel. */
 static void ask(pid_t tid)
 {
     size_t i = place_of(tid);
     if (i == held_count) {
         if (held_count == COUNT(held) || ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
-            is_refused |= errno == EPERM;
+            /* Of one that is ending that is the error too. */
+            is_refused |= errno == EPERM && !has_ended(state_of(tid));
             return;
         }
         held[held_count++].tid = tid;
@@ -231,16 +242,6 @@ static struct status status_of(pid_t tid)
     }
     return s;
 }
-
-/* What a thread does, as the kernel writes it: R, S, D, T, t, Z, X; 0 when it is gone. */
-static char state_of(pid_t tid)
-{
-    char text[512];
-    read_text(text, sizeof text, "task/%d/stat", tid);
-    const char *state = strrchr(text, ')');
-    return state && state[1] ? state[2] : 0;
-}
-static int has_ended(char state) { return state == 0 || state == 'Z' || state == 'X'; }
 
 static int is_process_stopped(void)
 {
