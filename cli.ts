@@ -906,9 +906,10 @@ try {
   await program.parseAsync(withSpan(process.argv));
 } catch (error) {
   const { name, message, stack, status } = error as Error & { status?: number };
-  const isDenied = /^Requires .* access/.test(message);
-  const expected = EXPECTED.has(name) || isDenied;
-  if (expected) say(isDenied ? `${message}, or all of heaptap with -A` : message);
+  const denied = (await import("./src/native/build.ts")).missingPermission(error);
+  const expected = EXPECTED.has(name) || denied !== undefined;
+  if (denied !== undefined) say(`${denied}; with -A all of heaptap works`);
+  else if (expected) say(message);
   else tell(`heaptap: internal error: ${stack ?? error}\n`);
   // A program that has run and failed has the last word.
   process.exitCode ||= name === "ProgramError" ? status ?? USAGE : expected ? USAGE : 70;

@@ -25,6 +25,8 @@ static enum { NOT_TRIED, TRIED, STOOD } reached;
 #define STACK_LIMIT (4u << 20) /* bytes of a stack that are looked at; of one that is deeper it is not known */
 #define STACKS 4u /* that a thread may be on at once: its own, and those of signal handlers */
 
+static int read_pokes(void) { return pokes_at && peek(pokes_at, &pokes, sizeof pokes) && pokes.count <= HT_POKES; }
+
 static int is_in_poked(uint64_t pc)
 {
     for (uint64_t i = 0; i < pokes.count; i++)
@@ -110,7 +112,7 @@ static int stop_all(uint64_t limit)
         if (left == 0) {
             reached = STOOD;
             /* What was unloaded meanwhile is no place any more. */
-            if (!peek(pokes_at, &pokes, sizeof pokes) || pokes.count > HT_POKES)
+            if (!read_pokes())
                 return 0;
             read_maps();
             /* One that ended without a word is waited for no more. */
@@ -188,7 +190,7 @@ static void go_on(uint64_t us)
 static void poke_all(int back)
 {
     uint64_t done = 0;
-    if (!pokes_at || !peek(pokes_at, &pokes, sizeof pokes) || pokes.count > HT_POKES)
+    if (!read_pokes())
         fail("absent", "");
     read_threads();
     uint64_t first = STOP_LIMIT(thread_count), limit = first;

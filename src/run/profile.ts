@@ -222,12 +222,9 @@ export async function profile(command: readonly string[], options: ProfileOption
   const seen = inspectProgram(program, options.env, cwd, args);
   const { path, started: byLoader, notes } = seen;
   const found = libraryFor(seen, program);
-  const library = found instanceof Error ? undefined : found;
-  const unrecorded = found instanceof Error ? found.message : undefined;
-  if (found instanceof Error) {
-    if (!options.onUnrecorded) throw found;
-    options.onUnrecorded(found.message);
-  }
+  const [library, why] = found instanceof Error ? [undefined, found] : [found, undefined];
+  if (why && !options.onUnrecorded) throw why;
+  if (why) options.onUnrecorded?.(why.message);
   const { env, notes: kept } = withoutPools(options.env ?? process.env, options, seen.file);
   const out = ownPath(options.out ?? `heaptap.${basename(byLoader ?? program).slice(0, 50)}.%p.heaptap`);
   const settle = prepareOutput(out);
@@ -276,7 +273,7 @@ export async function profile(command: readonly string[], options: ProfileOption
   const full = made.recording && noRoom(out);
   return {
     ...made,
-    unrecorded,
+    unrecorded: why?.message,
     exitCode,
     signal,
     seconds,
