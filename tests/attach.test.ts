@@ -54,6 +54,12 @@ async function held({ pid }: Attached): Promise<{ maps: number; files: number }>
   return least;
 }
 
+/** Waits until each thread has allocated: the first time it gets memory of its own, on a busy machine not within milliseconds. */
+async function eachAllocates(of: Attached, before: readonly number[]): Promise<void> {
+  const all = () => of.byThread(before.length).every((n, thread) => n > Number(before[thread]));
+  assert.ok(await eventually(all), "each thread allocates");
+}
+
 test("counts since then are exact, of each thread too, and the program is as it was", async () => {
   await running("churn", async (of) => {
     const attachment = await attach(of.pid, { out: join(folder, "churn.heaptap"), buckets: 4096 });
@@ -107,11 +113,7 @@ for (const [kind, few, ...args] of CYCLES) {
         const before = of.byThread(of.read("threads"));
         const attachment = await attach(of.pid, { out: join(folder, `${kind}.heaptap`), buckets: 4096 });
         await sleep(5);
-        // A thread gets memory of its own when it first allocates: on a busy machine not within milliseconds.
-        if (i === 0) {
-          const all = () => of.byThread(before.length).every((n, thread) => n > Number(before[thread]));
-          assert.ok(await eventually(all), "each thread allocates");
-        }
+        if (i === 0) await eachAllocates(of, before);
         await attachment.detach();
         first ??= await held(of);
       }
@@ -134,7 +136,9 @@ test("a thousand times: no mapping, descriptor or byte more than after the first
     };
     let first: Awaited<ReturnType<typeof taken>> | undefined;
     for (let i = 0; i < 1000; i++) {
+      const before = of.byThread(of.read("threads"));
       const attachment = await attach(of.pid, { out: join(folder, "thousand.heaptap"), buckets: 4096 });
+      if (i === 0) await eachAllocates(of, before);
       await attachment.detach();
       first ??= await taken();
     }

@@ -234,7 +234,7 @@ Deno.test("steps", async (t) => {
     };
     for (const [name, bytes] of Object.entries(kept)) {
       const left = Number(figures[name]?.[2]);
-      assert.ok(left >= bytes && left < bytes + 20_000, `${name} left ${left} B of ${bytes}`);
+      assert.ok(left >= bytes && left < bytes + 10_000, `${name} left ${left} B of ${bytes}`);
     }
   }
 });
